@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace anamnesis::app {
+
+/// How checkpoints are read, where their config.json does not say enough.
+struct ReadingOptions {
+    std::string family;   ///< overrides config.json
+    std::string routing;  ///< a routing map for a family of one's own
+    std::string config;   ///< a config.json for checkpoints that have none
+};
+
+struct CommonOptions {
+    bool json = false;
+    bool quiet = false;
+    unsigned threads = 0;  ///< 0: every core this process may use
+};
+
+struct InspectOptions {
+    CommonOptions common;
+    ReadingOptions reading;
+    std::string checkpoint;
+    bool all_tensors = false;
+};
+
+/// Which rows a repair takes; the words of the command line, checked by the verb.
+struct SelectionOptions {
+    std::string method = "qk";
+    std::string groups;
+    std::string layers;
+    std::string heads;
+    bool no_bias = false;
+    bool include_sliding = false;
+    bool include_mtp = false;
+    bool include_norms = false;
+    bool include_adapters = false;
+    std::vector<std::string> allow;
+    std::vector<double> lambda_relative;
+    std::vector<double> lambda_absolute;
+    std::string metric = "gram";
+    double alpha = 0.5;
+    bool has_selection = false;  ///< some selection option was given
+};
+
+struct DriftOptions {
+    CommonOptions common;
+    ReadingOptions reading;
+    std::string pre;
+    std::string post;
+    std::string html;
+    bool include_sliding = false;
+    bool include_mtp = false;
+    std::optional<double> limit;
+};
+
+struct RestoreOptions {
+    CommonOptions common;
+    ReadingOptions reading;
+    SelectionOptions selection;
+    std::string pre;
+    std::string post;
+    std::string out;
+    std::string patch;
+    bool in_place = false;
+    bool link = false;
+    bool model_card = false;
+    bool no_sync = false;
+    bool dry_run = false;
+};
+
+struct VerifyOptions {
+    CommonOptions common;
+    ReadingOptions reading;
+    SelectionOptions selection;
+    std::string pre;
+    std::string post;
+    std::string repaired;
+};
+
+struct UndoOptions {
+    CommonOptions common;
+    std::string checkpoint;
+};
+
+struct ApplyOptions {
+    CommonOptions common;
+    std::string patch;
+    std::string to;
+    std::string out;
+    bool link = false;
+    bool no_sync = false;
+    bool allow_links = false;
+};
+
+struct ExampleOptions {
+    CommonOptions common;
+    std::string folder;
+};
+
+/// A demand for text: --help or --version.
+struct PrintText {
+    std::string text;
+};
+
+using Invocation = std::variant<PrintText,
+                                InspectOptions,
+                                DriftOptions,
+                                RestoreOptions,
+                                VerifyOptions,
+                                UndoOptions,
+                                ApplyOptions,
+                                ExampleOptions>;
+
+/// Reads the command line. Errors: `usage`.
+Invocation parse_command_line(int argc, char** argv);
+
+}  // namespace anamnesis::app

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "terminal.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "anamnesis/base/text.hpp"
+
+namespace anamnesis::app {
+namespace {
+
+void put(std::FILE* stream, std::string_view text) {
+    // A full disk leaves its mark in the stream, where `main` looks at the end.
+    static_cast<void>(std::fwrite(text.data(), 1, text.size(), stream));
+}
+
+}  // namespace
+
+void Terminal::result(std::string_view text) const {
+    put(stdout, text);
+}
+
+void Terminal::say(std::string_view line) const {
+    if (!is_quiet_) {
+        put(stdout, line);
+        put(stdout, "\n");
+    }
+}
+
+void Terminal::warn(std::string_view line) const {
+    if (!is_quiet_) {
+        put(stderr, format("warning: {}\n", line));
+    }
+}
+
+ProgressBar::ProgressBar(bool is_quiet)
+    : is_quiet_(is_quiet), is_terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+void ProgressBar::begin(std::string_view phase, std::uint64_t total_bytes) {
+    const std::lock_guard lock(mutex_);
+    phase_ = phase;
+    total_ = total_bytes;
+    done_ = 0;
+    start_ = Clock::now();
+    last_ = start_;
+}
+
+void ProgressBar::advance(std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    done_ += bytes;
+    const auto now = Clock::now();
+    const auto pause = is_terminal_ ? std::chrono::milliseconds(100) : std::chrono::seconds(10);
+    if (!is_quiet_ && now - last_ >= pause) {
+        last_ = now;
+        draw(now);
+    }
+}
+
+void ProgressBar::draw(Clock::time_point now) {
+    const double seconds = std::chrono::duration<double>(now - start_).count();
+    const double rate = seconds > 0.0 ? static_cast<double>(done_) / seconds : 0.0;
+    const std::uint64_t left = total_ > done_ ? total_ - done_ : 0;
+    const double eta = rate > 0.0 ? static_cast<double>(left) / rate : 0.0;
+    const std::string figures = format("{} of {}, {}/s, {:.0f} s left",
+                                       human_bytes(done_),
+                                       human_bytes(total_),
+                                       human_bytes(static_cast<std::uint64_t>(rate)),
+                                       eta);
+    if (is_terminal_) {
+        constexpr std::size_t width = 24;
+        const std::size_t full =
+            total_ == 0 ? width : std::min<std::uint64_t>(width, width * done_ / total_);
+        put(stderr,
+            format("\r\x1b[K{} [{}{}] {}",
+                   phase_,
+                   std::string(full, '#'),
+                   std::string(width - full, '.'),
+                   figures));
+    } else {
+        put(stderr, format("{}: {}\n", phase_, figures));
+    }
+    has_drawn_ = true;
+}
+
+void ProgressBar::finish() {
+    const std::lock_guard lock(mutex_);
+    if (has_drawn_ && is_terminal_) {
+        put(stderr, "\r\x1b[K");
+    }
+    has_drawn_ = false;
+}
+
+}  // namespace anamnesis::app

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "options.hpp"
+#include "terminal.hpp"
+
+namespace anamnesis::app {
+
+/// Each verb runs to its exit code: 0 done, 1 the answer is no. Failures are Errors.
+int run(const PrintText& request, Terminal& terminal);
+int run(const InspectOptions& options, Terminal& terminal);
+int run(const DriftOptions& options, Terminal& terminal);
+int run(const RestoreOptions& options, Terminal& terminal);
+int run(const VerifyOptions& options, Terminal& terminal);
+int run(const UndoOptions& options, Terminal& terminal);
+int run(const ApplyOptions& options, Terminal& terminal);
+int run(const ExampleOptions& options, Terminal& terminal);
+
+}  // namespace anamnesis::app

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/restore/verify.hpp"
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/io/file.hpp"
+#include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
+
+#include "options.hpp"
+#include "render/tables.hpp"
+#include "sources.hpp"
+#include "terminal.hpp"
+#include "verbs/verbs.hpp"
+
+namespace anamnesis::app {
+namespace {
+
+/// What to prove: the options, or, where none was given, what the receipt claims.
+struct Claim {
+    restore::Request request;
+    std::string origin;
+};
+
+Claim claim_of(const VerifyOptions& options, const restore::Source& repaired) {
+    const auto receipt = repaired.checkpoint.folder() / restore::receipt_name;
+    if (!options.selection.has_selection && std::filesystem::exists(receipt)) {
+        return in_context([&] { return format("reading {}", receipt.string()); },
+                          [&] {
+                              const Json json = Json::parse(io::read_text(receipt));
+                              return Claim{restore::request_from_json(json.at("request")),
+                                           "the receipt"};
+                          });
+    }
+    return {request_of(options.selection), "the command line"};
+}
+
+Json to_json(const restore::Verification& result, const Claim& claim) {
+    Json tensors = Json::array();
+    for (const restore::TensorVerdict& verdict : result.tensors) {
+        tensors.push_back(Json::Object{{"name", verdict.name},
+                                       {"rows", verdict.rows},
+                                       {"from_pre", verdict.rows_from_pre},
+                                       {"from_post", verdict.rows_from_post},
+                                       {"computed", verdict.rows_computed},
+                                       {"equal_in_pre_and_post", verdict.rows_equal_in_both}});
+    }
+    const auto strings = [](const std::vector<std::string>& lines) {
+        Json list = Json::array();
+        for (const std::string& line : lines) {
+            list.push_back(line);
+        }
+        return list;
+    };
+    return Json::Object{{"proven", result.is_proven()},
+                        {"claim", claim.origin},
+                        {"request", restore::to_json(claim.request)},
+                        {"tensors_compared", result.tensors_compared},
+                        {"bytes_compared", result.bytes_compared},
+                        {"rows_from_pre", result.rows_from_pre},
+                        {"rows_from_post", result.rows_from_post},
+                        {"rows_computed", result.rows_computed},
+                        {"tensors", std::move(tensors)},
+                        {"deviations", strings(result.deviations)},
+                        {"notes", strings(result.notes)}};
+}
+
+}  // namespace
+
+int run(const VerifyOptions& options, Terminal& terminal) {
+    const restore::Source pre = open_source(options.pre, options.reading, "pre");
+    const restore::Source post = open_source(options.post, options.reading, "post");
+    const restore::Source repaired = open_source_for_reading(options.repaired, options.reading);
+    const Claim claim = claim_of(options, repaired);
+    ProgressBar progress(terminal.is_quiet());
+    const restore::Verification result =
+        restore::verify(pre, post, repaired, claim.request, execution_of(options.common, progress));
+    if (options.common.json) {
+        terminal.result(to_json(result, claim).dump(2) + "\n");
+        return result.is_proven() ? 0 : 1;
+    }
+    std::vector<std::vector<std::string>> rows;
+    for (const restore::TensorVerdict& verdict : result.tensors) {
+        rows.push_back({verdict.name,
+                        format("{}", verdict.rows),
+                        format("{}", verdict.rows_from_pre),
+                        format("{}", verdict.rows_from_post),
+                        format("{}", verdict.rows_computed)});
+    }
+    if (!terminal.is_quiet()) {
+        terminal.result(
+            text_table({"tensor", ">rows", ">from pre", ">from post", ">computed"}, rows));
+    }
+    for (const std::string& note : result.notes) {
+        terminal.say(format("note: {}", note));
+    }
+    for (const std::string& deviation : result.deviations) {
+        terminal.result(format("deviation: {}\n", deviation));
+    }
+    terminal.say(format("{}: {} tensors, {} compared with method {} of {}",
+                        result.is_proven() ? "proven" : "NOT proven",
+                        result.tensors_compared,
+                        human_bytes(result.bytes_compared),
+                        restore::name_of(claim.request.selection.method),
+                        claim.origin));
+    return result.is_proven() ? 0 : 1;
+}
+
+}  // namespace anamnesis::app

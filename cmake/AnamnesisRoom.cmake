@@ -1,0 +1,57 @@
+# Declares one room: a static library, its public headers, its tests.
+#
+#   anamnesis_room(name FLOOR n [TORCH] [MAY_USE room…] [LINK_PRIVATE target…])
+#
+# MAY_USE is the whole list of rooms it may include; each must stand on a lower floor.
+# Sources and tests are found by folder, so that a file that exists is built.
+function(anamnesis_room name)
+  cmake_parse_arguments(PARSE_ARGV 1 room "TORCH" "FLOOR" "MAY_USE;LINK_PRIVATE")
+  if(DEFINED room_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "room ${name}: unknown arguments ${room_UNPARSED_ARGUMENTS}")
+  endif()
+  foreach(other IN LISTS room_MAY_USE)
+    if(NOT TARGET anamnesis_${other})
+      message(FATAL_ERROR "room ${name} may use '${other}', which is not declared yet: a room may only use rooms declared above it")
+    endif()
+    get_target_property(other_floor anamnesis_${other} ANAMNESIS_FLOOR)
+    if(NOT other_floor LESS room_FLOOR)
+      message(FATAL_ERROR "room ${name} (floor ${room_FLOOR}) may not use ${other} (floor ${other_floor})")
+    endif()
+    get_target_property(other_torch anamnesis_${other} ANAMNESIS_TORCH)
+    if(other_torch AND NOT room_TORCH)
+      message(FATAL_ERROR "room ${name} is torch-free and may not use ${other}, which links LibTorch")
+    endif()
+  endforeach()
+
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/*.cpp)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/include/*.hpp)
+  add_library(anamnesis_${name} STATIC ${sources})
+  add_library(anamnesis::${name} ALIAS anamnesis_${name})
+  target_sources(anamnesis_${name} PUBLIC FILE_SET HEADERS BASE_DIRS include FILES ${headers})
+  target_include_directories(anamnesis_${name} PRIVATE src)
+  target_compile_features(anamnesis_${name} PUBLIC cxx_std_20)
+  set_target_properties(anamnesis_${name} PROPERTIES
+    ANAMNESIS_FLOOR ${room_FLOOR} ANAMNESIS_TORCH ${room_TORCH} EXPORT_NAME ${name}
+    CXX_EXTENSIONS OFF VERIFY_INTERFACE_HEADER_SETS ON)
+  list(TRANSFORM room_MAY_USE PREPEND anamnesis::)
+  target_link_libraries(anamnesis_${name} PUBLIC ${room_MAY_USE}
+    PRIVATE ${room_LINK_PRIVATE} $<BUILD_INTERFACE:anamnesis_warnings>)
+  set(component core)
+  if(room_TORCH)
+    set(component runtime)
+  endif()
+  install(TARGETS anamnesis_${name} EXPORT anamnesis-${component} FILE_SET HEADERS COMPONENT ${component})
+
+  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tests/*_test.cpp)
+  if(ANAMNESIS_BUILD_TESTS AND tests)
+    add_executable(${name}_tests ${tests})
+    target_include_directories(${name}_tests PRIVATE src ${PROJECT_SOURCE_DIR}/tests/support)
+    target_compile_definitions(${name}_tests PRIVATE
+      ANAMNESIS_TESTDATA="${PROJECT_SOURCE_DIR}/testdata"
+      ANAMNESIS_SHARED="${PROJECT_SOURCE_DIR}/../shared")
+    target_link_libraries(${name}_tests PRIVATE
+      anamnesis::${name} anamnesis_warnings GTest::gtest GTest::gmock GTest::gtest_main)
+    gtest_discover_tests(${name}_tests TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
+      PROPERTIES LABELS ${name} TIMEOUT 300)
+  endif()
+endfunction()

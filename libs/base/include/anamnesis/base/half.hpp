@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "anamnesis/base/dtype.hpp"
+
+namespace anamnesis {
+
+/// Bit patterns of one value in another type. Narrowing rounds to nearest, ties to even, keeps
+/// subnormals and overflows to infinity. A NaN keeps its sign and becomes quiet when narrowed;
+/// bf16 to f32 is exact in every bit.
+/// Source: IEEE 754-2019, sections 4.3.1 and 6.2.
+float f32_from_bf16(std::uint16_t bits) noexcept;
+float f32_from_f16(std::uint16_t bits) noexcept;
+std::uint16_t bf16_from_f32(float value) noexcept;
+std::uint16_t f16_from_f32(float value) noexcept;
+
+/// One rounding from the float64 value; no detour through f32, which could round twice.
+std::uint16_t bf16_from_f64(double value) noexcept;
+std::uint16_t f16_from_f64(double value) noexcept;
+
+/// Widens `count` elements of an arithmetic type, exactly.
+/// Errors: `internal` for a type that is not arithmetic or a span that is too short.
+void widen(DType dtype, std::span<const std::byte> source, std::span<double> target);
+
+/// Rounds float64 values to an arithmetic type, one rounding each.
+void narrow(DType dtype, std::span<const double> source, std::span<std::byte> target);
+
+/// Converts elements between arithmetic types: equal types copy bits, bf16 to f32 shifts them,
+/// all else rounds once.
+void convert(DType from, std::span<const std::byte> source, DType to, std::span<std::byte> target);
+
+}  // namespace anamnesis

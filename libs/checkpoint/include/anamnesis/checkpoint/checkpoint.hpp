@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/formats/safetensors.hpp"
+
+namespace anamnesis::checkpoint {
+
+/// A tensor of a checkpoint and where its bytes lie.
+struct TensorEntry {
+    std::string name;
+    DType dtype = DType::f32;
+    Shape shape;
+    std::uint32_t file = 0;    ///< into Checkpoint::files()
+    std::uint64_t offset = 0;  ///< of the first byte, from the start of that file
+    std::uint64_t bytes = 0;
+
+    /// Output rows: the first dimension; 1 for a scalar.
+    std::uint64_t rows() const { return shape.empty() ? 1 : shape.front(); }
+    /// Bytes of one row; 0 where rows do not begin on whole bytes.
+    std::uint64_t row_bytes() const {
+        return rows() == 0 || bytes % rows() != 0 ? 0 : bytes / rows();
+    }
+};
+
+/// What `Checkpoint::open` may be told beside the path.
+struct OpenOptions {
+    /// A config.json for a checkpoint that has none beside it.
+    std::optional<std::filesystem::path> config{};
+};
+
+/// A checkpoint as `save_pretrained` or `hf download` leaves it: a folder with one
+/// `model.safetensors`, or shards with `model.safetensors.index.json`; or a single .safetensors
+/// file. Symbolic links of the Hugging Face cache are followed. Headers are read and checked, no
+/// weight is touched.
+class Checkpoint {
+public:
+    /// Errors: `not_found` for a missing folder, shard or weights file; `malformed` for a header,
+    /// index or config that breaks its rules, a tensor in two shards, an index entry that the shard
+    /// lacks; `unsupported` for weights in other formats only (.bin, .pt, .gguf), named.
+    static Checkpoint open(const std::filesystem::path& path, const OpenOptions& options = {});
+
+    /// The path as given.
+    const std::filesystem::path& path() const& noexcept { return path_; }
+    /// The folder that holds the weights.
+    const std::filesystem::path& folder() const& noexcept { return folder_; }
+    bool is_single_file() const noexcept { return is_single_file_; }
+    /// True where a model.safetensors.index.json was read.
+    bool is_indexed() const noexcept { return is_indexed_; }
+
+    /// Weight files, sorted by name.
+    const std::vector<formats::SafetensorsFile>& files() const& noexcept { return files_; }
+    /// All tensors, by file, then offset.
+    const std::vector<TensorEntry>& tensors() const& noexcept { return tensors_; }
+    const TensorEntry* find(std::string_view name) const&;
+    /// Errors: `not_found`, with the nearest name.
+    const TensorEntry& at(std::string_view name) const&;
+
+    /// The root of config.json; null where there is none.
+    const Json& config() const& noexcept { return config_; }
+
+    /// Odd but not wrong: files that no index names, a total_size that does not fit, an index
+    /// beside a single file, header warnings.
+    const std::vector<std::string>& warnings() const& noexcept { return warnings_; }
+
+    std::uint64_t tensor_bytes() const noexcept;
+    std::uint64_t parameter_count() const noexcept;
+
+private:
+    std::filesystem::path path_;
+    std::filesystem::path folder_;
+    bool is_single_file_ = false;
+    bool is_indexed_ = false;
+    std::vector<formats::SafetensorsFile> files_;
+    std::vector<TensorEntry> tensors_;
+    std::vector<std::uint32_t> by_name_;
+    Json config_;
+    std::vector<std::string> warnings_;
+};
+
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/index.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+
+namespace anamnesis::checkpoint {
+
+/// What mixes the tokens of a layer. Parallel or stacked mixers give a layer two kinds.
+enum class LayerKind : std::uint8_t {
+    full,     ///< softmax attention over the whole context
+    sliding,  ///< softmax attention over a window
+    mla,      ///< softmax attention with latent keys and values (DeepSeek V2)
+    linear,   ///< linear attention, state space or other recurrent mixer
+    conv,     ///< short convolution
+    mlp,      ///< no mixer
+};
+std::string_view name_of(LayerKind kind) noexcept;
+
+/// What a row of an attention tensor makes.
+enum class RowRole : std::uint8_t {
+    query,
+    key,
+    value,
+    gate,    ///< output gate: acts after the softmax
+    latent,  ///< feeds keys and values alike (MLA)
+};
+std::string_view name_of(RowRole role) noexcept;
+
+/// Rows [begin, end) of a tensor, counted in output rows.
+struct RowRange {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    std::uint64_t size() const { return end - begin; }
+    friend bool operator==(const RowRange&, const RowRange&) = default;
+};
+
+/// Rows of one role, and of one head where they belong to a single head.
+struct RowBlock {
+    RowRole role = RowRole::query;
+    std::optional<std::uint32_t>
+        head{};  ///< query head for query and gate, key-value head for key and value
+    RowRange rows{};
+};
+
+/// What kind of tensor holds the rows.
+enum class AttentionGroup : std::uint8_t {
+    weight,
+    bias,
+    norm,     ///< gains of QK-norm, q_a_layernorm, kv_a_layernorm: left alone unless asked for
+    adapter,  ///< low-rank additions of shared blocks (Zamba2): left alone unless asked for
+};
+std::string_view name_of(AttentionGroup group) noexcept;
+
+/// One stored tensor of a softmax layer whose rows make queries, keys, values, gates or latents.
+/// Scale tensors of quantised weights are not listed: they follow the rows of their weight
+/// (`find_scale`).
+struct AttentionTensor {
+    std::string name;
+    /// The name that pairs it with another checkpoint of the family whatever the prefix:
+    /// "layers.3.self_attn.q_proj.weight".
+    std::string canonical_name;
+    std::optional<LayerIndex> layer{};  ///< absent for a draft head
+    LayerKind kind = LayerKind::full;
+    AttentionGroup group = AttentionGroup::weight;
+    bool is_draft_head = false;  ///< `mtp.*`: left alone unless asked for
+    std::uint64_t rows = 0;
+    std::vector<RowBlock> blocks;       ///< ascending; cover every row once
+    std::vector<LayerIndex> shared_by;  ///< layers that use this stored tensor; empty: its own only
+};
+
+/// How rotary position encoding pairs the rows of a head.
+struct RotaryLayout {
+    enum class Pairs : std::uint8_t { none, half_split, interleaved };
+    Pairs pairs = Pairs::none;
+    std::uint32_t dimensions = 0;  ///< rotated rows
+    std::uint32_t offset = 0;  ///< first rotated row within the head (MLA: behind the nope part)
+    friend bool operator==(const RotaryLayout&, const RotaryLayout&) = default;
+};
+
+enum class QkNorm : std::uint8_t {
+    none,
+    per_head,        ///< one gain of head_dim for all heads
+    per_head_plus1,  ///< the same, stored as gain - 1 (Qwen3-Next, Qwen3.5, Gemma)
+    full_width,      ///< before the head split (OLMo): heads are not independent
+};
+
+struct Layer {
+    LayerIndex index{};
+    std::vector<LayerKind> kinds;
+    bool is_softmax() const;
+};
+
+/// The kinds of damage an ablation can look for (`restore --groups`).
+enum class TensorGroup : std::uint8_t {
+    q,
+    k,
+    v,
+    o,
+    gate,
+    latent,
+    mlp,
+    mixer,
+    norms,
+    embedding,
+    head,
+    other,
+};
+std::string_view name_of(TensorGroup group) noexcept;
+std::optional<TensorGroup> find_tensor_group(std::string_view name) noexcept;
+
+/// Position settings that must agree for a restored row to mean the same thing.
+struct PositionSettings {
+    std::optional<double> rope_theta{};
+    /// As config.json has it, less theta, defaults and multimodal sections; keys sorted, so that
+    /// both spellings of transformers compare equal.
+    Json rope_scaling;
+    std::optional<double> partial_rotary_factor{};
+    bool uses_rope = true;
+    std::optional<double> attention_scale{};  ///< where the family names one
+};
+
+/// A recognised checkpoint: the family, its layers, and which rows are what.
+struct Model {
+    std::string family;      ///< "qwen3_next", "hypenet"…; a routing file's own name
+    std::string model_type;  ///< as config.json says; may be empty
+    /// "verified" (code that ran), "read from source", "from memory, confirmed by the shapes" or
+    /// "stated by a routing file".
+    std::string evidence;
+    std::uint64_t hidden_size = 0;      ///< 0 where unknown
+    std::uint64_t vocab_size = 0;       ///< 0 where unknown
+    std::optional<HeadLayout> heads{};  ///< of the softmax layers; absent where nothing tells
+    RotaryLayout rotary{};
+    QkNorm qk_norm = QkNorm::none;
+    PositionSettings position;
+    bool is_head_tied = false;
+    std::vector<Layer> layers;
+    std::vector<AttentionTensor> attention;  ///< by layer, then q, k, v, norms
+    std::vector<std::string>
+        warnings;  ///< declared tensors missing, odd config, "from memory" rows
+
+    std::vector<LayerIndex> layers_of(LayerKind kind) const;
+    const AttentionTensor* find_attention(std::string_view tensor_name) const;
+};
+
+/// What to do about declared softmax layers whose tensors are not there (a lost shard).
+enum class Missing : std::uint8_t { refuse, warn };
+
+struct RecogniseOptions {
+    std::optional<std::string> family{};             ///< overrides what config.json says
+    std::optional<std::filesystem::path> routing{};  ///< a routing map for a family of one's own
+    Missing missing = Missing::refuse;
+};
+
+/// Tells the family of a checkpoint from its config and checks it against the names and shapes of
+/// every attention tensor.
+/// Errors: `unsupported` for an unknown family (says how to write a routing map), `mismatch` where
+/// names or shapes contradict the config (all contradictions at once), `malformed` for a config
+/// key of a wrong type.
+Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options = {});
+
+/// The kinds of every layer that a config describes, without any weights.
+std::vector<Layer> layers_of_config(const Json& config);
+
+/// The families that `recognise` knows, sorted.
+std::vector<std::string> known_families();
+
+/// The group of a tensor as a whole; q_proj and other attention tensors whose rows differ in role
+/// give nothing: ask their blocks.
+std::optional<TensorGroup> find_group_of(const Model& model, std::string_view tensor_name);
+
+/// The layer that a tensor belongs to, by its name; nothing for embeddings, heads, towers.
+std::optional<LayerIndex> find_layer_of(std::string_view tensor_name);
+
+/// A tensor's name without what differs between wrappers: "model.language_model.layers.3.x" and
+/// "model.layers.3.x" give "layers.3.x".
+std::string canonical_name(std::string_view tensor_name);
+
+/// The tensor that scales blocks of a quantised weight (`…_scale_inv`, `…_scale`), if any, and how
+/// many rows of the weight share one of its rows.
+struct ScaleTensor {
+    const TensorEntry* tensor = nullptr;
+    std::uint64_t rows_per_block = 0;
+};
+std::optional<ScaleTensor> find_scale(const Checkpoint& checkpoint, std::string_view weight_name);
+
+}  // namespace anamnesis::checkpoint

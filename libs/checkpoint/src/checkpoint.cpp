@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/checkpoint/checkpoint.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <bits/ranges_algo.h>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/formats/safetensors.hpp"
+#include "anamnesis/io/file.hpp"
+
+#include "weight_files.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+
+Json read_config(const fs::path& path) {
+    return in_context([&] { return format("reading {}", in_quotes(path.string())); },
+                      [&] {
+                          Json config = Json::parse_python(io::read_text(path));
+                          static_cast<void>(config.as_object("config.json"));
+                          return config;
+                      });
+}
+
+}  // namespace
+
+Checkpoint Checkpoint::open(const fs::path& path, const OpenOptions& options) {
+    return in_context(
+        [&] { return format("opening checkpoint {}", in_quotes(path.string())); },
+        [&] {
+            WeightFiles weights = find_weight_files(path);
+            Checkpoint checkpoint;
+            checkpoint.path_ = path;
+            checkpoint.folder_ = weights.folder;
+            checkpoint.is_single_file_ = weights.is_single_file;
+            checkpoint.is_indexed_ = weights.index.has_value();
+            checkpoint.warnings_ = std::move(weights.warnings);
+            if (options.config) {
+                checkpoint.config_ = read_config(*options.config);
+            } else if (weights.config) {
+                checkpoint.config_ = read_config(*weights.config);
+            }
+            for (const std::string& name : weights.names) {
+                const auto number = static_cast<std::uint32_t>(checkpoint.files_.size());
+                const formats::SafetensorsFile& file = checkpoint.files_.emplace_back(
+                    formats::SafetensorsFile::open(weights.folder / name));
+                for (const formats::TensorInfo& tensor : file.tensors()) {
+                    checkpoint.tensors_.push_back(
+                        {.name = tensor.name,
+                         .dtype = tensor.dtype,
+                         .shape = tensor.shape,
+                         .file = number,
+                         .offset = file.data_begin() + tensor.data.begin(),
+                         .bytes = tensor.data.size()});
+                }
+                for (const std::string& warning : file.header().warnings) {
+                    checkpoint.warnings_.push_back(format("{}: {}", in_quotes(name), warning));
+                }
+            }
+            checkpoint.by_name_.resize(checkpoint.tensors_.size());
+            std::iota(checkpoint.by_name_.begin(), checkpoint.by_name_.end(), 0U);
+            const auto name_at = [&](std::uint32_t i) -> const std::string& {
+                return checkpoint.tensors_[i].name;
+            };
+            // Stable, so that of two equal names the first file is named first.
+            std::ranges::stable_sort(checkpoint.by_name_, {}, name_at);
+            const auto twin = std::ranges::adjacent_find(checkpoint.by_name_, {}, name_at);
+            if (twin != checkpoint.by_name_.end()) {
+                const auto file_of = [&](std::uint32_t i) {
+                    return in_quotes(weights.names[checkpoint.tensors_[i].file]);
+                };
+                throw Error(ErrorKind::malformed,
+                            format("tensor {} stands in two shards, {} and {}",
+                                   in_quotes(name_at(*twin)),
+                                   file_of(*twin),
+                                   file_of(*(twin + 1))));
+            }
+            if (weights.index) {
+                check_index(*weights.index, weights.names, checkpoint, checkpoint.warnings_);
+            }
+            return checkpoint;
+        });
+}
+
+const TensorEntry* Checkpoint::find(std::string_view name) const& {
+    const auto name_at = [&](std::uint32_t i) -> std::string_view { return tensors_[i].name; };
+    const auto found = std::ranges::lower_bound(by_name_, name, {}, name_at);
+    return found != by_name_.end() && name_at(*found) == name ? &tensors_[*found] : nullptr;
+}
+
+const TensorEntry& Checkpoint::at(std::string_view name) const& {
+    if (const TensorEntry* tensor = find(name)) {
+        return *tensor;
+    }
+    std::vector<std::string> names;
+    names.reserve(tensors_.size());
+    for (const TensorEntry& tensor : tensors_) {
+        names.push_back(tensor.name);
+    }
+    const auto nearest = find_nearest(name, names);
+    throw Error(
+        ErrorKind::not_found,
+        format("tensor {} is not in the checkpoint{}",
+               in_quotes(name),
+               nearest ? format("; the nearest name is {}", in_quotes(*nearest)) : std::string()));
+}
+
+std::uint64_t Checkpoint::tensor_bytes() const noexcept {
+    std::uint64_t bytes = 0;
+    for (const TensorEntry& tensor : tensors_) {
+        bytes += tensor.bytes;
+    }
+    return bytes;
+}
+
+std::uint64_t Checkpoint::parameter_count() const noexcept {
+    std::uint64_t count = 0;
+    for (const TensorEntry& tensor : tensors_) {
+        count += find_element_count(tensor.shape).value_or(0);
+    }
+    return count;
+}
+
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model_warnings.hpp"
+
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+
+#include "blueprint.hpp"
+#include "config_reader.hpp"
+#include "tensor_names.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+const TensorEntry* find_first(const TensorNames& names,
+                              std::initializer_list<std::string_view> candidates) {
+    for (const std::string_view candidate : candidates) {
+        if (const TensorEntry* tensor = names.find(candidate)) {
+            return tensor;
+        }
+    }
+    return nullptr;
+}
+
+void add_sizes(Model& model, const TensorFacts& facts, const ConfigReader& config) {
+    const TensorEntry* embedding = find_first(facts.names,
+                                              {"embed_tokens.weight",
+                                               "word_embeddings.weight",
+                                               "embeddings.weight",
+                                               "embed_in.weight",
+                                               "wte.weight"});
+    model.hidden_size = hidden_size_of(config);
+    model.vocab_size = config.count("vocab_size", 0);
+    if (embedding == nullptr || embedding->shape.size() != 2) {
+        return;
+    }
+    const auto agree = [&](std::uint64_t& declared, std::uint64_t stored, const char* words) {
+        if (declared != 0 && declared != stored) {
+            model.warnings.push_back(format("config.json says {} {}, tensor {} has shape {}",
+                                            words,
+                                            declared,
+                                            in_quotes(embedding->name),
+                                            to_string(embedding->shape)));
+        }
+        declared = declared == 0 ? stored : declared;
+    };
+    agree(model.vocab_size, embedding->shape[0], "vocab_size");
+    agree(model.hidden_size, embedding->shape[1], "hidden_size");
+}
+
+void add_head(Model& model, const TensorFacts& facts, const ConfigReader& config) {
+    const TensorEntry* head = find_first(facts.names, {"lm_head.weight", "embed_out.weight"});
+    const bool is_stated = config.has("tie_word_embeddings");
+    model.is_head_tied =
+        config.flag("tie_word_embeddings", facts.is_tied_by_default.value_or(head == nullptr));
+    if (model.is_head_tied && head != nullptr) {
+        model.warnings.push_back(
+            format("the head is tied to the embedding, but tensor {} is there as well",
+                   in_quotes(head->name)));
+    } else if (!model.is_head_tied && head == nullptr && is_stated) {
+        model.warnings.emplace_back(
+            "the head is not tied to the embedding, but the checkpoint has no 'lm_head.weight'");
+    }
+}
+
+void add_draft_head(Model& model, const TensorFacts& facts, const ConfigReader& config) {
+    for (const std::string_view key : {"mtp_num_hidden_layers", "num_nextn_predict_layers"}) {
+        const std::uint32_t declared = config.count(key, 0);
+        if (declared > 0) {
+            if (!facts.has_draft_head) {
+                model.warnings.push_back(
+                    format("config.json declares a draft head ({} {}), but the checkpoint has no "
+                           "tensors of one",
+                           key,
+                           declared));
+            }
+            return;
+        }
+    }
+    if (facts.has_draft_head && !facts.config.is_null()) {
+        model.warnings.emplace_back(
+            "the checkpoint has tensors of a draft head (mtp.*) that config.json does not declare");
+    }
+}
+
+void add_layers(Model& model, const TensorFacts& facts) {
+    const auto& present = facts.names.layers();
+    std::vector<std::uint32_t> empty;
+    std::vector<std::uint32_t> beyond;
+    for (const Layer& layer : model.layers) {
+        if (!present.contains(layer.index.value)) {
+            empty.push_back(layer.index.value);
+        }
+    }
+    const bool has_draft_layers =
+        ConfigReader(facts.config).count("num_nextn_predict_layers", 0) > 0;
+    for (const auto& [layer, name] : present) {
+        if (layer >= model.layers.size() && !has_draft_layers) {
+            beyond.push_back(layer);
+        }
+    }
+    if (!empty.empty()) {
+        model.warnings.push_back(
+            format("layers without any tensor in the checkpoint: {}", compact_list(empty)));
+    }
+    if (!beyond.empty()) {
+        model.warnings.push_back(
+            format("tensors of layers {} are behind the last declared layer, "
+                   "{}",
+                   compact_list(beyond),
+                   model.layers.size() - 1));
+    }
+}
+
+}  // namespace
+
+void complete_from_tensors(Model& model, const TensorFacts& facts) {
+    const ConfigReader config(facts.config);
+    if (model.evidence == from_memory) {
+        model.warnings.push_back(
+            format("the rows of the family {} are known from memory; they are used because names "
+                   "and shapes fit",
+                   in_quotes(model.family)));
+    }
+    if (facts.config.is_null()) {
+        model.warnings.push_back(
+            format("there is no config.json: family {}, layers and heads are told from names and "
+                   "shapes, sliding layers and rotary settings cannot be",
+                   in_quotes(model.family)));
+    }
+    add_sizes(model, facts, config);
+    add_head(model, facts, config);
+    add_draft_head(model, facts, config);
+    add_layers(model, facts);
+    const auto query_heads = config.find_count("num_attention_heads");
+    if (query_heads && *query_heads != 0 && model.hidden_size % *query_heads != 0 &&
+        !config.has("head_dim")) {
+        model.warnings.push_back(
+            format("config.json says hidden_size {} and num_attention_heads {}, which do not "
+                   "divide, and no head_dim",
+                   model.hidden_size,
+                   *query_heads));
+    }
+}
+
+}  // namespace anamnesis::checkpoint

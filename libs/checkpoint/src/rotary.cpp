@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rotary.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+
+#include "blueprint.hpp"
+#include "config_reader.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+/// The object with the rotary keys of full-attention layers. An empty `rope_parameters` beside
+/// top-level keys really occurs (HypeNet), so emptiness counts as absence.
+const Json* find_parameters(const ConfigReader& config) {
+    for (const std::string_view key : {"rope_parameters", "rope_scaling"}) {
+        const Json* value = config.find(key);
+        if (value == nullptr || value->as_object(key).empty()) {
+            continue;
+        }
+        const Json* full = value->find("full_attention");
+        return full != nullptr && full->is_object() ? full : value;
+    }
+    return nullptr;
+}
+
+std::optional<double> find_in(const Json* object, std::string_view key) {
+    const Json* value = object == nullptr ? nullptr : object->find(key);
+    return value == nullptr || value->is_null() ? std::nullopt
+                                                : std::optional(number_from(*value, key));
+}
+
+/// Scaling keys, sorted, with the old name `type` written as the new one, so that both spellings of
+/// one setting compare equal.
+Json scaling_from(const ConfigReader& config, const Json* parameters) {
+    Json::Object kept;
+    if (parameters != nullptr) {
+        for (const auto& [key, value] : parameters->as_object("rope_parameters")) {
+            const std::string name = key == "type" ? "rope_type" : key;
+            const bool is_default =
+                name == "rope_type" && value.is_string() && value.as_string(name) == "default";
+            // Sections of the multimodal position make no difference for text.
+            if (name == "rope_theta" || name == "partial_rotary_factor" || is_default ||
+                name.starts_with("mrope_") || value.is_null()) {
+                continue;
+            }
+            const auto same_name = [&](const Json::Member& member) { return member.first == name; };
+            if (std::ranges::none_of(kept, same_name)) {
+                kept.emplace_back(name, value);
+            }
+        }
+    }
+    // Sliding layers of Gemma 3 turn at a speed of their own.
+    std::optional<double> local = config.find_number("rope_local_base_freq");
+    if (const Json* all = config.find("rope_parameters")) {
+        if (const Json* sliding = all->find("sliding_attention")) {
+            local = find_in(sliding, "rope_theta");
+        }
+    }
+    if (local) {
+        kept.emplace_back("sliding_rope_theta", *local);
+    }
+    if (kept.empty()) {
+        return {};
+    }
+    std::ranges::sort(kept, {}, &Json::Member::first);
+    return Json(std::move(kept));
+}
+
+PositionSettings position_from(const ConfigReader& config, const RotaryDefaults& defaults) {
+    const Json* parameters = find_parameters(config);
+    PositionSettings position;
+    position.rope_theta = find_in(parameters, "rope_theta");
+    for (const std::string_view key : {"rope_theta", "rotary_emb_base"}) {
+        if (!position.rope_theta) {
+            position.rope_theta = config.find_number(key);
+        }
+    }
+    if (!position.rope_theta) {
+        position.rope_theta = defaults.theta;
+    }
+    position.rope_scaling = scaling_from(config, parameters);
+    return position;
+}
+
+}  // namespace
+
+void add_rotary(Blueprint& blueprint, const ConfigReader& config, const RotaryDefaults& defaults) {
+    const auto scale = blueprint.position.attention_scale;
+    blueprint.position = position_from(config, defaults);
+    blueprint.position.attention_scale = scale;
+    std::optional<double> factor = find_in(find_parameters(config), "partial_rotary_factor");
+    for (const std::string_view key : {"partial_rotary_factor", "rotary_pct"}) {
+        if (!factor) {
+            factor = config.find_number(key);
+        }
+    }
+    if (!blueprint.heads) {
+        // Without a head size the number of rotated rows stays open.
+        blueprint.rotary.pairs = RotaryLayout::Pairs::half_split;
+        return;
+    }
+    const double head_dim = blueprint.heads->head_dim;
+    if (const auto dimensions = config.find_count("rotary_dim")) {
+        factor = *dimensions / head_dim;
+    }
+    const double share = factor.value_or(defaults.partial_factor);
+    if (!(share >= 0.0) || share > 1.0) {
+        throw Error(
+            ErrorKind::malformed,
+            format("config.json rotates {} of every head, expected a share from 0 to 1", share));
+    }
+    if (share < 1.0) {
+        blueprint.position.partial_rotary_factor = share;
+    }
+    // Truncated as Python's int() does in the libraries.
+    blueprint.rotary = {.pairs = RotaryLayout::Pairs::half_split,
+                        .dimensions = static_cast<std::uint32_t>(head_dim * share)};
+}
+
+void add_latent_rotary(Blueprint& blueprint,
+                       const ConfigReader& config,
+                       std::uint32_t dimensions,
+                       RotaryLayout::Pairs pairs) {
+    blueprint.position = position_from(config, {});
+    const std::uint32_t head_dim = blueprint.heads ? blueprint.heads->head_dim : dimensions;
+    blueprint.rotary = {.pairs = pairs, .dimensions = dimensions, .offset = head_dim - dimensions};
+}
+
+void add_no_rotary(Blueprint& blueprint) {
+    blueprint.rotary = {};
+    const auto scale = blueprint.position.attention_scale;
+    blueprint.position = {};
+    blueprint.position.uses_rope = false;
+    blueprint.position.attention_scale = scale;
+}
+
+}  // namespace anamnesis::checkpoint

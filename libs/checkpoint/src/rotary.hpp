@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "blueprint.hpp"
+#include "config_reader.hpp"
+
+namespace anamnesis::checkpoint {
+
+struct RotaryDefaults {
+    double partial_factor = 1.0;
+    std::optional<double> theta{};  ///< what the library fills in; absent where unknown
+};
+
+/// Rotary encoding of the first rows of every head, halves paired: sets `rotary` and `position`.
+/// Reads both spellings of transformers: top-level keys and `rope_parameters`.
+void add_rotary(Blueprint& blueprint,
+                const ConfigReader& config,
+                const RotaryDefaults& defaults = {});
+
+/// The same for the last `dimensions` rows of every head of latent attention.
+void add_latent_rotary(Blueprint& blueprint,
+                       const ConfigReader& config,
+                       std::uint32_t dimensions,
+                       RotaryLayout::Pairs pairs);
+
+/// No rotary encoding at all.
+void add_no_rotary(Blueprint& blueprint);
+
+}  // namespace anamnesis::checkpoint

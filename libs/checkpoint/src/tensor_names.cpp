@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tensor_names.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "anamnesis/base/index.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+/// Components that say only how the language model is wrapped. "teacher_model" is missing on
+/// purpose: a distillation checkpoint holds both, and only the student is meant.
+constexpr std::array<std::string_view, 6> wrappers{
+    "model.", "language_model.", "backbone.", "gpt_neox.", "transformer.", "student_model."};
+
+constexpr std::array<std::string_view, 4> layer_containers{"layers", "h", "blocks", "block"};
+
+std::string_view without_wrappers(std::string_view name) {
+    bool found = true;
+    while (found) {
+        found = false;
+        for (const std::string_view wrapper : wrappers) {
+            if (name.starts_with(wrapper)) {
+                name.remove_prefix(wrapper.size());
+                found = true;
+            }
+        }
+    }
+    return name;
+}
+
+}  // namespace
+
+std::string canonical_name(std::string_view tensor_name) {
+    return std::string(without_wrappers(tensor_name));
+}
+
+std::optional<NumberedName> find_numbered(std::string_view canonical) {
+    const std::size_t dot = canonical.find('.');
+    if (dot == std::string_view::npos ||
+        std::ranges::find(layer_containers, canonical.substr(0, dot)) == layer_containers.end()) {
+        return std::nullopt;
+    }
+    const std::string_view behind = canonical.substr(dot + 1);
+    std::uint32_t number = 0;
+    const auto [end, error] = std::from_chars(behind.data(), behind.data() + behind.size(), number);
+    const auto digits = static_cast<std::size_t>(end - behind.data());
+    if (error != std::errc{} || digits == behind.size() || behind[digits] != '.') {
+        return std::nullopt;
+    }
+    return NumberedName{
+        .container = canonical.substr(0, dot), .number = number, .rest = behind.substr(digits + 1)};
+}
+
+std::optional<LayerIndex> find_layer_of(std::string_view tensor_name) {
+    const auto numbered = find_numbered(without_wrappers(tensor_name));
+    return numbered ? std::optional(LayerIndex(numbered->number)) : std::nullopt;
+}
+
+std::optional<std::string> find_weight_of_scale(std::string_view name) {
+    for (const std::string_view suffix : {"_scale_inv", "_scale"}) {
+        if (name.ends_with(suffix)) {
+            name.remove_suffix(suffix.size());
+            // "input_scale" belongs to the activations of the same module.
+            if (name.ends_with(".input")) {
+                name.remove_suffix(std::string_view("input").size());
+                return format("{}weight", name);
+            }
+            return std::string(name);
+        }
+    }
+    return std::nullopt;
+}
+
+TensorNames::TensorNames(const Checkpoint& checkpoint) {
+    for (const TensorEntry& tensor : checkpoint.tensors()) {
+        const std::string_view canonical = without_wrappers(tensor.name);
+        by_name_[std::string(canonical)].push_back(&tensor);
+        if (const auto numbered = find_numbered(canonical)) {
+            layers_.try_emplace(numbered->number, tensor.name);
+            if (prefix_.empty()) {
+                prefix_ = tensor.name.substr(0, tensor.name.size() - canonical.size());
+            }
+        }
+    }
+}
+
+const std::vector<const TensorEntry*>& TensorNames::all(std::string_view canonical) const {
+    static const std::vector<const TensorEntry*> none;
+    const auto found = by_name_.find(canonical);
+    return found == by_name_.end() ? none : found->second;
+}
+
+const TensorEntry* TensorNames::find(std::string_view canonical) const {
+    const auto& entries = all(canonical);
+    return entries.empty() ? nullptr : entries.front();
+}
+
+std::string TensorNames::full_name(std::string_view canonical) const {
+    if (const TensorEntry* tensor = find(canonical)) {
+        return tensor->name;
+    }
+    return canonical.starts_with("mtp.") ? std::string(canonical)
+                                         : format("{}{}", prefix_, canonical);
+}
+
+bool TensorNames::any_ends_with(std::string_view suffix) const {
+    return std::ranges::any_of(by_name_,
+                               [&](const auto& item) { return item.first.ends_with(suffix); });
+}
+
+}  // namespace anamnesis::checkpoint

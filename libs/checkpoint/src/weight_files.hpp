@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/formats/shard_index.hpp"
+
+namespace anamnesis::checkpoint {
+
+/// Which files of a folder, or which single file, hold the weights.
+struct WeightFiles {
+    std::filesystem::path folder;
+    std::vector<std::string> names;  ///< in the folder, sorted
+    bool is_single_file = false;
+    std::optional<formats::ShardIndex> index{};
+    std::optional<std::filesystem::path> config{};
+    std::vector<std::string> warnings;
+};
+
+/// Errors: as Checkpoint::open.
+WeightFiles find_weight_files(const std::filesystem::path& path);
+
+/// Holds an index against the tensors that its shards have.
+/// Errors: `malformed` for an entry whose shard lacks the tensor.
+void check_index(const formats::ShardIndex& index,
+                 const std::vector<std::string>& names,
+                 const Checkpoint& checkpoint,
+                 std::vector<std::string>& warnings);
+
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/io/atomic_directory.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/io/file.hpp"
+
+namespace anamnesis::io {
+namespace {
+
+constexpr mode_t new_folder_mode = 0777;
+
+std::filesystem::path without_trailing_slash(const std::filesystem::path& path) {
+    return path.has_filename() ? path : path.parent_path();
+}
+
+std::filesystem::path parent_of(const std::filesystem::path& path) {
+    return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+/// Opens and locks a folder; -1 where another process holds it or it is gone.
+int lock_folder(const std::filesystem::path& folder) {
+    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor >= 0 && ::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+        ::close(descriptor);
+        return -1;
+    }
+    return descriptor;
+}
+
+/// Removes partial folders of this target whose process is dead: nobody holds their lock.
+void remove_abandoned(const std::filesystem::path& parent, const std::string& prefix) {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
+        if (!entry.path().filename().string().starts_with(prefix)) {
+            continue;
+        }
+        const int lock = lock_folder(entry.path());
+        if (lock >= 0) {
+            std::filesystem::remove_all(entry.path(), ignored);
+            ::close(lock);
+        }
+    }
+}
+
+}  // namespace
+
+AtomicDirectory::AtomicDirectory(const std::filesystem::path& target)
+    : target_(without_trailing_slash(target)) {
+    std::error_code ignored;
+    const auto status = std::filesystem::symlink_status(target_, ignored);
+    if (std::filesystem::exists(status)) {
+        const bool is_empty_folder = std::filesystem::is_directory(status) &&
+                                     std::filesystem::is_empty(target_, ignored) && !ignored;
+        if (!is_empty_folder) {
+            throw Error(ErrorKind::usage,
+                        format("output {} exists already; name a folder that does not exist, or "
+                               "remove it first",
+                               in_quotes(target_.string(), 1000)));
+        }
+    }
+    const std::filesystem::path parent = parent_of(target_);
+    std::error_code created;
+    std::filesystem::create_directories(parent, created);
+    if (created) {
+        throw io_error(format("creating folder {}", in_quotes(parent.string(), 1000)),
+                       created.value());
+    }
+    const std::string prefix = format(".{}.partial-", target_.filename().string());
+    remove_abandoned(parent, prefix);
+    partial_ = parent / format("{}{}", prefix, ::getpid());
+    if (::mkdir(partial_.c_str(), new_folder_mode) != 0) {
+        const int reason = errno;
+        throw io_error(format("creating folder {}", in_quotes(partial_.string(), 1000)), reason);
+    }
+    lock_ = lock_folder(partial_);
+}
+
+AtomicDirectory::~AtomicDirectory() {
+    if (!is_committed_) {
+        std::error_code ignored;
+        std::filesystem::remove_all(partial_, ignored);
+    }
+    if (lock_ >= 0) {
+        ::close(lock_);
+    }
+}
+
+void AtomicDirectory::commit() {
+    sync_folder(partial_);
+    // rename(2) replaces an empty folder and refuses anything else, so nothing can be lost here.
+    if (::rename(partial_.c_str(), target_.c_str()) != 0) {
+        const int reason = errno;
+        throw io_error(format("renaming {} to {}",
+                              in_quotes(partial_.string(), 1000),
+                              in_quotes(target_.string(), 1000)),
+                       reason);
+    }
+    is_committed_ = true;
+    sync_folder(parent_of(target_));
+}
+
+}  // namespace anamnesis::io

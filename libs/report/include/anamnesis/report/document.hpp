@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace anamnesis::report {
+
+/// A heading of a section; level 2 to 4 (the title is level 1).
+struct Heading {
+    int level = 2;
+    std::string text;
+};
+
+struct Paragraph {
+    std::string text;
+};
+
+/// Large figures at the top: what a reader came for.
+struct KeyFigures {
+    struct Figure {
+        std::string value;
+        std::string label;
+    };
+    std::vector<Figure> figures;
+};
+
+struct Table {
+    std::string caption;
+    std::vector<std::string> columns;
+    std::vector<bool>
+        is_number;  ///< right-aligned columns; shorter than `columns`: the rest is text
+    std::vector<std::vector<std::string>> rows;
+};
+
+/// A grid of values in one colour scale from `low` to `high`, drawn as SVG. Absent cells are
+/// hatched. Every cell shows its value on hover and to screen readers.
+struct HeatMap {
+    std::string caption;
+    std::string row_label;     ///< "layer"
+    std::string column_label;  ///< "query head"
+    std::vector<std::string> rows;
+    std::vector<std::string> columns;
+    std::vector<std::vector<std::optional<double>>> values;  ///< [rows][columns]
+    double low = 0.0;
+    double high = 1.0;
+};
+
+/// Horizontal bars on one scale, one a line.
+struct Bars {
+    struct Bar {
+        std::string label;
+        double value = 0.0;
+        bool is_emphasised = false;
+    };
+    std::string caption;
+    std::vector<Bar> bars;
+};
+
+using Block = std::variant<Heading, Paragraph, KeyFigures, Table, HeatMap, Bars>;
+
+/// What a page says, without how it looks. The commands turn results into documents.
+struct Document {
+    std::string title;
+    std::string subtitle;
+    std::vector<Block> blocks;
+};
+
+/// One self-contained HTML page: no network, no script; light and dark, fit for print.
+std::string to_html(const Document& document);
+
+/// Text with &, <, > and quotes escaped for HTML.
+std::string escape_html(std::string_view text);
+
+}  // namespace anamnesis::report

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "heat_map.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <string>
+
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/report/document.hpp"
+
+namespace anamnesis::report {
+namespace {
+
+struct Colour {
+    double red;
+    double green;
+    double blue;
+};
+
+// Nine equal steps of cividis.
+constexpr std::array<Colour, 9> scale{{{0, 34, 78},
+                                       {33, 55, 108},
+                                       {67, 78, 108},
+                                       {93, 100, 110},
+                                       {119, 122, 119},
+                                       {146, 145, 119},
+                                       {177, 168, 109},
+                                       {212, 195, 90},
+                                       {253, 233, 69}}};
+
+double share_of(const HeatMap& map, double value) {
+    const double range = map.high - map.low;
+    return range > 0.0 ? std::clamp((value - map.low) / range, 0.0, 1.0) : 0.0;
+}
+
+/// Null for a cell that was not measured.
+const double* find_value(const HeatMap& map, std::size_t row, std::size_t column) {
+    if (row >= map.values.size() || column >= map.values[row].size() ||
+        !map.values[row][column].has_value()) {
+        return nullptr;
+    }
+    return &*map.values[row][column];
+}
+
+constexpr double legend_width = 160.0;
+
+/// Narrow for many heads; wide enough for words.
+double cell_width(const HeatMap& map) {
+    std::size_t longest = 0;
+    for (const std::string& column : map.columns) {
+        longest = std::max(longest, column.size());
+    }
+    const double width = std::clamp(
+        700.0 / static_cast<double>(std::max<std::size_t>(1, map.columns.size())), 7.0, 44.0);
+    constexpr double letter = 6.5;
+    return longest > 3 ? std::max(width, letter * static_cast<double>(longest) + 8.0) : width;
+}
+
+/// Every n-th label, so that long axes stay readable.
+std::size_t label_step(std::size_t count, double cell) {
+    const double smallest = 22.0;
+    std::size_t step = 1;
+    while (cell * static_cast<double>(step) < smallest && step < count) {
+        step *= 2;
+    }
+    return step;
+}
+
+}  // namespace
+
+std::string scale_colour(double share) {
+    const double position = std::clamp(share, 0.0, 1.0) * static_cast<double>(scale.size() - 1);
+    const auto index = std::min(static_cast<std::size_t>(position), scale.size() - 2);
+    const double rest = position - static_cast<double>(index);
+    const Colour& from = scale.at(index);
+    const Colour& to = scale.at(index + 1);
+    const auto mix = [&](double a, double b) {
+        return static_cast<int>(std::lround(a + (b - a) * rest));
+    };
+    return format("#{:02x}{:02x}{:02x}",
+                  mix(from.red, to.red),
+                  mix(from.green, to.green),
+                  mix(from.blue, to.blue));
+}
+
+std::string heat_map_html(const HeatMap& map) {
+    constexpr double left = 70.0;
+    constexpr double top = 34.0;
+    const double columns = static_cast<double>(std::max<std::size_t>(1, map.columns.size()));
+    const double width = cell_width(map);
+    const double height = 22.0;
+    const double total_width = left + std::max(width * columns, legend_width) + 20.0;
+    const double grid_height = height * static_cast<double>(map.rows.size());
+    const double total_height = top + grid_height + 46.0;
+    std::string svg = format(
+        "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {:.0f} {:.0f}\" width=\"{:.0f}\" "
+        "role=\"img\" aria-label=\"{}\">",
+        escape_html(map.caption),
+        total_width,
+        total_height,
+        total_width,
+        escape_html(map.caption));
+    svg += format("<text x=\"{:.0f}\" y=\"12\">{}</text><text x=\"0\" y=\"{:.0f}\">{}</text>",
+                  left,
+                  escape_html(map.column_label),
+                  top - 6.0,
+                  escape_html(map.row_label));
+    const std::size_t step = label_step(map.columns.size(), width);
+    for (std::size_t column = 0; column < map.columns.size(); column += step) {
+        svg += format("<text x=\"{:.1f}\" y=\"{:.0f}\" text-anchor=\"middle\">{}</text>",
+                      left + width * (static_cast<double>(column) + 0.5),
+                      top - 6.0,
+                      escape_html(map.columns[column]));
+    }
+    for (std::size_t row = 0; row < map.rows.size(); ++row) {
+        const double y = top + height * static_cast<double>(row);
+        svg += format("<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
+                      left - 8.0,
+                      y + height / 2 + 4.0,
+                      escape_html(map.rows[row]));
+        for (std::size_t column = 0; column < map.columns.size(); ++column) {
+            const double* value = find_value(map, row, column);
+            const double x = left + width * static_cast<double>(column);
+            const std::string place = format("{} {}, {} {}",
+                                             escape_html(map.row_label),
+                                             escape_html(map.rows[row]),
+                                             escape_html(map.column_label),
+                                             escape_html(map.columns[column]));
+            svg += format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" ",
+                          x + 0.5,
+                          y + 0.5,
+                          width - 1.0,
+                          height - 1.0);
+            if (value != nullptr) {
+                svg += format("fill=\"{}\"><title>{}: {:.4g}</title></rect>",
+                              scale_colour(share_of(map, *value)),
+                              place,
+                              *value);
+            } else {
+                svg += format("class=\"absent\"><title>{}: not measured</title></rect>", place);
+            }
+        }
+    }
+    constexpr int steps = 40;
+    const double legend_y = top + grid_height + 14.0;
+    for (int i = 0; i < steps; ++i) {
+        svg +=
+            format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"10\" fill=\"{}\"/>",
+                   left + legend_width * i / steps,
+                   legend_y,
+                   legend_width / steps + 0.3,
+                   scale_colour((i + 0.5) / steps));
+    }
+    svg += format(
+        "<text x=\"{:.0f}\" y=\"{:.1f}\">{:.3g}</text>"
+        "<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{:.3g}</text>",
+        left,
+        legend_y + 24.0,
+        map.low,
+        left + legend_width,
+        legend_y + 24.0,
+        map.high);
+    return svg + "</svg></figure>\n";
+}
+
+std::string bars_html(const Bars& bars) {
+    constexpr double left = 150.0;
+    constexpr double longest = 420.0;
+    constexpr double line = 24.0;
+    double largest = 0.0;
+    for (const Bars::Bar& bar : bars.bars) {
+        largest = std::max(largest, bar.value);
+    }
+    const double height = line * static_cast<double>(bars.bars.size()) + 6.0;
+    std::string svg = format(
+        "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 660 {:.0f}\" width=\"660\" "
+        "role=\"img\" aria-label=\"{}\">",
+        escape_html(bars.caption),
+        height,
+        escape_html(bars.caption));
+    for (std::size_t i = 0; i < bars.bars.size(); ++i) {
+        const Bars::Bar& bar = bars.bars[i];
+        const double y = line * static_cast<double>(i);
+        const double length = largest > 0.0 ? longest * bar.value / largest : 0.0;
+        svg += format(
+            "<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>"
+            "<rect class=\"bar{}\" x=\"{:.0f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"14\"/>"
+            "<text x=\"{:.1f}\" y=\"{:.1f}\">{:.4g}</text>",
+            left - 8.0,
+            y + 15.0,
+            escape_html(bar.label),
+            bar.is_emphasised ? " strong" : "",
+            left,
+            y + 4.0,
+            length,
+            left + length + 6.0,
+            y + 15.0,
+            bar.value);
+    }
+    return svg + "</svg></figure>\n";
+}
+
+}  // namespace anamnesis::report

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "anamnesis/base/index.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/request.hpp"
+
+namespace anamnesis::restore {
+
+/// A checkpoint and what was recognised in it. Owner: the caller, for as long as a plan lives.
+struct Source {
+    checkpoint::Checkpoint checkpoint;
+    checkpoint::Model model;
+};
+
+/// Where the new bytes of rows come from.
+enum class RowSource : std::uint8_t {
+    pre,       ///< pre's bytes; rounded where the dtypes differ
+    blend,     ///< lerp of pre and post
+    computed,  ///< written by the routing groups (pro, align)
+};
+
+/// Rows of a post tensor that are replaced, and where pre's counterparts begin.
+struct RowSplice {
+    checkpoint::RowRange rows;
+    std::uint64_t pre_row = 0;
+    checkpoint::RowRole role = checkpoint::RowRole::query;
+    RowSource source = RowSource::pre;
+};
+
+struct TensorChange {
+    const checkpoint::TensorEntry* post = nullptr;
+    const checkpoint::TensorEntry* pre = nullptr;
+    std::vector<RowSplice> splices;     ///< ascending; adjacent rows of one role are merged
+    std::optional<LayerIndex> layer{};  ///< absent for draft heads, embeddings, heads
+    /// What the receipt sums drift under: "q", "k", "v" or the name of a tensor group.
+    std::string part;
+
+    std::uint64_t changed_rows() const;
+    std::uint64_t changed_bytes() const { return changed_rows() * post->row_bytes(); }
+    bool is_converted() const { return post->dtype != pre->dtype; }
+    /// Every replaced row is pre's own bytes.
+    bool is_exact() const;
+};
+
+/// The rows of one head in one tensor, in post and in pre.
+struct HeadRows {
+    const checkpoint::TensorEntry* post = nullptr;
+    const checkpoint::TensorEntry* pre = nullptr;
+    std::uint64_t post_row = 0;
+    std::uint64_t pre_row = 0;
+    std::uint64_t rows = 0;
+};
+
+/// Weight rows and, where the projection has one, the bias of the same rows.
+struct HeadBlock {
+    std::uint32_t head = 0;
+    HeadRows weight;
+    std::optional<HeadRows> bias{};
+};
+
+/// The query heads that read one block of key rows: the unit in which routing is measured and
+/// repaired. With grouped-query attention one group is one key head; an MLA layer has a group for
+/// each head's rows without position and one for the rotary rows that all heads share.
+struct RoutingGroup {
+    std::optional<LayerIndex> layer{};
+    std::uint32_t kv_head = 0;
+    bool is_shared_key = false;  ///< MLA's rotary rows
+    std::vector<HeadBlock> queries;
+    HeadBlock key;
+    checkpoint::RotaryLayout rotary{};                    ///< within the rows of this group
+    const checkpoint::TensorEntry* query_gain = nullptr;  ///< q_norm of post; null without QK-norm
+    const checkpoint::TensorEntry* key_gain = nullptr;
+};
+
+/// The groups of every softmax layer that both checkpoints have, heads known.
+/// Errors: `unsupported` where the heads are not known or queries pass through a low-rank
+/// projection, naming the layer.
+std::vector<RoutingGroup> routing_groups(const Source& pre,
+                                         const Source& post,
+                                         const Selection& selection);
+
+/// What a repair will do, as data: nothing is written by making it.
+struct Plan {
+    const Source* pre = nullptr;
+    const Source* post = nullptr;
+    Request request;
+    std::vector<TensorChange> changes;  ///< in the order of post's files and offsets
+    std::vector<RoutingGroup> groups;   ///< for pro and align
+    std::vector<std::string> warnings;
+
+    std::uint64_t changed_bytes() const;
+    /// Layers whose rows change, ascending.
+    std::vector<std::uint32_t> changed_layers() const;
+};
+
+/// Decides which rows come from where.
+/// Errors: `mismatch` with everything that does not fit, at once; `usage` for layers or heads that
+/// do not exist and for a selection without rows, naming the switch that would give it some;
+/// `unsupported` for a scale block that repaired and other rows share.
+Plan make_plan(const Source& pre, const Source& post, const Request& request);
+
+}  // namespace anamnesis::restore

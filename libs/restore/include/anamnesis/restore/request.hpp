@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+
+namespace anamnesis::restore {
+
+/// How the routing rows of pre and post become those of the repaired checkpoint (method.md).
+enum class Method : std::uint8_t {
+    qk,      ///< QK-Restore: W_Q and W_K of pre, byte for byte
+    q,       ///< ablation: W_Q alone
+    k,       ///< ablation: W_K alone
+    v,       ///< ablation: W_V alone
+    groups,  ///< ablation: any tensor groups, byte for byte
+    pro,     ///< QK-Pro: W_K of pre, W_Q filtered toward pre where the keys carry weight
+    lerp,    ///< post + alpha (pre - post) on W_Q and W_K
+    align,   ///< W_Q and W_K of pre, rotated onto post's gauge
+};
+std::string_view name_of(Method method) noexcept;
+
+/// Which inner product QK-Pro weighs query directions by.
+enum class ProMetric : std::uint8_t { gram, rope, gain };
+std::string_view name_of(ProMetric metric) noexcept;
+
+/// One strength of QK-Pro: relative to trace(G) / head_dim of each key head, or absolute.
+struct Lambda {
+    double value = 1.0;
+    bool is_relative = true;
+};
+
+/// Disagreements of pre and post that a user may wave through.
+enum class Allowance : std::uint8_t {
+    family,    ///< different families whose tensors pair by name
+    heads,     ///< different head counts over the same rows
+    position,  ///< different rope theta, scaling or partial factor
+    swapped,   ///< pre looks like the fine-tuned one
+    links,     ///< --in-place through symbolic links and on files with other hard links
+};
+std::string_view name_of(Allowance allowance) noexcept;
+std::optional<Allowance> find_allowance(std::string_view name) noexcept;
+
+/// Which rows a repair takes.
+struct Selection {
+    Method method = Method::qk;
+    std::set<checkpoint::TensorGroup> groups{};       ///< for Method::groups
+    std::optional<std::set<std::uint32_t>> layers{};  ///< absent: all
+    /// Key-value heads: their key rows and the query rows of the heads that share them.
+    std::optional<std::set<std::uint32_t>> kv_heads{};
+    bool has_biases = true;
+    bool has_sliding = false;
+    bool has_draft_heads = false;
+    bool has_norms = false;
+    bool has_adapters = false;
+};
+
+/// All that decides the result.
+struct Request {
+    Selection selection;
+    std::vector<Lambda> lambdas{Lambda{}};
+    ProMetric metric = ProMetric::gram;
+    double alpha = 0.5;
+    std::set<Allowance> allowed{};
+};
+
+/// The request as it stands in receipts and patches.
+Json to_json(const Request& request);
+/// Errors: `malformed` for anything `to_json` does not write.
+Request request_from_json(const Json& json);
+
+}  // namespace anamnesis::restore

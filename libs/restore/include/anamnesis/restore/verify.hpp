@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
+
+namespace anamnesis::restore {
+
+/// What the bytes of one tensor of the repaired checkpoint say.
+struct TensorVerdict {
+    std::string name;
+    std::uint64_t rows = 0;
+    std::uint64_t rows_from_pre = 0;       ///< required from pre, and equal to it
+    std::uint64_t rows_from_post = 0;      ///< required from post, and equal to it
+    std::uint64_t rows_computed = 0;       ///< a method's own values, which bytes cannot prove
+    std::uint64_t rows_equal_in_both = 0;  ///< of the first two: pre and post hold the same bytes
+};
+
+struct Verification {
+    std::vector<TensorVerdict> tensors;  ///< those with rows from pre or computed rows
+    std::uint64_t tensors_compared = 0;
+    std::uint64_t bytes_compared = 0;
+    std::uint64_t rows_from_pre = 0;
+    std::uint64_t rows_from_post = 0;
+    std::uint64_t rows_computed = 0;
+    std::vector<std::string> deviations;  ///< empty: proven
+    std::vector<std::string> notes;
+
+    bool is_proven() const { return deviations.empty(); }
+};
+
+/// Compares three checkpoints byte by byte and tells which rows of the repaired one come from
+/// where. Shares no code with what writes: which rows must come from pre is derived here, row by
+/// row, from the roles of the routing map.
+/// Cost: reads post and repaired once, pre's routing rows once; a few MB of memory.
+Verification verify(const Source& pre,
+                    const Source& post,
+                    const Source& repaired,
+                    const Request& request,
+                    const Execution& execution);
+
+}  // namespace anamnesis::restore

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "head_rows.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/half.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/linalg/matrix_view.hpp"
+#include "anamnesis/restore/plan.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+std::size_t columns_of(const checkpoint::TensorEntry& tensor) {
+    return tensor.row_bytes() * 8 / bits_of(tensor.dtype);
+}
+
+void load_rows(const Source& source,
+               Side side,
+               const HeadRows& rows,
+               linalg::MatrixView<double> target) {
+    const checkpoint::TensorEntry& tensor = side == Side::pre ? *rows.pre : *rows.post;
+    if (!is_arithmetic(tensor.dtype)) {
+        throw Error(ErrorKind::unsupported,
+                    format("tensor {} is {}, which holds no values to compute with",
+                           in_quotes(tensor.name),
+                           anamnesis::name_of(tensor.dtype)));
+    }
+    const std::uint64_t first = side == Side::pre ? rows.pre_row : rows.post_row;
+    const std::uint64_t row_bytes = tensor.row_bytes();
+    std::vector<std::byte> bytes(rows.rows * row_bytes);
+    source.checkpoint.files()[tensor.file].file().read_at(tensor.offset + first * row_bytes, bytes);
+    for (std::uint64_t row = 0; row < rows.rows; ++row) {
+        widen(tensor.dtype,
+              std::span(bytes).subspan(row * row_bytes, row_bytes),
+              std::span(target.data() + row * target.stride(), target.columns()));
+    }
+}
+
+}  // namespace
+
+linalg::Matrix load_block(const Source& source,
+                          Side side,
+                          const HeadBlock& block,
+                          bool is_augmented) {
+    const checkpoint::TensorEntry& weight =
+        side == Side::pre ? *block.weight.pre : *block.weight.post;
+    const std::size_t columns = columns_of(weight);
+    linalg::Matrix matrix(block.weight.rows, columns + (is_augmented ? 1 : 0));
+    const linalg::MatrixView<double> all = matrix.view();
+    load_rows(source, side, block.weight, {all.data(), all.rows(), columns, all.stride()});
+    if (is_augmented && block.bias) {
+        load_rows(source, side, *block.bias, {all.data() + columns, all.rows(), 1, all.stride()});
+    }
+    return matrix;
+}
+
+std::vector<double> load_gain(const Source& source, const checkpoint::TensorEntry* gain) {
+    if (gain == nullptr || source.model.qk_norm == checkpoint::QkNorm::none ||
+        source.model.qk_norm == checkpoint::QkNorm::full_width) {
+        throw Error(ErrorKind::unsupported,
+                    format("--metric gain needs the gains of a QK-norm per head; {} has none",
+                           source.model.family));
+    }
+    std::vector<std::byte> bytes(gain->bytes);
+    source.checkpoint.files()[gain->file].file().read_at(gain->offset, bytes);
+    std::vector<double> values(gain->bytes * 8 / bits_of(gain->dtype));
+    widen(gain->dtype, bytes, values);
+    if (source.model.qk_norm == checkpoint::QkNorm::per_head_plus1) {
+        for (double& value : values) {
+            value += 1.0;
+        }
+    }
+    return values;
+}
+
+}  // namespace anamnesis::restore

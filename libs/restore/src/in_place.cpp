@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/formats/safetensors.hpp"
+#include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/io/file.hpp"
+#include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
+
+#include "measure.hpp"
+#include "row_targets.hpp"
+#include "undo_file.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Holds a folder against a second repair of the same checkpoint.
+class FolderLock {
+public:
+    explicit FolderLock(const fs::path& folder)
+        : descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+        if (descriptor_ < 0) {
+            const int reason = errno;
+            throw io_error(format("opening folder {}", in_quotes(folder.string(), 1000)), reason);
+        }
+        if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+            ::close(descriptor_);
+            throw Error(ErrorKind::usage,
+                        format("another process works on {}", in_quotes(folder.string(), 1000)));
+        }
+    }
+    FolderLock(const FolderLock&) = delete;
+    FolderLock& operator=(const FolderLock&) = delete;
+    ~FolderLock() { ::close(descriptor_); }
+
+private:
+    int descriptor_;
+};
+
+void refuse_links(const Plan& plan, const std::set<std::uint32_t>& files) {
+    if (plan.request.allowed.contains(Allowance::links)) {
+        return;
+    }
+    for (const std::uint32_t index : files) {
+        const fs::path& path = plan.post->checkpoint.files()[index].path();
+        struct stat status{};
+        if (::lstat(path.c_str(), &status) != 0) {
+            const int reason = errno;
+            throw io_error(format("reading {}", in_quotes(path.string(), 1000)), reason);
+        }
+        if (S_ISLNK(status.st_mode)) {
+            throw Error(ErrorKind::usage,
+                        format("{} is a symbolic link (a hub cache?): rewriting it in place would "
+                               "change the file for every user of it; --allow links does it all "
+                               "the same, --out writes a copy",
+                               in_quotes(path.string(), 1000)));
+        }
+        if (status.st_nlink > 1) {
+            throw Error(ErrorKind::usage,
+                        format("{} has {} hard links: rewriting it in place would change the "
+                               "others too; --allow links does it all the same, --out writes a "
+                               "copy",
+                               in_quotes(path.string(), 1000),
+                               status.st_nlink));
+        }
+    }
+}
+
+std::set<std::uint32_t> changed_files(const Plan& plan) {
+    std::set<std::uint32_t> files;
+    for (const TensorChange& change : plan.changes) {
+        files.insert(change.post->file);
+    }
+    return files;
+}
+
+std::vector<UndoRange> ranges_of(const Plan& plan) {
+    std::vector<UndoRange> ranges;
+    for (const TensorChange& change : plan.changes) {
+        const std::string name =
+            plan.post->checkpoint.files()[change.post->file].path().filename().string();
+        for (const RowSplice& splice : change.splices) {
+            const std::uint64_t row_bytes = change.post->row_bytes();
+            ranges.push_back({.file = name,
+                              .offset = change.post->offset + splice.rows.begin * row_bytes,
+                              .size = splice.rows.size() * row_bytes});
+        }
+    }
+    return ranges;
+}
+
+/// What a folder with an undo file holds.
+enum class RepairState : std::uint8_t {
+    interrupted,  ///< no receipt of this repair: anything between post and repaired
+    complete,     ///< the receipt and the bytes agree
+    changed,      ///< somebody wrote to the rows since
+};
+
+RepairState state_of(const fs::path& folder, const UndoFile& undo, const Execution& execution) {
+    std::error_code ignored;
+    const fs::path path = folder / receipt_name;
+    if (!fs::exists(path, ignored)) {
+        return RepairState::interrupted;
+    }
+    const Json receipt = Json::parse(io::read_text(path));
+    const Json* id = receipt.find("undo_id");
+    if (id == nullptr || id->as_string("undo_id") != undo.id()) {
+        return RepairState::interrupted;
+    }
+    return receipt.at("in_place_sha256").as_string("in_place_sha256") ==
+                   undo.digest_of_current(execution)
+               ? RepairState::complete
+               : RepairState::changed;
+}
+
+UndoFile open_usable_undo(const fs::path& folder, const Execution& execution) {
+    UndoFile undo = UndoFile::open(folder);
+    undo.check_files();
+    if (state_of(folder, undo, execution) == RepairState::changed) {
+        throw Error(ErrorKind::mismatch,
+                    format("{} was repaired in place and its rows were changed since: the old "
+                           "bytes in {} no longer fit; remove that file to go on with the "
+                           "checkpoint as it is",
+                           in_quotes(folder.string(), 1000),
+                           undo_name));
+    }
+    return undo;
+}
+
+void write_rows(const Plan& plan,
+                const RowTargets& targets,
+                const std::vector<const io::File*>& files,
+                const Execution& execution) {
+    Jobs jobs;
+    add_row_jobs(plan, std::span(&targets, 1), execution, jobs);
+    run(jobs, execution);
+    for (const io::File* file : files) {
+        if (file != nullptr) {
+            file->sync();
+        }
+    }
+}
+
+}  // namespace
+
+OutputCost cost_in_place(const Plan& plan) {
+    OutputCost cost = cost_of_patch(plan);
+    cost.bytes_written = 2 * plan.changed_bytes();
+    cost.bytes_read = 4 * plan.changed_bytes();
+    return cost;
+}
+
+bool has_undo(const fs::path& folder) {
+    std::error_code ignored;
+    return fs::exists(folder / undo_name, ignored);
+}
+
+Result write_in_place(const Plan& plan, const Execution& execution) {
+    const fs::path folder = plan.post->checkpoint.folder();
+    const auto touched = changed_files(plan);
+    refuse_links(plan, touched);
+    const FolderLock lock(folder);
+    Result result;
+    result.path = folder;
+    std::error_code ignored;
+    // A repair starts from post as it was: what an earlier one, whole or broken off, has written
+    // goes back first.
+    if (has_undo(folder)) {
+        const UndoFile undo = open_usable_undo(folder, execution);
+        undo.roll_back(execution);
+        result.notes.emplace_back("an earlier repair in place was undone first");
+    }
+    std::optional<std::string> old_receipt;
+    if (fs::exists(folder / receipt_name, ignored)) {
+        old_receipt = io::read_text(folder / receipt_name);
+    }
+    const std::uint64_t free = io::free_bytes(folder);
+    if (free < plan.changed_bytes()) {
+        throw Error(ErrorKind::exhausted,
+                    format("the undo file needs {} and {} has {} free",
+                           human_bytes(plan.changed_bytes()),
+                           in_quotes(folder.string(), 1000),
+                           human_bytes(free)));
+    }
+    std::vector<std::optional<io::File>> open(plan.post->checkpoint.files().size());
+    std::vector<const io::File*> files(open.size(), nullptr);
+    std::map<std::string, const formats::SafetensorsFile*> weight_files;
+    for (const std::uint32_t index : touched) {
+        const auto& file = plan.post->checkpoint.files()[index];
+        open[index] = io::File::open_for_update(file.path());
+        files[index] = &*open[index];
+        weight_files.emplace(file.path().filename().string(), &file);
+    }
+    if (execution.progress != nullptr) {
+        execution.progress->begin("repairing in place", 2 * plan.changed_bytes());
+    }
+    std::vector<ChangeMeasure> measures;
+    Jobs before;
+    add_jobs_before(plan, measures, execution, before);
+    run(before, execution);
+    refuse_equal_rows(plan, measures);
+    UndoFile::write(folder, weight_files, ranges_of(plan), old_receipt, execution);
+
+    const RowTargets targets = targets_in_checkpoint(plan, files);
+    Json receipt;
+    try {
+        write_rows(plan, targets, files, execution);
+        Jobs after;
+        add_jobs_after(plan, targets, measures, execution, after);
+        run(after, execution);
+        receipt = make_receipt(plan, measures);
+        const UndoFile undo = UndoFile::open(folder);
+        receipt.set("undo_id", undo.id());
+        receipt.set("in_place_sha256", undo.digest_of_current(execution));
+        io::write_text_atomically(folder / receipt_name, receipt.dump(2) + "\n");
+    } catch (...) {
+        // Once the receipt stands the repair is whole; before that post must be what it was. Where
+        // rolling back fails too, the undo file stays for the next run.
+        UndoFile::open(folder).roll_back({});
+        throw;
+    }
+    if (execution.progress != nullptr) {
+        execution.progress->finish();
+    }
+    result.receipt = std::move(receipt);
+    result.bytes_written = plan.changed_bytes();
+    result.notes.push_back(format("{} holds the old bytes; 'anamnesis undo {}' brings them back",
+                                  undo_name,
+                                  folder.string()));
+    return result;
+}
+
+Result undo_in_place(const fs::path& folder, const Execution& execution) {
+    if (!has_undo(folder)) {
+        throw Error(ErrorKind::not_found,
+                    format("{} holds no {}: it was not repaired in place, or undone already",
+                           in_quotes(folder.string(), 1000),
+                           undo_name));
+    }
+    const FolderLock lock(folder);
+    const UndoFile undo = open_usable_undo(folder, execution);
+    if (execution.progress != nullptr) {
+        std::uint64_t total = 0;
+        for (const UndoRange& range : undo.ranges()) {
+            total += range.size;
+        }
+        execution.progress->begin("undoing", total);
+    }
+    Result result;
+    result.path = folder;
+    result.bytes_written = undo.roll_back(execution);
+    if (execution.progress != nullptr) {
+        execution.progress->finish();
+    }
+    return result;
+}
+
+}  // namespace anamnesis::restore

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "measure.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/digest.hpp"
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/half.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/io/file.hpp"
+#include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/drift_measures.hpp"
+#include "anamnesis/restore/plan.hpp"
+
+#include "row_targets.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+constexpr std::uint64_t block_bytes = 1U << 20U;
+
+const io::File& file_of(const Source& source, const checkpoint::TensorEntry& tensor) {
+    return source.checkpoint.files()[tensor.file].file();
+}
+
+std::string digest_of_range(const io::File& file,
+                            std::uint64_t offset,
+                            std::uint64_t size,
+                            const Execution& execution) {
+    Sha256 digest;
+    std::vector<std::byte> buffer(std::min(size, block_bytes));
+    while (size > 0) {
+        execution.check();
+        const auto part = std::span(buffer).first(std::min<std::uint64_t>(size, buffer.size()));
+        file.read_at(offset, part);
+        digest.update(part);
+        offset += part.size();
+        size -= part.size();
+    }
+    return digest.finish();
+}
+
+/// Compares rows of pre with the same rows elsewhere (post itself, or the result).
+struct RowComparison {
+    DriftSums drift;
+    bool differs = false;
+};
+
+RowComparison compare_rows(const Plan& plan,
+                           const TensorChange& change,
+                           const io::File& other,
+                           const std::vector<std::uint64_t>& other_offsets,
+                           const Execution& execution) {
+    const DType pre_dtype = change.pre->dtype;
+    const DType post_dtype = change.post->dtype;
+    const bool has_values = is_arithmetic(pre_dtype) && is_arithmetic(post_dtype);
+    const std::uint64_t pre_row_bytes = change.pre->row_bytes();
+    const std::uint64_t post_row_bytes = change.post->row_bytes();
+    const std::uint64_t rows_at_once =
+        std::max<std::uint64_t>(1, block_bytes / std::max(pre_row_bytes, post_row_bytes));
+    std::vector<std::byte> before(rows_at_once * pre_row_bytes);
+    std::vector<std::byte> after(rows_at_once * post_row_bytes);
+    std::vector<double> before_values;
+    std::vector<double> after_values;
+    RowComparison result;
+    for (std::size_t i = 0; i < change.splices.size(); ++i) {
+        const RowSplice& splice = change.splices[i];
+        for (std::uint64_t done = 0; done < splice.rows.size();) {
+            execution.check();
+            const std::uint64_t rows = std::min(rows_at_once, splice.rows.size() - done);
+            const auto pre_bytes = std::span(before).first(rows * pre_row_bytes);
+            const auto post_bytes = std::span(after).first(rows * post_row_bytes);
+            file_of(*plan.pre, *change.pre)
+                .read_at(change.pre->offset + (splice.pre_row + done) * pre_row_bytes, pre_bytes);
+            other.read_at(other_offsets[i] + done * post_row_bytes, post_bytes);
+            done += rows;
+            const bool is_same =
+                pre_dtype == post_dtype && std::ranges::equal(pre_bytes, post_bytes);
+            result.differs = result.differs || !is_same;
+            if (!has_values) {
+                continue;
+            }
+            before_values.resize(pre_bytes.size() * 8 / bits_of(pre_dtype));
+            after_values.resize(before_values.size());
+            widen(pre_dtype, pre_bytes, before_values);
+            widen(post_dtype, post_bytes, after_values);
+            result.drift.add(before_values, after_values);
+        }
+    }
+    return result;
+}
+
+std::vector<std::uint64_t> offsets_in_post(const TensorChange& change) {
+    std::vector<std::uint64_t> offsets;
+    for (const RowSplice& splice : change.splices) {
+        offsets.push_back(change.post->offset + splice.rows.begin * change.post->row_bytes());
+    }
+    return offsets;
+}
+
+Json rows_of(const TensorChange& change) {
+    Json rows = Json::array();
+    for (const RowSplice& splice : change.splices) {
+        rows.push_back(Json::Array{splice.rows.begin, splice.rows.end});
+    }
+    return rows;
+}
+
+std::string now() {
+    const std::time_t time = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    std::tm parts{};
+    gmtime_r(&time, &parts);
+    return format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+                  parts.tm_year + 1900,
+                  parts.tm_mon + 1,
+                  parts.tm_mday,
+                  parts.tm_hour,
+                  parts.tm_min,
+                  parts.tm_sec);
+}
+
+Json describe(const Source& source) {
+    return Json::Object{{"path", source.checkpoint.path().string()},
+                        {"family", source.model.family},
+                        {"model_type", source.model.model_type},
+                        {"evidence", source.model.evidence}};
+}
+
+/// Drift of all changes of one layer and part together.
+Json drift_by_layer(const Plan& plan, const std::vector<ChangeMeasure>& measures) {
+    std::map<std::pair<std::int64_t, std::string>, std::pair<DriftSums, DriftSums>> sums;
+    for (std::size_t i = 0; i < plan.changes.size(); ++i) {
+        const TensorChange& change = plan.changes[i];
+        if (change.part == "scale" || measures[i].before.count == 0) {
+            continue;
+        }
+        const std::int64_t layer = change.layer ? std::int64_t{change.layer->value} : -1;
+        auto& [before, after] = sums[{layer, change.part}];
+        before.merge(measures[i].before);
+        after.merge(measures[i].after);
+    }
+    Json list = Json::array();
+    for (const auto& [key, pair] : sums) {
+        Json entry = Json::object();
+        entry.set("layer", key.first < 0 ? Json() : Json(key.first));
+        entry.set("part", key.second);
+        entry.set("drift_before", pair.first.relative());
+        entry.set("drift_after", pair.second.relative());
+        if (pair.first.skipped > 0) {
+            entry.set("non_finite_pairs", pair.first.skipped);
+        }
+        list.push_back(std::move(entry));
+    }
+    return list;
+}
+
+}  // namespace
+
+std::string digest_of(const Source& source, const checkpoint::TensorEntry& tensor) {
+    return digest_of_range(file_of(source, tensor), tensor.offset, tensor.bytes, {});
+}
+
+void add_jobs_before(const Plan& plan,
+                     std::vector<ChangeMeasure>& measures,
+                     const Execution& execution,
+                     Jobs& jobs) {
+    measures.resize(plan.changes.size());
+    for (std::size_t i = 0; i < plan.changes.size(); ++i) {
+        const TensorChange& change = plan.changes[i];
+        ChangeMeasure& measure = measures[i];
+        jobs.emplace_back([&plan, &change, &measure, &execution] {
+            measure.pre_digest = digest_of_range(
+                file_of(*plan.pre, *change.pre), change.pre->offset, change.pre->bytes, execution);
+        });
+        jobs.emplace_back([&plan, &change, &measure, &execution] {
+            measure.post_digest = digest_of_range(file_of(*plan.post, *change.post),
+                                                  change.post->offset,
+                                                  change.post->bytes,
+                                                  execution);
+        });
+        jobs.emplace_back([&plan, &change, &measure, &execution] {
+            const auto comparison = compare_rows(plan,
+                                                 change,
+                                                 file_of(*plan.post, *change.post),
+                                                 offsets_in_post(change),
+                                                 execution);
+            measure.before = comparison.drift;
+            measure.differs = comparison.differs;
+        });
+    }
+}
+
+void add_jobs_after(const Plan& plan,
+                    const RowTargets& targets,
+                    std::vector<ChangeMeasure>& measures,
+                    const Execution& execution,
+                    Jobs& jobs) {
+    for (std::size_t i = 0; i < plan.changes.size(); ++i) {
+        const TensorChange& change = plan.changes[i];
+        const ChangeTarget& target = targets[i];
+        ChangeMeasure& measure = measures[i];
+        jobs.emplace_back([&change, &target, &measure, &execution] {
+            measure.result_digest =
+                digest_of_range(*target.file, change.post->offset, change.post->bytes, execution);
+        });
+        // Rows that are pre's own bytes lie at distance zero; the digest shows that they are.
+        if (change.is_exact()) {
+            measure.after = measure.before.without_difference();
+        } else {
+            jobs.emplace_back([&plan, &change, &target, &measure, &execution] {
+                measure.after =
+                    compare_rows(plan, change, *target.file, target.offsets, execution).drift;
+            });
+        }
+    }
+}
+
+void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measures) {
+    if (std::ranges::none_of(measures, [](const auto& measure) { return measure.differs; })) {
+        throw Error(ErrorKind::mismatch,
+                    format("the rows that --method {} takes are the same in pre and post: there is "
+                           "nothing to repair (post may be repaired already, or pre may not be the "
+                           "checkpoint before the fine-tune)",
+                           name_of(plan.request.selection.method)));
+    }
+}
+
+Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures) {
+    Json receipt = Json::object();
+    receipt.set("anamnesis_receipt", 1);
+    receipt.set("created", now());
+    receipt.set("request", to_json(plan.request));
+    receipt.set("pre", describe(*plan.pre));
+    receipt.set("post", describe(*plan.post));
+    receipt.set("bytes_changed", plan.changed_bytes());
+    receipt.set("drift", drift_by_layer(plan, measures));
+    Json tensors = Json::array();
+    for (std::size_t i = 0; i < plan.changes.size(); ++i) {
+        const TensorChange& change = plan.changes[i];
+        tensors.push_back(Json::Object{
+            {"name", change.post->name},
+            {"pre_name", change.pre->name},
+            {"part", change.part},
+            {"dtype", name_of(change.post->dtype)},
+            {"rows", rows_of(change)},
+            {"sha256",
+             Json::Object{{"pre", measures[i].pre_digest},
+                          {"post", measures[i].post_digest},
+                          {"repaired", measures[i].result_digest}}},
+        });
+    }
+    receipt.set("tensors", std::move(tensors));
+    Json warnings = Json::array();
+    for (const std::string& warning : plan.warnings) {
+        warnings.push_back(warning);
+    }
+    receipt.set("warnings", std::move(warnings));
+    return receipt;
+}
+
+}  // namespace anamnesis::restore

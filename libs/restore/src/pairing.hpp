@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/plan.hpp"
+
+namespace anamnesis::restore {
+
+/// Finds pre's counterpart of each post tensor: by its name, else by its canonical name.
+class Pairing {
+public:
+    Pairing(const Source& pre, const Source& post);
+
+    /// Null where pre has none.
+    const checkpoint::TensorEntry* find_pre(const std::string& post_name) const;
+    const checkpoint::AttentionTensor* find_pre_attention(
+        const checkpoint::AttentionTensor& post) const;
+
+private:
+    const Source* pre_;
+    std::unordered_map<std::string, const checkpoint::TensorEntry*> by_canonical_name_;
+    std::unordered_map<std::string, const checkpoint::AttentionTensor*> attention_;
+};
+
+/// Rows of `post` with the rows of `pre` that have the same role and head.
+struct PairedRows {
+    checkpoint::RowBlock post;
+    std::uint64_t pre_row = 0;
+};
+
+/// All rows of a pair of attention tensors, ascending in post.
+/// A block without counterpart in pre adds a line to `problems` and is left out.
+std::vector<PairedRows> pair_rows(const checkpoint::AttentionTensor& pre,
+                                  const checkpoint::AttentionTensor& post,
+                                  std::vector<std::string>& problems);
+
+/// What makes a repair of `post` from `pre` meaningless, one line each; `warnings` takes what a
+/// user should know and nothing forbids.
+std::vector<std::string> find_disagreements(const Source& pre,
+                                            const Source& post,
+                                            const Request& request,
+                                            std::vector<std::string>& warnings);
+
+}  // namespace anamnesis::restore

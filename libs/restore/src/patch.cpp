@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/formats/safetensors_writer.hpp"
+#include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/io/file.hpp"
+#include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
+
+#include "measure.hpp"
+#include "row_targets.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* metadata_key = "anamnesis.patch";
+
+Json to_json(const Shape& shape) {
+    Json list = Json::array();
+    for (const std::uint64_t size : shape) {
+        list.push_back(size);
+    }
+    return list;
+}
+
+Json describe_change(const TensorChange& change, const std::string& post_digest) {
+    Json rows = Json::array();
+    for (const RowSplice& splice : change.splices) {
+        rows.push_back(Json::Array{splice.rows.begin, splice.rows.end});
+    }
+    return Json::Object{{"name", change.post->name},
+                        {"part", change.part},
+                        {"shape", to_json(change.post->shape)},
+                        {"layer", change.layer ? Json(change.layer->value) : Json()},
+                        {"rows", std::move(rows)},
+                        {"sha256", post_digest}};
+}
+
+formats::TensorSpec packed_rows(const TensorChange& change) {
+    Shape shape = change.post->shape;
+    if (!shape.empty()) {
+        shape.front() = change.changed_rows();
+    }
+    return {.name = change.post->name, .dtype = change.post->dtype, .shape = std::move(shape)};
+}
+
+}  // namespace
+
+OutputCost cost_of_patch(const Plan& plan) {
+    OutputCost cost;
+    cost.bytes_written = plan.changed_bytes();
+    cost.bytes_read = 3 * plan.changed_bytes();
+    cost.peak_memory = 4U << 20U;
+    for (const RoutingGroup& group : plan.groups) {
+        const checkpoint::TensorEntry& key = *group.key.weight.post;
+        const std::uint64_t columns = key.row_bytes() * 8 / bits_of(key.dtype);
+        const std::uint64_t outputs = plan.request.lambdas.size();
+        cost.peak_memory = std::max(
+            cost.peak_memory, (4 + outputs) * group.key.weight.rows * columns * sizeof(double));
+    }
+    return cost;
+}
+
+std::vector<Result> write_patches(const Plan& plan,
+                                  const std::vector<fs::path>& targets,
+                                  const Execution& execution) {
+    std::vector<formats::TensorSpec> tensors;
+    for (const TensorChange& change : plan.changes) {
+        tensors.push_back(packed_rows(change));
+    }
+    std::vector<ChangeMeasure> measures;
+    Jobs before;
+    add_jobs_before(plan, measures, execution, before);
+    if (execution.progress != nullptr) {
+        execution.progress->begin("writing patch", plan.changed_bytes() * targets.size());
+    }
+    run(before, execution);
+    refuse_equal_rows(plan, measures);
+
+    std::vector<Result> results;
+    std::vector<std::unique_ptr<io::AtomicFile>> outputs;
+    std::vector<RowTargets> row_targets;
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+        if (fs::exists(targets[i])) {
+            throw Error(ErrorKind::usage,
+                        format("patch {} exists already; name another file or remove it first",
+                               in_quotes(targets[i].string(), 1000)));
+        }
+        Json description = Json::object();
+        description.set("version", 1);
+        Request request = plan.request;
+        if (request.selection.method == Method::pro) {
+            request.lambdas = {plan.request.lambdas[i]};
+        }
+        description.set("request", restore::to_json(request));
+        description.set("family", plan.post->model.family);
+        Json list = Json::array();
+        for (std::size_t j = 0; j < plan.changes.size(); ++j) {
+            list.push_back(describe_change(plan.changes[j], measures[j].post_digest));
+        }
+        description.set("tensors", std::move(list));
+        const auto prologue = formats::make_safetensors_prologue(
+            tensors, {{"format", "pt"}, {metadata_key, description.dump()}});
+        outputs.push_back(std::make_unique<io::AtomicFile>(targets[i]));
+        const io::File& file = outputs.back()->file();
+        file.reserve(prologue.bytes.size() + prologue.data_bytes);
+        file.write_at(0, std::as_bytes(std::span(prologue.bytes)));
+        RowTargets output;
+        for (std::size_t j = 0; j < plan.changes.size(); ++j) {
+            ChangeTarget target{.file = &file, .offsets = {}};
+            std::uint64_t offset = prologue.bytes.size() + prologue.offsets[j];
+            for (const RowSplice& splice : plan.changes[j].splices) {
+                target.offsets.push_back(offset);
+                offset += splice.rows.size() * plan.changes[j].post->row_bytes();
+            }
+            output.push_back(std::move(target));
+        }
+        row_targets.push_back(std::move(output));
+        Result result;
+        result.path = targets[i];
+        result.receipt = std::move(description);
+        result.bytes_written = prologue.bytes.size() + prologue.data_bytes;
+        results.push_back(std::move(result));
+    }
+    Jobs jobs;
+    add_row_jobs(plan, row_targets, execution, jobs);
+    run(jobs, execution);
+    for (auto& output : outputs) {
+        execution.check();
+        output->commit();
+    }
+    if (execution.progress != nullptr) {
+        execution.progress->finish();
+    }
+    return results;
+}
+
+Patch read_patch(const fs::path& path) {
+    return in_context(
+        [&] { return format("reading patch {}", path.string()); },
+        [&] {
+            Patch patch;
+            patch.rows.checkpoint = checkpoint::Checkpoint::open(path);
+            const auto& metadata = patch.rows.checkpoint.files().front().header().metadata;
+            const auto entry = std::ranges::find(
+                metadata, metadata_key, [](const auto& pair) { return pair.first; });
+            if (entry == metadata.end()) {
+                throw Error(ErrorKind::malformed,
+                            format("{} is no patch: its metadata has no {}",
+                                   in_quotes(path.string(), 1000),
+                                   metadata_key));
+            }
+            patch.description = Json::parse(entry->second);
+            if (patch.description.at("version").as_unsigned("version") != 1) {
+                throw Error(ErrorKind::unsupported,
+                            format("patch version {} is not known, 1 was expected",
+                                   patch.description.at("version").dump()));
+            }
+            patch.request = request_from_json(patch.description.at("request"));
+            patch.rows.model.family = patch.description.at("family").as_string("family");
+            patch.rows.model.evidence = "patch";
+            return patch;
+        });
+}
+
+Plan plan_of_patch(const Patch& patch, const Source& target, const Execution& execution) {
+    Plan plan;
+    plan.pre = &patch.rows;
+    plan.post = &target;
+    plan.request = patch.request;
+    std::vector<std::string> problems;
+    for (const Json& entry : patch.description.at("tensors").as_array("tensors")) {
+        const std::string& name = entry.at("name").as_string("name");
+        TensorChange change;
+        change.post = target.checkpoint.find(name);
+        change.pre = patch.rows.checkpoint.find(name);
+        change.part = entry.at("part").as_string("part");
+        if (const Json& layer = entry.at("layer"); !layer.is_null()) {
+            change.layer = LayerIndex{static_cast<std::uint32_t>(layer.as_unsigned("layer"))};
+        }
+        if (change.pre == nullptr) {
+            throw Error(ErrorKind::malformed,
+                        format("the patch maps tensor {} and does not hold it", in_quotes(name)));
+        }
+        if (change.post == nullptr) {
+            problems.push_back(format("tensor {} is missing", in_quotes(name)));
+            continue;
+        }
+        if (!(to_json(change.post->shape) == entry.at("shape")) ||
+            change.post->dtype != change.pre->dtype) {
+            problems.push_back(format("tensor {} is {} {}, the patch was made for {} {}",
+                                      in_quotes(name),
+                                      anamnesis::name_of(change.post->dtype),
+                                      to_string(change.post->shape),
+                                      anamnesis::name_of(change.pre->dtype),
+                                      entry.at("shape").dump()));
+            continue;
+        }
+        std::uint64_t packed = 0;
+        std::uint64_t previous_end = 0;
+        for (const Json& rows : entry.at("rows").as_array("rows")) {
+            const auto& pair = rows.as_array("rows");
+            if (pair.size() != 2) {
+                throw Error(ErrorKind::malformed, "a row range of the patch is no pair");
+            }
+            const checkpoint::RowRange range{pair[0].as_unsigned("rows"),
+                                             pair[1].as_unsigned("rows")};
+            if (range.begin < previous_end || range.begin >= range.end ||
+                range.end > change.post->rows()) {
+                throw Error(ErrorKind::malformed,
+                            format("rows {}..{} of the patch for tensor {} are out of order or "
+                                   "outside its {} rows",
+                                   range.begin,
+                                   range.end,
+                                   in_quotes(name),
+                                   change.post->rows()));
+            }
+            change.splices.push_back({.rows = range, .pre_row = packed});
+            packed += range.size();
+            previous_end = range.end;
+        }
+        if (packed != change.pre->rows() || change.pre->row_bytes() != change.post->row_bytes() ||
+            change.post->row_bytes() == 0) {
+            throw Error(ErrorKind::malformed,
+                        format("the patch holds {} rows for tensor {} and maps {}",
+                               change.pre->rows(),
+                               in_quotes(name),
+                               packed));
+        }
+        if (digest_of(target, *change.post) != entry.at("sha256").as_string("sha256")) {
+            problems.push_back(format("tensor {} has another SHA-256", in_quotes(name)));
+            continue;
+        }
+        execution.check();
+        plan.changes.push_back(std::move(change));
+    }
+    if (!problems.empty()) {
+        throw Error(ErrorKind::mismatch,
+                    format("{} is not the checkpoint that the patch was made for: {}",
+                           in_quotes(target.checkpoint.path().string(), 1000),
+                           join(problems, "; ")));
+    }
+    if (plan.changes.empty()) {
+        throw Error(ErrorKind::malformed, "the patch holds no tensor");
+    }
+    std::ranges::sort(plan.changes, {}, [](const TensorChange& change) {
+        return std::pair(change.post->file, change.post->offset);
+    });
+    return plan;
+}
+
+}  // namespace anamnesis::restore

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/restore/plan.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <numeric>
+#include <set>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/request.hpp"
+
+#include "pairing.hpp"
+#include "select_rows.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+using checkpoint::LayerKind;
+using checkpoint::RowRole;
+
+std::vector<std::uint32_t> softmax_layers(const checkpoint::Model& model) {
+    std::vector<std::uint32_t> numbers;
+    for (const checkpoint::Layer& layer : model.layers) {
+        if (layer.is_softmax()) {
+            numbers.push_back(layer.index.value);
+        }
+    }
+    return numbers;
+}
+
+/// Layers and heads that were asked for must exist.
+void check_request(const Source& post, const Request& request) {
+    const Selection& selection = request.selection;
+    const auto softmax = softmax_layers(post.model);
+    const bool wants_attention_only = selection.method != Method::groups;
+    if (selection.layers) {
+        for (const std::uint32_t layer : *selection.layers) {
+            if (layer >= post.model.layers.size()) {
+                throw Error(ErrorKind::usage,
+                            format("--layers names layer {}, the model has layers 0-{}",
+                                   layer,
+                                   post.model.layers.size() - 1));
+            }
+            if (wants_attention_only && std::ranges::find(softmax, layer) == softmax.end()) {
+                throw Error(ErrorKind::usage,
+                            format("--layers names layer {}, which has no softmax attention; the "
+                                   "softmax layers are {}",
+                                   layer,
+                                   compact_list(softmax)));
+            }
+        }
+    }
+    if (selection.kv_heads) {
+        if (!post.model.heads) {
+            throw Error(ErrorKind::unsupported,
+                        "--heads needs head counts, which nothing here tells; give --config");
+        }
+        for (const std::uint32_t head : *selection.kv_heads) {
+            if (head >= post.model.heads->kv_heads) {
+                throw Error(ErrorKind::usage,
+                            format("--heads names key-value head {}, the model has heads 0-{}",
+                                   head,
+                                   post.model.heads->kv_heads - 1));
+            }
+        }
+    }
+    if (selection.method == Method::groups && selection.groups.empty()) {
+        throw Error(ErrorKind::usage, "--groups is empty; name at least one tensor group");
+    }
+}
+
+void refuse_same_source(const Source& pre, const Source& post) {
+    std::error_code ignored;
+    if (std::filesystem::equivalent(pre.checkpoint.path(), post.checkpoint.path(), ignored)) {
+        throw Error(ErrorKind::usage,
+                    format("pre and post are the same checkpoint, {}: a repair would change "
+                           "nothing; give the checkpoint before the fine-tune as --pre",
+                           in_quotes(post.checkpoint.path().string(), 1000)));
+    }
+}
+
+RowSource source_of(Method method, const TensorChange& change, RowRole role) {
+    const bool is_routing_row = change.part != "norms";
+    switch (method) {
+        case Method::lerp:
+            return RowSource::blend;
+        case Method::align:
+            return is_routing_row ? RowSource::computed : RowSource::pre;
+        case Method::pro:
+            return is_routing_row && role == RowRole::query ? RowSource::computed : RowSource::pre;
+        default:
+            return RowSource::pre;
+    }
+}
+
+/// Methods that compute rows need values; quantised weights have none of their own.
+void mark_sources(const Request& request,
+                  std::vector<TensorChange>& changes,
+                  std::vector<std::string>& problems) {
+    for (TensorChange& change : changes) {
+        for (RowSplice& splice : change.splices) {
+            splice.source = source_of(request.selection.method, change, splice.role);
+        }
+        const bool computes = std::ranges::any_of(change.splices, [](const RowSplice& splice) {
+            return splice.source != RowSource::pre;
+        });
+        if (computes && !(is_arithmetic(change.post->dtype) && is_arithmetic(change.pre->dtype))) {
+            problems.push_back(
+                format("tensor {} is {}: --method {} computes with values, which "
+                       "only F64, F32, F16 and BF16 hold (qk, q, k, v copy bytes)",
+                       in_quotes(change.post->name),
+                       anamnesis::name_of(change.post->dtype),
+                       name_of(request.selection.method)));
+        }
+    }
+}
+
+void order_by_file(std::vector<TensorChange>& changes) {
+    std::ranges::sort(changes, {}, [](const TensorChange& change) {
+        return std::pair(change.post->file, change.post->offset);
+    });
+}
+
+}  // namespace
+
+std::uint64_t TensorChange::changed_rows() const {
+    return std::accumulate(
+        splices.begin(),
+        splices.end(),
+        std::uint64_t{0},
+        [](std::uint64_t sum, const auto& splice) { return sum + splice.rows.size(); });
+}
+
+bool TensorChange::is_exact() const {
+    return !is_converted() && std::ranges::all_of(splices, [](const RowSplice& splice) {
+        return splice.source == RowSource::pre;
+    });
+}
+
+std::uint64_t Plan::changed_bytes() const {
+    return std::accumulate(
+        changes.begin(),
+        changes.end(),
+        std::uint64_t{0},
+        [](std::uint64_t sum, const auto& change) { return sum + change.changed_bytes(); });
+}
+
+std::vector<std::uint32_t> Plan::changed_layers() const {
+    std::set<std::uint32_t> numbers;
+    for (const TensorChange& change : changes) {
+        if (change.layer) {
+            numbers.insert(change.layer->value);
+        }
+    }
+    return {numbers.begin(), numbers.end()};
+}
+
+Plan make_plan(const Source& pre, const Source& post, const Request& request) {
+    refuse_same_source(pre, post);
+    check_request(post, request);
+    if (request.selection.method == Method::align &&
+        post.model.qk_norm != checkpoint::QkNorm::none) {
+        throw Error(
+            ErrorKind::unsupported,
+            format("--method align needs a gauge, and with the QK-norm of {} no rotation of "
+                   "a head is a symmetry; use qk or pro",
+                   post.model.family));
+    }
+    Plan plan;
+    plan.pre = &pre;
+    plan.post = &post;
+    plan.request = request;
+    std::vector<std::string> problems = find_disagreements(pre, post, request, plan.warnings);
+    plan.changes = select_rows(pre, post, request.selection, problems, plan.warnings);
+    mark_sources(request, plan.changes, problems);
+    for (TensorChange& scale : select_scales(pre, post, plan.changes, problems)) {
+        plan.changes.push_back(std::move(scale));
+    }
+    if (!problems.empty()) {
+        throw Error(ErrorKind::mismatch,
+                    format("pre and post do not fit: {}", join(problems, "; ")));
+    }
+    if (plan.changes.empty()) {
+        const std::string helpful = switch_that_helps(post, request.selection);
+        throw Error(ErrorKind::usage,
+                    helpful.empty()
+                        ? format("the selection takes no row of this {} checkpoint: nothing would "
+                                 "change",
+                                 post.model.family)
+                        : format("the selection takes no row of this {} checkpoint: nothing would "
+                                 "change; {} would give it rows",
+                                 post.model.family,
+                                 helpful));
+    }
+    order_by_file(plan.changes);
+    if (request.selection.method == Method::pro || request.selection.method == Method::align) {
+        plan.groups = routing_groups(pre, post, request.selection);
+    }
+    return plan;
+}
+
+}  // namespace anamnesis::restore

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/restore/request.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+constexpr std::array<std::pair<Method, std::string_view>, 8> method_names{{
+    {Method::qk, "qk"},
+    {Method::q, "q"},
+    {Method::k, "k"},
+    {Method::v, "v"},
+    {Method::groups, "groups"},
+    {Method::pro, "pro"},
+    {Method::lerp, "lerp"},
+    {Method::align, "align"},
+}};
+
+constexpr std::array<std::pair<ProMetric, std::string_view>, 3> metric_names{{
+    {ProMetric::gram, "gram"},
+    {ProMetric::rope, "rope"},
+    {ProMetric::gain, "gain"},
+}};
+
+constexpr std::array<std::pair<Allowance, std::string_view>, 5> allowance_names{{
+    {Allowance::family, "family"},
+    {Allowance::heads, "heads"},
+    {Allowance::position, "position"},
+    {Allowance::swapped, "swapped"},
+    {Allowance::links, "links"},
+}};
+
+template <class Table, class Value>
+std::string_view name_in(const Table& table, Value value) noexcept {
+    for (const auto& [candidate, name] : table) {
+        if (candidate == value) {
+            return name;
+        }
+    }
+    return "?";
+}
+
+template <class Table>
+auto value_in(const Table& table, const std::string& name, std::string_view what) {
+    for (const auto& [value, candidate] : table) {
+        if (candidate == name) {
+            return value;
+        }
+    }
+    throw Error(ErrorKind::malformed,
+                format("{} is {}, which is not known", what, in_quotes(name)));
+}
+
+Json numbers(const std::optional<std::set<std::uint32_t>>& values) {
+    if (!values) {
+        return {};
+    }
+    Json list = Json::array();
+    for (const std::uint32_t value : *values) {
+        list.push_back(value);
+    }
+    return list;
+}
+
+std::optional<std::set<std::uint32_t>> numbers_from(const Json& json, std::string_view what) {
+    if (json.is_null()) {
+        return std::nullopt;
+    }
+    std::set<std::uint32_t> values;
+    for (const Json& value : json.as_array(what)) {
+        const std::uint64_t number = value.as_unsigned(what);
+        if (number > 0xFFFF'FFFFULL) {
+            throw Error(ErrorKind::malformed, format("{} holds {}", what, number));
+        }
+        values.insert(static_cast<std::uint32_t>(number));
+    }
+    return values;
+}
+
+}  // namespace
+
+std::string_view name_of(Method method) noexcept {
+    return name_in(method_names, method);
+}
+std::string_view name_of(ProMetric metric) noexcept {
+    return name_in(metric_names, metric);
+}
+std::string_view name_of(Allowance allowance) noexcept {
+    return name_in(allowance_names, allowance);
+}
+
+std::optional<Allowance> find_allowance(std::string_view name) noexcept {
+    for (const auto& [value, candidate] : allowance_names) {
+        if (candidate == name) {
+            return value;
+        }
+    }
+    return std::nullopt;
+}
+
+Json to_json(const Request& request) {
+    const Selection& selection = request.selection;
+    Json json = Json::object();
+    json.set("method", name_of(selection.method));
+    if (selection.method == Method::groups) {
+        Json groups = Json::array();
+        for (const checkpoint::TensorGroup group : selection.groups) {
+            groups.push_back(checkpoint::name_of(group));
+        }
+        json.set("groups", std::move(groups));
+    }
+    json.set("layers", numbers(selection.layers));
+    json.set("heads", numbers(selection.kv_heads));
+    json.set("biases", selection.has_biases);
+    json.set("sliding", selection.has_sliding);
+    json.set("mtp", selection.has_draft_heads);
+    json.set("norms", selection.has_norms);
+    json.set("adapters", selection.has_adapters);
+    if (selection.method == Method::pro) {
+        Json lambdas = Json::array();
+        for (const Lambda& lambda : request.lambdas) {
+            lambdas.push_back(
+                Json::Object{{lambda.is_relative ? "relative" : "absolute", lambda.value}});
+        }
+        json.set("lambdas", std::move(lambdas));
+        json.set("metric", name_of(request.metric));
+    }
+    if (selection.method == Method::lerp) {
+        json.set("alpha", request.alpha);
+    }
+    Json allowed = Json::array();
+    for (const Allowance allowance : request.allowed) {
+        allowed.push_back(name_of(allowance));
+    }
+    json.set("allowed", std::move(allowed));
+    return json;
+}
+
+Request request_from_json(const Json& json) {
+    Request request;
+    Selection& selection = request.selection;
+    selection.method = value_in(method_names, json.at("method").as_string("method"), "method");
+    if (const Json* groups = json.find("groups")) {
+        for (const Json& group : groups->as_array("groups")) {
+            const auto value = checkpoint::find_tensor_group(group.as_string("groups"));
+            if (!value) {
+                throw Error(ErrorKind::malformed,
+                            format("group {} is not known", in_quotes(group.as_string("groups"))));
+            }
+            selection.groups.insert(*value);
+        }
+    }
+    selection.layers = numbers_from(json.at("layers"), "layers");
+    selection.kv_heads = numbers_from(json.at("heads"), "heads");
+    selection.has_biases = json.at("biases").as_boolean("biases");
+    selection.has_sliding = json.at("sliding").as_boolean("sliding");
+    selection.has_draft_heads = json.at("mtp").as_boolean("mtp");
+    selection.has_norms = json.at("norms").as_boolean("norms");
+    selection.has_adapters = json.at("adapters").as_boolean("adapters");
+    if (const Json* lambdas = json.find("lambdas")) {
+        request.lambdas.clear();
+        for (const Json& lambda : lambdas->as_array("lambdas")) {
+            const Json* relative = lambda.find("relative");
+            request.lambdas.push_back(
+                {.value =
+                     (relative != nullptr ? *relative : lambda.at("absolute")).as_double("lambda"),
+                 .is_relative = relative != nullptr});
+        }
+        request.metric = value_in(metric_names, json.at("metric").as_string("metric"), "metric");
+    }
+    if (const Json* alpha = json.find("alpha")) {
+        request.alpha = alpha->as_double("alpha");
+    }
+    for (const Json& allowance : json.at("allowed").as_array("allowed")) {
+        request.allowed.insert(
+            value_in(allowance_names, allowance.as_string("allowed"), "allowed"));
+    }
+    return request;
+}
+
+}  // namespace anamnesis::restore

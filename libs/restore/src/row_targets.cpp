@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "row_targets.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/check.hpp"
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/half.hpp"
+#include "anamnesis/base/parallel.hpp"
+#include "anamnesis/io/file.hpp"
+#include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+constexpr std::uint64_t copy_block = 32U << 20U;
+constexpr std::uint64_t convert_block = 1U << 20U;
+
+const io::File& file_of(const Source& source, const checkpoint::TensorEntry& tensor) {
+    return source.checkpoint.files()[tensor.file].file();
+}
+
+void copy_rows(const Plan& plan,
+               const TensorChange& change,
+               const ChangeTarget& target,
+               const Execution& execution) {
+    const std::uint64_t row_bytes = change.post->row_bytes();
+    for (std::size_t i = 0; i < change.splices.size(); ++i) {
+        const RowSplice& splice = change.splices[i];
+        if (splice.source != RowSource::pre) {
+            continue;
+        }
+        std::uint64_t from = change.pre->offset + splice.pre_row * row_bytes;
+        std::uint64_t to = target.offsets[i];
+        std::uint64_t left = splice.rows.size() * row_bytes;
+        while (left > 0) {
+            execution.check();
+            const std::uint64_t part = std::min(left, copy_block);
+            io::copy_range(file_of(*plan.pre, *change.pre), from, *target.file, to, part);
+            from += part;
+            to += part;
+            left -= part;
+            execution.advance(part);
+        }
+    }
+}
+
+/// Streams pre's rows (and post's, for a blend) through memory into the target's dtype.
+void transform_rows(const Plan& plan,
+                    const TensorChange& change,
+                    const ChangeTarget& target,
+                    const Execution& execution) {
+    const std::uint64_t pre_row_bytes = change.pre->row_bytes();
+    const std::uint64_t post_row_bytes = change.post->row_bytes();
+    const std::uint64_t columns = post_row_bytes * 8 / bits_of(change.post->dtype);
+    const std::uint64_t rows_at_once =
+        std::max<std::uint64_t>(1, convert_block / std::max(pre_row_bytes, post_row_bytes));
+    const double alpha = plan.request.alpha;
+    std::vector<std::byte> before(rows_at_once * pre_row_bytes);
+    std::vector<std::byte> after(rows_at_once * post_row_bytes);
+    std::vector<double> pre_values;
+    std::vector<double> post_values;
+    for (std::size_t i = 0; i < change.splices.size(); ++i) {
+        const RowSplice& splice = change.splices[i];
+        if (splice.source == RowSource::computed) {
+            continue;
+        }
+        const bool is_blend = splice.source == RowSource::blend;
+        for (std::uint64_t done = 0; done < splice.rows.size();) {
+            execution.check();
+            const std::uint64_t rows = std::min(rows_at_once, splice.rows.size() - done);
+            const auto source = std::span(before).first(rows * pre_row_bytes);
+            const auto result = std::span(after).first(rows * post_row_bytes);
+            file_of(*plan.pre, *change.pre)
+                .read_at(change.pre->offset + (splice.pre_row + done) * pre_row_bytes, source);
+            // alpha 1 is pre itself, bit for bit; anything else is arithmetic.
+            if (is_blend && alpha != 1.0) {
+                file_of(*plan.post, *change.post)
+                    .read_at(change.post->offset + (splice.rows.begin + done) * post_row_bytes,
+                             result);
+                if (alpha != 0.0) {
+                    pre_values.resize(rows * columns);
+                    post_values.resize(rows * columns);
+                    widen(change.pre->dtype, source, pre_values);
+                    widen(change.post->dtype, result, post_values);
+                    for (std::size_t j = 0; j < pre_values.size(); ++j) {
+                        post_values[j] += alpha * (pre_values[j] - post_values[j]);
+                    }
+                    narrow(change.post->dtype, post_values, result);
+                }
+            } else {
+                convert(change.pre->dtype, source, change.post->dtype, result);
+            }
+            target.file->write_at(target.offsets[i] + done * post_row_bytes, result);
+            done += rows;
+            execution.advance(result.size());
+        }
+    }
+}
+
+}  // namespace
+
+RowTargets targets_in_checkpoint(const Plan& plan, const std::vector<const io::File*>& files) {
+    RowTargets targets;
+    for (const TensorChange& change : plan.changes) {
+        ChangeTarget target{.file = files.at(change.post->file), .offsets = {}};
+        for (const RowSplice& splice : change.splices) {
+            target.offsets.push_back(change.post->offset +
+                                     splice.rows.begin * change.post->row_bytes());
+        }
+        targets.push_back(std::move(target));
+    }
+    return targets;
+}
+
+std::uint64_t offset_of_row(const TensorChange& change,
+                            const ChangeTarget& target,
+                            std::uint64_t row) {
+    for (std::size_t i = 0; i < change.splices.size(); ++i) {
+        const auto& rows = change.splices[i].rows;
+        if (rows.begin <= row && row < rows.end) {
+            return target.offsets[i] + (row - rows.begin) * change.post->row_bytes();
+        }
+    }
+    ANAMNESIS_CHECK(false, "a computed row belongs to no change of the plan");
+    return 0;
+}
+
+void add_row_jobs(const Plan& plan,
+                  std::span<const RowTargets> outputs,
+                  const Execution& execution,
+                  Jobs& jobs) {
+    for (const RowTargets& output : outputs) {
+        for (std::size_t i = 0; i < plan.changes.size(); ++i) {
+            const TensorChange& change = plan.changes[i];
+            const ChangeTarget& target = output[i];
+            const bool is_blend = std::ranges::any_of(change.splices, [](const RowSplice& splice) {
+                return splice.source == RowSource::blend;
+            });
+            if (!is_blend && !change.is_converted()) {
+                jobs.emplace_back([&plan, &change, &target, &execution] {
+                    copy_rows(plan, change, target, execution);
+                });
+            } else {
+                jobs.emplace_back([&plan, &change, &target, &execution] {
+                    transform_rows(plan, change, target, execution);
+                });
+            }
+        }
+    }
+    add_group_jobs(plan, outputs, execution, jobs);
+}
+
+void run(const Jobs& jobs, const Execution& execution) {
+    parallel_for(jobs.size(), execution.threads, [&](std::size_t i) {
+        execution.check();
+        jobs[i]();
+    });
+}
+
+}  // namespace anamnesis::restore

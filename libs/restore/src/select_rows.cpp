@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "select_rows.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/index.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
+
+#include "pairing.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+using checkpoint::AttentionGroup;
+using checkpoint::AttentionTensor;
+using checkpoint::LayerKind;
+using checkpoint::RowRole;
+using checkpoint::TensorEntry;
+using checkpoint::TensorGroup;
+
+bool takes_role(const Selection& selection, RowRole role) {
+    switch (selection.method) {
+        case Method::q:
+            return role == RowRole::query;
+        case Method::k:
+            return role == RowRole::key;
+        case Method::v:
+            return role == RowRole::value;
+        case Method::qk:
+        case Method::pro:
+        case Method::lerp:
+        case Method::align:
+            return role == RowRole::query || role == RowRole::key;
+        case Method::groups:
+            break;
+    }
+    switch (role) {
+        case RowRole::query:
+            return selection.groups.contains(TensorGroup::q);
+        case RowRole::key:
+            return selection.groups.contains(TensorGroup::k);
+        case RowRole::value:
+            return selection.groups.contains(TensorGroup::v);
+        case RowRole::gate:
+            return selection.groups.contains(TensorGroup::gate);
+        case RowRole::latent:
+            return selection.groups.contains(TensorGroup::latent);
+    }
+    return false;
+}
+
+std::string_view part_of(RowRole role) {
+    switch (role) {
+        case RowRole::query:
+            return "q";
+        case RowRole::key:
+            return "k";
+        case RowRole::value:
+            return "v";
+        case RowRole::gate:
+            return "gate";
+        case RowRole::latent:
+            return "latent";
+    }
+    return "?";
+}
+
+bool takes_layer(const Selection& selection, const AttentionTensor& tensor) {
+    if (!selection.layers || !tensor.layer) {
+        return !selection.layers;
+    }
+    const auto is_chosen = [&](LayerIndex layer) {
+        return selection.layers->contains(layer.value);
+    };
+    return is_chosen(*tensor.layer) || std::ranges::any_of(tensor.shared_by, is_chosen);
+}
+
+bool takes_tensor(const Selection& selection, const AttentionTensor& tensor) {
+    const bool is_norm_group =
+        selection.method == Method::groups && selection.groups.contains(TensorGroup::norms);
+    switch (tensor.group) {
+        case AttentionGroup::weight:
+            break;
+        case AttentionGroup::bias:
+            if (!selection.has_biases) {
+                return false;
+            }
+            break;
+        case AttentionGroup::norm:
+            if (!selection.has_norms && !is_norm_group) {
+                return false;
+            }
+            break;
+        case AttentionGroup::adapter:
+            if (!selection.has_adapters) {
+                return false;
+            }
+            break;
+    }
+    if (tensor.kind == LayerKind::sliding && !selection.has_sliding) {
+        return false;
+    }
+    if (tensor.is_draft_head) {
+        return selection.has_draft_heads;
+    }
+    return takes_layer(selection, tensor);
+}
+
+bool takes_block(const Selection& selection,
+                 const AttentionTensor& tensor,
+                 const checkpoint::RowBlock& block,
+                 const std::optional<HeadLayout>& heads) {
+    // Norm gains belong to the norms, whatever rows they scale.
+    const bool is_norm_group = tensor.group == AttentionGroup::norm &&
+                               selection.method == Method::groups &&
+                               selection.groups.contains(TensorGroup::norms);
+    if (!is_norm_group && !takes_role(selection, block.role)) {
+        return false;
+    }
+    if (!selection.kv_heads) {
+        return true;
+    }
+    if (!block.head || !heads) {
+        return false;
+    }
+    const bool counts_query_heads = block.role == RowRole::query || block.role == RowRole::gate;
+    const std::uint32_t kv_head =
+        counts_query_heads ? heads->kv_head_of(QueryHead{*block.head}).value : *block.head;
+    return selection.kv_heads->contains(kv_head);
+}
+
+/// Appends rows, growing the last splice where both sides go on.
+void append(std::vector<RowSplice>& splices,
+            checkpoint::RowRange rows,
+            std::uint64_t pre_row,
+            RowRole role) {
+    if (!splices.empty()) {
+        RowSplice& last = splices.back();
+        if (last.role == role && last.rows.end == rows.begin &&
+            last.pre_row + last.rows.size() == pre_row) {
+            last.rows.end = rows.end;
+            return;
+        }
+    }
+    splices.push_back({.rows = rows, .pre_row = pre_row, .role = role});
+}
+
+/// Whether pre's rows can stand in post's tensor; says why not.
+bool fits(const TensorEntry& pre, const TensorEntry& post, std::vector<std::string>& problems) {
+    const bool same_columns =
+        std::ranges::equal(pre.shape.begin() + std::min<std::ptrdiff_t>(1, std::ssize(pre.shape)),
+                           pre.shape.end(),
+                           post.shape.begin() + std::min<std::ptrdiff_t>(1, std::ssize(post.shape)),
+                           post.shape.end());
+    if (!same_columns || pre.shape.size() != post.shape.size()) {
+        problems.push_back(format("tensor {} has shape {} in pre and {} in post",
+                                  in_quotes(post.name),
+                                  to_string(pre.shape),
+                                  to_string(post.shape)));
+        return false;
+    }
+    if (pre.dtype != post.dtype && !(is_arithmetic(pre.dtype) && is_arithmetic(post.dtype))) {
+        problems.push_back(format("tensor {} is {} in pre and {} in post, which no rounding joins",
+                                  in_quotes(post.name),
+                                  anamnesis::name_of(pre.dtype),
+                                  anamnesis::name_of(post.dtype)));
+        return false;
+    }
+    if (post.row_bytes() == 0 || pre.row_bytes() == 0) {
+        problems.push_back(
+            format("rows of tensor {} do not begin on whole bytes", in_quotes(post.name)));
+        return false;
+    }
+    return true;
+}
+
+void select_attention(const Source& pre,
+                      const Source& post,
+                      const Selection& selection,
+                      const Pairing& pairing,
+                      std::vector<TensorChange>& changes,
+                      std::vector<std::string>& problems) {
+    for (const AttentionTensor& tensor : post.model.attention) {
+        if (!takes_tensor(selection, tensor)) {
+            continue;
+        }
+        const bool has_rows = std::ranges::any_of(tensor.blocks, [&](const auto& block) {
+            return takes_block(selection, tensor, block, post.model.heads);
+        });
+        if (!has_rows) {
+            continue;
+        }
+        const AttentionTensor* counterpart = pairing.find_pre_attention(tensor);
+        if (counterpart == nullptr) {
+            problems.push_back(
+                format("tensor {} of post has no counterpart in pre", in_quotes(tensor.name)));
+            continue;
+        }
+        TensorChange change;
+        change.post = &post.checkpoint.at(tensor.name);
+        change.pre = &pre.checkpoint.at(counterpart->name);
+        change.layer = tensor.layer;
+        if (!fits(*change.pre, *change.post, problems)) {
+            continue;
+        }
+        std::set<std::string> parts;
+        for (const PairedRows& pair : pair_rows(*counterpart, tensor, problems)) {
+            if (takes_block(selection, tensor, pair.post, post.model.heads)) {
+                append(change.splices, pair.post.rows, pair.pre_row, pair.post.role);
+                parts.emplace(tensor.group == AttentionGroup::norm ? "norms"
+                                                                   : part_of(pair.post.role));
+            }
+        }
+        change.part = parts.size() == 1 ? *parts.begin() : "qkv";
+        if (!change.splices.empty()) {
+            changes.push_back(std::move(change));
+        }
+    }
+}
+
+bool layer_is_reachable(const checkpoint::Model& model,
+                        const Selection& selection,
+                        TensorGroup group,
+                        const std::optional<LayerIndex>& layer) {
+    if (!layer) {
+        return true;
+    }
+    if (selection.layers && !selection.layers->contains(layer->value)) {
+        return false;
+    }
+    const bool belongs_to_attention =
+        group == TensorGroup::o || group == TensorGroup::gate || group == TensorGroup::latent;
+    if (!belongs_to_attention || layer->value >= model.layers.size()) {
+        return true;
+    }
+    const auto& kinds = model.layers[layer->value].kinds;
+    const bool is_sliding_only = std::ranges::find(kinds, LayerKind::sliding) != kinds.end() &&
+                                 std::ranges::find(kinds, LayerKind::full) == kinds.end();
+    return selection.has_sliding || !is_sliding_only;
+}
+
+void select_whole_tensors(const Source& post,
+                          const Selection& selection,
+                          const Pairing& pairing,
+                          std::vector<TensorChange>& changes,
+                          std::vector<std::string>& problems) {
+    for (const TensorEntry& tensor : post.checkpoint.tensors()) {
+        if (post.model.find_attention(tensor.name) != nullptr) {
+            continue;
+        }
+        const auto group = checkpoint::find_group_of(post.model, tensor.name);
+        if (!group || !selection.groups.contains(*group)) {
+            continue;
+        }
+        const auto layer = checkpoint::find_layer_of(tensor.name);
+        const bool is_draft_head = checkpoint::canonical_name(tensor.name).starts_with("mtp.");
+        if ((is_draft_head && !selection.has_draft_heads) ||
+            !layer_is_reachable(post.model, selection, *group, layer)) {
+            continue;
+        }
+        const TensorEntry* counterpart = pairing.find_pre(tensor.name);
+        if (counterpart == nullptr) {
+            problems.push_back(
+                format("tensor {} of post has no counterpart in pre", in_quotes(tensor.name)));
+            continue;
+        }
+        if (counterpart->shape != tensor.shape) {
+            problems.push_back(format("tensor {} has shape {} in pre and {} in post",
+                                      in_quotes(tensor.name),
+                                      to_string(counterpart->shape),
+                                      to_string(tensor.shape)));
+            continue;
+        }
+        if (!fits(*counterpart, tensor, problems)) {
+            continue;
+        }
+        TensorChange change;
+        change.post = &tensor;
+        change.pre = counterpart;
+        change.layer = layer;
+        change.part = checkpoint::name_of(*group);
+        change.splices.push_back({.rows = {0, tensor.rows()}, .pre_row = 0});
+        changes.push_back(std::move(change));
+    }
+}
+
+}  // namespace
+
+std::vector<TensorChange> select_rows(const Source& pre,
+                                      const Source& post,
+                                      const Selection& selection,
+                                      std::vector<std::string>& problems,
+                                      std::vector<std::string>& warnings) {
+    const Pairing pairing(pre, post);
+    std::vector<TensorChange> changes;
+    select_attention(pre, post, selection, pairing, changes, problems);
+    if (selection.method == Method::groups) {
+        select_whole_tensors(post, selection, pairing, changes, problems);
+        if (selection.groups.contains(TensorGroup::head) && post.model.is_head_tied) {
+            warnings.emplace_back(
+                "the head is tied to the embedding: group 'embedding' restores both");
+        }
+    }
+    for (const AttentionTensor& tensor : post.model.attention) {
+        if (selection.layers && takes_tensor(selection, tensor) && tensor.shared_by.size() > 1 &&
+            tensor.group == AttentionGroup::weight) {
+            std::vector<std::uint32_t> users;
+            for (const LayerIndex layer : tensor.shared_by) {
+                users.push_back(layer.value);
+            }
+            if (!std::ranges::all_of(
+                    users, [&](auto layer) { return selection.layers->contains(layer); })) {
+                warnings.push_back(format("tensor {} is shared by layers {}: all of them change",
+                                          in_quotes(tensor.name),
+                                          compact_list(users)));
+            }
+        }
+    }
+    return changes;
+}
+
+std::vector<TensorChange> select_scales(const Source& pre,
+                                        const Source& post,
+                                        const std::vector<TensorChange>& changes,
+                                        std::vector<std::string>& problems) {
+    const Pairing pairing(pre, post);
+    std::vector<TensorChange> scales;
+    for (const TensorChange& change : changes) {
+        const auto scale = checkpoint::find_scale(post.checkpoint, change.post->name);
+        if (!scale) {
+            continue;
+        }
+        // A whole-tensor group has listed the scale already.
+        if (std::ranges::any_of(changes,
+                                [&](const auto& other) { return other.post == scale->tensor; })) {
+            continue;
+        }
+        const auto pre_scale = checkpoint::find_scale(pre.checkpoint, change.pre->name);
+        if (!pre_scale || pre_scale->rows_per_block != scale->rows_per_block ||
+            pre_scale->tensor->shape != scale->tensor->shape ||
+            pre_scale->tensor->dtype != scale->tensor->dtype) {
+            problems.push_back(
+                format("scale tensor {} of post has no counterpart of its shape and "
+                       "dtype in pre",
+                       in_quotes(scale->tensor->name)));
+            continue;
+        }
+        TensorChange follower;
+        follower.post = scale->tensor;
+        follower.pre = pre_scale->tensor;
+        follower.layer = change.layer;
+        follower.part = "scale";
+        const std::uint64_t block = scale->rows_per_block;
+        const std::uint64_t weight_rows = change.post->rows();
+        std::vector<bool> is_taken(weight_rows, false);
+        std::vector<std::uint64_t> pre_row_of(weight_rows, 0);
+        std::vector<RowRole> role_of(weight_rows, RowRole::query);
+        for (const RowSplice& splice : change.splices) {
+            for (std::uint64_t row = splice.rows.begin; row < splice.rows.end; ++row) {
+                is_taken[row] = true;
+                pre_row_of[row] = splice.pre_row + (row - splice.rows.begin);
+                role_of[row] = splice.role;
+            }
+        }
+        for (std::uint64_t begin = 0; begin < weight_rows; begin += block) {
+            const std::uint64_t end = std::min(begin + block, weight_rows);
+            const auto taken = std::count(is_taken.begin() + static_cast<std::ptrdiff_t>(begin),
+                                          is_taken.begin() + static_cast<std::ptrdiff_t>(end),
+                                          true);
+            if (taken == 0) {
+                continue;
+            }
+            if (static_cast<std::uint64_t>(taken) != end - begin ||
+                pre_row_of[begin] % block != 0) {
+                throw Error(ErrorKind::unsupported,
+                            format("scale tensor {}: its row {} scales rows {}..{} of {}, of which "
+                                   "only some are repaired; no byte-exact answer exists: "
+                                   "dequantise both checkpoints first",
+                                   in_quotes(scale->tensor->name),
+                                   begin / block,
+                                   begin,
+                                   end,
+                                   in_quotes(change.post->name)));
+            }
+            append(follower.splices,
+                   {begin / block, begin / block + 1},
+                   pre_row_of[begin] / block,
+                   role_of[begin]);
+        }
+        scales.push_back(std::move(follower));
+    }
+    return scales;
+}
+
+std::string switch_that_helps(const Source& post, const Selection& selection) {
+    const auto gives_rows = [&](const Selection& wider) {
+        return std::ranges::any_of(post.model.attention, [&](const AttentionTensor& tensor) {
+            return takes_tensor(wider, tensor) &&
+                   std::ranges::any_of(tensor.blocks, [&](const auto& block) {
+                       return takes_block(wider, tensor, block, post.model.heads);
+                   });
+        });
+    };
+    const std::pair<bool Selection::*, std::string_view> switches[] = {
+        {&Selection::has_sliding, "--include-sliding"},
+        {&Selection::has_draft_heads, "--include-mtp"},
+        {&Selection::has_norms, "--include-norms"},
+        {&Selection::has_adapters, "--include-adapters"},
+    };
+    for (const auto& [member, name] : switches) {
+        Selection wider = selection;
+        wider.*member = true;
+        if (gives_rows(wider)) {
+            return std::string(name);
+        }
+    }
+    return {};
+}
+
+}  // namespace anamnesis::restore

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs what a build needs on Debian 12, by package name.
+#
+#   tools/bootstrap.sh            compilers, libraries, test tools
+#   tools/bootstrap.sh --lint     and clang-format, clang-tidy, libFuzzer (clang 19)
+#   tools/bootstrap.sh --full     and a virtual environment .venv with LibTorch (the torch wheel)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(g++ cmake ninja-build ccache binutils libopenblas-dev libblas-dev liblapack-dev
+  nlohmann-json3-dev libfmt-dev libcli11-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev)
+want_torch=false
+for argument in "$@"; do
+  case "$argument" in
+    --lint) packages+=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev) ;;
+    --full) want_torch=true; packages+=(python3-venv) ;;
+    *) echo "tools/bootstrap.sh: unknown option '$argument'; see its first lines" >&2; exit 2 ;;
+  esac
+done
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+  sudo=()
+  [ "$(id -u)" = 0 ] || sudo=(sudo)
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+
+if "$want_torch"; then
+  [ -x .venv/bin/python ] || python3 -m venv .venv
+  .venv/bin/pip install --quiet torch==2.13.0
+fi
