@@ -39,6 +39,7 @@ function(anamnesis_room name)
   set(component core)
   if(room_TORCH)
     set(component runtime)
+    target_link_libraries(anamnesis_${name} PUBLIC torch)
   endif()
   install(TARGETS anamnesis_${name} EXPORT anamnesis-${component} FILE_SET HEADERS COMPONENT ${component})
 

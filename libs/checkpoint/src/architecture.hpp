@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
 #include "blueprint.hpp"
-#include "config_reader.hpp"
 
 namespace anamnesis::checkpoint {
 

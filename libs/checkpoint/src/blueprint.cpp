@@ -10,9 +10,9 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
-#include "config_reader.hpp"
 #include "row_layout.hpp"
 
 namespace anamnesis::checkpoint {

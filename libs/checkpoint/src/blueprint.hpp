@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "anamnesis/base/index.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
-#include "config_reader.hpp"
 #include "row_layout.hpp"
 
 namespace anamnesis::checkpoint {

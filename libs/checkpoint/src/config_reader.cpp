@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "config_reader.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
 
 #include <charconv>
 #include <cmath>

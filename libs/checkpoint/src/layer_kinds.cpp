@@ -13,9 +13,8 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
-
-#include "config_reader.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {

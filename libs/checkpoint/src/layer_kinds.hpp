@@ -8,9 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
-
-#include "config_reader.hpp"
 
 namespace anamnesis::checkpoint {
 

@@ -19,10 +19,10 @@
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
 #include "blueprint.hpp"
-#include "config_reader.hpp"
 #include "row_layout.hpp"
 #include "tensor_names.hpp"
 

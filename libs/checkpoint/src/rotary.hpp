@@ -4,8 +4,9 @@
 #include <cstdint>
 #include <optional>
 
+#include "anamnesis/checkpoint/config_reader.hpp"
+
 #include "blueprint.hpp"
-#include "config_reader.hpp"
 
 namespace anamnesis::checkpoint {
 

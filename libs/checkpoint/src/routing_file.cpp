@@ -17,11 +17,11 @@
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/file.hpp"
 
 #include "blueprint.hpp"
-#include "config_reader.hpp"
 #include "layer_kinds.hpp"
 #include "rotary.hpp"
 #include "row_layout.hpp"

@@ -8,9 +8,8 @@
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
-
-#include "config_reader.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {

@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
 #include "architecture.hpp"
 #include "blueprint.hpp"
-#include "config_reader.hpp"
 #include "layer_kinds.hpp"
 #include "rotary.hpp"
 

@@ -6,11 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
 #include "architecture.hpp"
 #include "blueprint.hpp"
-#include "config_reader.hpp"
 #include "layer_kinds.hpp"
 #include "rotary.hpp"
 

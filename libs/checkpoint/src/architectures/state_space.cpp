@@ -13,11 +13,11 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
 #include "architecture.hpp"
 #include "blueprint.hpp"
-#include "config_reader.hpp"
 #include "layer_kinds.hpp"
 #include "rotary.hpp"
 

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/runtime/model_spec.hpp"
+
+namespace anamnesis::runtime {
+
+struct LayerState;
+
+/// What a network keeps of one sequence: caches of softmax layers, states of linear layers.
+/// Copies share all cache pages; writing to one leaves the other as it was.
+class NetworkState {
+public:
+    NetworkState();
+    NetworkState(const NetworkState& other);
+    NetworkState(NetworkState&& other) noexcept;
+    NetworkState& operator=(NetworkState other) noexcept;
+    ~NetworkState();
+
+    /// Tokens read.
+    std::int64_t length() const noexcept { return length_; }
+    /// Bytes of caches and states, shared pages included.
+    std::int64_t bytes() const;
+
+private:
+    friend class Network;
+
+    std::vector<LayerState> layers_;
+    std::int64_t length_ = 0;
+};
+
+struct NetworkOptions {
+    std::optional<at::ScalarType> weight_type{};  ///< of matrices; absent: as stored
+    std::optional<at::ScalarType> cache_type{};   ///< absent: the type of the first q_proj
+    at::Device device = at::kCPU;
+    /// Copies that may be written and ask for gradients, instead of the mapped file.
+    bool is_trainable = false;
+};
+
+/// Told the residual stream: 0 is the embedding, i the stream behind layer i - 1. [B, T, d].
+using StreamObserver = std::function<void(std::size_t index, const at::Tensor& stream)>;
+
+/// A hybrid model as a function of tokens. Everything else stands on this: generation, training,
+/// analysis.
+///
+/// Threads: calls that share no state may run at once.
+class Network {
+public:
+    /// Errors: `not_found`, `mismatch` or `unsupported`, naming the tensor.
+    static Network load(const checkpoint::Checkpoint& checkpoint,
+                        ModelSpec spec,
+                        const NetworkOptions& options);
+
+    Network(Network&& other) noexcept;
+    Network& operator=(Network&& other) noexcept;
+    ~Network();
+
+    const ModelSpec& spec() const& noexcept;
+
+    /// Weights by their names in the checkpoint, sorted.
+    const std::map<std::string, at::Tensor>& parameters() const& noexcept;
+
+    NetworkState make_state() const;
+
+    /// The final norm's output for whole texts, without state. Differentiable.
+    /// Shapes: ids [B, T] int64 -> [B, T, d].
+    at::Tensor forward(const at::Tensor& ids, const StreamObserver& observer = {}) const;
+
+    /// The same for the next T tokens of B sequences, whose states move on. No gradients.
+    at::Tensor advance(const at::Tensor& ids,
+                       std::span<NetworkState* const> states,
+                       const StreamObserver& observer = {}) const;
+
+    /// Shapes: hidden [..., d] -> logits [..., vocabulary], in the type of activations.
+    at::Tensor logits(const at::Tensor& hidden) const;
+
+private:
+    struct Parts;
+    explicit Network(std::unique_ptr<Parts> parts);
+    at::Tensor run(const at::Tensor& ids,
+                   std::span<NetworkState* const> states,
+                   const StreamObserver& observer) const;
+
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include "key_value_cache.hpp"
+
+namespace anamnesis::runtime {
+
+/// Which keys a query at position p sees: those at positions <= p, the nearest `window` of them.
+struct Visibility {
+    std::optional<std::int64_t> window{};
+};
+
+/// Causal softmax attention within one call, queries and keys starting together.
+/// Query head h reads key-value head h / (heads / kv_heads). Scale head_dim^-0.5.
+/// Differentiable. Shapes: q [B, T, heads, D], k, v [B, T, kv_heads, D] -> [B, T, heads, D].
+at::Tensor attend_within(const at::Tensor& q,
+                         const at::Tensor& k,
+                         const at::Tensor& v,
+                         const Visibility& visibility);
+
+/// The last T tokens of a cache look back over all of it, block by block: memory does not grow
+/// with the cache.
+/// Shapes: q [T, heads, D] in float32 or float64 -> the same.
+/// Source: Milakov & Gimelshein 2018 (online softmax); Dao et al. 2022, algorithm 1.
+at::Tensor attend_to_cache(const at::Tensor& q,
+                           const KeyValueCache& cache,
+                           const Visibility& visibility);
+
+/// The slow twin of both: all scores at once.
+/// Shapes: q [T, heads, D], keys and values [kv_heads, S, D], the queries being the last T of S.
+at::Tensor naive_attention(const at::Tensor& q,
+                           const at::Tensor& keys,
+                           const at::Tensor& values,
+                           const Visibility& visibility);
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/log.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+
+#include "anamnesis/runtime/model_spec.hpp"
+
+#include "attention.hpp"
+#include "layer.hpp"
+#include "linear.hpp"
+#include "norm.hpp"
+#include "rotary.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+at::Tensor scaled_by_length(const at::Tensor& q, const LengthScaling& scaling, const Call& call) {
+    if (scaling.constant) {
+        return q * *scaling.constant;
+    }
+    const at::Tensor positions = at::tensor(call.starts, at::kLong).unsqueeze(1) +
+                                 at::arange(q.size(1), at::kLong).unsqueeze(0);
+    const auto offset = static_cast<double>(scaling.offset);
+    const at::Tensor factor = at::log(positions.to(at::kDouble) + offset) / std::log(offset);
+    return q * factor.to(q.device(), q.scalar_type()).unsqueeze(-1).unsqueeze(-1);
+}
+
+}  // namespace
+
+at::Tensor mix(const AttentionLayer& layer,
+               const at::Tensor& x,
+               const Call& call,
+               std::span<LayerState* const> states) {
+    const AttentionSpec& spec = layer.spec;
+    const auto in_heads = [&](const at::Tensor& rows, std::int64_t heads) {
+        return rows.reshape({x.size(0), x.size(1), heads, -1});
+    };
+    const bool is_full_width = spec.qk_norm == checkpoint::QkNorm::full_width;
+    at::Tensor q = apply(layer.q_proj, x);
+    at::Tensor k = apply(layer.k_proj, x);
+    if (is_full_width) {
+        q = apply(layer.q_norm, q);
+        k = apply(layer.k_norm, k);
+    }
+    q = in_heads(q, spec.heads.query_heads);
+    k = in_heads(k, spec.heads.kv_heads);
+    const at::Tensor v = in_heads(apply(layer.v_proj, x), spec.heads.kv_heads);
+    at::Tensor gate;
+    if (spec.gate == OutputGate::interleaved) {
+        gate = q.narrow(-1, spec.heads.head_dim, spec.heads.head_dim);
+        q = q.narrow(-1, 0, spec.heads.head_dim);
+    } else if (spec.gate == OutputGate::separate) {
+        gate = in_heads(apply(layer.o_gate, x), spec.heads.query_heads);
+    }
+    if (layer.q_norm.is_defined() && !is_full_width) {
+        q = apply(layer.q_norm, q);
+        k = apply(layer.k_norm, k);
+    }
+    if (spec.rotary) {
+        q = rotate(q.contiguous(), call.tables[layer.table]);
+        k = rotate(k.contiguous(), call.tables[layer.table]);
+    }
+    if (spec.scaling) {
+        q = scaled_by_length(q, *spec.scaling, call);
+    }
+    const Visibility visibility{.window = spec.window};
+    at::Tensor y;
+    if (states.empty()) {
+        y = attend_within(q, k, v, visibility);
+    } else {
+        std::vector<at::Tensor> rows;
+        for (std::size_t b = 0; b < states.size(); ++b) {
+            KeyValueCache& cache = *states[b]->cache;
+            const auto row = static_cast<std::int64_t>(b);
+            cache.append(k.select(0, row), v.select(0, row));
+            rows.push_back(attend_to_cache(q.select(0, row), cache, visibility));
+            if (spec.window) {
+                cache.forget_before(cache.length() - *spec.window + 1);
+            }
+        }
+        y = at::stack(rows);
+    }
+    if (gate.defined()) {
+        y = gated(y, gate);
+    }
+    return apply(layer.o_proj, y.reshape({x.size(0), x.size(1), -1}));
+}
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+namespace anamnesis::runtime::cpu {
+
+/// Plain loops that LibTorch has no fast form of, compiled for several instruction sets and chosen
+/// when the program starts. All of them work on one thread.
+
+/// A bfloat16 as it lies in memory.
+using Bf16 = std::uint16_t;
+
+/// True where products of bfloat16 run on instructions of their own.
+bool has_bf16_products() noexcept;
+
+void widen(const Bf16* source, float* target, std::size_t count);
+void narrow(const float* source, Bf16* target, std::size_t count);
+
+/// y[r][o] = x[r] . weight[o] for the outputs [begin, end).
+/// Shapes: weight [outputs, inputs], x [rows, inputs], y [rows, outputs]; at most 8 rows.
+struct FewRows {
+    const float* x = nullptr;
+    std::size_t rows = 0;
+    std::size_t inputs = 0;
+    std::size_t outputs = 0;
+    float* y = nullptr;
+};
+inline constexpr std::size_t most_few_rows = 8;
+void product(const Bf16* weight, const FewRows& product, std::size_t begin, std::size_t end);
+void product(const float* weight, const FewRows& product, std::size_t begin, std::size_t end);
+
+/// Row r of y = gain * x / rms(x).
+/// Shapes: x, y [rows, width], gain [width].
+void rms_norm(const float* x,
+              const float* gain,
+              float eps,
+              float* y,
+              std::size_t rows,
+              std::size_t width);
+
+/// Turns the halves of the first 2 * pairs values of a head.
+/// Shapes: head [>= 2 * pairs], cosine, sine [pairs].
+void rotate(float* head, const float* cosine, const float* sine, std::size_t pairs);
+
+/// gate = silu(gate) * up.
+void swiglu(float* gate, const float* up, std::size_t count);
+
+/// The running softmax of one query over blocks of keys.
+struct SoftmaxRow {
+    float maximum = -std::numeric_limits<float>::infinity();  ///< of all scores so far
+    float sum = 0.0F;      ///< of exp(score - maximum)
+};
+/// Turns scores[begin, end) to exp(score - maximum) under the new maximum and sets the others of
+/// the block to 0; returns the factor by which what was summed before shrinks.
+float advance_softmax(SoftmaxRow& row,
+                      float* scores,
+                      std::size_t begin,
+                      std::size_t end,
+                      std::size_t block);
+
+void scale(float* values, float factor, std::size_t count);
+
+/// scores[g][j] = queries[g] . keys[j] for a group of queries that share keys.
+/// Shapes: queries [group, dim], keys [count, dim], scores [group, stride].
+void group_scores(const float* queries,
+                  const Bf16* keys,
+                  float* scores,
+                  std::size_t group,
+                  std::size_t count,
+                  std::size_t dim,
+                  std::size_t stride);
+void group_scores(const float* queries,
+                  const float* keys,
+                  float* scores,
+                  std::size_t group,
+                  std::size_t count,
+                  std::size_t dim,
+                  std::size_t stride);
+
+/// sums[g] += sum_j weights[g][j] * values[j].
+/// Shapes: weights [group, stride], values [count, dim], sums [group, dim].
+void group_sums(const float* weights,
+                const Bf16* values,
+                float* sums,
+                std::size_t group,
+                std::size_t count,
+                std::size_t dim,
+                std::size_t stride);
+void group_sums(const float* weights,
+                const float* values,
+                float* sums,
+                std::size_t group,
+                std::size_t count,
+                std::size_t dim,
+                std::size_t stride);
+
+/// One step of a linear recurrence of one head: S = decay * S; v -= S^T k where `corrects`;
+/// S += k (beta v)^T; out = scale * S^T q.
+/// Shapes: state [key_dim, value_dim], q, k [key_dim], v, out [value_dim].
+struct RecurrentStep {
+    const float* q = nullptr;
+    const float* k = nullptr;
+    const float* v = nullptr;
+    float* out = nullptr;
+    std::size_t key_dim = 0;
+    std::size_t value_dim = 0;
+    float decay = 1.0F;
+    float beta = 1.0F;
+    float scale = 1.0F;
+    bool corrects = false;
+};
+/// `scratch` holds value_dim values.
+void recurrent_step(float* state, const RecurrentStep& step, float* scratch);
+
+/// Solves (I + A) X = B in place for a strictly lower triangular A.
+/// Shapes: lower [size, size], right [size, columns].
+void solve_unit_lower(const float* lower, float* right, std::size_t size, std::size_t columns);
+
+}  // namespace anamnesis::runtime::cpu

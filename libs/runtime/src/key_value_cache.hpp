@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "anamnesis/runtime/torch.hpp"
+
+namespace anamnesis::runtime {
+
+/// Keys and values of one softmax layer of one sequence, in pages that never move: growing copies
+/// nothing, and a copy of the cache shares all pages until one of the two writes to the last.
+class KeyValueCache {
+public:
+    /// A block of consecutive tokens.
+    struct Page {
+        at::Tensor keys;    ///< [kv_heads, page_length, head_dim]
+        at::Tensor values;  ///< the same
+    };
+
+    KeyValueCache(at::ScalarType type, std::int64_t page_length)
+        : type_(type), page_length_(page_length) {}
+
+    /// Adds tokens. Shapes: keys, values [T, kv_heads, head_dim].
+    void append(const at::Tensor& keys, const at::Tensor& values);
+
+    /// Frees pages that lie wholly before `position`; a window never looks there again.
+    void forget_before(std::int64_t position);
+
+    /// Tokens added so far, forgotten ones included.
+    std::int64_t length() const noexcept { return length_; }
+    std::int64_t page_length() const noexcept { return page_length_; }
+    at::ScalarType type() const noexcept { return type_; }
+    std::int64_t page_count() const noexcept { return static_cast<std::int64_t>(pages_.size()); }
+    /// Null for a page that was forgotten.
+    const Page* page(std::int64_t index) const { return pages_[static_cast<std::size_t>(index)].get(); }
+
+    /// Tokens [begin, end) side by side, as type `type`. Shapes: [kv_heads, end - begin, head_dim].
+    Page gather(std::int64_t begin, std::int64_t end, at::ScalarType type) const;
+
+    /// Bytes of all pages, shared ones included.
+    std::int64_t bytes() const;
+
+private:
+    /// The last page, made or copied so that this cache alone owns it.
+    Page& writable_page(const at::Tensor& like);
+
+    at::ScalarType type_;
+    std::int64_t page_length_;
+    std::int64_t length_ = 0;
+    std::vector<std::shared_ptr<Page>> pages_;
+};
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "linear.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+
+#include "cpu_kernels.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+/// Elements of a widened block: small enough to stay in the cache for the product that follows.
+constexpr std::int64_t block_elements = 1 << 20;
+
+template <class Weight>
+void product_by_rows(const Weight* weight, const cpu::FewRows& product) {
+    const auto outputs = static_cast<std::int64_t>(product.outputs);
+    const auto inputs = static_cast<std::int64_t>(product.inputs);
+    const std::int64_t grain = std::max<std::int64_t>(1, (1 << 15) / std::max<std::int64_t>(inputs, 1));
+    at::parallel_for(0, outputs, grain, [&](std::int64_t begin, std::int64_t end) {
+        cpu::product(weight, product, static_cast<std::size_t>(begin), static_cast<std::size_t>(end));
+    });
+}
+
+/// A few rows: reading the weights is the work, so they are read once and as they lie.
+at::Tensor product_of_few(const at::Tensor& weight, const at::Tensor& x) {
+    at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
+    const cpu::FewRows product{.x = x.const_data_ptr<float>(),
+                               .rows = static_cast<std::size_t>(x.size(0)),
+                               .inputs = static_cast<std::size_t>(x.size(1)),
+                               .outputs = static_cast<std::size_t>(weight.size(0)),
+                               .y = y.mutable_data_ptr<float>()};
+    if (weight.scalar_type() == at::kFloat) {
+        product_by_rows(weight.const_data_ptr<float>(), product);
+    } else {
+        product_by_rows(static_cast<const cpu::Bf16*>(weight.const_data_ptr()), product);
+    }
+    return y;
+}
+
+/// Widens rows of a weight into `block`.
+void widen_rows(const at::Tensor& rows, at::Tensor& block) {
+    if (rows.scalar_type() != at::kBFloat16) {
+        block.copy_(rows);
+        return;
+    }
+    const auto* source = static_cast<const cpu::Bf16*>(rows.const_data_ptr());
+    auto* target = block.mutable_data_ptr<float>();
+    at::parallel_for(0, rows.numel(), 1 << 15, [&](std::int64_t begin, std::int64_t end) {
+        cpu::widen(source + begin, target + begin, static_cast<std::size_t>(end - begin));
+    });
+}
+
+at::Tensor product_by_blocks(const at::Tensor& weight, const at::Tensor& x) {
+    const std::int64_t outputs = weight.size(0);
+    const std::int64_t step =
+        std::clamp<std::int64_t>(block_elements / std::max<std::int64_t>(weight.size(1), 1), 1, outputs);
+    at::Tensor y = at::empty({x.size(0), outputs}, x.options());
+    at::Tensor block = at::empty({step, weight.size(1)}, x.options());
+    for (std::int64_t first = 0; first < outputs; first += step) {
+        const std::int64_t count = std::min(step, outputs - first);
+        at::Tensor widened = block.narrow(0, 0, count);
+        widen_rows(weight.narrow(0, first, count), widened);
+        at::Tensor target = y.narrow(1, first, count);
+        at::mm_out(target, x, widened.t());
+    }
+    return y;
+}
+
+bool has_few_rows(const at::Tensor& weight, const at::Tensor& rows) {
+    return rows.size(0) <= static_cast<std::int64_t>(cpu::most_few_rows) &&
+           rows.scalar_type() == at::kFloat && weight.is_contiguous() &&
+           (weight.scalar_type() == at::kBFloat16 || weight.scalar_type() == at::kFloat);
+}
+
+at::Tensor product_on_cpu(const at::Tensor& weight, const at::Tensor& x) {
+    std::vector<std::int64_t> sizes = x.sizes().vec();
+    const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
+    sizes.back() = weight.size(0);
+    return (has_few_rows(weight, rows) ? product_of_few(weight, rows)
+                                       : product_by_blocks(weight, rows))
+        .view(sizes);
+}
+
+}  // namespace
+
+at::Tensor apply(const Linear& linear, const at::Tensor& x) {
+    const at::Tensor& weight = linear.weight;
+    const bool needs_gradient = at::GradMode::is_enabled() &&
+                                (x.requires_grad() || weight.requires_grad());
+    const bool is_same_type = weight.scalar_type() == x.scalar_type();
+    if (needs_gradient || (is_same_type && !(x.is_cpu() && x.scalar_type() == at::kFloat &&
+                                             x.numel() <= static_cast<std::int64_t>(
+                                                              cpu::most_few_rows) * x.size(-1)))) {
+        return at::linear(x, weight.to(x.scalar_type()), linear.bias);
+    }
+    at::Tensor y;
+    const bool is_native = !x.is_cpu() ||
+                           (cpu::has_bf16_products() && weight.scalar_type() == at::kBFloat16 &&
+                            x.numel() > static_cast<std::int64_t>(cpu::most_few_rows) * x.size(-1));
+    if (is_native) {
+        y = at::linear(x.to(weight.scalar_type()), weight).to(x.scalar_type());
+    } else {
+        y = product_on_cpu(weight, x);
+    }
+    return linear.bias.defined() ? y.add_(linear.bias) : y;
+}
+
+}  // namespace anamnesis::runtime

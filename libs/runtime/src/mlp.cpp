@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
+#include <vector>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/topk.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "layer.hpp"
+#include "linear.hpp"
+#include "norm.hpp"
+
+namespace anamnesis::runtime {
+
+at::Tensor apply(const DenseMlp& mlp, const at::Tensor& x) {
+    return apply(mlp.down_proj, swiglu(apply(mlp.gate_proj, x), apply(mlp.up_proj, x)));
+}
+
+at::Tensor apply(const MixtureMlp& mlp, const at::Tensor& x) {
+    const at::Tensor tokens = x.reshape({-1, x.size(-1)});
+    const at::Tensor chances = at::softmax(apply(mlp.router, tokens), -1);
+    auto [weights, chosen] = at::topk(chances, mlp.spec.experts_per_token, -1);
+    if (mlp.spec.is_renormalised) {
+        weights = weights / weights.sum(-1, /*keepdim=*/true);
+    }
+    // Where each expert is wanted: positions in the flat list of choices.
+    const at::Tensor choices = chosen.to(at::kCPU).contiguous();
+    std::vector<std::vector<std::int64_t>> wanted(mlp.experts.size());
+    const auto* experts = choices.const_data_ptr<std::int64_t>();
+    for (std::int64_t i = 0; i < choices.numel(); ++i) {
+        wanted[static_cast<std::size_t>(experts[i])].push_back(i);
+    }
+    const at::Tensor flat_weights = weights.reshape({-1, 1});
+    at::Tensor y = at::sigmoid(apply(mlp.shared_gate, tokens)) * apply(mlp.shared, tokens);
+    for (std::size_t e = 0; e < wanted.size(); ++e) {
+        if (wanted[e].empty()) {
+            continue;
+        }
+        const at::Tensor at_choices = at::tensor(wanted[e], at::kLong).to(x.device());
+        const at::Tensor at_tokens =
+            at_choices.floor_divide(static_cast<std::int64_t>(mlp.spec.experts_per_token));
+        y = y.index_add(0,
+                        at_tokens,
+                        apply(mlp.experts[e], tokens.index_select(0, at_tokens)) *
+                            flat_weights.index_select(0, at_choices));
+    }
+    return y.view(x.sizes());
+}
+
+}  // namespace anamnesis::runtime

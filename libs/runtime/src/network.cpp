@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/runtime/network.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/embedding.h>
+
+#include "anamnesis/base/check.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/runtime/model_spec.hpp"
+
+#include "key_value_cache.hpp"
+#include "layer.hpp"
+#include "linear.hpp"
+#include "network_loading.hpp"
+#include "norm.hpp"
+#include "rotary.hpp"
+#include "weights.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+/// Tokens of a page: few enough that a short text costs little, many enough that products over a
+/// page run at full speed.
+constexpr std::int64_t page_length = 1024;
+
+}  // namespace
+
+NetworkState::NetworkState() = default;
+NetworkState::NetworkState(NetworkState&& other) noexcept = default;
+NetworkState::~NetworkState() = default;
+
+NetworkState::NetworkState(const NetworkState& other)
+    : layers_(other.layers_), length_(other.length_) {
+    for (LayerState& layer : layers_) {
+        // Linear states are written in place; cache pages are copied when one is written.
+        if (layer.recurrent.defined()) {
+            layer.recurrent = layer.recurrent.clone();
+        }
+        if (layer.past.defined()) {
+            layer.past = layer.past.clone();
+        }
+    }
+}
+
+NetworkState& NetworkState::operator=(NetworkState other) noexcept {
+    std::swap(layers_, other.layers_);
+    std::swap(length_, other.length_);
+    return *this;
+}
+
+std::int64_t NetworkState::bytes() const {
+    std::int64_t total = 0;
+    for (const LayerState& layer : layers_) {
+        total += layer.cache ? layer.cache->bytes() : 0;
+        total += layer.recurrent.defined() ? static_cast<std::int64_t>(layer.recurrent.nbytes()) : 0;
+        total += layer.past.defined() ? static_cast<std::int64_t>(layer.past.nbytes()) : 0;
+    }
+    return total;
+}
+
+struct Network::Parts {
+    ModelSpec spec;
+    at::ScalarType activation_type = at::kFloat;
+    at::ScalarType cache_type = at::kFloat;
+    at::Tensor embedding;  ///< [vocabulary, d]
+    std::vector<Layer> layers{};
+    RmsNorm final_norm{};
+    Linear head{};
+    std::vector<RotarySpec> rotaries{};
+    std::map<std::string, at::Tensor> parameters{};
+};
+
+Network::Network(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Network::Network(Network&& other) noexcept = default;
+Network& Network::operator=(Network&& other) noexcept = default;
+Network::~Network() = default;
+
+Network Network::load(const checkpoint::Checkpoint& checkpoint,
+                      ModelSpec spec,
+                      const NetworkOptions& options) {
+    const at::NoGradGuard no_gradients;
+    Weights weights(checkpoint,
+                    {.dtype = options.weight_type,
+                     .device = options.device,
+                     .copies = options.is_trainable});
+    auto parts = std::make_unique<Parts>(Parts{.spec = std::move(spec)});
+    const ModelSpec& model = parts->spec;
+    parts->activation_type = weights.activation_type();
+    parts->embedding = weights.matrix(model.prefix + "embed_tokens.weight",
+                                      {model.vocabulary_size, model.hidden_size});
+    for (std::size_t i = 0; i < model.layers.size(); ++i) {
+        parts->layers.push_back(load_layer(model, i, weights, parts->rotaries));
+    }
+    parts->final_norm = {.gain = weights.vector(model.prefix + "norm.weight", {model.hidden_size}),
+                         .eps = model.norm_eps,
+                         .is_offset = model.gain == Gain::offset};
+    parts->head.weight =
+        model.is_head_tied
+            ? parts->embedding
+            : weights.matrix("lm_head.weight", {model.vocabulary_size, model.hidden_size});
+    parts->cache_type = options.cache_type.value_or(parts->embedding.scalar_type());
+    parts->parameters = weights.taken();
+    return Network(std::move(parts));
+}
+
+const ModelSpec& Network::spec() const& noexcept {
+    return parts_->spec;
+}
+
+const std::map<std::string, at::Tensor>& Network::parameters() const& noexcept {
+    return parts_->parameters;
+}
+
+NetworkState Network::make_state() const {
+    NetworkState state;
+    for (const Layer& layer : parts_->layers) {
+        LayerState& one = state.layers_.emplace_back();
+        if (std::holds_alternative<AttentionLayer>(layer.mixer)) {
+            one.cache.emplace(parts_->cache_type, page_length);
+        }
+    }
+    return state;
+}
+
+at::Tensor Network::run(const at::Tensor& ids,
+                        std::span<NetworkState* const> states,
+                        const StreamObserver& observer) const {
+    const Parts& parts = *parts_;
+    check_shape(ids, {-1, -1}, "token ids");
+    at::Tensor x = at::embedding(parts.embedding, ids.to(parts.embedding.device()))
+                       .to(parts.activation_type);
+    Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0)))};
+    for (std::size_t b = 0; b < states.size(); ++b) {
+        call.starts[b] = states[b]->length_;
+    }
+    for (const RotarySpec& rotary : parts.rotaries) {
+        call.tables.push_back(make_tables(rotary, call.starts, ids.size(1), x));
+    }
+    if (observer) {
+        observer(0, x);
+    }
+    std::vector<LayerState*> layer_states(states.size());
+    for (std::size_t i = 0; i < parts.layers.size(); ++i) {
+        const Layer& layer = parts.layers[i];
+        for (std::size_t b = 0; b < states.size(); ++b) {
+            layer_states[b] = &states[b]->layers_[i];
+        }
+        const auto mixed = [&](const at::Tensor& input) {
+            return std::visit(
+                [&](const auto& mixer) { return mix(mixer, input, call, layer_states); },
+                layer.mixer);
+        };
+        const auto fed = [&](const at::Tensor& input) {
+            return std::visit([&](const auto& mlp) { return apply(mlp, input); }, layer.mlp);
+        };
+        if (layer.has_norms_behind) {
+            x = x + apply(layer.mixer_norm, mixed(x));
+            x = x + apply(layer.mlp_norm, fed(x));
+        } else {
+            x = x + mixed(apply(layer.mixer_norm, x));
+            x = x + fed(apply(layer.mlp_norm, x));
+        }
+        if (observer) {
+            observer(i + 1, x);
+        }
+    }
+    for (NetworkState* state : states) {
+        state->length_ += ids.size(1);
+    }
+    return apply(parts.final_norm, x);
+}
+
+at::Tensor Network::forward(const at::Tensor& ids, const StreamObserver& observer) const {
+    return run(ids, {}, observer);
+}
+
+at::Tensor Network::advance(const at::Tensor& ids,
+                            std::span<NetworkState* const> states,
+                            const StreamObserver& observer) const {
+    const at::NoGradGuard no_gradients;
+    ANAMNESIS_CHECK(static_cast<std::size_t>(ids.size(0)) == states.size(),
+                    "one state for each row of token ids");
+    return run(ids, states, observer);
+}
+
+at::Tensor Network::logits(const at::Tensor& hidden) const {
+    return apply(parts_->head, hidden);
+}
+
+}  // namespace anamnesis::runtime

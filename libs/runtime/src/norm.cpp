@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "norm.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/silu.h>
+
+#include "cpu_kernels.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+bool runs_in_kernel(const at::Tensor& x) {
+    return x.is_cpu() && x.scalar_type() == at::kFloat && !records_gradients(x);
+}
+
+}  // namespace
+
+bool records_gradients(const at::Tensor& x) {
+    return at::GradMode::is_enabled() && x.requires_grad();
+}
+
+at::Tensor apply(const RmsNorm& norm, const at::Tensor& x) {
+    const at::Tensor gain = norm.is_offset ? norm.gain + 1.0 : norm.gain;
+    if (runs_in_kernel(x) && !records_gradients(norm.gain)) {
+        const at::Tensor source = x.contiguous();
+        at::Tensor y = at::empty_like(source);
+        const std::int64_t width = x.size(-1);
+        at::parallel_for(
+            0, x.numel() / width, 1 + (1 << 14) / width, [&](std::int64_t begin, std::int64_t end) {
+                cpu::rms_norm(source.const_data_ptr<float>() + begin * width,
+                              gain.const_data_ptr<float>(),
+                              static_cast<float>(norm.eps),
+                              y.mutable_data_ptr<float>() + begin * width,
+                              static_cast<std::size_t>(end - begin),
+                              static_cast<std::size_t>(width));
+            });
+        return y;
+    }
+    return gain * (x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + norm.eps));
+}
+
+at::Tensor l2_normalised(const at::Tensor& x) {
+    constexpr double eps = 1e-6;
+    return x * at::rsqrt(x.square().sum(-1, /*keepdim=*/true) + eps);
+}
+
+at::Tensor swiglu(at::Tensor gate, const at::Tensor& up) {
+    if (runs_in_kernel(gate) && !records_gradients(up) && gate.is_contiguous() &&
+        up.is_contiguous()) {
+        at::parallel_for(0, gate.numel(), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+            cpu::swiglu(gate.mutable_data_ptr<float>() + begin,
+                        up.const_data_ptr<float>() + begin,
+                        static_cast<std::size_t>(end - begin));
+        });
+        return gate;
+    }
+    return at::silu(gate) * up;
+}
+
+at::Tensor gated(const at::Tensor& y, const at::Tensor& gate) {
+    return y * at::sigmoid(gate);
+}
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "anamnesis/runtime/torch.hpp"
+
+namespace anamnesis::runtime {
+
+/// Root-mean-square normalisation over the last dimension.
+/// Source: Zhang & Sennrich 2019, "Root Mean Square Layer Normalization".
+struct RmsNorm {
+    at::Tensor gain;  ///< [width]; undefined: no norm
+    double eps = 1e-6;
+    bool is_offset = false;  ///< the factor is 1 + gain
+
+    bool is_defined() const { return gain.defined(); }
+};
+
+/// Shapes: x [..., width] -> the same.
+at::Tensor apply(const RmsNorm& norm, const at::Tensor& x);
+
+/// x / sqrt(sum of squares + 1e-6) over the last dimension.
+at::Tensor l2_normalised(const at::Tensor& x);
+
+/// silu(gate) * up. `gate` may be overwritten where no gradient is asked for.
+at::Tensor swiglu(at::Tensor gate, const at::Tensor& up);
+
+/// y * sigmoid(gate).
+at::Tensor gated(const at::Tensor& y, const at::Tensor& gate);
+
+/// True where gradients may be asked for, so that nothing is written in place.
+bool records_gradients(const at::Tensor& x);
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weights.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/formats/safetensors.hpp"
+#include "anamnesis/io/mapped_file.hpp"
+
+namespace anamnesis::runtime {
+
+Weights::Weights(const checkpoint::Checkpoint& checkpoint, const WeightOptions& options)
+    : checkpoint_(checkpoint),
+      options_(options),
+      activation_type_(options.dtype == at::kDouble ? at::kDouble : at::kFloat) {
+    for (const formats::SafetensorsFile& file : checkpoint.files()) {
+        files_.push_back(std::make_shared<io::MappedFile>(io::MappedFile::open(file.path())));
+        if (files_.back()->bytes().size() != file.file_bytes()) {
+            throw Error(ErrorKind::malformed,
+                        format("{} changed its size while it was opened", file.path().string()));
+        }
+    }
+}
+
+bool Weights::has(const std::string& name) const {
+    return checkpoint_.find(name) != nullptr;
+}
+
+at::Tensor Weights::matrix(const std::string& name, at::IntArrayRef shape) {
+    const checkpoint::TensorEntry& entry = checkpoint_.at(name);
+    return take(name, shape, options_.dtype.value_or(scalar_type_of(entry.dtype)));
+}
+
+at::Tensor Weights::vector(const std::string& name, at::IntArrayRef shape) {
+    return take(name, shape, activation_type_);
+}
+
+at::Tensor Weights::mapped(const checkpoint::TensorEntry& entry) {
+    const std::shared_ptr<const io::MappedFile>& file = files_[entry.file];
+    const std::byte* start = file->bytes().data() + entry.offset;
+    const std::vector<std::int64_t> sizes(entry.shape.begin(), entry.shape.end());
+    const auto type = at::TensorOptions().dtype(scalar_type_of(entry.dtype));
+    if (reinterpret_cast<std::uintptr_t>(start) % (bits_of(entry.dtype) / 8) != 0) {
+        at::Tensor aligned = at::empty(sizes, type);
+        std::memcpy(aligned.data_ptr(), start, entry.bytes);
+        return aligned;
+    }
+    // LibTorch has no tensors of const memory; nothing here writes to a weight.
+    return at::from_blob(
+        const_cast<std::byte*>(start), sizes, [file](void* /*start*/) {}, type);
+}
+
+at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, at::ScalarType type) {
+    if (const auto found = taken_.find(name); found != taken_.end()) {
+        return found->second;
+    }
+    const checkpoint::TensorEntry& entry = checkpoint_.at(name);
+    const Shape expected(shape.begin(), shape.end());
+    if (entry.shape != expected) {
+        throw Error(ErrorKind::mismatch,
+                    format("tensor {} has shape {}, expected {}",
+                           in_quotes(name),
+                           to_string(entry.shape),
+                           to_string(expected)));
+    }
+    if (!is_arithmetic(entry.dtype)) {
+        throw Error(ErrorKind::unsupported,
+                    format("tensor {} has type {}; models run on F32, BF16 and F16",
+                           in_quotes(name),
+                           name_of(entry.dtype)));
+    }
+    at::Tensor tensor = mapped(entry);
+    if (options_.copies) {
+        tensor = tensor.to(options_.device, type, /*non_blocking=*/false, /*copy=*/true);
+    } else if (tensor.scalar_type() != type || !options_.device.is_cpu()) {
+        tensor = tensor.to(options_.device, type);
+    }
+    return taken_.emplace(name, std::move(tensor)).first->second;
+}
+
+}  // namespace anamnesis::runtime

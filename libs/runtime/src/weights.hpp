@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/io/mapped_file.hpp"
+
+namespace anamnesis::runtime {
+
+struct WeightOptions {
+    std::optional<at::ScalarType> dtype{};  ///< of matrices; absent: as stored
+    at::Device device = at::kCPU;
+    /// Own copies that may be written (training); otherwise tensors lie in the mapped file where
+    /// dtype and device allow.
+    bool copies = false;
+};
+
+/// Hands out the tensors of a checkpoint for computing.
+///
+/// Owner: tensors share the mapped files and keep them alive.
+class Weights {
+public:
+    Weights(const checkpoint::Checkpoint& checkpoint, const WeightOptions& options);
+
+    /// The type of activations: float64 where weights are, float32 otherwise.
+    at::ScalarType activation_type() const noexcept { return activation_type_; }
+    const WeightOptions& options() const noexcept { return options_; }
+
+    bool has(const std::string& name) const;
+
+    /// A matrix of a product, in the weights' type.
+    /// Errors: `not_found`; `mismatch` for another shape; `unsupported` for types that do not
+    /// compute (FP8, integers).
+    at::Tensor matrix(const std::string& name, at::IntArrayRef shape);
+    /// A gain, bias, decay or kernel, in the type of activations.
+    at::Tensor vector(const std::string& name, at::IntArrayRef shape);
+
+    /// Everything handed out so far, by name.
+    const std::map<std::string, at::Tensor>& taken() const& noexcept { return taken_; }
+
+private:
+    at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType type);
+    at::Tensor mapped(const checkpoint::TensorEntry& entry);
+
+    const checkpoint::Checkpoint& checkpoint_;
+    WeightOptions options_;
+    at::ScalarType activation_type_;
+    std::vector<std::shared_ptr<const io::MappedFile>> files_;
+    std::map<std::string, at::Tensor> taken_;
+};
+
+}  // namespace anamnesis::runtime
