@@ -40,6 +40,8 @@ function(anamnesis_room name)
   if(room_TORCH)
     set(component runtime)
     target_link_libraries(anamnesis_${name} PUBLIC torch)
+    # The wheel's own fmt headers come first on the path, and no library stands behind them.
+    target_compile_definitions(anamnesis_${name} PUBLIC FMT_HEADER_ONLY=1)
   endif()
   install(TARGETS anamnesis_${name} EXPORT anamnesis-${component} FILE_SET HEADERS COMPONENT ${component})
 

@@ -13,6 +13,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
@@ -157,14 +158,21 @@ private:
         const at::Tensor values = page.values.select(0, task.kv_head).narrow(0, first, count);
         const std::int64_t rows = task.count * group_;
         if (rows <= few_rows && cache_.type() == at::kBFloat16) {
-            read_once(task, key, scratch,
+            read_once(task,
+                      key,
+                      scratch,
                       static_cast<const cpu::Bf16*>(keys.const_data_ptr()),
-                      static_cast<const cpu::Bf16*>(values.const_data_ptr()), count);
+                      static_cast<const cpu::Bf16*>(values.const_data_ptr()),
+                      count);
             return;
         }
         if (rows <= few_rows && cache_.type() == at::kFloat) {
-            read_once(task, key, scratch, keys.const_data_ptr<float>(),
-                      values.const_data_ptr<float>(), count);
+            read_once(task,
+                      key,
+                      scratch,
+                      keys.const_data_ptr<float>(),
+                      values.const_data_ptr<float>(),
+                      count);
             return;
         }
         at::Tensor scores = scratch.scores.narrow(0, 0, rows).narrow(1, 0, count);
@@ -180,7 +188,8 @@ private:
         auto* sums = scratch.sums.mutable_data_ptr<float>();
         for (std::int64_t row = 0; row < task.count * group_; ++row) {
             const std::int64_t position = first_position_ + task.first + row / group_;
-            const std::int64_t begin = std::clamp<std::int64_t>(position - window_ + 1 - key, 0, count);
+            const std::int64_t begin =
+                std::clamp<std::int64_t>(position - window_ + 1 - key, 0, count);
             const std::int64_t end = std::clamp<std::int64_t>(position + 1 - key, 0, count);
             const float shrink = cpu::advance_softmax(scratch.rows[static_cast<std::size_t>(row)],
                                                       scores + row * block_keys,
@@ -204,9 +213,11 @@ private:
         const auto length = static_cast<std::size_t>(count);
         const auto dim = static_cast<std::size_t>(dim_);
         auto* scores = scratch.scores.mutable_data_ptr<float>();
-        cpu::group_scores(scratch.queries.const_data_ptr<float>(), keys, scores, rows, length, dim, block_keys);
+        cpu::group_scores(
+            scratch.queries.const_data_ptr<float>(), keys, scores, rows, length, dim, block_keys);
         advance(task, key, count, scratch);
-        cpu::group_sums(scores, values, scratch.sums.mutable_data_ptr<float>(), rows, length, dim, block_keys);
+        cpu::group_sums(
+            scores, values, scratch.sums.mutable_data_ptr<float>(), rows, length, dim, block_keys);
     }
 
     static at::Tensor widened(const at::Tensor& source, at::Tensor& target) {
@@ -247,18 +258,17 @@ at::Tensor attend_to_gathered(const at::Tensor& q,
     const at::ScalarType type = q.is_cpu() ? q.scalar_type() : cache.type();
     const KeyValueCache::Page all = cache.gather(begin, end, type);
     const at::Tensor queries = q.transpose(0, 1).unsqueeze(0).to(type);
-    const at::Tensor mask =
-        visible(first_query - begin, q.size(0), end - begin, visibility, q);
+    const at::Tensor mask = visible(first_query - begin, q.size(0), end - begin, visibility, q);
     const bool sees_all = q.size(0) == 1;
-    const at::Tensor y = at::scaled_dot_product_attention(
-        queries,
-        all.keys.unsqueeze(0),
-        all.values.unsqueeze(0),
-        sees_all ? std::nullopt : std::optional<at::Tensor>(mask),
-        /*dropout_p=*/0.0,
-        /*is_causal=*/false,
-        /*scale=*/std::nullopt,
-        /*enable_gqa=*/true);
+    const at::Tensor y =
+        at::scaled_dot_product_attention(queries,
+                                         all.keys.unsqueeze(0),
+                                         all.values.unsqueeze(0),
+                                         sees_all ? std::nullopt : std::optional<at::Tensor>(mask),
+                                         /*dropout_p=*/0.0,
+                                         /*is_causal=*/false,
+                                         /*scale=*/std::nullopt,
+                                         /*enable_gqa=*/true);
     return y.squeeze(0).transpose(0, 1).to(q.scalar_type());
 }
 

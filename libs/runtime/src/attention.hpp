@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "anamnesis/runtime/torch.hpp"
+
 #include <cstdint>
 #include <optional>
-
-#include "anamnesis/runtime/torch.hpp"
 
 #include "key_value_cache.hpp"
 

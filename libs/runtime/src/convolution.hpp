@@ -6,8 +6,8 @@
 namespace anamnesis::runtime {
 
 struct ConvolutionResult {
-    at::Tensor output;  ///< [B, T, C], before any activation
-    at::Tensor past;    ///< [B, W - 1, C]: the last inputs, newest last
+    at::Tensor output{};  ///< [B, T, C], before any activation
+    at::Tensor past{};    ///< [B, W - 1, C]: the last inputs, newest last
 };
 
 /// Causal convolution of each channel by itself: y_t[c] = sum_w kernel[c, w] x_(t-W+1+w)[c].

@@ -207,12 +207,8 @@ void product(const float* weight, const FewRows& product, std::size_t begin, std
 }
 
 ANAMNESIS_FOR_EACH_CPU
-void rms_norm(const float* x,
-              const float* gain,
-              float eps,
-              float* y,
-              std::size_t rows,
-              std::size_t width) {
+void rms_norm(
+    const float* x, const float* gain, float eps, float* y, std::size_t rows, std::size_t width) {
     for (std::size_t r = 0; r < rows; ++r) {
         const float* row = x + r * width;
         const float mean = dot(row, row, width) / static_cast<float>(width);
@@ -244,11 +240,8 @@ void swiglu(float* gate, const float* up, std::size_t count) {
 }
 
 ANAMNESIS_FOR_EACH_CPU
-float advance_softmax(SoftmaxRow& row,
-                      float* scores,
-                      std::size_t begin,
-                      std::size_t end,
-                      std::size_t block) {
+float advance_softmax(
+    SoftmaxRow& row, float* scores, std::size_t begin, std::size_t end, std::size_t block) {
     for (std::size_t j = 0; j < begin; ++j) {
         scores[j] = 0.0F;
     }

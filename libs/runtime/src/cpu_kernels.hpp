@@ -34,12 +34,8 @@ void product(const float* weight, const FewRows& product, std::size_t begin, std
 
 /// Row r of y = gain * x / rms(x).
 /// Shapes: x, y [rows, width], gain [width].
-void rms_norm(const float* x,
-              const float* gain,
-              float eps,
-              float* y,
-              std::size_t rows,
-              std::size_t width);
+void rms_norm(
+    const float* x, const float* gain, float eps, float* y, std::size_t rows, std::size_t width);
 
 /// Turns the halves of the first 2 * pairs values of a head.
 /// Shapes: head [>= 2 * pairs], cosine, sine [pairs].
@@ -51,15 +47,12 @@ void swiglu(float* gate, const float* up, std::size_t count);
 /// The running softmax of one query over blocks of keys.
 struct SoftmaxRow {
     float maximum = -std::numeric_limits<float>::infinity();  ///< of all scores so far
-    float sum = 0.0F;      ///< of exp(score - maximum)
+    float sum = 0.0F;                                         ///< of exp(score - maximum)
 };
 /// Turns scores[begin, end) to exp(score - maximum) under the new maximum and sets the others of
 /// the block to 0; returns the factor by which what was summed before shrinks.
-float advance_softmax(SoftmaxRow& row,
-                      float* scores,
-                      std::size_t begin,
-                      std::size_t end,
-                      std::size_t block);
+float advance_softmax(
+    SoftmaxRow& row, float* scores, std::size_t begin, std::size_t end, std::size_t block);
 
 void scale(float* values, float factor, std::size_t count);
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "anamnesis/runtime/torch.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <vector>
-
-#include "anamnesis/runtime/torch.hpp"
 
 namespace anamnesis::runtime {
 
@@ -34,7 +34,9 @@ public:
     at::ScalarType type() const noexcept { return type_; }
     std::int64_t page_count() const noexcept { return static_cast<std::int64_t>(pages_.size()); }
     /// Null for a page that was forgotten.
-    const Page* page(std::int64_t index) const { return pages_[static_cast<std::size_t>(index)].get(); }
+    const Page* page(std::int64_t index) const {
+        return pages_[static_cast<std::size_t>(index)].get();
+    }
 
     /// Tokens [begin, end) side by side, as type `type`. Shapes: [kv_heads, end - begin, head_dim].
     Page gather(std::int64_t begin, std::int64_t end, at::ScalarType type) const;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "anamnesis/runtime/torch.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <variant>
 #include <vector>
-
-#include "anamnesis/runtime/torch.hpp"
 
 #include "anamnesis/runtime/model_spec.hpp"
 
@@ -22,8 +22,8 @@ namespace anamnesis::runtime {
 /// What one layer keeps of one sequence.
 struct LayerState {
     std::optional<KeyValueCache> cache{};  ///< softmax layers
-    at::Tensor recurrent;                  ///< [1, H, K, V] float32; undefined: zero
-    at::Tensor past;                       ///< [1, W - 1, C] inputs of a convolution; or undefined
+    at::Tensor recurrent{};                ///< [1, H, K, V] float32; undefined: zero
+    at::Tensor past{};                     ///< [1, W - 1, C] inputs of a convolution; or undefined
 };
 
 /// What all layers of one call share.
@@ -33,40 +33,40 @@ struct Call {
 };
 
 struct AttentionLayer {
-    AttentionSpec spec;
-    Linear q_proj, k_proj, v_proj, o_proj;
+    AttentionSpec spec{};
+    Linear q_proj{}, k_proj{}, v_proj{}, o_proj{};
     Linear o_gate{};
     RmsNorm q_norm{}, k_norm{};
     std::size_t table = 0;  ///< into Call::tables, where spec.rotary is set
 };
 
 struct LightningLayer {
-    LightningSpec spec;
-    Linear q_proj, k_proj, v_proj, o_proj;
+    LightningSpec spec{};
+    Linear q_proj{}, k_proj{}, v_proj{}, o_proj{};
     Linear z_proj{};
     RmsNorm q_norm{}, k_norm{}, o_norm{};
-    at::Tensor log_decay;  ///< [heads]
+    at::Tensor log_decay{};  ///< [heads]
     std::size_t table = 0;
 };
 
 /// Projections come as one matrix, or as several whose outputs are joined.
 struct GatedDeltaLayer {
-    GatedDeltaSpec spec;
-    std::vector<Linear> in_proj;  ///< grouped: qkvz, ba; otherwise q|k|v (one or three), z, b, a
-    at::Tensor kernel;            ///< [channels, W]; channels all q, all k, all v
-    at::Tensor log_rate;          ///< A_log [value_heads]
-    at::Tensor dt_bias;           ///< [value_heads]
-    RmsNorm norm;
-    Linear out_proj;
+    GatedDeltaSpec spec{};
+    std::vector<Linear> in_proj{};  ///< grouped: qkvz, ba; otherwise q|k|v (one or three), z, b, a
+    at::Tensor kernel{};            ///< [channels, W]; channels all q, all k, all v
+    at::Tensor log_rate{};          ///< A_log [value_heads]
+    at::Tensor dt_bias{};           ///< [value_heads]
+    RmsNorm norm{};
+    Linear out_proj{};
 };
 
 struct JetLayer {
-    JetSpec spec;
-    Linear q_proj, k_proj, v_proj, a_proj, b_proj, g_proj, o_proj;
-    Linear generator_in, generator_out;
-    at::Tensor log_rate;
-    at::Tensor dt_bias;
-    RmsNorm norm;
+    JetSpec spec{};
+    Linear q_proj{}, k_proj{}, v_proj{}, a_proj{}, b_proj{}, g_proj{}, o_proj{};
+    Linear generator_in{}, generator_out{};
+    at::Tensor log_rate{};
+    at::Tensor dt_bias{};
+    RmsNorm norm{};
 };
 
 using Mixer = std::variant<AttentionLayer, LightningLayer, GatedDeltaLayer, JetLayer>;
@@ -92,15 +92,15 @@ at::Tensor mix(const JetLayer& layer,
                std::span<LayerState* const> states);
 
 struct DenseMlp {
-    Linear gate_proj, up_proj, down_proj;
+    Linear gate_proj{}, up_proj{}, down_proj{};
 };
 
 struct MixtureMlp {
-    MixtureSpec spec;
-    Linear router;
-    std::vector<DenseMlp> experts;
-    DenseMlp shared;
-    Linear shared_gate;
+    MixtureSpec spec{};
+    Linear router{};
+    std::vector<DenseMlp> experts{};
+    DenseMlp shared{};
+    Linear shared_gate{};
 };
 
 using Mlp = std::variant<DenseMlp, MixtureMlp>;

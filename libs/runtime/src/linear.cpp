@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
@@ -23,9 +24,11 @@ template <class Weight>
 void product_by_rows(const Weight* weight, const cpu::FewRows& product) {
     const auto outputs = static_cast<std::int64_t>(product.outputs);
     const auto inputs = static_cast<std::int64_t>(product.inputs);
-    const std::int64_t grain = std::max<std::int64_t>(1, (1 << 15) / std::max<std::int64_t>(inputs, 1));
+    const std::int64_t grain =
+        std::max<std::int64_t>(1, (1 << 15) / std::max<std::int64_t>(inputs, 1));
     at::parallel_for(0, outputs, grain, [&](std::int64_t begin, std::int64_t end) {
-        cpu::product(weight, product, static_cast<std::size_t>(begin), static_cast<std::size_t>(end));
+        cpu::product(
+            weight, product, static_cast<std::size_t>(begin), static_cast<std::size_t>(end));
     });
 }
 
@@ -60,8 +63,8 @@ void widen_rows(const at::Tensor& rows, at::Tensor& block) {
 
 at::Tensor product_by_blocks(const at::Tensor& weight, const at::Tensor& x) {
     const std::int64_t outputs = weight.size(0);
-    const std::int64_t step =
-        std::clamp<std::int64_t>(block_elements / std::max<std::int64_t>(weight.size(1), 1), 1, outputs);
+    const std::int64_t step = std::clamp<std::int64_t>(
+        block_elements / std::max<std::int64_t>(weight.size(1), 1), 1, outputs);
     at::Tensor y = at::empty({x.size(0), outputs}, x.options());
     at::Tensor block = at::empty({step, weight.size(1)}, x.options());
     for (std::int64_t first = 0; first < outputs; first += step) {
@@ -93,18 +96,19 @@ at::Tensor product_on_cpu(const at::Tensor& weight, const at::Tensor& x) {
 
 at::Tensor apply(const Linear& linear, const at::Tensor& x) {
     const at::Tensor& weight = linear.weight;
-    const bool needs_gradient = at::GradMode::is_enabled() &&
-                                (x.requires_grad() || weight.requires_grad());
+    const bool needs_gradient =
+        at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
     const bool is_same_type = weight.scalar_type() == x.scalar_type();
-    if (needs_gradient || (is_same_type && !(x.is_cpu() && x.scalar_type() == at::kFloat &&
-                                             x.numel() <= static_cast<std::int64_t>(
-                                                              cpu::most_few_rows) * x.size(-1)))) {
+    if (needs_gradient ||
+        (is_same_type &&
+         !(x.is_cpu() && x.scalar_type() == at::kFloat &&
+           x.numel() <= static_cast<std::int64_t>(cpu::most_few_rows) * x.size(-1)))) {
         return at::linear(x, weight.to(x.scalar_type()), linear.bias);
     }
     at::Tensor y;
-    const bool is_native = !x.is_cpu() ||
-                           (cpu::has_bf16_products() && weight.scalar_type() == at::kBFloat16 &&
-                            x.numel() > static_cast<std::int64_t>(cpu::most_few_rows) * x.size(-1));
+    const bool is_native =
+        !x.is_cpu() || (cpu::has_bf16_products() && weight.scalar_type() == at::kBFloat16 &&
+                        x.numel() > static_cast<std::int64_t>(cpu::most_few_rows) * x.size(-1));
     if (is_native) {
         y = at::linear(x.to(weight.scalar_type()), weight).to(x.scalar_type());
     } else {

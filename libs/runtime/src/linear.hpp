@@ -7,8 +7,8 @@ namespace anamnesis::runtime {
 
 /// y = x W^T + b.
 struct Linear {
-    at::Tensor weight;  ///< [outputs, inputs], in the type it is stored in
-    at::Tensor bias;    ///< [outputs] in the type of activations, or undefined
+    at::Tensor weight{};  ///< [outputs, inputs], in the type it is stored in
+    at::Tensor bias{};    ///< [outputs] in the type of activations, or undefined
 
     bool is_defined() const { return weight.defined(); }
 };

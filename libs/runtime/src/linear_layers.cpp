@@ -70,7 +70,9 @@ at::Tensor run(Recurrence input, std::span<LayerState* const> states) {
 }
 
 /// -exp(A_log) softplus(a + dt_bias).
-at::Tensor log_decay_of(const at::Tensor& a, const at::Tensor& log_rate, const at::Tensor& dt_bias) {
+at::Tensor log_decay_of(const at::Tensor& a,
+                        const at::Tensor& log_rate,
+                        const at::Tensor& dt_bias) {
     return -at::exp(log_rate) * at::softplus(a + dt_bias);
 }
 
@@ -101,11 +103,12 @@ DeltaInputs project_grouped(const GatedDeltaLayer& layer, const at::Tensor& x) {
     const auto part = [&](std::int64_t first, std::int64_t size) {
         return qkvz.narrow(-1, first, size).reshape({batch, length, -1});
     };
-    return {.mixed = at::cat({part(0, key_dim), part(key_dim, key_dim), part(2 * key_dim, values)}, -1),
-            .z = part(2 * key_dim + values, values)
-                     .view({batch, length, spec.value_heads, spec.value_dim}),
-            .b = ba.narrow(-1, 0, share).reshape({batch, length, -1}),
-            .a = ba.narrow(-1, share, share).reshape({batch, length, -1})};
+    return {
+        .mixed = at::cat({part(0, key_dim), part(key_dim, key_dim), part(2 * key_dim, values)}, -1),
+        .z = part(2 * key_dim + values, values)
+                 .view({batch, length, spec.value_heads, spec.value_dim}),
+        .b = ba.narrow(-1, 0, share).reshape({batch, length, -1}),
+        .a = ba.narrow(-1, share, share).reshape({batch, length, -1})};
 }
 
 DeltaInputs project(const GatedDeltaLayer& layer, const at::Tensor& x) {
@@ -210,11 +213,10 @@ at::Tensor mix(const JetLayer& layer,
         return l2_normalised(
             at::silu(apply(projection, x)).view({batch, length, spec.heads, spec.key_dim}));
     };
-    const at::Tensor kernel =
-        apply(layer.generator_out, at::silu(apply(layer.generator_in, x)))
-            .view({batch, length, channels, spec.conv_width});
-    const ConvolutionResult convolved = convolve_dynamically(
-        apply(layer.v_proj, x), kernel, gather(states, &LayerState::past));
+    const at::Tensor kernel = apply(layer.generator_out, at::silu(apply(layer.generator_in, x)))
+                                  .view({batch, length, channels, spec.conv_width});
+    const ConvolutionResult convolved =
+        convolve_dynamically(apply(layer.v_proj, x), kernel, gather(states, &LayerState::past));
     scatter(convolved.past, states, &LayerState::past);
     const at::Tensor v =
         at::silu(convolved.output).view({batch, length, spec.heads, spec.value_dim});

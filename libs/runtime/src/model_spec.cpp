@@ -83,9 +83,7 @@ AttentionSpec softmax_of(const Input& input) {
                            heads.kv_heads,
                            heads.head_dim));
     }
-    return {.heads = heads,
-            .rotary = rotary_of_softmax(input),
-            .qk_norm = input.model.qk_norm};
+    return {.heads = heads, .rotary = rotary_of_softmax(input), .qk_norm = input.model.qk_norm};
 }
 
 DenseSpec dense_of(const ConfigReader& config, std::uint32_t fallback) {
@@ -157,10 +155,9 @@ double rope_theta_of(const ConfigReader& config, double fallback) {
 
 LightningSpec lightning_of(const Input& input, const HeadLayout& softmax) {
     const ConfigReader& config = input.config;
-    const HeadLayout heads{
-        .query_heads = size_of(config, "lightning_nh", softmax.query_heads),
-        .kv_heads = size_of(config, "lightning_nkv", softmax.kv_heads),
-        .head_dim = size_of(config, "lightning_head_dim", softmax.head_dim)};
+    const HeadLayout heads{.query_heads = size_of(config, "lightning_nh", softmax.query_heads),
+                           .kv_heads = size_of(config, "lightning_nkv", softmax.kv_heads),
+                           .head_dim = size_of(config, "lightning_head_dim", softmax.head_dim)};
     if (heads.query_heads % heads.kv_heads != 0) {
         throw Error(ErrorKind::malformed,
                     format("{} lightning heads cannot share {} key-value heads",
@@ -240,8 +237,7 @@ JetSpec jet_of(const ConfigReader& config) {
     // In float32 96 * 2.6666667 would truncate to 255.
     const auto value_dim =
         checkpoint::count_from(Json(std::round(key_dim * expansion)), "expand_v");
-    const std::uint32_t reduction =
-        efficient_size(config, "jet", "dconv_generator_reduction", 8);
+    const std::uint32_t reduction = efficient_size(config, "jet", "dconv_generator_reduction", 8);
     return {.heads = heads,
             .key_dim = key_dim,
             .value_dim = at_least_one(value_dim, "expand_v"),
@@ -273,14 +269,13 @@ void describe_jet(ModelSpec& spec, const Input& input) {
 }
 
 GatedDeltaSpec gated_delta_of(const ConfigReader& config, DeltaProjections projections) {
-    const GatedDeltaSpec spec{
-        .key_heads = size_of(config, "linear_num_key_heads", 16),
-        .value_heads = size_of(config, "linear_num_value_heads", 32),
-        .key_dim = size_of(config, "linear_key_head_dim", 128),
-        .value_dim = size_of(config, "linear_value_head_dim", 128),
-        .conv_width = size_of(config, "linear_conv_kernel_dim", 4),
-        .projections = projections,
-        .norm_eps = config.find_number("rms_norm_eps").value_or(1e-6)};
+    const GatedDeltaSpec spec{.key_heads = size_of(config, "linear_num_key_heads", 16),
+                              .value_heads = size_of(config, "linear_num_value_heads", 32),
+                              .key_dim = size_of(config, "linear_key_head_dim", 128),
+                              .value_dim = size_of(config, "linear_value_head_dim", 128),
+                              .conv_width = size_of(config, "linear_conv_kernel_dim", 4),
+                              .projections = projections,
+                              .norm_eps = config.find_number("rms_norm_eps").value_or(1e-6)};
     if (spec.value_heads % spec.key_heads != 0) {
         throw Error(ErrorKind::malformed,
                     format("{} value heads cannot share {} key heads of linear layers",
@@ -302,13 +297,14 @@ void describe_qwen3_next(ModelSpec& spec, const Input& input) {
     AttentionSpec softmax = softmax_of(input);
     softmax.gate = OutputGate::interleaved;
     const GatedDeltaSpec delta = gated_delta_of(config, DeltaProjections::grouped);
-    const auto dense_only = config.find_counts("mlp_only_layers").value_or(std::vector<std::uint32_t>{});
+    const auto dense_only =
+        config.find_counts("mlp_only_layers").value_or(std::vector<std::uint32_t>{});
     const std::uint32_t step = size_of(config, "decoder_sparse_step", 1);
     const bool has_experts = config.count("num_experts", 512) > 0;
     for (const checkpoint::Layer& layer : input.model.layers) {
         const std::uint32_t index = layer.index.value;
-        const bool is_mixture = has_experts && (index + 1) % step == 0 &&
-                                std::ranges::count(dense_only, index) == 0;
+        const bool is_mixture =
+            has_experts && (index + 1) % step == 0 && std::ranges::count(dense_only, index) == 0;
         MlpSpec mlp = dense_of(config, 5632);
         if (is_mixture) {
             mlp = mixture_of(config,
@@ -371,11 +367,8 @@ void describe_olmo_hybrid(ModelSpec& spec, const Input& input) {
         if (is_kind(layer, LayerKind::full)) {
             LayerSpec behind = layer_of(softmax, mlp);
             behind.has_norms_behind = true;
-            behind.mixer_norm =
-                first_norm(input,
-                           spec.prefix,
-                           index,
-                           {"post_attention_layernorm", "feedforward_layer_norm"});
+            behind.mixer_norm = first_norm(
+                input, spec.prefix, index, {"post_attention_layernorm", "feedforward_layer_norm"});
             behind.mlp_norm = "post_feedforward_layernorm";
             spec.layers.push_back(std::move(behind));
             continue;

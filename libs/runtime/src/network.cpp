@@ -62,17 +62,18 @@ std::int64_t NetworkState::bytes() const {
     std::int64_t total = 0;
     for (const LayerState& layer : layers_) {
         total += layer.cache ? layer.cache->bytes() : 0;
-        total += layer.recurrent.defined() ? static_cast<std::int64_t>(layer.recurrent.nbytes()) : 0;
+        total +=
+            layer.recurrent.defined() ? static_cast<std::int64_t>(layer.recurrent.nbytes()) : 0;
         total += layer.past.defined() ? static_cast<std::int64_t>(layer.past.nbytes()) : 0;
     }
     return total;
 }
 
 struct Network::Parts {
-    ModelSpec spec;
+    ModelSpec spec{};
     at::ScalarType activation_type = at::kFloat;
     at::ScalarType cache_type = at::kFloat;
-    at::Tensor embedding;  ///< [vocabulary, d]
+    at::Tensor embedding{};  ///< [vocabulary, d]
     std::vector<Layer> layers{};
     RmsNorm final_norm{};
     Linear head{};
@@ -89,10 +90,9 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
                       ModelSpec spec,
                       const NetworkOptions& options) {
     const at::NoGradGuard no_gradients;
-    Weights weights(checkpoint,
-                    {.dtype = options.weight_type,
-                     .device = options.device,
-                     .copies = options.is_trainable});
+    Weights weights(
+        checkpoint,
+        {.dtype = options.weight_type, .device = options.device, .copies = options.is_trainable});
     auto parts = std::make_unique<Parts>(Parts{.spec = std::move(spec)});
     const ModelSpec& model = parts->spec;
     parts->activation_type = weights.activation_type();
@@ -137,8 +137,8 @@ at::Tensor Network::run(const at::Tensor& ids,
                         const StreamObserver& observer) const {
     const Parts& parts = *parts_;
     check_shape(ids, {-1, -1}, "token ids");
-    at::Tensor x = at::embedding(parts.embedding, ids.to(parts.embedding.device()))
-                       .to(parts.activation_type);
+    at::Tensor x =
+        at::embedding(parts.embedding, ids.to(parts.embedding.device())).to(parts.activation_type);
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0)))};
     for (std::size_t b = 0; b < states.size(); ++b) {
         call.starts[b] = states[b]->length_;

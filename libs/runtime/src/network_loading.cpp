@@ -29,6 +29,9 @@ public:
 
     bool has(const std::string& name) const { return weights_.has(prefix_ + name); }
 
+    /// Of a tensor that is there.
+    std::int64_t rows(const std::string& name) const { return weights_.rows(prefix_ + name); }
+
     at::Tensor matrix(const std::string& name, at::IntArrayRef shape) const {
         return weights_.matrix(prefix_ + name, shape);
     }
@@ -45,7 +48,10 @@ public:
         return linear;
     }
 
-    RmsNorm norm(const std::string& name, std::int64_t width, double eps, Gain gain = Gain::plain) const {
+    RmsNorm norm(const std::string& name,
+                 std::int64_t width,
+                 double eps,
+                 Gain gain = Gain::plain) const {
         return {.gain = vector(name + ".weight", {width}),
                 .eps = eps,
                 .is_offset = gain == Gain::offset};
@@ -157,6 +163,23 @@ Mixer load_mixer(const LightningSpec& spec, const LayerInput& input) {
     return layer;
 }
 
+/// The convolutions of q, k and v, one after the other. transformers 5.23 holds them as one tensor
+/// and writes equal thirds of it under the three names, whatever the widths of q, k and v.
+at::Tensor load_separate_kernels(const Scope& scope,
+                                 std::int64_t keys,
+                                 std::int64_t values,
+                                 std::int64_t taps) {
+    const std::int64_t third = (2 * keys + values) / 3;
+    const bool is_in_thirds = scope.rows("q_conv1d.weight") == third &&
+                              scope.rows("v_conv1d.weight") == third &&
+                              3 * third == 2 * keys + values;
+    const auto kernel = [&](const std::string& name, std::int64_t channels) {
+        return scope.vector(name + ".weight", {is_in_thirds ? third : channels, 1, taps});
+    };
+    return at::cat({kernel("q_conv1d", keys), kernel("k_conv1d", keys), kernel("v_conv1d", values)})
+        .squeeze(1);
+}
+
 Mixer load_mixer(const GatedDeltaSpec& spec, const LayerInput& input) {
     const Scope& scope = input.mixer;
     const std::int64_t d = input.width();
@@ -188,9 +211,7 @@ Mixer load_mixer(const GatedDeltaSpec& spec, const LayerInput& input) {
                              scope.linear("g_proj", values, d),
                              scope.linear("b_proj", heads, d),
                              scope.linear("a_proj", heads, d)};
-            layer.kernel = at::cat({kernel_of("q_conv1d", keys),
-                                    kernel_of("k_conv1d", keys),
-                                    kernel_of("v_conv1d", values)});
+            layer.kernel = load_separate_kernels(scope, keys, values, taps);
             break;
     }
     const bool is_separate = spec.projections == DeltaProjections::separate;
@@ -274,16 +295,15 @@ Layer load_layer(const ModelSpec& spec,
                            .weights = weights,
                            .mixer = scope.within(layer.mixer_name),
                            .rotaries = rotaries};
-    return {.mixer = std::visit([&](const auto& mixer) { return load_mixer(mixer, input); },
-                                layer.mixer),
-            .mlp = std::visit(
-                [&](const auto& mlp) {
-                    return load_mlp(mlp, scope.within("mlp"), spec.hidden_size);
-                },
-                layer.mlp),
-            .mixer_norm = scope.norm(layer.mixer_norm, spec.hidden_size, spec.norm_eps, spec.gain),
-            .mlp_norm = scope.norm(layer.mlp_norm, spec.hidden_size, spec.norm_eps, spec.gain),
-            .has_norms_behind = layer.has_norms_behind};
+    return {
+        .mixer =
+            std::visit([&](const auto& mixer) { return load_mixer(mixer, input); }, layer.mixer),
+        .mlp = std::visit(
+            [&](const auto& mlp) { return load_mlp(mlp, scope.within("mlp"), spec.hidden_size); },
+            layer.mlp),
+        .mixer_norm = scope.norm(layer.mixer_norm, spec.hidden_size, spec.norm_eps, spec.gain),
+        .mlp_norm = scope.norm(layer.mlp_norm, spec.hidden_size, spec.norm_eps, spec.gain),
+        .has_norms_behind = layer.has_norms_behind};
 }
 
 }  // namespace anamnesis::runtime

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "anamnesis/runtime/torch.hpp"
+
 #include <string>
 #include <vector>
-
-#include "anamnesis/runtime/torch.hpp"
 
 #include "anamnesis/runtime/model_spec.hpp"
 

@@ -8,7 +8,7 @@ namespace anamnesis::runtime {
 /// Root-mean-square normalisation over the last dimension.
 /// Source: Zhang & Sennrich 2019, "Root Mean Square Layer Normalization".
 struct RmsNorm {
-    at::Tensor gain;  ///< [width]; undefined: no norm
+    at::Tensor gain{};  ///< [width]; undefined: no norm
     double eps = 1e-6;
     bool is_offset = false;  ///< the factor is 1 + gain
 

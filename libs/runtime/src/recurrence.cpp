@@ -40,9 +40,9 @@ void check(const Recurrence& r) {
 }
 
 at::Tensor initial_state(const Recurrence& r) {
-    return r.state.defined() ? r.state
-                             : at::zeros({r.q.size(0), r.q.size(2), r.q.size(3), r.v.size(3)},
-                                         r.v.options());
+    return r.state.defined()
+               ? r.state
+               : at::zeros({r.q.size(0), r.q.size(2), r.q.size(3), r.v.size(3)}, r.v.options());
 }
 
 /// [B, H, 1, 1]: the factor of step t on the state.
@@ -73,14 +73,15 @@ at::Tensor solve(const at::Tensor& lower, const at::Tensor& right, bool in_kerne
     at::Tensor x = right.contiguous();
     const auto size = static_cast<std::size_t>(matrix.size(-1));
     const auto columns = static_cast<std::size_t>(x.size(-1));
-    at::parallel_for(0, matrix.numel() / matrix.size(-1) / matrix.size(-1), 1, [&](auto begin, auto end) {
-        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-            cpu::solve_unit_lower(matrix.const_data_ptr<float>() + i * size * size,
-                                  x.mutable_data_ptr<float>() + i * size * columns,
-                                  size,
-                                  columns);
-        }
-    });
+    at::parallel_for(
+        0, matrix.numel() / matrix.size(-1) / matrix.size(-1), 1, [&](auto begin, auto end) {
+            for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+                cpu::solve_unit_lower(matrix.const_data_ptr<float>() + i * size * size,
+                                      x.mutable_data_ptr<float>() + i * size * columns,
+                                      size,
+                                      columns);
+            }
+        });
     return x;
 }
 
@@ -107,8 +108,7 @@ at::Tensor running_decay(const Recurrence& r, std::int64_t chunks, std::int64_t 
 /// diagonal it may overflow, and infinity times zero is no number.
 at::Tensor decay_between(const at::Tensor& c) {
     const std::int64_t length = c.size(-1);
-    const at::Tensor later =
-        at::ones({length, length}, c.options().dtype(at::kBool)).triu(1);
+    const at::Tensor later = at::ones({length, length}, c.options().dtype(at::kBool)).triu(1);
     return at::exp((c.unsqueeze(-1) - c.unsqueeze(-2)).masked_fill(later, -INFINITY));
 }
 
@@ -128,7 +128,9 @@ RecurrenceResult run_chunks(const Recurrence& r, std::int64_t chunks, std::int64
     const at::Tensor scores = at::matmul(q, k.transpose(-1, -2)) * between;
     const at::Tensor keys_to_end = (k * to_end).transpose(-1, -2);
     at::Tensor state = initial_state(r);
-    const auto whole_of = [&](std::int64_t n) { return whole.select(2, whole.size(2) == 1 ? 0 : n); };
+    const auto whole_of = [&](std::int64_t n) {
+        return whole.select(2, whole.size(2) == 1 ? 0 : n);
+    };
 
     std::vector<at::Tensor> entering;
     at::Tensor values = v;
@@ -140,8 +142,7 @@ RecurrenceResult run_chunks(const Recurrence& r, std::int64_t chunks, std::int64
         }
     } else {
         const at::Tensor beta = gates_in_chunks(r.beta, chunks, length).unsqueeze(-1);
-        const at::Tensor lower =
-            (at::matmul(k * beta, k.transpose(-1, -2)) * between).tril(-1);
+        const at::Tensor lower = (at::matmul(k * beta, k.transpose(-1, -2)) * between).tril(-1);
         const std::int64_t key_dim = k.size(-1);
         const at::Tensor solved =
             solve(lower, at::cat({k * (beta * from_start), v * beta}, -1), in_kernel);
@@ -232,19 +233,18 @@ RecurrenceResult step_recurrence(const Recurrence& r) {
         std::vector<float> scratch(static_cast<std::size_t>(value_dim));
         for (std::int64_t i = begin; i < end; ++i) {
             const std::int64_t gate = decay.dim() == 1 ? i % heads : i;
-            cpu::recurrent_step(
-                state.mutable_data_ptr<float>() + i * key_dim * value_dim,
-                {.q = q.const_data_ptr<float>() + i * key_dim,
-                 .k = k.const_data_ptr<float>() + i * key_dim,
-                 .v = v.const_data_ptr<float>() + i * value_dim,
-                 .out = output.mutable_data_ptr<float>() + i * value_dim,
-                 .key_dim = static_cast<std::size_t>(key_dim),
-                 .value_dim = static_cast<std::size_t>(value_dim),
-                 .decay = std::exp(decay.const_data_ptr<float>()[gate]),
-                 .beta = beta.defined() ? beta.const_data_ptr<float>()[i] : 1.0F,
-                 .scale = static_cast<float>(r.scale),
-                 .corrects = beta.defined()},
-                scratch.data());
+            cpu::recurrent_step(state.mutable_data_ptr<float>() + i * key_dim * value_dim,
+                                {.q = q.const_data_ptr<float>() + i * key_dim,
+                                 .k = k.const_data_ptr<float>() + i * key_dim,
+                                 .v = v.const_data_ptr<float>() + i * value_dim,
+                                 .out = output.mutable_data_ptr<float>() + i * value_dim,
+                                 .key_dim = static_cast<std::size_t>(key_dim),
+                                 .value_dim = static_cast<std::size_t>(value_dim),
+                                 .decay = std::exp(decay.const_data_ptr<float>()[gate]),
+                                 .beta = beta.defined() ? beta.const_data_ptr<float>()[i] : 1.0F,
+                                 .scale = static_cast<float>(r.scale),
+                                 .corrects = beta.defined()},
+                                scratch.data());
         }
     });
     return {.output = output, .state = state};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
-
 #include "anamnesis/runtime/torch.hpp"
+
+#include <cstdint>
 
 namespace anamnesis::runtime {
 
@@ -12,18 +12,18 @@ namespace anamnesis::runtime {
 /// Shapes: q, k [B, T, H, K], v [B, T, H, V], decay [B, T, H] or [H] for the same at every step,
 /// beta [B, T, H], state [B, H, K, V]. Units: decay is a logarithm, at most 0.
 struct Recurrence {
-    at::Tensor q;
-    at::Tensor k;
-    at::Tensor v;
-    at::Tensor decay;
-    at::Tensor beta;   ///< undefined: no correction (simple GLA, lightning attention)
-    at::Tensor state;  ///< undefined: zero
+    at::Tensor q{};
+    at::Tensor k{};
+    at::Tensor v{};
+    at::Tensor decay{};
+    at::Tensor beta{};   ///< undefined: no correction (simple GLA, lightning attention)
+    at::Tensor state{};  ///< undefined: zero
     double scale = 1.0;
 };
 
 struct RecurrenceResult {
-    at::Tensor output;  ///< [B, T, H, V]
-    at::Tensor state;   ///< [B, H, K, V], after the last token
+    at::Tensor output{};  ///< [B, T, H, V]
+    at::Tensor state{};   ///< [B, H, K, V], after the last token
 };
 
 /// Token by token, as the definition says:

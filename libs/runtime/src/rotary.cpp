@@ -29,7 +29,8 @@ RotaryTables make_tables(const RotarySpec& rotary,
     }
     const at::Tensor positions =
         at::tensor(rows, at::kLong).unsqueeze(1) + at::arange(length, at::kLong).unsqueeze(0);
-    const at::Tensor frequencies = at::tensor(rotary.frequencies, at::kDouble).to(like.scalar_type());
+    const at::Tensor frequencies =
+        at::tensor(rotary.frequencies, at::kDouble).to(like.scalar_type());
     const at::Tensor angles = positions.to(like.scalar_type()).unsqueeze(2) * frequencies;
     return {.cosine = (at::cos(angles) * rotary.magnitude).to(like.device()),
             .sine = (at::sin(angles) * rotary.magnitude).to(like.device())};

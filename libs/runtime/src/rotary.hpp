@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "anamnesis/runtime/torch.hpp"
+
 #include <cstdint>
 #include <span>
-
-#include "anamnesis/runtime/torch.hpp"
 
 #include "anamnesis/runtime/model_spec.hpp"
 
@@ -12,8 +12,8 @@ namespace anamnesis::runtime {
 
 /// Cosines and sines of the positions of one call.
 struct RotaryTables {
-    at::Tensor cosine;  ///< [B or 1, T, pairs]
-    at::Tensor sine;
+    at::Tensor cosine{};  ///< [B or 1, T, pairs]
+    at::Tensor sine{};
 
     bool is_defined() const { return cosine.defined(); }
 };

@@ -71,8 +71,7 @@ void scale_as_yarn(RotarySpec& spec, const RotarySettings& settings) {
     const double factor = positive(scaling, "factor");
     const double original = positive(
         scaling, "original_max_position_embeddings", static_cast<double>(settings.context_length));
-    double first =
-        pair_that_turns(positive(scaling, "beta_fast", 32.0), settings, original);
+    double first = pair_that_turns(positive(scaling, "beta_fast", 32.0), settings, original);
     double last = pair_that_turns(positive(scaling, "beta_slow", 1.0), settings, original);
     const Json* truncate = scaling.find("truncate");
     if (truncate == nullptr || truncate->as_boolean("rope_scaling truncate")) {

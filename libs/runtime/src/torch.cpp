@@ -31,9 +31,9 @@ at::ScalarType scalar_type_of(DType dtype) {
             return theirs;
         }
     }
-    throw Error(ErrorKind::unsupported,
-                format("models do not run on weights of type {}; F32, BF16 and F16 do",
-                       name_of(dtype)));
+    throw Error(
+        ErrorKind::unsupported,
+        format("models do not run on weights of type {}; F32, BF16 and F16 do", name_of(dtype)));
 }
 
 DType dtype_of(at::ScalarType type) {
@@ -59,8 +59,9 @@ void check_shape(const at::Tensor& tensor, at::IntArrayRef expected, const char*
             }
             return "[" + joined + "]";
         };
-        throw Error(ErrorKind::internal,
-                    format("{} has shape {}, expected {}", what, text(tensor.sizes()), text(expected)));
+        throw Error(
+            ErrorKind::internal,
+            format("{} has shape {}, expected {}", what, text(tensor.sizes()), text(expected)));
     }
 }
 

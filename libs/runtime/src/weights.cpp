@@ -39,6 +39,10 @@ bool Weights::has(const std::string& name) const {
     return checkpoint_.find(name) != nullptr;
 }
 
+std::int64_t Weights::rows(const std::string& name) const {
+    return static_cast<std::int64_t>(checkpoint_.at(name).rows());
+}
+
 at::Tensor Weights::matrix(const std::string& name, at::IntArrayRef shape) {
     const checkpoint::TensorEntry& entry = checkpoint_.at(name);
     return take(name, shape, options_.dtype.value_or(scalar_type_of(entry.dtype)));
@@ -59,8 +63,7 @@ at::Tensor Weights::mapped(const checkpoint::TensorEntry& entry) {
         return aligned;
     }
     // LibTorch has no tensors of const memory; nothing here writes to a weight.
-    return at::from_blob(
-        const_cast<std::byte*>(start), sizes, [file](void* /*start*/) {}, type);
+    return at::from_blob(const_cast<std::byte*>(start), sizes, [file](void* /*start*/) {}, type);
 }
 
 at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, at::ScalarType type) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "anamnesis/runtime/torch.hpp"
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -8,8 +10,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "anamnesis/runtime/torch.hpp"
 
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/io/mapped_file.hpp"
@@ -36,6 +36,8 @@ public:
     const WeightOptions& options() const noexcept { return options_; }
 
     bool has(const std::string& name) const;
+    /// The first dimension. Errors: `not_found`.
+    std::int64_t rows(const std::string& name) const;
 
     /// A matrix of a product, in the weights' type.
     /// Errors: `not_found`; `mismatch` for another shape; `unsupported` for types that do not

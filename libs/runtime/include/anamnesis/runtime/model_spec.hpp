@@ -23,7 +23,7 @@ enum class Gain : std::uint8_t {
 /// with row j + dimensions / 2.
 struct RotarySpec {
     std::uint32_t dimensions = 0;
-    std::vector<double> frequencies;  ///< radians per position, one for each pair
+    std::vector<double> frequencies{};  ///< radians per position, one for each pair
     double magnitude = 1.0;           ///< factor on cosine and sine (YaRN)
 };
 

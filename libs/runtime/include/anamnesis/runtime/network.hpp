@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "anamnesis/runtime/torch.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -10,8 +12,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
-#include "anamnesis/runtime/torch.hpp"
 
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/runtime/model_spec.hpp"

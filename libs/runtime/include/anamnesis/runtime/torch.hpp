@@ -6,6 +6,12 @@
 
 #include <cstdint>
 
+// Its operators come one by one, not as all of <ATen/Functions.h>.
+#ifndef AT_PER_OPERATOR_HEADERS
+#define AT_PER_OPERATOR_HEADERS
+#endif
+
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/ScalarType.h>
 #include <torch/headeronly/version.h>
