@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "normalisation.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <utf8proc.h>
+
+#include "anamnesis/base/check.hpp"
+
+#include "utf8.hpp"
+
+namespace anamnesis::language {
+namespace {
+
+/// Starters that are their own NFC form and join nothing before them: what stands on their two
+/// sides is normalised separately. A subset of all such characters, chosen for speed.
+bool is_inert(char32_t code) {
+    return code < 0x300 || (code >= 0x4E00 && code <= 0x9FFF) ||
+           (code >= 0xAC00 && code <= 0xD7A3) || (code >= 0x3001 && code <= 0x3029) ||
+           (code >= 0x3041 && code <= 0x3096) || (code >= 0x30A1 && code <= 0x30FA) ||
+           (code >= 0x2010 && code <= 0x2027) || (code >= 0xFF01 && code <= 0xFFEF) ||
+           (code >= 0x400 && code <= 0x482);
+}
+
+unsigned combining_class(utf8proc_int32_t code) {
+    return static_cast<unsigned>(utf8proc_get_property(code)->combining_class);
+}
+
+/// The library's own loop orders marks by insertion, which is quadratic.
+void order_marks(std::vector<utf8proc_int32_t>& codes) {
+    auto begin = codes.begin();
+    while (begin != codes.end()) {
+        const auto is_mark = [](utf8proc_int32_t code) { return combining_class(code) != 0; };
+        begin = std::find_if(begin, codes.end(), is_mark);
+        const auto end = std::find_if_not(begin, codes.end(), is_mark);
+        if (end - begin > 1) {
+            std::stable_sort(begin, end, [](utf8proc_int32_t a, utf8proc_int32_t b) {
+                return combining_class(a) < combining_class(b);
+            });
+        }
+        begin = end;
+    }
+}
+
+void append_composed(std::string& result, std::string_view text) {
+    std::vector<utf8proc_int32_t> codes;
+    codes.reserve(text.size());
+    for (std::size_t position = 0; position < text.size();) {
+        const char32_t code = next_character(text, position);
+        // A canonical decomposition has at most four characters.
+        std::array<utf8proc_int32_t, 8> parts{};
+        int boundary = 0;
+        const utf8proc_ssize_t count =
+            utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code),
+                                    parts.data(),
+                                    static_cast<utf8proc_ssize_t>(parts.size()),
+                                    static_cast<utf8proc_option_t>(UTF8PROC_STABLE |
+                                                                   UTF8PROC_DECOMPOSE),
+                                    &boundary);
+        ANAMNESIS_CHECK(count >= 0 && count <= static_cast<utf8proc_ssize_t>(parts.size()),
+                        "a character decomposes");
+        codes.insert(codes.end(), parts.begin(), parts.begin() + count);
+    }
+    order_marks(codes);
+    const utf8proc_ssize_t length =
+        utf8proc_normalize_utf32(codes.data(),
+                                 static_cast<utf8proc_ssize_t>(codes.size()),
+                                 static_cast<utf8proc_option_t>(UTF8PROC_STABLE |
+                                                                UTF8PROC_COMPOSE));
+    ANAMNESIS_CHECK(length >= 0, "ordered characters compose");
+    for (utf8proc_ssize_t i = 0; i < length; ++i) {
+        append_utf8(result, static_cast<char32_t>(codes[static_cast<std::size_t>(i)]));
+    }
+}
+
+}  // namespace
+
+void append_nfc(std::string& result, std::string_view text) {
+    std::size_t copied = 0;      // what `result` holds
+    std::size_t last_inert = 0;  // where the latest inert character begins
+    std::size_t position = 0;
+    while (position < text.size()) {
+        const std::size_t here = position;
+        if (is_inert(next_character(text, position))) {
+            last_inert = here;
+            continue;
+        }
+        const std::size_t begin = std::max(copied, last_inert);
+        std::size_t end = position;
+        while (end < text.size()) {
+            std::size_t after = end;
+            if (is_inert(next_character(text, after))) {
+                break;
+            }
+            end = after;
+        }
+        result += text.substr(copied, begin - copied);
+        append_composed(result, text.substr(begin, end - begin));
+        copied = end;
+        last_inert = end;
+        position = end;
+    }
+    result += text.substr(copied);
+}
+
+}  // namespace anamnesis::language
