@@ -53,9 +53,9 @@ struct LightningLayer {
 struct GatedDeltaLayer {
     GatedDeltaSpec spec{};
     std::vector<Linear> in_proj{};  ///< grouped: qkvz, ba; otherwise q|k|v (one or three), z, b, a
-    at::Tensor kernel{};            ///< [channels, W]; channels all q, all k, all v
-    at::Tensor log_rate{};          ///< A_log [value_heads]
-    at::Tensor dt_bias{};           ///< [value_heads]
+    std::vector<at::Tensor> kernels{};  ///< [channels, 1, W]; together all q, all k, all v
+    at::Tensor log_rate{};              ///< A_log [value_heads]
+    at::Tensor dt_bias{};               ///< [value_heads]
     RmsNorm norm{};
     Linear out_proj{};
 };

@@ -111,6 +111,11 @@ DeltaInputs project_grouped(const GatedDeltaLayer& layer, const at::Tensor& x) {
         .a = ba.narrow(-1, share, share).reshape({batch, length, -1})};
 }
 
+/// [channels, W].
+at::Tensor kernel_of(const GatedDeltaLayer& layer) {
+    return (layer.kernels.size() == 1 ? layer.kernels.front() : at::cat(layer.kernels)).squeeze(1);
+}
+
 DeltaInputs project(const GatedDeltaLayer& layer, const at::Tensor& x) {
     const GatedDeltaSpec& spec = layer.spec;
     if (spec.projections == DeltaProjections::grouped) {
@@ -176,7 +181,7 @@ at::Tensor mix(const GatedDeltaLayer& layer,
     const GatedDeltaSpec& spec = layer.spec;
     const DeltaInputs inputs = project(layer, x);
     const ConvolutionResult convolved =
-        convolve(inputs.mixed, layer.kernel, gather(states, &LayerState::past));
+        convolve(inputs.mixed, kernel_of(layer), gather(states, &LayerState::past));
     scatter(convolved.past, states, &LayerState::past);
     const at::Tensor mixed = at::silu(convolved.output);
     const std::int64_t keys = std::int64_t{spec.key_heads} * spec.key_dim;

@@ -89,7 +89,8 @@ Network::~Network() = default;
 Network Network::load(const checkpoint::Checkpoint& checkpoint,
                       ModelSpec spec,
                       const NetworkOptions& options) {
-    const at::NoGradGuard no_gradients;
+    // Views of trainable weights must know where their gradients go.
+    const at::AutoGradMode records_views(options.is_trainable);
     Weights weights(
         checkpoint,
         {.dtype = options.weight_type, .device = options.device, .copies = options.is_trainable});

@@ -11,7 +11,6 @@
 #include <variant>
 #include <vector>
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
 
 #include "anamnesis/base/text.hpp"
@@ -165,10 +164,10 @@ Mixer load_mixer(const LightningSpec& spec, const LayerInput& input) {
 
 /// The convolutions of q, k and v, one after the other. transformers 5.23 holds them as one tensor
 /// and writes equal thirds of it under the three names, whatever the widths of q, k and v.
-at::Tensor load_separate_kernels(const Scope& scope,
-                                 std::int64_t keys,
-                                 std::int64_t values,
-                                 std::int64_t taps) {
+std::vector<at::Tensor> load_separate_kernels(const Scope& scope,
+                                              std::int64_t keys,
+                                              std::int64_t values,
+                                              std::int64_t taps) {
     const std::int64_t third = (2 * keys + values) / 3;
     const bool is_in_thirds = scope.rows("q_conv1d.weight") == third &&
                               scope.rows("v_conv1d.weight") == third &&
@@ -176,8 +175,7 @@ at::Tensor load_separate_kernels(const Scope& scope,
     const auto kernel = [&](const std::string& name, std::int64_t channels) {
         return scope.vector(name + ".weight", {is_in_thirds ? third : channels, 1, taps});
     };
-    return at::cat({kernel("q_conv1d", keys), kernel("k_conv1d", keys), kernel("v_conv1d", values)})
-        .squeeze(1);
+    return {kernel("q_conv1d", keys), kernel("k_conv1d", keys), kernel("v_conv1d", values)};
 }
 
 Mixer load_mixer(const GatedDeltaSpec& spec, const LayerInput& input) {
@@ -188,21 +186,21 @@ Mixer load_mixer(const GatedDeltaSpec& spec, const LayerInput& input) {
     const std::int64_t heads = spec.value_heads;
     const std::int64_t taps = spec.conv_width;
     GatedDeltaLayer layer{.spec = spec};
-    const auto kernel_of = [&](const std::string& name, std::int64_t channels) {
-        return scope.vector(name + ".weight", {channels, 1, taps}).squeeze(1);
+    const auto load_kernel = [&] {
+        return scope.vector("conv1d.weight", {2 * keys + values, 1, taps});
     };
     switch (spec.projections) {
         case DeltaProjections::grouped:
             layer.in_proj = {scope.linear("in_proj_qkvz", 2 * keys + 2 * values, d),
                              scope.linear("in_proj_ba", 2 * heads, d)};
-            layer.kernel = kernel_of("conv1d", 2 * keys + values);
+            layer.kernels = {load_kernel()};
             break;
         case DeltaProjections::plain:
             layer.in_proj = {scope.linear("in_proj_qkv", 2 * keys + values, d),
                              scope.linear("in_proj_z", values, d),
                              scope.linear("in_proj_b", heads, d),
                              scope.linear("in_proj_a", heads, d)};
-            layer.kernel = kernel_of("conv1d", 2 * keys + values);
+            layer.kernels = {load_kernel()};
             break;
         case DeltaProjections::separate:
             layer.in_proj = {scope.linear("q_proj", keys, d),
@@ -211,7 +209,7 @@ Mixer load_mixer(const GatedDeltaSpec& spec, const LayerInput& input) {
                              scope.linear("g_proj", values, d),
                              scope.linear("b_proj", heads, d),
                              scope.linear("a_proj", heads, d)};
-            layer.kernel = load_separate_kernels(scope, keys, values, taps);
+            layer.kernels = load_separate_kernels(scope, keys, values, taps);
             break;
     }
     const bool is_separate = spec.projections == DeltaProjections::separate;

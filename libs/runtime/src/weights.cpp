@@ -88,6 +88,7 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, at::Sca
     at::Tensor tensor = mapped(entry);
     if (options_.copies) {
         tensor = tensor.to(options_.device, type, /*non_blocking=*/false, /*copy=*/true);
+        tensor.requires_grad_(true);
     } else if (tensor.scalar_type() != type || !options_.device.is_cpu()) {
         tensor = tensor.to(options_.device, type);
     }

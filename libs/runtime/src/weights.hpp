@@ -19,8 +19,8 @@ namespace anamnesis::runtime {
 struct WeightOptions {
     std::optional<at::ScalarType> dtype{};  ///< of matrices; absent: as stored
     at::Device device = at::kCPU;
-    /// Own copies that may be written (training); otherwise tensors lie in the mapped file where
-    /// dtype and device allow.
+    /// Own copies that ask for gradients and may be written; otherwise tensors lie in the mapped
+    /// file where dtype and device allow.
     bool copies = false;
 };
 

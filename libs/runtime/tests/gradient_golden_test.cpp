@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+#include <vector>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/randn_like.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/runtime/network.hpp"
+
+#include "golden.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+using testing::golden_model;
+using testing::golden_network;
+using testing::is_near;
+using testing::read_tensors;
+
+/// Mean cross-entropy of every next token.
+at::Tensor loss_of(const Network& network, const at::Tensor& ids) {
+    const at::Tensor logits = network.logits(network.forward(ids));
+    const std::int64_t predictions = ids.size(1) - 1;
+    return at::cross_entropy_loss(logits.narrow(1, 0, predictions).reshape({-1, logits.size(2)}),
+                                  ids.narrow(1, 1, predictions).reshape({-1}));
+}
+
+struct GoldenGradients : ::testing::TestWithParam<std::string> {
+    testing::Tensors golden = read_tensors(golden_model(GetParam()) / "grads.safetensors");
+
+    const at::Tensor& gradient(const std::string& name) const {
+        const auto plain = golden.find(name);
+        return plain != golden.end() ? plain->second : golden.at("grad." + name);
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Models,
+    GoldenGradients,
+    ::testing::Values("hypenet_base", "jet_base", "qwen3_5_base", "qwen3_base", "qwen3_next_base"),
+    [](const auto& instance) { return instance.param; });
+
+TEST_P(GoldenGradients, AgreeForEveryTensor) {
+    for (const auto& [type, tolerance] :
+         {std::pair{at::kDouble, 1e-6}, std::pair{at::kFloat, 1e-4}}) {
+        const Network network =
+            golden_network(GetParam(), {.weight_type = type, .is_trainable = true});
+        const at::Tensor loss = loss_of(network, golden.at("input_ids"));
+        EXPECT_NEAR(loss.item<double>(), golden.at("loss").item<double>(), tolerance * 10.0);
+        loss.backward();
+        for (const auto& [name, parameter] : network.parameters()) {
+            EXPECT_TRUE(is_near(parameter.grad(), gradient(name), tolerance)) << name;
+        }
+    }
+}
+
+/// Every golden model: gradients along random directions in float64.
+struct FiniteDifferences : ::testing::TestWithParam<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(Models,
+                         FiniteDifferences,
+                         ::testing::ValuesIn(testing::golden_models()),
+                         [](const auto& instance) { return instance.param; });
+
+TEST_P(FiniteDifferences, MeetTheGradientOfEveryTensor) {
+    const Network network =
+        golden_network(GetParam(), {.weight_type = at::kDouble, .is_trainable = true});
+    const at::Tensor ids = read_tensors(golden_model(GetParam()) / "expected.safetensors")
+                               .at("input_ids")
+                               .narrow(1, 0, 70);
+    loss_of(network, ids).backward();
+    const at::NoGradGuard no_gradients;
+    for (const auto& [name, parameter] : network.parameters()) {
+        const at::Tensor random = at::randn_like(parameter);
+        const at::Tensor direction = random / random.norm();
+        constexpr double step = 1e-4;
+        const auto loss_at = [&](double distance) {
+            parameter.add_(direction, distance);
+            const double loss = loss_of(network, ids).item<double>();
+            parameter.add_(direction, -distance);
+            return loss;
+        };
+        const double expected = (loss_at(step) - loss_at(-step)) / (2.0 * step);
+        // An expert that no token chose has no gradient.
+        const double slope =
+            parameter.grad().defined() ? (parameter.grad() * direction).sum().item<double>() : 0.0;
+        EXPECT_NEAR(slope, expected, 1e-6 * (1.0 + std::abs(expected))) << name;
+    }
+}
+
+}  // namespace
+}  // namespace anamnesis::runtime
