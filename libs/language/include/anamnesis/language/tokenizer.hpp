@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/language/language_model.hpp"
+
+namespace anamnesis::language {
+
+/// How special tokens written out in a text are read. Added tokens that are not special are found
+/// either way.
+enum class SpecialText : std::uint8_t { recognise, plain };
+
+/// Whether special tokens appear in decoded text.
+enum class SpecialTokens : std::uint8_t { skip, keep };
+
+struct EncodeOptions {
+    SpecialText special_text = SpecialText::recognise;
+    bool adds_special = false;  ///< put the template's tokens (a BOS, say) around the text
+};
+
+/// Text to tokens and back, for byte-pair encodings as Hugging Face stores them:
+///
+///  1. added tokens are found in the text, the longest at the leftmost place;
+///  2. what lies between is normalised (NFC, or not at all);
+///  3. an expression cuts it into pieces;
+///  4. each piece is spelled in bytes, and the pairs of lowest rank are merged.
+///
+/// Bytes that are no UTF-8 are read as U+FFFD, one for each maximal ill-formed part.
+///
+/// Threads: all const functions may run at once.
+/// Source:  tokenizers 0.23, `tokenizer.json` version 1.0.
+class Tokenizer {
+public:
+    /// Reads `tokenizer.json` of a folder (or the file itself), else `vocab.json` and
+    /// `merges.txt` with what `tokenizer_config.json` says of them.
+    /// Errors: `unsupported` for another kind of tokenizer, `malformed` for a broken one; both name
+    ///         the file and the feature or the entry.
+    static Tokenizer open(const std::filesystem::path& folder_or_file);
+
+    /// From the text of a tokenizer.json; `name` stands in errors.
+    static Tokenizer read(std::string_view json, std::string_view name = "tokenizer.json");
+
+    Tokenizer(Tokenizer&&) noexcept;
+    Tokenizer& operator=(Tokenizer&&) noexcept;
+    Tokenizer(const Tokenizer&) = delete;
+    Tokenizer& operator=(const Tokenizer&) = delete;
+    ~Tokenizer();
+
+    /// Cost: O(n log n) at worst, also for a megabyte of one letter.
+    std::vector<TokenId> encode(std::string_view text,
+                                SpecialText treatment = SpecialText::recognise) const;
+    std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const;
+
+    /// The text of `tokens`. Ids outside the vocabulary are left out; bytes that make no character
+    /// read as U+FFFD.
+    std::string decode(std::span<const TokenId> tokens,
+                       SpecialTokens special = SpecialTokens::skip) const;
+
+    /// The id of a token as the file spells it ("Ġthe", "<|im_end|>").
+    std::optional<TokenId> find(std::string_view token) const;
+
+    /// One more than the highest id. A model's embedding may have more rows.
+    std::size_t vocabulary_size() const;
+
+    bool is_special(TokenId token) const;
+
+    /// The bytes that `token` adds to a text; empty outside the vocabulary.
+    std::string_view bytes_of(TokenId token) const&;
+    std::string_view bytes_of(TokenId token) const&& = delete;
+
+private:
+    friend class StreamDecoder;
+    struct Impl;
+    explicit Tokenizer(std::unique_ptr<const Impl> impl);
+
+    std::unique_ptr<const Impl> impl_;
+};
+
+/// Decodes one token at a time. Text is given out once it cannot change: while the bytes so far end
+/// inside a character, or in U+FFFD, nothing is.
+///
+/// Owner: the tokenizer must outlive it; it may move.
+class StreamDecoder {
+public:
+    explicit StreamDecoder(const Tokenizer& tokenizer, SpecialTokens special = SpecialTokens::skip);
+
+    /// The text that became certain; often empty.
+    std::string push(TokenId token);
+
+    /// What was held back, an unfinished character as U+FFFD. All pieces together are what
+    /// `Tokenizer::decode` gives.
+    std::string finish();
+
+private:
+    void take(std::string_view bytes);
+
+    const Tokenizer::Impl* impl_;
+    SpecialTokens special_;
+    std::string text_;   // whole characters not given out yet
+    std::string bytes_;  // the beginning of a character
+    bool is_at_start_ = true;
+};
+
+}  // namespace anamnesis::language
