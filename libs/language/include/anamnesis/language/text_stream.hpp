@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "anamnesis/language/language_model.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+namespace anamnesis::language {
+
+/// Turns tokens into text and watches for stop strings. Held back is what may still become part of
+/// a stop string, and the beginning of a character.
+///
+/// Owner: the tokenizer must outlive it; it may move.
+class TextStream {
+public:
+    /// Errors: `usage` for an empty stop string.
+    explicit TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop = {});
+
+    /// Reads a token and gives the text that became certain. Must not be called once stopped.
+    std::string push(TokenId token);
+
+    /// The text that was held back. Empty once stopped.
+    std::string finish();
+
+    /// A stop string was completed; the text ends before it.
+    bool is_stopped() const { return is_stopped_; }
+
+    /// How many of the pushed tokens, from the first, are part of the text: all, or once stopped
+    /// those that begin before the stop string.
+    std::size_t tokens_in_text() const;
+
+    /// All text given out so far.
+    const std::string& text() const& { return text_; }
+    const std::string& text() const&& = delete;
+
+private:
+    std::string take(const std::string& piece);
+
+    StreamDecoder decoder_;
+    std::vector<std::string> stop_;
+    std::string text_;
+    std::string held_;
+    std::vector<std::size_t> begins_;  // bytes of text that were decoded before each token
+    std::size_t decoded_ = 0;
+    bool is_stopped_ = false;
+};
+
+}  // namespace anamnesis::language

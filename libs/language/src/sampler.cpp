@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/language/sampler.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/random.hpp"
+#include "anamnesis/base/text.hpp"
+
+namespace anamnesis::language {
+namespace {
+
+void check(const Sampling& sampling) {
+    if (!(sampling.temperature >= 0.0) || std::isinf(sampling.temperature)) {
+        throw Error(ErrorKind::usage,
+                    format("temperature {} is not at least 0", sampling.temperature));
+    }
+    if (!(sampling.top_p > 0.0 && sampling.top_p <= 1.0)) {
+        throw Error(ErrorKind::usage, format("top_p {} is not in (0, 1]", sampling.top_p));
+    }
+}
+
+struct Candidate {
+    double weight = 0.0;
+    TokenId token = 0;
+};
+
+/// Likelier first; the lower id among equals.
+bool goes_before(const Candidate& a, const Candidate& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
+}
+
+double mass_of(std::span<const Candidate> candidates) {
+    double mass = 0.0;
+    for (const Candidate& candidate : candidates) {
+        mass += candidate.weight;
+    }
+    return mass;
+}
+
+/// Keeps the likeliest that reach `top_p` of the mass, sorting a front that doubles until they do.
+void keep_mass(std::vector<Candidate>& candidates, double top_p) {
+    const double wanted = top_p * mass_of(candidates);
+    double mass = 0.0;
+    std::size_t sorted = 0;
+    while (sorted < candidates.size()) {
+        const std::size_t end = std::min(candidates.size(), std::max<std::size_t>(64, sorted * 4));
+        const auto begin = candidates.begin() + static_cast<std::ptrdiff_t>(sorted);
+        const auto middle = candidates.begin() + static_cast<std::ptrdiff_t>(end);
+        if (middle != candidates.end()) {
+            std::nth_element(begin, middle, candidates.end(), goes_before);
+        }
+        std::sort(begin, middle, goes_before);
+        for (; sorted < end; ++sorted) {
+            mass += candidates[sorted].weight;
+            if (mass >= wanted) {
+                candidates.resize(sorted + 1);
+                return;
+            }
+        }
+    }
+}
+
+}  // namespace
+
+TokenId likeliest(std::span<const float> logits) {
+    if (logits.empty()) {
+        throw Error(ErrorKind::usage, "there are no logits to choose from");
+    }
+    std::size_t best = 0;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        if (std::isnan(logits[i]) || logits[i] == std::numeric_limits<float>::infinity()) {
+            throw Error(ErrorKind::malformed,
+                        format("the model produced {} as the logit of token {}",
+                               std::isnan(logits[i]) ? "NaN" : "infinity",
+                               i));
+        }
+        if (logits[i] > logits[best]) {
+            best = i;
+        }
+    }
+    if (std::isinf(logits[best])) {
+        throw Error(ErrorKind::malformed, "the model produced no finite logit");
+    }
+    return static_cast<TokenId>(best);
+}
+
+TokenId choose(std::span<const float> logits, const Sampling& sampling, Random& random) {
+    check(sampling);
+    const TokenId best = likeliest(logits);
+    if (sampling.temperature == 0.0) {
+        return best;
+    }
+    const double top = logits[static_cast<std::size_t>(best)];
+    std::vector<Candidate> candidates(logits.size());
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        candidates[i] = {
+            .weight = std::exp((static_cast<double>(logits[i]) - top) / sampling.temperature),
+            .token = static_cast<TokenId>(i)};
+    }
+    if (sampling.top_k > 0 && sampling.top_k < candidates.size()) {
+        const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(sampling.top_k);
+        std::nth_element(candidates.begin(), end, candidates.end(), goes_before);
+        candidates.resize(sampling.top_k);
+        // What is drawn must not depend on how the library partitions.
+        std::ranges::sort(candidates, {}, &Candidate::token);
+    }
+    if (sampling.top_p < 1.0) {
+        keep_mass(candidates, sampling.top_p);
+    }
+    double rest = random.uniform() * mass_of(candidates);
+    TokenId chosen = best;
+    for (const Candidate& candidate : candidates) {
+        if (candidate.weight > 0.0) {
+            chosen = candidate.token;
+            rest -= candidate.weight;
+            if (rest < 0.0) {
+                break;
+            }
+        }
+    }
+    return chosen;
+}
+
+double logprob_of(std::span<const float> logits, TokenId token) {
+    if (token < 0 || static_cast<std::size_t>(token) >= logits.size()) {
+        throw Error(ErrorKind::usage,
+                    format("token {} is outside the {} logits", token, logits.size()));
+    }
+    const double top = logits[static_cast<std::size_t>(likeliest(logits))];
+    double mass = 0.0;
+    for (const float logit : logits) {
+        mass += std::exp(static_cast<double>(logit) - top);
+    }
+    return static_cast<double>(logits[static_cast<std::size_t>(token)]) - top - std::log(mass);
+}
+
+}  // namespace anamnesis::language

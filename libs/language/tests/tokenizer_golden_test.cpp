@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+namespace anamnesis::language {
+namespace {
+
+const std::filesystem::path testdata = std::filesystem::path(ANAMNESIS_TESTDATA) / "tokenizer";
+const std::filesystem::path shared = std::filesystem::path(ANAMNESIS_SHARED) / "data";
+const std::filesystem::path large = shared / "tokenizers" / "qwen2.5";
+const std::filesystem::path goldens = shared / "golden" / "tokenizer";
+
+std::size_t for_each_line(const std::filesystem::path& path,
+                          const std::function<void(const Json&)>& body) {
+    std::ifstream file(path);
+    std::string line;
+    std::size_t count = 0;
+    while (std::getline(file, line)) {
+        SCOPED_TRACE(path.filename().string() + ", line " + std::to_string(++count));
+        body(Json::parse(line));
+    }
+    return count;
+}
+
+std::vector<TokenId> ids_of(const Json& line) {
+    std::vector<TokenId> ids;
+    for (const Json& id : line.at("ids").as_array("ids")) {
+        ids.push_back(static_cast<TokenId>(id.as_integer("id")));
+    }
+    return ids;
+}
+
+void expect_encodings(const Tokenizer& tokenizer, const std::filesystem::path& path) {
+    const std::size_t lines = for_each_line(path, [&](const Json& line) {
+        const std::string& text = line.at("text").as_string("text");
+        EncodeOptions options;
+        options.adds_special = line.at("add_special").as_boolean("add_special");
+        EXPECT_EQ(tokenizer.encode(text, options), ids_of(line)) << text;
+    });
+    EXPECT_GT(lines, 0U);
+}
+
+SpecialTokens special_of(const Json& line) {
+    return line.at("skip_special").as_boolean("skip_special") ? SpecialTokens::skip
+                                                              : SpecialTokens::keep;
+}
+
+void expect_decodings(const Tokenizer& tokenizer, const std::filesystem::path& path) {
+    const std::size_t lines = for_each_line(path, [&](const Json& line) {
+        const std::vector<TokenId> ids = ids_of(line);
+        const std::string& text = line.at("text").as_string("text");
+        EXPECT_EQ(tokenizer.decode(ids, special_of(line)), text);
+        StreamDecoder decoder(tokenizer, special_of(line));
+        std::string streamed;
+        for (const TokenId id : ids) {
+            streamed += decoder.push(id);
+        }
+        streamed += decoder.finish();
+        EXPECT_EQ(streamed, text);
+    });
+    EXPECT_GT(lines, 0U);
+}
+
+TEST(TokenizerGolden, TinyFormsEncodeAsTheReference) {
+    expect_encodings(Tokenizer::open(testdata / "tiny/qwen2"), testdata / "tiny/qwen2.jsonl");
+    expect_encodings(Tokenizer::open(testdata / "tiny/qwen2_legacy"),
+                     testdata / "tiny/qwen2.jsonl");
+    expect_encodings(Tokenizer::open(testdata / "tiny/qwen3_5"), testdata / "tiny/qwen3_5.jsonl");
+}
+
+TEST(TokenizerGolden, TinyFormsDecodeAsTheReference) {
+    expect_decodings(Tokenizer::open(testdata / "tiny/qwen2"),
+                     testdata / "tiny/qwen2.decode.jsonl");
+    expect_decodings(Tokenizer::open(testdata / "tiny/qwen3_5"),
+                     testdata / "tiny/qwen3_5.decode.jsonl");
+}
+
+class LargeTokenizerGolden : public ::testing::Test {
+protected:
+    void SetUp() override {
+        if (!std::filesystem::exists(large / "tokenizer.json")) {
+            GTEST_SKIP() << large << " is not here";
+        }
+    }
+};
+
+TEST_F(LargeTokenizerGolden, EncodesAsTheReference) {
+    const Tokenizer tokenizer = Tokenizer::open(large);
+    EXPECT_EQ(tokenizer.vocabulary_size(), 151'665U);
+    expect_encodings(tokenizer, goldens / "qwen2.5.jsonl");
+    for_each_line(goldens / "qwen2.5.split_special.jsonl", [&](const Json& line) {
+        EXPECT_EQ(tokenizer.encode(line.at("text").as_string("text"), SpecialText::plain),
+                  ids_of(line));
+    });
+}
+
+TEST_F(LargeTokenizerGolden, DecodesAndStreamsAsTheReference) {
+    const Tokenizer tokenizer = Tokenizer::open(large / "tokenizer.json");
+    expect_decodings(tokenizer, goldens / "decode.jsonl");
+    for_each_line(goldens / "stream.jsonl", [&](const Json& line) {
+        StreamDecoder decoder(tokenizer, special_of(line));
+        const std::vector<TokenId> ids = ids_of(line);
+        const Json::Array& pieces = line.at("pieces").as_array("pieces");
+        ASSERT_EQ(ids.size(), pieces.size());
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            EXPECT_EQ(decoder.push(ids[i]),
+                      pieces[i].is_null() ? std::string() : pieces[i].as_string("piece"));
+        }
+    });
+}
+
+TEST_F(LargeTokenizerGolden, ReadsVocabularyAndMergesToTheSameTokenizer) {
+    const std::filesystem::path folder =
+        std::filesystem::path(::testing::TempDir()) / "anamnesis-vocab-and-merges";
+    std::filesystem::create_directories(folder);
+    for (const char* name : {"vocab.json", "merges.txt", "tokenizer_config.json"}) {
+        std::filesystem::remove(folder / name);
+        std::filesystem::create_symlink(std::filesystem::absolute(large / name), folder / name);
+    }
+    const Tokenizer tokenizer = Tokenizer::open(folder);
+    std::filesystem::remove_all(folder);
+    expect_encodings(tokenizer, goldens / "qwen2.5.jsonl");
+}
+
+}  // namespace
+}  // namespace anamnesis::language
