@@ -17,8 +17,8 @@ constexpr std::array<char16_t, 256> characters = [] {
     std::array<char16_t, 256> table{};
     char16_t next = 0x100;
     for (std::size_t byte = 0; byte < table.size(); ++byte) {
-        const bool is_printable = (byte >= 0x21 && byte <= 0x7E) ||
-                                  (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+        const bool is_printable =
+            (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
         table[byte] = is_printable ? static_cast<char16_t>(byte) : next++;
     }
     return table;

@@ -15,8 +15,7 @@ using enum CharacterClass;
 constexpr std::array<CharacterClass, 128> ascii_classes = [] {
     std::array<CharacterClass, 128> table{};
     for (std::size_t code = 0; code < table.size(); ++code) {
-        const bool is_letter =
-            (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z');
+        const bool is_letter = (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z');
         const bool is_number = code >= '0' && code <= '9';
         const bool is_space = code == ' ' || (code >= 0x09 && code <= 0x0D);
         table[code] = is_letter ? letter : is_number ? number : is_space ? space : other;

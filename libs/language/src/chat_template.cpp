@@ -82,10 +82,13 @@ std::string squashed(std::string_view text) {
             result.push_back(c == '"' ? '\'' : c);
         }
     }
-    for (const auto& [from, to] :
-         {std::pair("{%-", "{%"), std::pair("-%}", "%}"), std::pair("{{-", "{{"),
-          std::pair("-}}", "}}"), std::pair("['role']", ".role"),
-          std::pair("['content']", ".content"), std::pair("'+'", "")}) {
+    for (const auto& [from, to] : {std::pair("{%-", "{%"),
+                                   std::pair("-%}", "%}"),
+                                   std::pair("{{-", "{{"),
+                                   std::pair("-}}", "}}"),
+                                   std::pair("['role']", ".role"),
+                                   std::pair("['content']", ".content"),
+                                   std::pair("'+'", "")}) {
         replace_all(result, from, to);
     }
     return result;
@@ -238,9 +241,12 @@ ChatTemplate ChatTemplate::read(std::string_view raw, std::string_view name) {
             return result;
         }
     }
-    const bool may_skip = has_all(text, {"enable_thinking is defined and enable_thinking is false"});
-    const bool may_think = has_all(text, {"enable_thinking is defined and enable_thinking is true"});
-    const bool is_qwen = has_all(text, {"<|im_start|>", "ns.last_query_index", "reasoning_content"});
+    const bool may_skip =
+        has_all(text, {"enable_thinking is defined and enable_thinking is false"});
+    const bool may_think =
+        has_all(text, {"enable_thinking is defined and enable_thinking is true"});
+    const bool is_qwen =
+        has_all(text, {"<|im_start|>", "ns.last_query_index", "reasoning_content"});
     if (is_qwen && may_skip != may_think && has_all(text, {"render_content", "|trim"})) {
         ChatTemplate result = of_form(Form::qwen3_5);
         result.thinks_by_itself_ = may_skip;

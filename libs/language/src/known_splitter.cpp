@@ -120,9 +120,9 @@ private:
         const CharacterClass kind = class_of(code);
         const bool is_plain_space = code == U' ';
         // Letters, after one character that is no letter, number or line break (GPT-2: a space).
-        const bool may_lead = traits_.is_gpt2 ? is_plain_space
-                                              : kind != letter && kind != number &&
-                                                    code != U'\r' && code != U'\n';
+        const bool may_lead =
+            traits_.is_gpt2 ? is_plain_space
+                            : kind != letter && kind != number && code != U'\r' && code != U'\n';
         if (may_lead) {
             const std::size_t end = run(text, second, unlimited, joins_word);
             if (end > second) {

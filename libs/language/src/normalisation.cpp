@@ -55,23 +55,21 @@ void append_composed(std::string& result, std::string_view text) {
         // A canonical decomposition has at most four characters.
         std::array<utf8proc_int32_t, 8> parts{};
         int boundary = 0;
-        const utf8proc_ssize_t count =
-            utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code),
-                                    parts.data(),
-                                    static_cast<utf8proc_ssize_t>(parts.size()),
-                                    static_cast<utf8proc_option_t>(UTF8PROC_STABLE |
-                                                                   UTF8PROC_DECOMPOSE),
-                                    &boundary);
+        const utf8proc_ssize_t count = utf8proc_decompose_char(
+            static_cast<utf8proc_int32_t>(code),
+            parts.data(),
+            static_cast<utf8proc_ssize_t>(parts.size()),
+            static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE),
+            &boundary);
         ANAMNESIS_CHECK(count >= 0 && count <= static_cast<utf8proc_ssize_t>(parts.size()),
                         "a character decomposes");
         codes.insert(codes.end(), parts.begin(), parts.begin() + count);
     }
     order_marks(codes);
-    const utf8proc_ssize_t length =
-        utf8proc_normalize_utf32(codes.data(),
-                                 static_cast<utf8proc_ssize_t>(codes.size()),
-                                 static_cast<utf8proc_option_t>(UTF8PROC_STABLE |
-                                                                UTF8PROC_COMPOSE));
+    const utf8proc_ssize_t length = utf8proc_normalize_utf32(
+        codes.data(),
+        static_cast<utf8proc_ssize_t>(codes.size()),
+        static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
     ANAMNESIS_CHECK(length >= 0, "ordered characters compose");
     for (utf8proc_ssize_t i = 0; i < length; ++i) {
         append_utf8(result, static_cast<char32_t>(codes[static_cast<std::size_t>(i)]));

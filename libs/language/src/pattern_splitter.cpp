@@ -88,10 +88,10 @@ public:
             const int length = pcre2_get_error_message(
                 code, reinterpret_cast<PCRE2_UCHAR*>(message.data()), message.size());
             message.resize(length < 0 ? 0 : static_cast<std::size_t>(length));
-            throw Error(ErrorKind::unsupported,
-                        format("the split expression {} is not understood: {}",
-                               in_quotes(pattern),
-                               message));
+            throw Error(
+                ErrorKind::unsupported,
+                format(
+                    "the split expression {} is not understood: {}", in_quotes(pattern), message));
         }
         // Without a compiler for this processor the interpreter does the same.
         static_cast<void>(pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE));

@@ -23,8 +23,8 @@ void PreTokenizer::split_from(std::size_t stage,
     } else if (stage + 1 == stages_.size()) {
         stages_[stage]->split(text, take);
     } else {
-        stages_[stage]->split(
-            text, [&](std::string_view piece) { split_from(stage + 1, piece, take); });
+        stages_[stage]->split(text,
+                              [&](std::string_view piece) { split_from(stage + 1, piece, take); });
     }
 }
 

@@ -164,8 +164,8 @@ struct Tokenizer::Impl {
                       std::vector<TokenId>& symbols,
                       std::vector<TokenId>& result) const {
         if (file.ignores_merges) {
-            const auto whole = file.vocabulary.find(file.is_byte_level ? spell_bytes(piece)
-                                                                       : std::string(piece));
+            const auto whole =
+                file.vocabulary.find(file.is_byte_level ? spell_bytes(piece) : std::string(piece));
             if (whole) {
                 result.push_back(*whole);
                 return;
@@ -227,10 +227,9 @@ struct Tokenizer::Impl {
             return true;
         }
         // What is ASCII is its own NFC form.
-        return std::ranges::any_of(file.normaliser,
-                                   [](const Rewrite& step) {
-                                       return step.kind != Rewrite::Kind::nfc;
-                                   }) ||
+        return std::ranges::any_of(
+                   file.normaliser,
+                   [](const Rewrite& step) { return step.kind != Rewrite::Kind::nfc; }) ||
                (!file.normaliser.empty() && std::ranges::any_of(text, [](char c) {
                    return static_cast<unsigned char>(c) >= 0x80;
                }));
@@ -323,11 +322,9 @@ Tokenizer Tokenizer::open(const std::filesystem::path& folder_or_file) {
 }
 
 Tokenizer Tokenizer::read(std::string_view json, std::string_view name) {
-    return in_context([&] { return format("reading {}", name); },
-                      [&] {
-                          return Tokenizer(
-                              std::make_unique<const Impl>(parse_tokenizer_json(json)));
-                      });
+    return in_context(
+        [&] { return format("reading {}", name); },
+        [&] { return Tokenizer(std::make_unique<const Impl>(parse_tokenizer_json(json))); });
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, SpecialText treatment) const {

@@ -69,8 +69,8 @@ void read_normaliser(TokenizerFile& file, const Json& value) {
         if (type == "NFC") {
             file.normaliser.push_back({.kind = Rewrite::Kind::nfc});
         } else if (type == "Prepend" && !file.is_byte_level) {
-            file.normaliser.push_back({.kind = Rewrite::Kind::prepend,
-                                       .to = part->at("prepend").as_string("prepend")});
+            file.normaliser.push_back(
+                {.kind = Rewrite::Kind::prepend, .to = part->at("prepend").as_string("prepend")});
         } else if (type == "Replace" && !file.is_byte_level) {
             file.normaliser.push_back({.kind = Rewrite::Kind::replace,
                                        .from = literal_of(part->at("pattern")),
@@ -114,8 +114,7 @@ void read_pre_tokenizer(TokenizerFile& file, const Json& value) {
                                         ? pattern.at("Regex").as_string("Regex")
                                         : escaped(literal_of(pattern)));
         } else if (type == "Digits" && file.is_byte_level) {
-            file.patterns.emplace_back(flag(*part, "individual_digits") ? R"(\p{N})"
-                                                                        : R"(\p{N}+)");
+            file.patterns.emplace_back(flag(*part, "individual_digits") ? R"(\p{N})" : R"(\p{N}+)");
         } else if (type == "ByteLevel" && file.is_byte_level) {
             has_byte_level = true;
             file.adds_prefix_space = flag(*part, "add_prefix_space");
@@ -241,10 +240,10 @@ void check_bytes(const TokenizerFile& file) {
             spelling = format("<0x{:02X}>", byte);
         }
         if (!never_occurs && !file.vocabulary.find(spelling)) {
-            throw Error(ErrorKind::malformed,
-                        format("the vocabulary has no token {} for byte 0x{:02X}",
-                               in_quotes(spelling),
-                               byte));
+            throw Error(
+                ErrorKind::malformed,
+                format(
+                    "the vocabulary has no token {} for byte 0x{:02X}", in_quotes(spelling), byte));
         }
     }
 }

@@ -30,9 +30,9 @@ struct TokenizerFile {
     std::vector<std::string> patterns;
     bool is_byte_level = true;  ///< else characters, with `<0xNN>` for those outside
     bool adds_prefix_space = false;
-    bool ignores_merges = false;  ///< a piece that is a token is that token
+    bool ignores_merges = false;        ///< a piece that is a token is that token
     bool strips_leading_space = false;  ///< when decoding
-    std::vector<TokenId> before;  ///< put around a text on request
+    std::vector<TokenId> before;        ///< put around a text on request
     std::vector<TokenId> after;
 };
 

@@ -116,9 +116,8 @@ public:
                 return;
             }
             if (pair_size_ != 2) {
-                refuse(format("merge {} has {} parts, 2 are needed",
-                              result.merges.size() / 2,
-                              pair_size_));
+                refuse(format(
+                    "merge {} has {} parts, 2 are needed", result.merges.size() / 2, pair_size_));
             }
             in_pair_ = false;
             return;

@@ -60,8 +60,9 @@ void Vocabulary::rehash(std::size_t slots) {
 
 void Vocabulary::add(std::string_view text, std::uint64_t id) {
     if (id > max_id) {
-        throw Error(ErrorKind::malformed,
-                    format("token {} has id {}, at most {} is allowed", in_quotes(text), id, max_id));
+        throw Error(
+            ErrorKind::malformed,
+            format("token {} has id {}, at most {} is allowed", in_quotes(text), id, max_id));
     }
     if (texts_.size() + text.size() >= absent) {
         throw Error(ErrorKind::exhausted, "the vocabulary's texts have more than 4 GB");
@@ -71,11 +72,9 @@ void Vocabulary::add(std::string_view text, std::uint64_t id) {
     }
     const std::size_t slot = slot_of(text);
     if (slots_[slot] != absent) {
-        throw Error(ErrorKind::malformed,
-                    format("token {} stands twice, with ids {} and {}",
-                           in_quotes(text),
-                           slots_[slot],
-                           id));
+        throw Error(
+            ErrorKind::malformed,
+            format("token {} stands twice, with ids {} and {}", in_quotes(text), slots_[slot], id));
     }
     if (id >= places_.size()) {
         places_.resize(id + 1);

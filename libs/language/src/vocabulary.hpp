@@ -44,7 +44,7 @@ private:
     void rehash(std::size_t slots);
 
     std::string texts_;
-    std::vector<Place> places_;       // by id
+    std::vector<Place> places_;         // by id
     std::vector<std::uint32_t> slots_;  // id, or `absent`; open addressing
     std::size_t count_ = 0;
 };

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/language/tokenizer.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <utf8proc.h>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/random.hpp"
+
+#include "byte_pair_merge.hpp"
+#include "normalisation.hpp"
+#include "pre_tokenizer.hpp"
+#include "utf8.hpp"
+
+namespace anamnesis::language {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::filesystem::path tiny_file =
+    std::filesystem::path(ANAMNESIS_TESTDATA) / "tokenizer/tiny/qwen2/tokenizer.json";
+
+std::string tiny_text() {
+    std::ifstream file(tiny_file);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Random characters, half of them from the places where the expressions decide.
+std::string random_text(Random& random, std::size_t length) {
+    static const std::u32string edges =
+        U" \n\r\t'sStTmMdDlLrReEvVaZ019.,!\u00A0\u0085\u2003\u3000\u180E\u200B\u017F\u0301\u0316"
+        U"\u0902\u00E9\u4E2D\uAC00\u1100\u1161\u00BD\u2160\u0660\U0001F600\u0958\u2126";
+    std::string text;
+    for (std::size_t i = 0; i < length; ++i) {
+        char32_t code = edges[random.below(edges.size())];
+        if (random.below(3) == 0) {
+            code = static_cast<char32_t>(random.below(random.below(2) == 0 ? 0x3000 : 0x110000));
+            code = code >= 0xD800 && code < 0xE000 ? U'x' : code;
+            // PCRE2 10.42 knows Unicode 14, the other library 15.
+            code = utf8proc_category(static_cast<utf8proc_int32_t>(code)) == UTF8PROC_CATEGORY_CN
+                       ? U'y'
+                       : code;
+        }
+        append_utf8(text, code);
+    }
+    return text;
+}
+
+std::vector<std::string> pieces_of(const Splitter& splitter, const std::string& text) {
+    std::vector<std::string> pieces;
+    splitter.split(text, [&](std::string_view piece) { pieces.emplace_back(piece); });
+    return pieces;
+}
+
+TEST(PreTokenizer, HandWrittenSplittersEqualTheirExpressions) {
+    for (const std::string_view pattern :
+         {patterns::gpt2, patterns::qwen2, patterns::qwen3_5, patterns::llama3}) {
+        const auto known = make_known_splitter(pattern);
+        const auto compiled = make_pattern_splitter(pattern);
+        ASSERT_NE(known, nullptr);
+        Random random(7);
+        int differing = 0;
+        for (int round = 0; round < 4000; ++round) {
+            const std::string text = random_text(random, 1 + random.below(40));
+            if (pieces_of(*known, text) != pieces_of(*compiled, text)) {
+                // Characters of Unicode 15 are unassigned in PCRE2.
+                ++differing;
+                if (differing == 1) {
+                    EXPECT_LT(round, 0) << pattern << " on " << text;
+                }
+            }
+        }
+        EXPECT_EQ(differing, 0);
+    }
+}
+
+TEST(PreTokenizer, RefusesAnExpressionItDoesNotUnderstand) {
+    EXPECT_THROW(static_cast<void>(make_pattern_splitter("(")), Error);
+}
+
+TEST(BytePairMerges, EqualsItsSlowTwin) {
+    Random random(5);
+    for (int round = 0; round < 300; ++round) {
+        BytePairMerges merges;
+        for (std::uint32_t rank = 0; rank < 60; ++rank) {
+            merges.set(static_cast<TokenId>(random.below(12)),
+                       static_cast<TokenId>(random.below(12)),
+                       rank,
+                       static_cast<TokenId>(random.below(12)));
+        }
+        std::vector<TokenId> symbols(1 + random.below(150));
+        for (TokenId& symbol : symbols) {
+            symbol = static_cast<TokenId>(random.below(12));
+        }
+        std::vector<TokenId> slow = symbols;
+        merges.apply(symbols);
+        merges.naive_apply(slow);
+        EXPECT_EQ(symbols, slow);
+    }
+}
+
+TEST(Normalisation, EqualsTheLibraryOnRandomText) {
+    Random random(9);
+    for (int round = 0; round < 3000; ++round) {
+        const std::string text = random_text(random, 1 + random.below(30));
+        std::string composed;
+        append_nfc(composed, text);
+        utf8proc_uint8_t* whole = nullptr;
+        const utf8proc_ssize_t length =
+            utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                         static_cast<utf8proc_ssize_t>(text.size()),
+                         &whole,
+                         static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+        ASSERT_GE(length, 0);
+        EXPECT_EQ(
+            composed,
+            std::string(reinterpret_cast<const char*>(whole), static_cast<std::size_t>(length)));
+        std::free(whole);  // NOLINT(cppcoreguidelines-no-malloc): the library's own allocation
+    }
+}
+
+TEST(Tokenizer, DecodesWhatItEncodes) {
+    const Tokenizer tokenizer = Tokenizer::open(tiny_file);
+    Random random(11);
+    for (int round = 0; round < 1000; ++round) {
+        std::string bytes;
+        for (std::uint64_t i = random.below(60); i > 0; --i) {
+            bytes.push_back(static_cast<char>(random.below(256)));
+        }
+        std::string expected;
+        append_nfc(expected, replace_ill_formed(bytes));
+        EXPECT_EQ(tokenizer.decode(tokenizer.encode(bytes), SpecialTokens::keep), expected);
+    }
+}
+
+TEST(Tokenizer, ReadsEachIllFormedPartAsOneReplacement) {
+    EXPECT_EQ(replace_ill_formed("a\xF0\x9F\x98z"), "a\xEF\xBF\xBDz");
+    EXPECT_EQ(replace_ill_formed("\xC0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD");
+    EXPECT_EQ(replace_ill_formed("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+}
+
+TEST(Tokenizer, EncodesAMegabyteOfAnything) {
+    const Tokenizer tokenizer = Tokenizer::open(tiny_file);
+    for (const std::string unit :
+         {"a", " ", "1", "\n", "a ", "\xCC\x81", "\xCC\x81\xCC\x96", "'", "<|im_start"}) {
+        std::string text;
+        while (text.size() < (1U << 20U)) {
+            text += unit;
+        }
+        std::string expected;
+        append_nfc(expected, text);
+        EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), expected) << unit;
+    }
+}
+
+void expect_refusal(std::string text,
+                    const std::string& from,
+                    const std::string& to,
+                    ErrorKind kind,
+                    const std::string& fact) {
+    const std::size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    try {
+        static_cast<void>(Tokenizer::read(text, "some/tokenizer.json"));
+        ADD_FAILURE() << to << " was accepted";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), kind) << error.what();
+        EXPECT_THAT(error.what(), HasSubstr(fact));
+        EXPECT_THAT(error.what(), HasSubstr("some/tokenizer.json"));
+    }
+}
+
+TEST(Tokenizer, RefusesOtherKindsByName) {
+    // One line, so that what is replaced does not depend on how the file is indented.
+    const std::string text = Json::parse(tiny_text()).dump();
+    expect_refusal(text, R"("BPE")", R"("Unigram")", ErrorKind::unsupported, "Unigram");
+    expect_refusal(text, R"("NFC")", R"("NFKC")", ErrorKind::unsupported, "NFKC");
+    expect_refusal(text, R"("Isolated")", R"("MergedWithNext")", ErrorKind::unsupported, "Merged");
+    expect_refusal(text,
+                   R"("TemplateProcessing")",
+                   R"("BertProcessing")",
+                   ErrorKind::unsupported,
+                   "BertProcessing");
+}
+
+TEST(Tokenizer, RefusesBrokenVocabulariesAndMerges) {
+    const std::string text = Json::parse(tiny_text()).dump();
+    expect_refusal(text, R"("!":0)", R"("!":1)", ErrorKind::malformed, "id 1");
+    expect_refusal(text, R"("!":0)", R"("!":99999999)", ErrorKind::malformed, "99999999");
+    expect_refusal(text, R"("!":0)", R"("!":-1)", ErrorKind::malformed, "'!'");
+    expect_refusal(
+        text, R"("merges":[[)", R"("merges":[["nowhere","a"],[)", ErrorKind::malformed, "nowhere");
+    expect_refusal(text, R"("merges":[[)", R"("merges":[["a"],[)", ErrorKind::malformed, "merge");
+}
+
+}  // namespace
+}  // namespace anamnesis::language
