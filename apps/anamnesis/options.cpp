@@ -9,12 +9,9 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 
-namespace anamnesis::app {
-namespace {
+#include "option_declarations.hpp"
 
-constexpr const char* exit_codes =
-    "Exit codes: 0 done, 1 the answer is no, 2 usage, 3 not found, 4 malformed file,\n"
-    "5 unsupported, 6 inputs do not fit, 7 input/output, 8 no space, 130 interrupted.";
+namespace anamnesis::app {
 
 void declare(CLI::App& app, CommonOptions& options) {
     app.add_flag("--json", options.json, "Print the result as JSON");
@@ -31,6 +28,12 @@ void declare(CLI::App& app, ReadingOptions& options) {
                    "Routing map for a family of your own (docs/routing-file.md)");
     app.add_option("--config", options.config, "A config.json for weights that have none");
 }
+
+namespace {
+
+constexpr const char* exit_codes =
+    "Exit codes: 0 done, 1 the answer is no, 2 usage, 3 not found, 4 malformed file,\n"
+    "5 unsupported, 6 inputs do not fit, 7 input/output, 8 no space, 130 interrupted.";
 
 void declare(CLI::App& app, SelectionOptions& options) {
     app.add_option("--method",
@@ -203,6 +206,11 @@ Invocation parse_command_line(int argc, char** argv) {
     verb_example->add_option("folder", example.folder, "Where pre/ and post/ go")->required();
     declare(*verb_example, example.common);
 
+    GenerateOptions generate;
+    const CLI::App* verb_generate = declare_verb(app, generate);
+    LogitsOptions logits;
+    const CLI::App* verb_logits = declare_verb(app, logits);
+
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
@@ -238,6 +246,12 @@ Invocation parse_command_line(int argc, char** argv) {
     }
     if (verb_apply->parsed()) {
         return apply;
+    }
+    if (verb_generate->parsed()) {
+        return generate;
+    }
+    if (verb_logits->parsed()) {
+        return logits;
     }
     return example;
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -98,6 +99,47 @@ struct ApplyOptions {
     bool allow_links = false;
 };
 
+/// How a model is made to run.
+struct ModelOptions {
+    std::string model;
+    std::string tokenizer;
+    std::string dtype;
+    std::string cache_dtype;
+    std::string device = "cpu";
+    std::uint32_t chunk = 0;  ///< 0: the library's default
+    std::string attn_logits_scaling;
+    std::uint64_t context_length = 0;  ///< 0: the config's
+};
+
+struct GenerateOptions {
+    CommonOptions common;
+    ReadingOptions reading;
+    ModelOptions model;
+    std::vector<std::string> prompts;
+    std::vector<std::string> prompt_files;
+    bool chat = false;
+    std::string system;
+    std::optional<bool> thinking;
+    std::uint32_t max_tokens = 256;
+    double temperature = 0.0;
+    double top_p = 1.0;
+    std::uint32_t top_k = 0;
+    std::uint64_t seed = 0;
+    std::vector<std::string> stop;
+    bool ignore_eos = false;
+    bool logprobs = false;
+};
+
+struct LogitsOptions {
+    CommonOptions common;
+    ReadingOptions reading;
+    ModelOptions model;
+    std::string ids;
+    std::string out;
+    bool hidden_states = false;
+    bool step = false;
+};
+
 struct ExampleOptions {
     CommonOptions common;
     std::string folder;
@@ -115,7 +157,14 @@ using Invocation = std::variant<PrintText,
                                 VerifyOptions,
                                 UndoOptions,
                                 ApplyOptions,
-                                ExampleOptions>;
+                                ExampleOptions,
+                                GenerateOptions,
+                                LogitsOptions>;
+
+/// True for verbs that run a model and so need LibTorch.
+template <class Options>
+inline constexpr bool runs_model =
+    std::is_same_v<Options, GenerateOptions> || std::is_same_v<Options, LogitsOptions>;
 
 /// Reads the command line. Errors: `usage`.
 Invocation parse_command_line(int argc, char** argv);

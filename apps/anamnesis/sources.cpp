@@ -11,13 +11,13 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/parallel.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "interrupt.hpp"
+#include "open_checkpoint.hpp"
 #include "options.hpp"
 #include "terminal.hpp"
 
@@ -54,21 +54,8 @@ void add_lambdas(const std::vector<double>& values,
 restore::Source open(const std::string& path,
                      const ReadingOptions& options,
                      checkpoint::Missing missing) {
-    checkpoint::OpenOptions how;
-    if (!options.config.empty()) {
-        how.config = options.config;
-    }
-    checkpoint::RecogniseOptions recognise;
-    recognise.missing = missing;
-    if (!options.family.empty()) {
-        recognise.family = options.family;
-    }
-    if (!options.routing.empty()) {
-        recognise.routing = options.routing;
-    }
-    auto checkpoint = checkpoint::Checkpoint::open(path, how);
-    auto model = checkpoint::recognise(checkpoint, recognise);
-    return {std::move(checkpoint), std::move(model)};
+    OpenedCheckpoint opened = open_checkpoint(path, options, missing);
+    return {std::move(opened.checkpoint), std::move(opened.model)};
 }
 
 }  // namespace

@@ -44,18 +44,19 @@ void Terminal::warn(std::string_view line) const {
 ProgressBar::ProgressBar(bool is_quiet)
     : is_quiet_(is_quiet), is_terminal_(::isatty(STDERR_FILENO) == 1) {}
 
-void ProgressBar::begin(std::string_view phase, std::uint64_t total_bytes) {
+void ProgressBar::begin(std::string_view phase, std::uint64_t total, ProgressUnit unit) {
     const std::lock_guard lock(mutex_);
     phase_ = phase;
-    total_ = total_bytes;
+    unit_ = unit;
+    total_ = total;
     done_ = 0;
     start_ = Clock::now();
     last_ = start_;
 }
 
-void ProgressBar::advance(std::uint64_t bytes) {
+void ProgressBar::advance(std::uint64_t count) {
     const std::lock_guard lock(mutex_);
-    done_ += bytes;
+    done_ += count;
     const auto now = Clock::now();
     const auto pause = is_terminal_ ? std::chrono::milliseconds(100) : std::chrono::seconds(10);
     if (!is_quiet_ && now - last_ >= pause) {
@@ -69,11 +70,16 @@ void ProgressBar::draw(Clock::time_point now) {
     const double rate = seconds > 0.0 ? static_cast<double>(done_) / seconds : 0.0;
     const std::uint64_t left = total_ > done_ ? total_ - done_ : 0;
     const double eta = rate > 0.0 ? static_cast<double>(left) / rate : 0.0;
-    const std::string figures = format("{} of {}, {}/s, {:.0f} s left",
-                                       human_bytes(done_),
-                                       human_bytes(total_),
-                                       human_bytes(static_cast<std::uint64_t>(rate)),
-                                       eta);
+    const auto rounded_rate = static_cast<std::uint64_t>(rate);
+    const std::string figures =
+        unit_ == ProgressUnit::bytes
+            ? format("{} of {}, {}/s, {:.0f} s left",
+                     human_bytes(done_),
+                     human_bytes(total_),
+                     human_bytes(rounded_rate),
+                     eta)
+            : format(
+                  "{} of {} tokens, {} tokens/s, {:.0f} s left", done_, total_, rounded_rate, eta);
     if (is_terminal_) {
         constexpr std::size_t width = 24;
         const std::size_t full =

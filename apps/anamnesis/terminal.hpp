@@ -34,8 +34,8 @@ class ProgressBar final : public Progress {
 public:
     explicit ProgressBar(bool is_quiet);
 
-    void begin(std::string_view phase, std::uint64_t total_bytes) override;
-    void advance(std::uint64_t bytes) override;
+    void begin(std::string_view phase, std::uint64_t total, ProgressUnit unit) override;
+    void advance(std::uint64_t count) override;
     void finish() override;
 
 private:
@@ -48,6 +48,7 @@ private:
     bool has_drawn_ = false;
     std::mutex mutex_;
     std::string phase_;
+    ProgressUnit unit_ = ProgressUnit::bytes;
     std::uint64_t total_ = 0;
     std::uint64_t done_ = 0;
     Clock::time_point start_;

@@ -18,6 +18,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/base/parallel.hpp"
+#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -238,7 +239,7 @@ CheckpointDrift measure_drift(const Source& pre,
     std::vector<std::vector<TensorDrift>> drifts(tensors.size());
     std::vector<std::string> notes(tensors.size());
     if (execution.progress != nullptr) {
-        execution.progress->begin("measuring", post.checkpoint.tensor_bytes());
+        execution.progress->begin("measuring", post.checkpoint.tensor_bytes(), ProgressUnit::bytes);
     }
     parallel_for(tensors.size(), execution.threads, [&](std::size_t i) {
         drifts[i] = measure_tensor(pre, post, pairing, tensors[i], execution, notes[i]);

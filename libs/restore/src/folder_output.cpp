@@ -22,6 +22,7 @@
 #include <linux/fs.h>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/atomic_directory.hpp"
 #include "anamnesis/io/atomic_file.hpp"
@@ -371,7 +372,7 @@ std::vector<Result> write_folders(const Plan& plan,
         for (const auto& file : plan.post->checkpoint.files()) {
             total += file.file_bytes();
         }
-        execution.progress->begin("writing", total * targets.size());
+        execution.progress->begin("writing", total * targets.size(), ProgressUnit::bytes);
     }
     for (std::size_t i = 0; i < targets.size(); ++i) {
         outputs[i].folder = std::make_unique<io::AtomicDirectory>(targets[i]);

@@ -20,6 +20,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/formats/safetensors.hpp"
 #include "anamnesis/io/atomic_file.hpp"
@@ -215,7 +216,8 @@ Result write_in_place(const Plan& plan, const Execution& execution) {
         weight_files.emplace(file.path().filename().string(), &file);
     }
     if (execution.progress != nullptr) {
-        execution.progress->begin("repairing in place", 2 * plan.changed_bytes());
+        execution.progress->begin(
+            "repairing in place", 2 * plan.changed_bytes(), ProgressUnit::bytes);
     }
     std::vector<ChangeMeasure> measures;
     Jobs before;
@@ -267,7 +269,7 @@ Result undo_in_place(const fs::path& folder, const Execution& execution) {
         for (const UndoRange& range : undo.ranges()) {
             total += range.size;
         }
-        execution.progress->begin("undoing", total);
+        execution.progress->begin("undoing", total, ProgressUnit::bytes);
     }
     Result result;
     result.path = folder;

@@ -12,6 +12,7 @@
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
@@ -90,7 +91,8 @@ std::vector<Result> write_patches(const Plan& plan,
     Jobs before;
     add_jobs_before(plan, measures, execution, before);
     if (execution.progress != nullptr) {
-        execution.progress->begin("writing patch", plan.changed_bytes() * targets.size());
+        execution.progress->begin(
+            "writing patch", plan.changed_bytes() * targets.size(), ProgressUnit::bytes);
     }
     run(before, execution);
     refuse_equal_rows(plan, measures);

@@ -21,6 +21,7 @@
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/base/parallel.hpp"
+#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -405,7 +406,7 @@ Verification verify(const Source& pre,
     const auto& tensors = post.checkpoint.tensors();
     std::vector<TensorResult> outcomes(tensors.size());
     if (execution.progress != nullptr) {
-        execution.progress->begin("verifying", post.checkpoint.tensor_bytes());
+        execution.progress->begin("verifying", post.checkpoint.tensor_bytes(), ProgressUnit::bytes);
     }
     parallel_for(tensors.size(), execution.threads, [&](std::size_t i) {
         const TensorEntry& tensor = tensors[i];

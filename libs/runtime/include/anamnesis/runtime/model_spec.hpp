@@ -24,7 +24,7 @@ enum class Gain : std::uint8_t {
 struct RotarySpec {
     std::uint32_t dimensions = 0;
     std::vector<double> frequencies{};  ///< radians per position, one for each pair
-    double magnitude = 1.0;           ///< factor on cosine and sine (YaRN)
+    double magnitude = 1.0;             ///< factor on cosine and sine (YaRN)
 };
 
 /// HypeNet's factor on the query at position p: ln(p + offset) / ln(offset), or a constant.

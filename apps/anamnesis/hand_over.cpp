@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hand_over.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+
+namespace anamnesis::app {
+namespace {
+
+constexpr const char* program = "anamnesis-torch";
+
+std::vector<std::filesystem::path> places() {
+    std::vector<std::filesystem::path> folders;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread runs yet.
+    if (const char* stated = std::getenv("ANAMNESIS_LIBEXEC"); stated != nullptr) {
+        folders.emplace_back(stated);
+    }
+    std::error_code ignored;
+    const auto own = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+    folders.push_back(own.parent_path() / "libexec" / "anamnesis");
+    folders.push_back(own);
+    return folders;
+}
+
+}  // namespace
+
+int hand_over(char** argv) {
+    std::vector<std::string> tried;
+    for (const std::filesystem::path& folder : places()) {
+        const std::string path = (folder / program).string();
+        if (::access(path.c_str(), X_OK) != 0) {
+            tried.push_back(folder.string());
+            continue;
+        }
+        ::execv(path.c_str(), argv);
+        throw io_error(format("starting {}", in_quotes(path)), errno);
+    }
+    throw Error(ErrorKind::not_found,
+                format("{} runs a model and needs {}, which is not in {}; install the component "
+                       "runtime (README, \"Running models\")",
+                       in_quotes(argv[1]),
+                       program,
+                       join(tried, ", ")));
+}
+
+}  // namespace anamnesis::app

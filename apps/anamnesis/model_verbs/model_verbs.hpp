@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "options.hpp"
+#include "terminal.hpp"
+
+namespace anamnesis::app {
+
+/// Verbs that run a model, to their exit code. Failures are Errors.
+int run(const GenerateOptions& options, Terminal& terminal);
+int run(const LogitsOptions& options, Terminal& terminal);
+
+}  // namespace anamnesis::app

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+
+#include "anamnesis/runtime/hybrid_model.hpp"
+
+#include "options.hpp"
+
+namespace anamnesis::app {
+
+/// Opens, recognises and loads the model of a command line.
+std::unique_ptr<runtime::HybridModel> open_model(const ModelOptions& options,
+                                                 const ReadingOptions& reading,
+                                                 const CommonOptions& common);
+
+}  // namespace anamnesis::app

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "open_checkpoint.hpp"
+
+#include <string>
+#include <utility>
+
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+
+#include "options.hpp"
+
+namespace anamnesis::app {
+
+OpenedCheckpoint open_checkpoint(const std::string& path,
+                                 const ReadingOptions& options,
+                                 checkpoint::Missing missing) {
+    checkpoint::OpenOptions how;
+    if (!options.config.empty()) {
+        how.config = options.config;
+    }
+    checkpoint::RecogniseOptions recognise;
+    recognise.missing = missing;
+    if (!options.family.empty()) {
+        recognise.family = options.family;
+    }
+    if (!options.routing.empty()) {
+        recognise.routing = options.routing;
+    }
+    auto opened = checkpoint::Checkpoint::open(path, how);
+    auto model = checkpoint::recognise(opened, recognise);
+    return {.checkpoint = std::move(opened), .model = std::move(model)};
+}
+
+}  // namespace anamnesis::app

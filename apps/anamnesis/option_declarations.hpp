@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "options.hpp"
+
+namespace anamnesis::app {
+
+/// Options that several verbs share.
+void declare(CLI::App& app, CommonOptions& options);
+void declare(CLI::App& app, ReadingOptions& options);
+
+/// Verbs that run a model, with all their options.
+CLI::App* declare_verb(CLI::App& app, GenerateOptions& options);
+CLI::App* declare_verb(CLI::App& app, LogitsOptions& options);
+
+}  // namespace anamnesis::app

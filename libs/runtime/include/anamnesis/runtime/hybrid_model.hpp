@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/language/language_model.hpp"
+
+namespace anamnesis::runtime {
+
+struct LoadOptions {
+    std::optional<DType> dtype{};        ///< of matrices: F32, BF16, F16; absent: as stored
+    std::optional<DType> cache_dtype{};  ///< of keys and values; absent: as the embedding
+    std::string device = "cpu";          ///< "cpu", "cuda" or "cuda:N"
+    unsigned threads = 0;                ///< 0: every core this process may use
+    std::size_t prefill_chunk = 1024;    ///< tokens of a prompt read at once
+    /// Replaces the config's `attn_logits_scaling` (HypeNet): "none", a number, "hype A".
+    std::optional<std::string> length_scaling{};
+    /// Replaces `max_position_embeddings`.
+    std::optional<std::size_t> context_length{};
+    /// Where the tokenizer is, if not beside the weights.
+    std::optional<std::filesystem::path> tokenizer{};
+};
+
+/// Token ids whose logits are asked for, as one text or several of one length.
+struct LogitsRequest {
+    std::span<const std::int64_t> ids{};  ///< [batch, length], row-major
+    std::size_t batch = 1;
+    std::size_t chunk = 0;  ///< tokens at a time through caches and states; 0: the text at once
+    bool wants_hidden_states = false;
+};
+
+/// One array of a result, row-major.
+struct NamedArray {
+    std::string name;
+    Shape shape;
+    std::vector<float> values{};
+};
+
+/// A checkpoint that runs.
+///
+/// Errors: as `language::LanguageModel`; text needs a tokenizer (`not_found`, naming the folder).
+class HybridModel final : public language::LanguageModel {
+public:
+    /// Errors: those of `describe` and `Network::load`; `unsupported` for a device that is not
+    /// there.
+    static std::unique_ptr<HybridModel> load(const checkpoint::Checkpoint& checkpoint,
+                                             const checkpoint::Model& model,
+                                             const LoadOptions& options);
+
+    ~HybridModel() override;
+
+    std::vector<language::TokenId> encode(std::string_view text) const override;
+    std::string decode(std::span<const language::TokenId> tokens) const override;
+    std::size_t context_length() const override;
+    std::unique_ptr<language::Sequence> start() override;
+    void prefill(language::Sequence& sequence,
+                 std::span<const language::TokenId> tokens,
+                 const language::PrefillProgress& progress,
+                 const std::stop_token& cancel) override;
+    std::vector<language::Generation> generate(std::span<language::Sequence* const> sequences,
+                                               const language::GenerateOptions& options) override;
+    std::vector<language::TokenScore> score(
+        const language::Sequence& sequence,
+        std::span<const language::TokenId> continuation) override;
+
+    /// `logits` [B, T, V] and, where asked for, `hidden_states.i` [B, T, d]: 0 the embedding,
+    /// i the residual stream behind layer i - 1.
+    std::vector<NamedArray> logits(const LogitsRequest& request);
+
+    /// Bytes of caches and states of a sequence, pages shared with its forks included.
+    std::uint64_t state_bytes(const language::Sequence& sequence) const;
+
+private:
+    struct Parts;
+    explicit HybridModel(std::unique_ptr<Parts> parts);
+
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include <concepts>
+#include <string>
+#include <utility>
+
+#include <c10/util/Exception.h>
+
+#include "anamnesis/base/error.hpp"
+
+namespace anamnesis::runtime {
+
+/// Errors: `usage` for a word that names no device, `unsupported` where it is not there.
+at::Device device_of(const std::string& name);
+
+/// The thread budget of LibTorch and of everything it calls.
+void use_threads(unsigned threads);
+
+/// What LibTorch threw, in our words.
+Error error_of(const c10::Error& error);
+
+/// Runs `body`; no exception of LibTorch leaves.
+template <std::invocable Body>
+decltype(auto) at_the_door(Body&& body) {
+    try {
+        return std::forward<Body>(body)();
+    } catch (const c10::Error& error) {
+        throw error_of(error);
+    }
+}
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/runtime/hybrid_model.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/language/language_model.hpp"
+#include "anamnesis/language/sampler.hpp"
+#include "anamnesis/language/special_tokens.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+#include "anamnesis/runtime/model_spec.hpp"
+#include "anamnesis/runtime/network.hpp"
+
+#include "device.hpp"
+#include "generation.hpp"
+#include "hybrid_sequence.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+using language::Generation;
+using language::Sequence;
+using language::TokenId;
+using language::TokenScore;
+
+/// Rows of logits made at once while scoring: a vocabulary of 150,000 makes 0.6 MB of each.
+constexpr std::int64_t score_rows = 64;
+
+std::optional<at::ScalarType> type_of(const std::optional<DType>& dtype) {
+    return dtype ? std::optional(scalar_type_of(*dtype)) : std::nullopt;
+}
+
+void replace_length_scaling(ModelSpec& spec, const std::string& word) {
+    const std::optional<LengthScaling> scaling =
+        in_context([] { return std::string("reading --attn-logits-scaling"); },
+                   [&] { return length_scaling_of(word); });
+    for (LayerSpec& layer : spec.layers) {
+        if (auto* attention = std::get_if<AttentionSpec>(&layer.mixer)) {
+            attention->scaling = scaling;
+        }
+    }
+}
+
+std::vector<float> values_of(const at::Tensor& tensor) {
+    const at::Tensor host = tensor.to(at::kCPU, at::kFloat).contiguous();
+    const auto* first = host.const_data_ptr<float>();
+    return {first, first + host.numel()};
+}
+
+NamedArray array_of(std::string name, const at::Tensor& tensor) {
+    return {.name = std::move(name),
+            .shape = Shape(tensor.sizes().begin(), tensor.sizes().end()),
+            .values = values_of(tensor)};
+}
+
+}  // namespace
+
+struct HybridModel::Parts {
+    Network network;
+    std::filesystem::path folder;
+    std::optional<language::Tokenizer> tokenizer;
+    std::vector<TokenId> end_of_text;
+    std::size_t context_length = 0;
+    std::int64_t prefill_chunk = 0;
+
+    const language::Tokenizer& tokens() const {
+        if (!tokenizer) {
+            throw Error(ErrorKind::not_found,
+                        format("no tokenizer.json (nor vocab.json and merges.txt) in {}; name a "
+                               "folder that has one with --tokenizer",
+                               folder.string()));
+        }
+        return *tokenizer;
+    }
+
+    void check(std::span<const TokenId> ids) const {
+        for (const TokenId id : ids) {
+            if (id < 0 || static_cast<std::uint32_t>(id) >= network.spec().vocabulary_size) {
+                throw Error(ErrorKind::usage,
+                            format("token id {} is outside the vocabulary of {}",
+                                   id,
+                                   network.spec().vocabulary_size));
+            }
+        }
+    }
+
+    void check_room(std::size_t length) const {
+        if (length > context_length) {
+            throw Error(ErrorKind::exhausted,
+                        format("{} tokens, the model's context is {} (--context-length overrides)",
+                               length,
+                               context_length));
+        }
+    }
+
+    HybridSequence& own(Sequence& sequence) const {
+        auto* own = dynamic_cast<HybridSequence*>(&sequence);
+        if (own == nullptr || own->owner() != this) {
+            throw Error(ErrorKind::usage, "the sequence belongs to another model");
+        }
+        return *own;
+    }
+
+    /// Reads tokens in pieces; each piece's hidden states go to `use`.
+    template <class Use>
+    void read(HybridSequence& sequence, std::span<const TokenId> tokens, const Use& use) const {
+        NetworkState* const state = &sequence.state();
+        const auto chunk = static_cast<std::size_t>(prefill_chunk);
+        for (std::size_t done = 0; done < tokens.size();) {
+            const auto piece = tokens.subspan(done, std::min(chunk, tokens.size() - done));
+            const at::Tensor hidden =
+                network.advance(row_of(piece), std::span(&state, 1)).squeeze(0);
+            done += piece.size();
+            sequence.last_hidden() = hidden.narrow(0, hidden.size(0) - 1, 1).clone();
+            use(hidden, done);
+        }
+    }
+
+    void read_pending(HybridSequence& sequence) const {
+        const std::vector<TokenId> pending = std::exchange(sequence.pending(), {});
+        read(sequence, pending, [](const at::Tensor& /*hidden*/, std::size_t /*done*/) {});
+    }
+
+    /// Checked to have a next token.
+    HybridSequence& started(Sequence& sequence) const {
+        HybridSequence& checked = own(sequence);
+        read_pending(checked);
+        if (!checked.last_hidden().defined()) {
+            throw Error(ErrorKind::usage, "an empty sequence has no next token");
+        }
+        return checked;
+    }
+};
+
+HybridModel::HybridModel(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+HybridModel::~HybridModel() = default;
+
+std::unique_ptr<HybridModel> HybridModel::load(const checkpoint::Checkpoint& checkpoint,
+                                               const checkpoint::Model& model,
+                                               const LoadOptions& options) {
+    return at_the_door([&] {
+        use_threads(options.threads);
+        ModelSpec spec = describe(checkpoint, model);
+        if (options.length_scaling) {
+            replace_length_scaling(spec, *options.length_scaling);
+        }
+        const std::size_t context = options.context_length.value_or(spec.context_length);
+        auto parts = std::make_unique<Parts>(Parts{
+            .network = Network::load(checkpoint,
+                                     std::move(spec),
+                                     {.weight_type = type_of(options.dtype),
+                                      .cache_type = type_of(options.cache_dtype),
+                                      .device = device_of(options.device)}),
+            .folder = options.tokenizer.value_or(checkpoint.folder()),
+            .tokenizer = std::nullopt,
+            .end_of_text = language::end_of_text_tokens(checkpoint.folder(), checkpoint.config()),
+            .context_length = context,
+            .prefill_chunk =
+                static_cast<std::int64_t>(std::max<std::size_t>(options.prefill_chunk, 1))});
+        if (options.tokenizer || std::filesystem::exists(parts->folder / "tokenizer.json") ||
+            std::filesystem::exists(parts->folder / "vocab.json")) {
+            parts->tokenizer = language::Tokenizer::open(parts->folder);
+        }
+        return std::unique_ptr<HybridModel>(new HybridModel(std::move(parts)));
+    });
+}
+
+std::vector<TokenId> HybridModel::encode(std::string_view text) const {
+    return parts_->tokens().encode(text);
+}
+
+std::string HybridModel::decode(std::span<const TokenId> tokens) const {
+    return parts_->tokens().decode(tokens, language::SpecialTokens::skip);
+}
+
+std::size_t HybridModel::context_length() const {
+    return parts_->context_length;
+}
+
+std::unique_ptr<Sequence> HybridModel::start() {
+    return std::make_unique<HybridSequence>(parts_.get(), parts_->network.make_state());
+}
+
+void HybridModel::prefill(Sequence& sequence,
+                          std::span<const TokenId> tokens,
+                          const language::PrefillProgress& progress,
+                          const std::stop_token& cancel) {
+    at_the_door([&] {
+        HybridSequence& own = parts_->own(sequence);
+        parts_->check(tokens);
+        parts_->check_room(own.length() + tokens.size());
+        parts_->read_pending(own);
+        parts_->read(own, tokens, [&](const at::Tensor& /*hidden*/, std::size_t done) {
+            if (progress) {
+                progress(done);
+            }
+            if (cancel.stop_requested()) {
+                throw Error(ErrorKind::cancelled,
+                            format("interrupted after {} of {} tokens", done, tokens.size()));
+            }
+        });
+    });
+}
+
+std::vector<Generation> HybridModel::generate(std::span<Sequence* const> sequences,
+                                              const language::GenerateOptions& options) {
+    return at_the_door([&] {
+        std::vector<HybridSequence*> started;
+        for (Sequence* sequence : sequences) {
+            started.push_back(&parts_->started(*sequence));
+        }
+        return runtime::generate({.network = parts_->network,
+                                  .tokenizer = parts_->tokens(),
+                                  .end_of_text = parts_->end_of_text,
+                                  .context_length = parts_->context_length},
+                                 started,
+                                 options);
+    });
+}
+
+std::vector<TokenScore> HybridModel::score(const Sequence& sequence,
+                                           std::span<const TokenId> continuation) {
+    return at_the_door([&] {
+        const at::NoGradGuard no_gradients;
+        parts_->check(continuation);
+        const std::unique_ptr<Sequence> copy = sequence.fork();
+        HybridSequence& own = parts_->started(*copy);
+        parts_->check_room(own.length() + continuation.size());
+        std::vector<TokenScore> scores;
+        const auto add = [&](const at::Tensor& hidden) {
+            for (std::int64_t first = 0; first < hidden.size(0); first += score_rows) {
+                const std::int64_t count = std::min(score_rows, hidden.size(0) - first);
+                const HostLogits logits(parts_->network.logits(hidden.narrow(0, first, count)));
+                for (std::int64_t i = 0; i < count && scores.size() < continuation.size(); ++i) {
+                    const auto row = logits.row(static_cast<std::size_t>(i));
+                    const TokenId token = continuation[scores.size()];
+                    const auto best = std::ranges::max_element(row) - row.begin();
+                    scores.push_back(
+                        {.logprob = language::logprob_of(row, token), .is_greedy = best == token});
+                }
+            }
+        };
+        if (continuation.empty()) {
+            return scores;
+        }
+        add(own.last_hidden());
+        parts_->read(own,
+                     continuation.first(continuation.size() - 1),
+                     [&](const at::Tensor& hidden, std::size_t /*done*/) { add(hidden); });
+        return scores;
+    });
+}
+
+std::vector<NamedArray> HybridModel::logits(const LogitsRequest& request) {
+    return at_the_door([&] {
+        const at::NoGradGuard no_gradients;
+        if (request.batch == 0 || request.ids.empty() || request.ids.size() % request.batch != 0) {
+            throw Error(ErrorKind::usage,
+                        format("{} token ids do not make {} texts of one length",
+                               request.ids.size(),
+                               request.batch));
+        }
+        const std::size_t length = request.ids.size() / request.batch;
+        parts_->check_room(length);
+        for (const std::int64_t id : request.ids) {
+            if (id < 0 || id >= std::int64_t{parts_->network.spec().vocabulary_size}) {
+                throw Error(ErrorKind::usage,
+                            format("token id {} is outside the vocabulary of {}",
+                                   id,
+                                   parts_->network.spec().vocabulary_size));
+            }
+        }
+        const at::Tensor ids =
+            at::tensor(std::vector<std::int64_t>(request.ids.begin(), request.ids.end()), at::kLong)
+                .view({static_cast<std::int64_t>(request.batch), -1});
+        std::vector<std::vector<at::Tensor>> streams;
+        StreamObserver observer;
+        if (request.wants_hidden_states) {
+            streams.resize(parts_->network.spec().layers.size() + 1);
+            observer = [&](std::size_t i, const at::Tensor& x) { streams[i].push_back(x.clone()); };
+        }
+        std::vector<at::Tensor> hidden;
+        if (request.chunk == 0) {
+            hidden.push_back(parts_->network.forward(ids, observer));
+        } else {
+            std::vector<NetworkState> states(request.batch, parts_->network.make_state());
+            std::vector<NetworkState*> pointers;
+            for (NetworkState& state : states) {
+                pointers.push_back(&state);
+            }
+            const auto chunk = static_cast<std::int64_t>(request.chunk);
+            for (std::int64_t first = 0; first < ids.size(1); first += chunk) {
+                hidden.push_back(parts_->network.advance(
+                    ids.narrow(1, first, std::min(chunk, ids.size(1) - first)),
+                    pointers,
+                    observer));
+            }
+        }
+        std::vector<NamedArray> arrays;
+        arrays.push_back(array_of("logits", parts_->network.logits(at::cat(hidden, 1))));
+        for (std::size_t i = 0; i < streams.size(); ++i) {
+            arrays.push_back(array_of(format("hidden_states.{}", i), at::cat(streams[i], 1)));
+        }
+        return arrays;
+    });
+}
+
+std::uint64_t HybridModel::state_bytes(const Sequence& sequence) const {
+    const auto* own = dynamic_cast<const HybridSequence*>(&sequence);
+    return own == nullptr ? 0 : static_cast<std::uint64_t>(own->state().bytes());
+}
+
+}  // namespace anamnesis::runtime
