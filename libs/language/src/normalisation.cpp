@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,8 +40,17 @@ void order_marks(std::vector<utf8proc_int32_t>& codes) {
         begin = std::find_if(begin, codes.end(), is_mark);
         const auto end = std::find_if_not(begin, codes.end(), is_mark);
         if (end - begin > 1) {
-            std::stable_sort(begin, end, [](utf8proc_int32_t a, utf8proc_int32_t b) {
-                return combining_class(a) < combining_class(b);
+            // Class, place, character in one number: a stable sort without a second order.
+            std::vector<std::uint64_t> keys;
+            keys.reserve(static_cast<std::size_t>(end - begin));
+            for (auto mark = begin; mark != end; ++mark) {
+                keys.push_back((std::uint64_t{combining_class(*mark)} << 56U) |
+                               (static_cast<std::uint64_t>(mark - begin) << 21U) |
+                               static_cast<std::uint64_t>(*mark));
+            }
+            std::ranges::sort(keys);
+            std::ranges::transform(keys, begin, [](std::uint64_t key) {
+                return static_cast<utf8proc_int32_t>(key & 0x1FFFFFU);
             });
         }
         begin = end;
