@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Prompt processing and decoding of one checkpoint, one JSON line per measurement, in the form of
+// the peers' scripts beside it:
+//
+//   speed_bench MODEL [lengths=2048,8192] [decode=2048] [steps=32] [threads=2] [chunk=1024]
+//               [dtype=bf16|f32]
+//
+// Before and after, the reachable rates: products of 2048 x 2048 matrices and reading from memory.
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/runtime/model_spec.hpp"
+#include "anamnesis/runtime/network.hpp"
+
+namespace {
+
+using namespace anamnesis;
+using Clock = std::chrono::steady_clock;
+
+double seconds_of(const auto& body) {
+    const auto start = Clock::now();
+    body();
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void emit(const Json& line) {
+    std::puts(line.dump().c_str());
+    std::fflush(stdout);
+}
+
+double peak_megabytes() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_maxrss) / 1024.0;
+}
+
+/// Best of `rounds` products, in GFLOP/s.
+double product_rate(at::ScalarType type, int rounds) {
+    constexpr std::int64_t n = 2048;
+    const at::Tensor a = at::randn({n, n}).to(type);
+    const at::Tensor b = at::randn({n, n}).to(type);
+    double best = 1e9;
+    for (int i = 0; i < rounds; ++i) {
+        best = std::min(best, seconds_of([&] { at::linear(a, b); }));
+    }
+    return 2.0 * n * n * n / best / 1e9;
+}
+
+/// Bytes read per second by all threads, in GB/s.
+double bandwidth() {
+    const at::Tensor memory = at::ones({std::int64_t{1} << 28});
+    double best = 1e9;
+    for (int i = 0; i < 5; ++i) {
+        best = std::min(best, seconds_of([&] { memory.sum(); }));
+    }
+    return static_cast<double>(memory.nbytes()) / best / 1e9;
+}
+
+Json rates() {
+    return Json::Object{{"f32", product_rate(at::kFloat, 5)},
+                        {"bf16", product_rate(at::kBFloat16, 1)},
+                        {"bandwidth_gb_s", bandwidth()}};
+}
+
+std::vector<std::int64_t> prompt_of(std::int64_t length, std::int64_t vocabulary) {
+    std::vector<std::int64_t> ids;
+    for (std::int64_t i = 0; i < length; ++i) {
+        ids.push_back((300 + (i * 7919) % (vocabulary - 396)) % vocabulary);
+    }
+    return ids;
+}
+
+std::vector<std::int64_t> numbers_of(const std::string& text) {
+    std::vector<std::int64_t> numbers;
+    for (const std::string& part : split(text, ',')) {
+        if (!part.empty()) {
+            numbers.push_back(std::stoll(part));
+        }
+    }
+    return numbers;
+}
+
+/// Elements of the layers' matrices that every token multiplies.
+double weights_of(const runtime::Network& network) {
+    double count = 0.0;
+    for (const auto& [name, tensor] : network.parameters()) {
+        if (tensor.dim() == 2 && name.find("embed_tokens") == std::string::npos &&
+            name.find("lm_head") == std::string::npos) {
+            count += static_cast<double>(tensor.numel());
+        }
+    }
+    return count;
+}
+
+/// Operations of causal scores and their sums over all softmax layers.
+double attention_operations(const runtime::ModelSpec& spec, double length) {
+    double count = 0.0;
+    for (const runtime::LayerSpec& layer : spec.layers) {
+        if (const auto* attention = std::get_if<runtime::AttentionSpec>(&layer.mixer)) {
+            count +=
+                2.0 * length * length * attention->heads.query_heads * attention->heads.head_dim;
+        }
+    }
+    return count;
+}
+
+int measure(int argc, char** argv) {
+    std::map<std::string, std::string> settings{{"lengths", "2048,8192"},
+                                                {"decode", "2048"},
+                                                {"steps", "32"},
+                                                {"threads", "2"},
+                                                {"chunk", "1024"},
+                                                {"dtype", ""}};
+    for (int i = 2; i < argc; ++i) {
+        const std::string word = argv[i];
+        const std::size_t equals = word.find('=');
+        settings[word.substr(0, equals)] = word.substr(equals + 1);
+    }
+    at::set_num_threads(std::stoi(settings["threads"]));
+    const at::NoGradGuard no_gradients;
+    Json before = rates();
+    emit(Json::Object{{"peer", "anamnesis"}, {"rates", before}});
+    std::optional<runtime::Network> loaded;
+    const double load_seconds = seconds_of([&] {
+        const auto files = checkpoint::Checkpoint::open(argv[1]);
+        runtime::NetworkOptions options;
+        if (!settings["dtype"].empty()) {
+            options.weight_type = settings["dtype"] == "f32" ? at::kFloat : at::kBFloat16;
+        }
+        loaded = runtime::Network::load(
+            files, runtime::describe(files, checkpoint::recognise(files)), options);
+    });
+    const runtime::Network& network = *loaded;
+    emit(Json::Object{{"what", "load"}, {"seconds", load_seconds}});
+    const std::int64_t chunk = std::stoll(settings["chunk"]);
+    const std::vector<std::int64_t> decode = numbers_of(settings["decode"]);
+    const double weights = weights_of(network);
+    const auto read = [&](runtime::NetworkState& state, std::int64_t length) {
+        const at::Tensor ids =
+            at::tensor(prompt_of(length, network.spec().vocabulary_size)).unsqueeze(0);
+        runtime::NetworkState* const pointer = &state;
+        at::Tensor hidden;
+        for (std::int64_t first = 0; first < length; first += chunk) {
+            hidden = network.advance(ids.narrow(1, first, std::min(chunk, length - first)),
+                                     std::span(&pointer, 1));
+        }
+        return network.logits(hidden.narrow(1, hidden.size(1) - 1, 1));
+    };
+    {
+        runtime::NetworkState warm = network.make_state();
+        read(warm, 64);
+    }
+    for (const std::int64_t length : numbers_of(settings["lengths"])) {
+        runtime::NetworkState state = network.make_state();
+        at::Tensor logits;
+        const double seconds = seconds_of([&] { logits = read(state, length); });
+        const double products = 2.0 * weights * static_cast<double>(length);
+        const double all =
+            products + attention_operations(network.spec(), static_cast<double>(length));
+        emit(Json::Object{{"what", "prefill"},
+                          {"length", length},
+                          {"seconds", seconds},
+                          {"tok_s", static_cast<double>(length) / seconds},
+                          {"gflops", products / seconds / 1e9},
+                          {"gflops_with_attention", all / seconds / 1e9},
+                          {"argmax", logits.argmax().item<std::int64_t>()},
+                          {"state_mb", static_cast<double>(state.bytes()) / 1e6},
+                          {"rss_mb", peak_megabytes()}});
+        if (std::ranges::find(decode, length) != decode.end()) {
+            const std::int64_t steps = std::stoll(settings["steps"]);
+            runtime::NetworkState* const pointer = &state;
+            at::Tensor next = logits.argmax(-1).view({1, 1});
+            const auto step = [&] {
+                next = network.logits(network.advance(next, std::span(&pointer, 1)))
+                           .argmax(-1)
+                           .view({1, 1});
+            };
+            step();
+            step();
+            const double elapsed = seconds_of([&] {
+                for (std::int64_t i = 0; i < steps; ++i) {
+                    step();
+                }
+            });
+            double bytes = static_cast<double>(state.bytes());
+            for (const auto& [name, tensor] : network.parameters()) {
+                bytes += static_cast<double>(tensor.nbytes());
+            }
+            emit(Json::Object{{"what", "decode"},
+                              {"context", length},
+                              {"tok_s", static_cast<double>(steps) / elapsed},
+                              {"read_gb_s", bytes * static_cast<double>(steps) / elapsed / 1e9}});
+        }
+    }
+    emit(Json::Object{{"rates_after", rates()}});
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 2) {
+        std::fputs("speed_bench MODEL [name=value]...; see the first lines of the source\n",
+                   stderr);
+        return 2;
+    }
+    try {
+        return measure(argc, argv);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        return 1;
+    }
+}
