@@ -2,6 +2,7 @@
 #include "attention.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -66,19 +67,19 @@ public:
         const std::int64_t tokens_per_task =
             tokens_ * group_ <= few_rows ? tokens_ : std::max<std::int64_t>(1, block_rows / group_);
         const std::int64_t parts = (tokens_ + tokens_per_task - 1) / tokens_per_task;
-        at::parallel_for(0, parts * kv_heads_, 1, [&](std::int64_t begin, std::int64_t end) {
+        // Whoever is free takes the next task, those with most to read first.
+        std::atomic<std::int64_t> next{0};
+        at::parallel_for(0, at::get_num_threads(), 1, [&](std::int64_t begin, std::int64_t end) {
             const at::NoGradGuard no_gradients;
             Scratch scratch = make_scratch(tokens_per_task * group_);
-            for (std::int64_t i = begin; i < end; ++i) {
-                // Later queries read more: first and last parts alternate, so that threads with
-                // equal shares of the tasks have equal work.
-                const std::int64_t turn = i % parts;
-                const std::int64_t part = turn % 2 == 0 ? turn / 2 : parts - 1 - turn / 2;
-                const std::int64_t first = part * tokens_per_task;
-                work({.kv_head = i / parts,
-                      .first = first,
-                      .count = std::min(tokens_per_task, tokens_ - first)},
-                     scratch);
+            for (std::int64_t worker = begin; worker < end; ++worker) {
+                for (std::int64_t i = next++; i < parts * kv_heads_; i = next++) {
+                    const std::int64_t first = (parts - 1 - i / kv_heads_) * tokens_per_task;
+                    work({.kv_head = i % kv_heads_,
+                          .first = first,
+                          .count = std::min(tokens_per_task, tokens_ - first)},
+                         scratch);
+                }
             }
         });
         return output_;
@@ -209,15 +210,14 @@ private:
                    const Value* keys,
                    const Value* values,
                    std::int64_t count) {
-        const auto rows = static_cast<std::size_t>(task.count * group_);
-        const auto length = static_cast<std::size_t>(count);
-        const auto dim = static_cast<std::size_t>(dim_);
+        const cpu::KeyBlock block{.group = static_cast<std::size_t>(task.count * group_),
+                                  .count = static_cast<std::size_t>(count),
+                                  .dim = static_cast<std::size_t>(dim_),
+                                  .stride = block_keys};
         auto* scores = scratch.scores.mutable_data_ptr<float>();
-        cpu::group_scores(
-            scratch.queries.const_data_ptr<float>(), keys, scores, rows, length, dim, block_keys);
+        cpu::group_scores(scratch.queries.const_data_ptr<float>(), keys, scores, block);
         advance(task, key, count, scratch);
-        cpu::group_sums(
-            scores, values, scratch.sums.mutable_data_ptr<float>(), rows, length, dim, block_keys);
+        cpu::group_sums(scores, values, scratch.sums.mutable_data_ptr<float>(), block);
     }
 
     static at::Tensor widened(const at::Tensor& source, at::Tensor& target) {

@@ -33,7 +33,7 @@ void product(const Bf16* weight, const FewRows& product, std::size_t begin, std:
 void product(const float* weight, const FewRows& product, std::size_t begin, std::size_t end);
 
 /// Row r of y = gain * x / rms(x).
-/// Shapes: x, y [rows, width], gain [width].
+/// Shapes: x, y [rows, columns], gain [columns].
 void rms_norm(
     const float* x, const float* gain, float eps, float* y, std::size_t rows, std::size_t width);
 
@@ -56,39 +56,23 @@ float advance_softmax(
 
 void scale(float* values, float factor, std::size_t count);
 
-/// scores[g][j] = queries[g] . keys[j] for a group of queries that share keys.
+/// Keys or values of one kv head against the queries of its group.
+struct KeyBlock {
+    std::size_t group = 0;   ///< queries that share them
+    std::size_t count = 0;   ///< keys
+    std::size_t dim = 0;     ///< of a head
+    std::size_t stride = 0;  ///< from one query's scores to the next
+};
+
+/// scores[g][j] = queries[g] . keys[j].
 /// Shapes: queries [group, dim], keys [count, dim], scores [group, stride].
-void group_scores(const float* queries,
-                  const Bf16* keys,
-                  float* scores,
-                  std::size_t group,
-                  std::size_t count,
-                  std::size_t dim,
-                  std::size_t stride);
-void group_scores(const float* queries,
-                  const float* keys,
-                  float* scores,
-                  std::size_t group,
-                  std::size_t count,
-                  std::size_t dim,
-                  std::size_t stride);
+void group_scores(const float* queries, const Bf16* keys, float* scores, const KeyBlock& block);
+void group_scores(const float* queries, const float* keys, float* scores, const KeyBlock& block);
 
 /// sums[g] += sum_j weights[g][j] * values[j].
 /// Shapes: weights [group, stride], values [count, dim], sums [group, dim].
-void group_sums(const float* weights,
-                const Bf16* values,
-                float* sums,
-                std::size_t group,
-                std::size_t count,
-                std::size_t dim,
-                std::size_t stride);
-void group_sums(const float* weights,
-                const float* values,
-                float* sums,
-                std::size_t group,
-                std::size_t count,
-                std::size_t dim,
-                std::size_t stride);
+void group_sums(const float* weights, const Bf16* values, float* sums, const KeyBlock& block);
+void group_sums(const float* weights, const float* values, float* sums, const KeyBlock& block);
 
 /// One step of a linear recurrence of one head: S = decay * S; v -= S^T k where `corrects`;
 /// S += k (beta v)^T; out = scale * S^T q.

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The parts of a forward pass by themselves, at the sizes of a 0.2 B Qwen3 shape.
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include <cstdint>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/randn.h>
+#include <benchmark/benchmark.h>
+
+#include "attention.hpp"
+#include "key_value_cache.hpp"
+#include "linear.hpp"
+#include "norm.hpp"
+#include "recurrence.hpp"
+
+namespace {
+
+using namespace anamnesis::runtime;
+
+void set_rate(benchmark::State& state, double operations) {
+    state.counters["GFLOP/s"] = benchmark::Counter(
+        operations * static_cast<double>(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
+}
+
+/// `tokens` queries at the end of a cache of `length`.
+void attention(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const std::int64_t tokens = state.range(0);
+    const std::int64_t length = state.range(1);
+    KeyValueCache cache(at::kBFloat16, 1024);
+    cache.append(at::randn({length, 8, 128}), at::randn({length, 8, 128}));
+    const at::Tensor q = at::randn({tokens, 16, 128});
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(attend_to_cache(q, cache, {}));
+    }
+    const auto seen = static_cast<double>(tokens) *
+                      (static_cast<double>(length) - static_cast<double>(tokens) / 2.0);
+    set_rate(state, 4.0 * 16.0 * 128.0 * seen);
+}
+BENCHMARK(attention)
+    ->Args({1024, 1024})
+    ->Args({1024, 8192})
+    ->Args({1, 2048})
+    ->Args({1, 8192})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// A bf16 matrix on `rows` tokens.
+void linear(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const std::int64_t rows = state.range(0);
+    const std::int64_t outputs = state.range(1);
+    const std::int64_t inputs = state.range(2);
+    const Linear layer{.weight = at::randn({outputs, inputs}).to(at::kBFloat16)};
+    const at::Tensor x = at::randn({rows, inputs});
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(apply(layer, x));
+    }
+    set_rate(state, 2.0 * static_cast<double>(rows * outputs * inputs));
+}
+BENCHMARK(linear)
+    ->Args({1024, 3072, 1024})
+    ->Args({1024, 1024, 3072})
+    ->Args({2048, 3072, 1024})
+    ->Args({2048, 1024, 3072})
+    ->Args({1, 3072, 1024})
+    ->Args({1, 1024, 3072})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+void norm_of_rows(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const RmsNorm norm{.gain = at::randn({1024})};
+    const at::Tensor x = at::randn({1024, 1024});
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(apply(norm, x));
+    }
+}
+BENCHMARK(norm_of_rows)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+void gate_of_mlp(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const at::Tensor gate = at::randn({1024, 3072});
+    const at::Tensor up = at::randn({1024, 3072});
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(swiglu(gate, up));
+    }
+}
+BENCHMARK(gate_of_mlp)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+/// The gated delta rule over 1024 tokens, or one.
+void gated_delta(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const std::int64_t tokens = state.range(0);
+    const at::Tensor x = at::randn({1, tokens, 16, 128});
+    const at::Tensor k = l2_normalised(at::randn({1, tokens, 16, 128}));
+    const at::Tensor gate = at::randn({1, tokens, 16}).sigmoid();
+    const at::Tensor start = at::randn({1, 16, 128, 128});
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(
+            run_recurrence({.q = x, .k = k, .v = x, .decay = -gate, .beta = gate, .state = start}));
+    }
+    state.counters["tokens/s"] = benchmark::Counter(
+        static_cast<double>(tokens * state.iterations()), benchmark::Counter::kIsRate);
+}
+BENCHMARK(gated_delta)->Arg(1024)->Arg(1)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+
+BENCHMARK_MAIN();
