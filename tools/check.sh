@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What must hold before a change lands: formatting, a build without warnings, all tests (the fuzz
-# corpora among them), the same tests under sanitizers.
+# corpora among them), the rooms that run models, the torch-free tests under sanitizers.
 #
 #   tools/check.sh          that
 #   tools/check.sh --quick  without the sanitizers
@@ -23,6 +23,13 @@ cmake --build --preset core
 ctest --preset core -j 2 >build/core/ctest.log 2>&1 || { tail -n 80 build/core/ctest.log; exit 1; }
 grep -E '% tests passed' build/core/ctest.log
 [ "$mode" = --quick ] && exit 0
+
+echo "== rooms that run models, with LibTorch"
+tools/bootstrap.sh --full
+cmake --preset full >build/full-configure.log 2>&1 || { tail -n 40 build/full-configure.log; exit 1; }
+cmake --build --preset full --target runtime_tests model_cli_tests speed_bench kernels_bench
+ctest --preset full -j 2 -L '^(runtime|model_cli)$' >build/full/ctest.log 2>&1 || { tail -n 80 build/full/ctest.log; exit 1; }
+grep -E '% tests passed' build/full/ctest.log
 
 echo "== address and undefined-behaviour sanitizers, room tests and fuzz corpora"
 cmake --preset asan >/dev/null

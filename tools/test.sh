@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/check.sh "$@"
 passed=0
-for log in build/core/ctest.log build/asan/ctest.log; do
+for log in build/core/ctest.log build/full/ctest.log build/asan/ctest.log; do
   if [ -f "$log" ]; then
     count=$(grep -E '% tests passed' "$log" | grep -oE '[0-9]+$')
     passed=$((passed + count))

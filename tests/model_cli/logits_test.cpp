@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "anamnesis/formats/safetensors.hpp"
+
+#include "run_command.hpp"
+#include "temporary_folder.hpp"
+
+namespace anamnesis::testing {
+namespace {
+
+std::string golden(const std::string& model) {
+    return std::string(ANAMNESIS_TESTDATA) + "/models/" + model;
+}
+
+CommandResult run(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), ANAMNESIS_BINARY);
+    return run_command(arguments);
+}
+
+std::vector<float> values_of(const std::filesystem::path& path, const std::string& name) {
+    const auto file = formats::SafetensorsFile::open(path);
+    const formats::TensorInfo* tensor = file.find(name);
+    if (tensor == nullptr) {
+        ADD_FAILURE() << "no tensor " << name;
+        return {};
+    }
+    std::vector<float> values(tensor->data.size() / sizeof(float));
+    file.file().read_at(file.data_begin() + tensor->data.begin(),
+                        std::as_writable_bytes(std::span(values)));
+    return values;
+}
+
+double relative_rms(const std::vector<float>& actual, const std::vector<float>& expected) {
+    if (actual.size() != expected.size() || expected.empty()) {
+        return INFINITY;
+    }
+    double error = 0.0;
+    double size = 0.0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        error += std::pow(static_cast<double>(actual[i]) - expected[i], 2);
+        size += std::pow(static_cast<double>(expected[i]), 2);
+    }
+    return std::sqrt(error / size);
+}
+
+struct Logits : ::testing::TestWithParam<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(Models,
+                         Logits,
+                         ::testing::Values("hypenet_base", "jet_base", "qwen3_5_base"),
+                         [](const auto& instance) { return instance.param; });
+
+TEST_P(Logits, AgreeWithTheReferenceInEveryForm) {
+    const TemporaryFolder folder;
+    const std::string expected = golden(GetParam()) + "/expected.safetensors";
+    const std::vector<std::vector<std::string>> forms{{}, {"--chunk", "37"}, {"--step"}};
+    for (const std::vector<std::string>& form : forms) {
+        const std::string out = (folder.path() / "logits.safetensors").string();
+        std::vector<std::string> arguments{
+            "logits", "--model", golden(GetParam()), "--ids", expected, "--out", out};
+        arguments.emplace_back("--hidden-states");
+        arguments.insert(arguments.end(), form.begin(), form.end());
+        const CommandResult result = run(arguments);
+        ASSERT_EQ(result.exit_code, 0) << result.errors;
+        for (const std::string name : {"logits", "hidden_states.0", "hidden_states.2"}) {
+            EXPECT_LE(relative_rms(values_of(out, name), values_of(expected, name)), 1e-5) << name;
+        }
+    }
+}
+
+TEST(LogitsErrors, NameWhatIsWrong) {
+    const TemporaryFolder folder;
+    const std::string model = golden("qwen3_base");
+    const std::string out = (folder.path() / "out.safetensors").string();
+    const auto ask = [&](const std::string& ids) {
+        return run({"logits", "--model", model, "--ids", ids, "--out", out});
+    };
+    const CommandResult absent = ask((folder.path() / "absent").string());
+    EXPECT_EQ(absent.exit_code, 3);
+    const CommandResult without_ids = ask(model + "/model.safetensors");
+    EXPECT_EQ(without_ids.exit_code, 3);
+    EXPECT_NE(without_ids.errors.find("input_ids"), std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+TEST(GenerateErrors, AskForATokenizerByName) {
+    const CommandResult result =
+        run({"generate", "--model", golden("qwen3_base"), "--prompt", "needle"});
+    EXPECT_EQ(result.exit_code, 3);
+    EXPECT_NE(result.errors.find("tokenizer.json"), std::string::npos);
+}
+
+TEST(GenerateErrors, RefuseADeviceThatIsNotKnown) {
+    const CommandResult result = run(
+        {"generate", "--model", golden("qwen3_base"), "--prompt", "needle", "--device", "abacus"});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_NE(result.errors.find("abacus"), std::string::npos);
+}
+
+TEST(GenerateErrors, SayHowToGetTheProgramThatRunsModels) {
+    const TemporaryFolder folder;
+    const std::filesystem::path alone = folder.path() / "bin" / "anamnesis";
+    std::filesystem::create_directories(alone.parent_path());
+    std::filesystem::copy_file(ANAMNESIS_BINARY, alone);
+    const CommandResult result =
+        run_command({alone.string(), "generate", "--model", "x", "--prompt", "y"});
+    EXPECT_EQ(result.exit_code, 3);
+    EXPECT_NE(result.errors.find("anamnesis-torch"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace anamnesis::testing
