@@ -8,9 +8,9 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/language/utf8.hpp"
 
 #include "character_class.hpp"
-#include "utf8.hpp"
 
 namespace anamnesis::language {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "utf8.hpp"
+#include "anamnesis/language/utf8.hpp"
 
 namespace anamnesis::language {
 namespace {

@@ -3,9 +3,10 @@
 #include <memory>
 #include <string_view>
 
+#include "anamnesis/language/utf8.hpp"
+
 #include "character_class.hpp"
 #include "pre_tokenizer.hpp"
-#include "utf8.hpp"
 
 namespace anamnesis::language {
 namespace {

@@ -12,8 +12,7 @@
 #include <utf8proc.h>
 
 #include "anamnesis/base/check.hpp"
-
-#include "utf8.hpp"
+#include "anamnesis/language/utf8.hpp"
 
 namespace anamnesis::language {
 namespace {

@@ -9,6 +9,7 @@ namespace anamnesis::language {
 
 void PreTokenizer::add(std::string_view pattern) {
     std::unique_ptr<Splitter> known = make_known_splitter(pattern);
+    is_known_ = is_known_ && known != nullptr;
     stages_.push_back(known ? std::move(known) : make_pattern_splitter(pattern));
 }
 

@@ -43,12 +43,15 @@ std::unique_ptr<Splitter> make_known_splitter(std::string_view pattern);
 class PreTokenizer {
 public:
     void add(std::string_view pattern);
+    /// There are stages, and all are twins of `patterns`.
+    bool is_known() const { return !stages_.empty() && is_known_; }
     void split(std::string_view text, const TakePiece& take) const { split_from(0, text, take); }
 
 private:
     void split_from(std::size_t stage, std::string_view text, const TakePiece& take) const;
 
     std::vector<std::unique_ptr<Splitter>> stages_;
+    bool is_known_ = true;
 };
 
 }  // namespace anamnesis::language

@@ -14,8 +14,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
-
-#include "utf8.hpp"
+#include "anamnesis/language/utf8.hpp"
 
 namespace anamnesis::language {
 namespace {

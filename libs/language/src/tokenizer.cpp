@@ -18,13 +18,13 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/language/utf8.hpp"
 
 #include "added_tokens.hpp"
 #include "byte_alphabet.hpp"
 #include "normalisation.hpp"
 #include "pre_tokenizer.hpp"
 #include "tokenizer_file.hpp"
-#include "utf8.hpp"
 
 namespace anamnesis::language {
 namespace {
@@ -350,6 +350,18 @@ std::string Tokenizer::decode(std::span<const TokenId> tokens, SpecialTokens spe
 
 std::optional<TokenId> Tokenizer::find(std::string_view token) const {
     return impl_->file.vocabulary.find(token);
+}
+
+bool Tokenizer::cuts_before_spaces() const {
+    const TokenizerFile& file = impl_->file;
+    return file.is_byte_level && !file.adds_prefix_space && impl_->splitter.is_known() &&
+           std::ranges::all_of(
+               file.normaliser,
+               [](const Rewrite& step) { return step.kind == Rewrite::Kind::nfc; }) &&
+           std::ranges::none_of(file.added, [](const AddedToken& token) {
+               return token.strips_left || token.strips_right ||
+                      token.content.find(' ') != std::string::npos;
+           });
 }
 
 std::size_t Tokenizer::vocabulary_size() const {

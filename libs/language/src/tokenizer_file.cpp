@@ -13,11 +13,11 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/language/utf8.hpp"
 
 #include "byte_alphabet.hpp"
 #include "pre_tokenizer.hpp"
 #include "tokenizer_json.hpp"
-#include "utf8.hpp"
 
 namespace anamnesis::language {
 namespace {

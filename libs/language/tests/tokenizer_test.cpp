@@ -14,11 +14,11 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/random.hpp"
+#include "anamnesis/language/utf8.hpp"
 
 #include "byte_pair_merge.hpp"
 #include "normalisation.hpp"
 #include "pre_tokenizer.hpp"
-#include "utf8.hpp"
 
 namespace anamnesis::language {
 namespace {

@@ -73,6 +73,11 @@ public:
 
     bool is_special(TokenId token) const;
 
+    /// True where text may be cut before any single space between two other characters: the tokens
+    /// of the parts are then those of the whole. Known of the families' own expressions; false
+    /// where it is not known.
+    bool cuts_before_spaces() const;
+
     /// The bytes that `token` adds to a text; empty outside the vocabulary.
     std::string_view bytes_of(TokenId token) const&;
     std::string_view bytes_of(TokenId token) const&& = delete;
