@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options.hpp"
 
+#include <functional>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -117,6 +119,25 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
     return text;
 }
 
+/// A verb and the options it fills.
+struct Verb {
+    template <class Options>
+    Verb(const CLI::App* verb, const Options* options)
+        : app(verb), invocation([options] { return Invocation(*options); }) {}
+
+    const CLI::App* app;
+    std::function<Invocation()> invocation;
+};
+
+Invocation chosen_of(std::initializer_list<Verb> verbs) {
+    for (const Verb& verb : verbs) {
+        if (verb.app->parsed()) {
+            return verb.invocation();
+        }
+    }
+    throw Error(ErrorKind::internal, "a verb was read that nobody knows");
+}
+
 }  // namespace
 
 Invocation parse_command_line(int argc, char** argv) {
@@ -210,6 +231,8 @@ Invocation parse_command_line(int argc, char** argv) {
     const CLI::App* verb_generate = declare_verb(app, generate);
     LogitsOptions logits;
     const CLI::App* verb_logits = declare_verb(app, logits);
+    PromptsOptions prompts;
+    const CLI::App* verb_prompts = declare_verb(app, prompts);
 
     try {
         app.parse(argc, argv);
@@ -229,31 +252,16 @@ Invocation parse_command_line(int argc, char** argv) {
     }
     restore.selection.has_selection = has_selection(*verb_restore);
     verify.selection.has_selection = has_selection(*verb_verify);
-    if (verb_inspect->parsed()) {
-        return inspect;
-    }
-    if (verb_drift->parsed()) {
-        return drift;
-    }
-    if (verb_restore->parsed()) {
-        return restore;
-    }
-    if (verb_verify->parsed()) {
-        return verify;
-    }
-    if (verb_undo->parsed()) {
-        return undo;
-    }
-    if (verb_apply->parsed()) {
-        return apply;
-    }
-    if (verb_generate->parsed()) {
-        return generate;
-    }
-    if (verb_logits->parsed()) {
-        return logits;
-    }
-    return example;
+    return chosen_of({{verb_inspect, &inspect},
+                      {verb_drift, &drift},
+                      {verb_restore, &restore},
+                      {verb_verify, &verify},
+                      {verb_undo, &undo},
+                      {verb_apply, &apply},
+                      {verb_example, &example},
+                      {verb_generate, &generate},
+                      {verb_logits, &logits},
+                      {verb_prompts, &prompts}});
 }
 
 }  // namespace anamnesis::app

@@ -140,6 +140,28 @@ struct LogitsOptions {
     bool step = false;
 };
 
+/// Which needle-in-a-haystack prompts are made.
+struct HaystackOptions {
+    std::vector<std::string> tasks;
+    std::vector<std::string> lengths;
+    std::uint64_t samples = 500;
+    std::uint64_t seed = 42;
+    std::string essays;
+    std::string wrapper = "base";
+    bool sane_wording = false;
+    bool remove_newline_tab = false;
+    std::uint64_t tokens_to_generate = 128;
+    std::uint32_t depths = 0;  ///< 0: RULER's random ones
+};
+
+struct PromptsOptions {
+    CommonOptions common;
+    HaystackOptions haystack;
+    std::string tokenizer;
+    std::string out;
+    bool prepare_for_ns = false;
+};
+
 struct ExampleOptions {
     CommonOptions common;
     std::string folder;
@@ -158,6 +180,7 @@ using Invocation = std::variant<PrintText,
                                 UndoOptions,
                                 ApplyOptions,
                                 ExampleOptions,
+                                PromptsOptions,
                                 GenerateOptions,
                                 LogitsOptions>;
 

@@ -71,15 +71,19 @@ void ProgressBar::draw(Clock::time_point now) {
     const std::uint64_t left = total_ > done_ ? total_ - done_ : 0;
     const double eta = rate > 0.0 ? static_cast<double>(left) / rate : 0.0;
     const auto rounded_rate = static_cast<std::uint64_t>(rate);
-    const std::string figures =
-        unit_ == ProgressUnit::bytes
-            ? format("{} of {}, {}/s, {:.0f} s left",
-                     human_bytes(done_),
-                     human_bytes(total_),
-                     human_bytes(rounded_rate),
-                     eta)
-            : format(
-                  "{} of {} tokens, {} tokens/s, {:.0f} s left", done_, total_, rounded_rate, eta);
+    const std::string figures = unit_ == ProgressUnit::bytes
+                                    ? format("{} of {}, {}/s, {:.0f} s left",
+                                             human_bytes(done_),
+                                             human_bytes(total_),
+                                             human_bytes(rounded_rate),
+                                             eta)
+                                    : format("{} of {} {}, {:.{}f}/s, {:.0f} s left",
+                                             done_,
+                                             total_,
+                                             unit_ == ProgressUnit::tokens ? "tokens" : "samples",
+                                             rate,
+                                             rate < 10.0 ? 2 : 0,
+                                             eta);
     if (is_terminal_) {
         constexpr std::size_t width = 24;
         const std::size_t full =

@@ -15,5 +15,6 @@ int run(const VerifyOptions& options, Terminal& terminal);
 int run(const UndoOptions& options, Terminal& terminal);
 int run(const ApplyOptions& options, Terminal& terminal);
 int run(const ExampleOptions& options, Terminal& terminal);
+int run(const PromptsOptions& options, Terminal& terminal);
 
 }  // namespace anamnesis::app

@@ -69,6 +69,8 @@ public:
     const Search& search() const& { return search_; }
     const Search& search() const&& = delete;
     std::size_t haystack_size() const { return haystack_size_; }
+    /// Tokens of a wrapper that is left out; else 0.
+    std::size_t wrapper_tokens() const { return wrapper_tokens_; }
 
 private:
     struct Draft;
