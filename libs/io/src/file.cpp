@@ -2,6 +2,7 @@
 #include "anamnesis/io/file.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -187,6 +188,16 @@ void File::sync() const {
     if (::fdatasync(descriptor_) != 0) {
         fail("syncing", path_);
     }
+}
+
+bool File::try_lock() const {
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) {
+        return true;
+    }
+    if (errno == EWOULDBLOCK) {
+        return false;
+    }
+    throw io_error(format("locking {}", in_quotes(path_.string())), errno);
 }
 
 void File::close() {

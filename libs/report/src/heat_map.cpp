@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/report/document.hpp"
@@ -29,6 +30,11 @@ constexpr std::array<Colour, 9> scale{{{0, 34, 78},
                                        {177, 168, 109},
                                        {212, 195, 90},
                                        {253, 233, 69}}};
+
+// Blue to orange through a light middle: told apart with any colour vision, and by lightness from
+// the middle. Source: the ends of Okabe & Ito's palette.
+constexpr std::array<Colour, 5> diverging_scale{
+    {{0, 68, 136}, {102, 153, 204}, {245, 245, 243}, {238, 170, 102}, {170, 68, 17}}};
 
 double share_of(const HeatMap& map, double value) {
     const double range = map.high - map.low;
@@ -55,6 +61,9 @@ double cell_width(const HeatMap& map) {
     const double width = std::clamp(
         700.0 / static_cast<double>(std::max<std::size_t>(1, map.columns.size())), 7.0, 44.0);
     constexpr double letter = 6.5;
+    if (map.decimals) {
+        longest = std::max<std::size_t>(longest, 5);
+    }
     return longest > 3 ? std::max(width, letter * static_cast<double>(longest) + 8.0) : width;
 }
 
@@ -70,23 +79,53 @@ std::size_t label_step(std::size_t count, double cell) {
 
 }  // namespace
 
-std::string scale_colour(double share) {
-    const double position = std::clamp(share, 0.0, 1.0) * static_cast<double>(scale.size() - 1);
-    const auto index = std::min(static_cast<std::size_t>(position), scale.size() - 2);
+namespace {
+
+template <std::size_t Size>
+Colour mixed(const std::array<Colour, Size>& colours, double share) {
+    const double position = std::clamp(share, 0.0, 1.0) * static_cast<double>(Size - 1);
+    const auto index = std::min(static_cast<std::size_t>(position), Size - 2);
     const double rest = position - static_cast<double>(index);
-    const Colour& from = scale.at(index);
-    const Colour& to = scale.at(index + 1);
-    const auto mix = [&](double a, double b) {
-        return static_cast<int>(std::lround(a + (b - a) * rest));
-    };
+    const Colour& from = colours.at(index);
+    const Colour& to = colours.at(index + 1);
+    const auto mix = [&](double a, double b) { return a + (b - a) * rest; };
+    return {mix(from.red, to.red), mix(from.green, to.green), mix(from.blue, to.blue)};
+}
+
+Colour colour_at(HeatMap::Scale kind, double share) {
+    return kind == HeatMap::Scale::diverging ? mixed(diverging_scale, share) : mixed(scale, share);
+}
+
+std::string to_hex(const Colour& colour) {
     return format("#{:02x}{:02x}{:02x}",
-                  mix(from.red, to.red),
-                  mix(from.green, to.green),
-                  mix(from.blue, to.blue));
+                  std::lround(colour.red),
+                  std::lround(colour.green),
+                  std::lround(colour.blue));
+}
+
+/// Ink that reads on a cell.
+std::string_view ink_on(const Colour& colour) {
+    const double luminance = 0.2126 * colour.red + 0.7152 * colour.green + 0.0722 * colour.blue;
+    return luminance > 130.0 ? "#111" : "#fff";
+}
+
+/// Room for the row labels.
+double label_width(const HeatMap& map) {
+    std::size_t longest = map.row_label.size();
+    for (const std::string& row : map.rows) {
+        longest = std::max(longest, row.size());
+    }
+    return std::max(70.0, 6.3 * static_cast<double>(longest) + 16.0);
+}
+
+}  // namespace
+
+std::string scale_colour(double share) {
+    return to_hex(colour_at(HeatMap::Scale::sequential, share));
 }
 
 std::string heat_map_html(const HeatMap& map) {
-    constexpr double left = 70.0;
+    const double left = label_width(map);
     constexpr double top = 34.0;
     const double columns = static_cast<double>(std::max<std::size_t>(1, map.columns.size()));
     const double width = cell_width(map);
@@ -134,10 +173,19 @@ std::string heat_map_html(const HeatMap& map) {
                           width - 1.0,
                           height - 1.0);
             if (value != nullptr) {
-                svg += format("fill=\"{}\"><title>{}: {:.4g}</title></rect>",
-                              scale_colour(share_of(map, *value)),
-                              place,
-                              *value);
+                const Colour colour = colour_at(map.scale, share_of(map, *value));
+                svg += format(
+                    "fill=\"{}\"><title>{}: {:.4g}</title></rect>", to_hex(colour), place, *value);
+                if (map.decimals) {
+                    svg += format(
+                        "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" "
+                        "style=\"fill:{}\">{:.{}f}</text>",
+                        x + width / 2,
+                        y + height / 2 + 4.0,
+                        ink_on(colour),
+                        *value,
+                        *map.decimals);
+                }
             } else {
                 svg += format("class=\"absent\"><title>{}: not measured</title></rect>", place);
             }
@@ -151,7 +199,7 @@ std::string heat_map_html(const HeatMap& map) {
                    left + legend_width * i / steps,
                    legend_y,
                    legend_width / steps + 0.3,
-                   scale_colour((i + 0.5) / steps));
+                   to_hex(colour_at(map.scale, (i + 0.5) / steps)));
     }
     svg += format(
         "<text x=\"{:.0f}\" y=\"{:.1f}\">{:.3g}</text>"

@@ -7,6 +7,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/report/document.hpp"
 
+#include "chart.hpp"
 #include "heat_map.hpp"
 #include "style.hpp"
 
@@ -55,6 +56,22 @@ struct Renderer {
         return html + "</tbody></table></div>\n";
     }
     std::string operator()(const HeatMap& map) const { return heat_map_html(map); }
+    std::string operator()(const Gallery& gallery) const {
+        std::string html = "<div class=\"gallery\">\n";
+        for (const HeatMap& map : gallery.maps) {
+            html += heat_map_html(map);
+        }
+        return html + "</div>\n";
+    }
+    std::string operator()(const Curves& curves) const { return curves_html(curves); }
+    std::string operator()(const Scatter& scatter) const { return scatter_html(scatter); }
+    std::string operator()(const Details& details) const {
+        std::string html = format("<details><summary>{}</summary>\n", escape_html(details.summary));
+        for (const std::string& text : details.texts) {
+            html += format("<pre>{}</pre>\n", escape_html(text));
+        }
+        return html + "</details>\n";
+    }
     std::string operator()(const Bars& bars) const { return bars_html(bars); }
 };
 

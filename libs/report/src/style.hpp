@@ -34,8 +34,15 @@ figure { margin: 1rem 0 1.5rem; }
 svg { max-width: 100%; height: auto; display: block; margin-top: .4rem; }
 svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
 svg .absent { fill: none; stroke: var(--line); }
+.gallery { display: flex; flex-wrap: wrap; gap: 0 1.5rem; align-items: flex-start; } .gallery figure { margin: .5rem 0 1rem; }
+details { margin: .3rem 0; } summary { cursor: pointer; } pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem;
+  border-left: 3px solid var(--line); padding: .1rem 0 .1rem .8rem; margin: .4rem 0; color: var(--soft); }
+svg .axis { stroke: var(--soft); stroke-width: 1; fill: none; } svg .grid { stroke: var(--line); stroke-width: 1; }
+svg .s0 { --c: #0072b2; } svg .s1 { --c: #d55e00; } svg .s2 { --c: #009e73; } svg .s3 { --c: #cc79a7; } svg .s4 { --c: #e69f00; } svg .s5 { --c: #56b4e9; }
+svg .line { stroke: var(--c); fill: none; stroke-width: 2; } svg .whisker { stroke: var(--c); stroke-width: 1.2; opacity: .75; }
+svg .mark { fill: var(--c); stroke: var(--paper); stroke-width: 1; } svg text.name { fill: var(--ink); }
 .bar { fill: var(--bar); } .strong { fill: var(--strong); }
-@media print { body { max-width: none; padding: 0; background: #fff; color: #000; } h2, figure, table { break-inside: avoid; } }
+@media print { body { max-width: none; padding: 0; background: #fff; color: #000; } h2, figure, table { break-inside: avoid; } details > pre { display: block; } }
 )css";
 
 }  // namespace anamnesis::report

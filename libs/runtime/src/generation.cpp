@@ -41,7 +41,9 @@ public:
         for (std::size_t i = 0; i < sequences.size(); ++i) {
             answers_.push_back({.sequence = sequences[i],
                                 .index = i,
-                                .random = random_for(options.sampling.seed, i),
+                                .random = options.seeds.empty()
+                                              ? random_for(options.sampling.seed, i)
+                                              : random_for(options.seeds.at(i), 0),
                                 .stream = language::TextStream(generator.tokenizer, options.stop)});
         }
     }

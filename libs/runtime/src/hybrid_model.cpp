@@ -188,6 +188,10 @@ std::vector<TokenId> HybridModel::encode(std::string_view text) const {
     return parts_->tokens().encode(text);
 }
 
+std::vector<TokenId> HybridModel::encode_beginning(std::string_view text) const {
+    return parts_->tokens().encode(text, {.adds_special = true});
+}
+
 std::string HybridModel::decode(std::span<const TokenId> tokens) const {
     return parts_->tokens().decode(tokens, language::SpecialTokens::skip);
 }

@@ -52,6 +52,9 @@ public:
     /// Waits until data and length are on the disk.
     void sync() const;
 
+    /// Takes the file for this process until it is closed; false where another process has it.
+    bool try_lock() const;
+
     /// Closes and reports what `close` says; the destructor closes silently.
     void close();
 

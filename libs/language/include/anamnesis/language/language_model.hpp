@@ -27,6 +27,8 @@ struct Sampling {
 struct GenerateOptions {
     std::size_t max_new_tokens = 128;
     Sampling sampling{};
+    /// One seed for each sequence, whatever batch it is in; empty: streams of `sampling.seed`.
+    std::vector<std::uint64_t> seeds{};
     std::vector<std::string> stop{};  ///< texts that end the answer and are not part of it
     bool ignores_end_of_text = false;
     std::stop_token cancel{};
@@ -79,6 +81,11 @@ public:
 
     /// Tokens of `text`; special tokens written out in it are recognised.
     virtual std::vector<TokenId> encode(std::string_view text) const = 0;
+    /// The same for a text that a sequence begins with: with what the tokenizer puts around it (a
+    /// BOS, say).
+    virtual std::vector<TokenId> encode_beginning(std::string_view text) const {
+        return encode(text);
+    }
     /// Text of `tokens`, special tokens left out.
     virtual std::string decode(std::span<const TokenId> tokens) const = 0;
 

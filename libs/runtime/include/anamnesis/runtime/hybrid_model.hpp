@@ -63,6 +63,7 @@ public:
     ~HybridModel() override;
 
     std::vector<language::TokenId> encode(std::string_view text) const override;
+    std::vector<language::TokenId> encode_beginning(std::string_view text) const override;
     std::string decode(std::span<const language::TokenId> tokens) const override;
     std::size_t context_length() const override;
     std::unique_ptr<language::Sequence> start() override;

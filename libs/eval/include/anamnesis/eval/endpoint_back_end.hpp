@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "anamnesis/eval/back_end.hpp"
+#include "anamnesis/eval/embedded_back_end.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+namespace anamnesis::eval {
+
+class HttpConnection;
+
+/// How prompts travel to a server.
+enum class PromptTransport : std::uint8_t {
+    token_ids,  ///< /v1/completions with our tokens: no second BOS, no truncation unseen
+    text,       ///< /v1/completions with text
+    chat,       ///< /v1/chat/completions, the answer's prefix as an assistant turn to continue
+};
+
+struct EndpointOptions {
+    std::string url;        ///< "http://127.0.0.1:8000" or with /v1
+    std::string model;      ///< the name it is served under; empty: the first of /v1/models
+    std::string api_key{};  ///< sent as a bearer token
+    PromptTransport transport = PromptTransport::token_ids;
+    PromptForm form{};
+    std::size_t concurrency = 4;
+    std::chrono::seconds connect_timeout{10};
+    std::chrono::seconds read_timeout{1800};  ///< prefilling 256K tokens takes minutes
+    unsigned retries = 5;
+    std::chrono::milliseconds first_pause{500};  ///< doubled for each retry, with jitter
+    /// Fields beyond OpenAI's (top_k, min_p, repetition_penalty, cache_prompt): neutral values that
+    /// keep a server's own defaults out.
+    bool sends_extensions = true;
+};
+
+/// A model behind an OpenAI-compatible server: vLLM, SGLang, llama-server.
+///
+/// Retried, with pauses that double: broken connections, 408, 425, 429, 5xx. Not retried: a prompt
+/// that is too long, any other refusal. No error text is ever an answer.
+///
+/// Owner:  the tokenizer must outlive it; it is needed for token ids.
+/// Errors: `not_found` where nobody listens or the model is not served; `unsupported` where what
+///         answers is no such server.
+class EndpointBackEnd final : public BackEnd {
+public:
+    /// Asks the server for its models.
+    EndpointBackEnd(EndpointOptions options, const language::Tokenizer* tokenizer);
+    ~EndpointBackEnd() override;
+
+    void answer(const Next& next, const Take& take, const std::stop_token& cancel) override;
+    std::optional<std::size_t> context_length() const override { return context_length_; }
+    Json description() const override;
+
+    const std::string& model() const& { return options_.model; }
+    const std::string& model() const&& = delete;
+
+    /// The share of the asked concurrency that was in use while questions were waiting.
+    double busy_share() const;
+
+private:
+    struct Outcome;
+    class Workers;
+
+    Json body_of(const Question& question, std::size_t& prompt_tokens) const;
+    Outcome ask(HttpConnection& connection,
+                const Question& question,
+                const std::stop_token& cancel) const;
+
+    EndpointOptions options_;
+    const language::Tokenizer* tokenizer_;
+    std::optional<std::size_t> context_length_{};
+    std::string server_;  ///< what /v1/models says of who owns the model
+    mutable std::mutex mutex_;
+    double busy_seconds_ = 0.0;
+    double slot_seconds_ = 0.0;
+};
+
+}  // namespace anamnesis::eval

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/eval/results_file.hpp"
+
+namespace anamnesis::eval {
+
+/// One of several processes that divide the samples of a run.
+struct Shard {
+    std::size_t index = 0;
+    std::size_t count = 1;
+
+    /// "i/n", i from 1. Errors: `usage`.
+    static Shard parse(std::string_view text);
+    /// The rank under mpirun or srun, by the variables they set; nothing elsewhere.
+    static std::optional<Shard> from_environment();
+
+    bool takes(std::size_t item) const { return item % count == index; }
+};
+
+/// Where a run keeps what it measured:
+///
+///   run.json        settings (the same for everything in the folder), checkpoints
+///   results.jsonl   one line an answer
+///
+/// and with shards `run-1-of-4.json`, `results-1-of-4.jsonl`…
+class RunFolder {
+public:
+    /// Errors: `mismatch` where the folder holds results of other settings, naming the first.
+    static RunFolder open(const std::filesystem::path& folder, const Json& settings, Shard shard);
+
+    ResultsFile& results() { return results_; }
+
+    /// Records what a checkpoint is. Errors: `mismatch` where the name stood for another one.
+    void describe(const std::string& checkpoint, const Json& what);
+
+private:
+    RunFolder(std::filesystem::path record_path, Json record, ResultsFile results);
+
+    std::filesystem::path record_path_;
+    Json record_;
+    ResultsFile results_;
+};
+
+/// A finished or unfinished run, all shards together.
+struct RunRecord {
+    Json settings;
+    Json checkpoints;           ///< an object: name to description
+    std::vector<Json> results;  ///< lines
+};
+
+/// Errors: `not_found` where the folder holds no run; `mismatch` for shards of different settings
+///         or a sample that stands in two of them.
+RunRecord read_run(const std::filesystem::path& folder);
+
+}  // namespace anamnesis::eval

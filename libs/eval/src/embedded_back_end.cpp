@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/embedded_back_end.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/language/chat_template.hpp"
+#include "anamnesis/language/language_model.hpp"
+
+#include "shared_prefixes.hpp"
+
+namespace anamnesis::eval {
+
+using language::FinishReason;
+using language::Generation;
+using language::Sequence;
+using language::TokenId;
+
+std::string PromptForm::text_of(const Question& question) const {
+    if (!chat) {
+        return question.input + question.answer_prefix;
+    }
+    const std::vector<language::ChatMessage> messages{{.role = "user", .content = question.input}};
+    return chat->render(messages,
+                        {.add_generation_prompt = true, .enable_thinking = enable_thinking}) +
+           question.answer_prefix;
+}
+
+EmbeddedBackEnd::EmbeddedBackEnd(language::LanguageModel& model, EmbeddedOptions options)
+    : model_(model), options_(std::move(options)) {}
+
+Json EmbeddedBackEnd::description() const {
+    return Json::Object{{"back_end", "embedded"},
+                        {"context_length", std::uint64_t{model_.context_length()}},
+                        {"prefill_chunk", std::uint64_t{options_.prefill_chunk}},
+                        {"shares_prefixes", options_.shares_prefixes},
+                        {"chat", options_.form.chat.has_value()}};
+}
+
+void EmbeddedBackEnd::answer(const Next& next, const Take& take, const std::stop_token& cancel) {
+    bool is_over = false;
+    while (!is_over && !cancel.stop_requested()) {
+        std::vector<Prompt> block;
+        std::size_t bytes = 0;
+        while (bytes < options_.lookahead_bytes) {
+            std::optional<Question> question = next();
+            if (!question) {
+                is_over = true;
+                break;
+            }
+            const std::string text = options_.form.text_of(*question);
+            // A chat template writes its own beginning.
+            std::vector<TokenId> tokens =
+                options_.form.chat ? model_.encode(text) : model_.encode_beginning(text);
+            bytes += text.size() + tokens.size() * sizeof(TokenId);
+            const std::size_t room = model_.context_length();
+            if (tokens.size() + question->max_new_tokens > room) {
+                take.failed(*question,
+                            format("the prompt has {} tokens and the answer may have {}, the model "
+                                   "takes {}",
+                                   tokens.size(),
+                                   question->max_new_tokens,
+                                   room));
+                continue;
+            }
+            // The model reads them as tokens; the text is not needed again.
+            question->input.clear();
+            question->input.shrink_to_fit();
+            block.push_back({.question = std::move(*question), .tokens = std::move(tokens)});
+        }
+        answer_block(std::move(block), take, cancel);
+    }
+}
+
+void EmbeddedBackEnd::answer_block(std::vector<Prompt> prompts,
+                                   const Take& take,
+                                   const std::stop_token& cancel) {
+    if (options_.shares_prefixes) {
+        std::ranges::stable_sort(prompts, {}, &Prompt::tokens);
+    }
+    std::vector<std::size_t> common;
+    for (std::size_t i = 0; i + 1 < prompts.size(); ++i) {
+        common.push_back(
+            options_.shares_prefixes ? common_prefix(prompts[i].tokens, prompts[i + 1].tokens) : 0);
+    }
+    std::vector<Snapshot> snapshots;
+    for (std::size_t first = 0; first < prompts.size() && !cancel.stop_requested();) {
+        std::size_t end = first + 1;
+        while (end < prompts.size() && options_.shares_prefixes &&
+               prompts[end].tokens == prompts[first].tokens) {
+            ++end;
+        }
+        const std::size_t shared = first == 0 ? 0 : common[first - 1];
+        std::erase_if(snapshots,
+                      [shared](const Snapshot& snapshot) { return snapshot.length > shared; });
+        const std::size_t known = snapshots.empty() ? 0 : snapshots.back().length;
+        const std::vector<std::size_t> places = branch_places(
+            std::span(common).subspan(std::min(end - 1, common.size())),
+            known,
+            options_.prefill_chunk,
+            options_.most_snapshots - std::min(options_.most_snapshots - 1, snapshots.size()));
+        std::unique_ptr<Sequence> state;
+        try {
+            state = read(prompts[first], places, snapshots, cancel);
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::cancelled) {
+                return;
+            }
+            throw;
+        }
+        answer_equal(std::span(prompts).subspan(first, end - first), *state, take, cancel);
+        first = end;
+    }
+}
+
+std::unique_ptr<Sequence> EmbeddedBackEnd::read(const Prompt& prompt,
+                                                std::span<const std::size_t> places,
+                                                std::vector<Snapshot>& snapshots,
+                                                const std::stop_token& cancel) {
+    std::unique_ptr<Sequence> state =
+        snapshots.empty() ? model_.start() : snapshots.back().sequence->fork();
+    const std::span<const TokenId> tokens = prompt.tokens;
+    const auto read_to = [&](std::size_t end) {
+        const std::size_t begin = state->length();
+        model_.prefill(*state, tokens.subspan(begin, end - begin), {}, cancel);
+        saving_.prefilled_tokens += end - begin;
+    };
+    for (const std::size_t place : places) {
+        // The last token is left: generation begins behind a token that was read here.
+        if (place < tokens.size()) {
+            read_to(place);
+            snapshots.push_back({.length = place, .sequence = state->fork()});
+        }
+    }
+    read_to(tokens.size());
+    return state;
+}
+
+void EmbeddedBackEnd::answer_equal(std::span<const Prompt> prompts,
+                                   const Sequence& state,
+                                   const Take& take,
+                                   const std::stop_token& cancel) {
+    using Clock = std::chrono::steady_clock;
+    for (std::size_t first = 0; first < prompts.size(); first += options_.batch) {
+        const auto batch = prompts.subspan(first, std::min(options_.batch, prompts.size() - first));
+        const auto begin = Clock::now();
+        const Question& question = batch.front().question;
+        std::optional<double> logprob;
+        if (!question.expected.empty()) {
+            double sum = 0.0;
+            for (const language::TokenScore& token :
+                 model_.score(state, model_.encode(question.expected))) {
+                sum += token.logprob;
+            }
+            logprob = sum;
+        }
+        std::vector<std::unique_ptr<Sequence>> forks;
+        std::vector<Sequence*> sequences;
+        language::GenerateOptions how{.max_new_tokens = question.max_new_tokens,
+                                      .sampling = question.sampling,
+                                      .stop = question.stop,
+                                      .cancel = cancel};
+        for (const Prompt& prompt : batch) {
+            forks.push_back(state.fork());
+            sequences.push_back(forks.back().get());
+            how.seeds.push_back(prompt.question.sampling.seed);
+        }
+        const std::vector<Generation> generations = model_.generate(sequences, how);
+        const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+        for (std::size_t i = 0; i < batch.size(); ++i) {
+            if (generations[i].finish == FinishReason::cancelled) {
+                continue;
+            }
+            saving_.prompt_tokens += batch[i].tokens.size();
+            take.answered(batch[i].question,
+                          {.text = generations[i].text,
+                           .finish = generations[i].finish,
+                           .prompt_tokens = batch[i].tokens.size(),
+                           .new_tokens = generations[i].tokens.size(),
+                           .expected_logprob = logprob,
+                           .seconds = seconds});
+        }
+    }
+}
+
+}  // namespace anamnesis::eval

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/run.hpp"
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/eval/back_end.hpp"
+#include "anamnesis/eval/run_folder.hpp"
+
+namespace anamnesis::eval {
+
+RunProgress run_items(BackEnd& back_end,
+                      const std::string& checkpoint,
+                      const NextItem& next,
+                      RunFolder& folder,
+                      const Shard& shard,
+                      const OnResult& on_result,
+                      const std::stop_token& cancel) {
+    RunProgress progress;
+    std::unordered_set<std::string> done;
+    for (const Json& line : folder.results().lines()) {
+        if (line.at("checkpoint").as_string("'checkpoint'") == checkpoint) {
+            done.insert(line.at("id").as_string("'id'"));
+            ++progress.found;
+            on_result(line);
+        }
+    }
+    // What was asked and not answered yet.
+    std::unordered_map<std::string, std::function<Json(const Answer&)>> judges;
+    std::size_t number = 0;
+    const auto next_question = [&]() -> std::optional<Question> {
+        while (std::optional<Item> item = next()) {
+            const bool is_ours = shard.takes(number++);
+            if (is_ours && !done.contains(item->question.id)) {
+                judges.emplace(item->question.id, std::move(item->judge));
+                return std::move(item->question);
+            }
+        }
+        return std::nullopt;
+    };
+    const auto answered = [&](const Question& question, const Answer& answer) {
+        const auto judge = judges.extract(question.id);
+        Json line = Json::Object{{"checkpoint", checkpoint}, {"id", question.id}};
+        for (auto& [key, value] : judge.mapped()(answer).as_object("a result")) {
+            line.set(key, value);
+        }
+        folder.results().append(line);
+        ++progress.answered;
+        on_result(line);
+    };
+    const auto failed = [&](const Question& question, const std::string& reason) {
+        judges.erase(question.id);
+        progress.failures.push_back(format("{}: {}", question.id, reason));
+    };
+    back_end.answer(next_question, {.answered = answered, .failed = failed}, cancel);
+    folder.results().sync();
+    return progress;
+}
+
+}  // namespace anamnesis::eval

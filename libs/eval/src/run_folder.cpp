@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/run_folder.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/eval/results_file.hpp"
+#include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/io/file.hpp"
+
+namespace anamnesis::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::optional<std::size_t> number_of(std::string_view text) {
+    std::size_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc{} && end == text.data() + text.size() ? std::optional(number)
+                                                                    : std::nullopt;
+}
+
+std::optional<std::size_t> variable(const char* name) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): read before any thread runs.
+    const char* text = std::getenv(name);
+    return text == nullptr ? std::nullopt : number_of(text);
+}
+
+std::string suffix_of(const Shard& shard) {
+    return shard.count == 1 ? std::string() : format("-{}-of-{}", shard.index + 1, shard.count);
+}
+
+/// "seed: 42 there, 43 asked for" for the first setting that differs.
+std::optional<std::string> first_difference(const Json& there, const Json& asked) {
+    for (const auto& [key, value] : asked.as_object("settings")) {
+        const Json* other = there.find(key);
+        if (other == nullptr || other->dump() != value.dump()) {
+            return format("{}: {} there, {} asked for",
+                          key,
+                          other == nullptr ? "nothing" : in_quotes(other->dump()),
+                          in_quotes(value.dump()));
+        }
+    }
+    return std::nullopt;
+}
+
+std::vector<fs::path> files_of(const fs::path& folder,
+                               std::string_view beginning,
+                               std::string_view ending) {
+    std::vector<fs::path> files;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(folder, error)) {
+        const std::string name = entry.path().filename().string();
+        const bool is_whole = name == std::string(beginning) + std::string(ending);
+        const bool is_shard = name.starts_with(std::string(beginning) + "-") &&
+                              name.ends_with(ending) && name.find("-of-") != std::string::npos;
+        if (is_whole || is_shard) {
+            files.push_back(entry.path());
+        }
+    }
+    std::ranges::sort(files);
+    return files;
+}
+
+}  // namespace
+
+Shard Shard::parse(std::string_view text) {
+    const std::size_t slash = text.find('/');
+    if (slash != std::string_view::npos) {
+        const auto index = number_of(text.substr(0, slash));
+        const auto count = number_of(text.substr(slash + 1));
+        if (index && count && *index >= 1 && *index <= *count) {
+            return {.index = *index - 1, .count = *count};
+        }
+    }
+    throw Error(ErrorKind::usage,
+                format("--shard {} is not i/n with 1 <= i <= n", in_quotes(text)));
+}
+
+std::optional<Shard> Shard::from_environment() {
+    constexpr std::array<std::pair<const char*, const char*>, 3> launchers{
+        {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+         {"PMI_RANK", "PMI_SIZE"},
+         {"SLURM_PROCID", "SLURM_NTASKS"}}};
+    for (const auto& [rank, size] : launchers) {
+        const auto index = variable(rank);
+        const auto count = variable(size);
+        if (index && count && *index < *count) {
+            return Shard{.index = *index, .count = *count};
+        }
+    }
+    return std::nullopt;
+}
+
+RunFolder::RunFolder(fs::path record_path, Json record, ResultsFile results)
+    : record_path_(std::move(record_path)),
+      record_(std::move(record)),
+      results_(std::move(results)) {}
+
+RunFolder RunFolder::open(const fs::path& folder, const Json& settings, Shard shard) {
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (error) {
+        throw io_error(format("making the folder {}", in_quotes(folder.string())), error.value());
+    }
+    // The lock on the results comes first: it guards the record too.
+    ResultsFile results = ResultsFile::open(folder / format("results{}.jsonl", suffix_of(shard)));
+    fs::path path = folder / format("run{}.json", suffix_of(shard));
+    for (const fs::path& other : files_of(folder, "run", ".json")) {
+        const Json there = Json::parse(io::read_text(other));
+        if (const auto difference = first_difference(there.at("settings"), settings)) {
+            throw Error(ErrorKind::mismatch,
+                        format("{} holds results of other settings ({}); give another --out",
+                               in_quotes(folder.string()),
+                               *difference));
+        }
+    }
+    Json record = fs::exists(path)
+                      ? Json::parse(io::read_text(path))
+                      : Json(Json::Object{{"settings", settings}, {"checkpoints", Json::object()}});
+    io::write_text_atomically(path, record.dump(2) + "\n");
+    return {std::move(path), std::move(record), std::move(results)};
+}
+
+void RunFolder::describe(const std::string& checkpoint, const Json& what) {
+    Json checkpoints = record_.at("checkpoints");
+    if (const Json* known = checkpoints.find(checkpoint)) {
+        const Json* before = known->find("digest");
+        const Json* now = what.find("digest");
+        if (before != nullptr && now != nullptr && before->dump() != now->dump()) {
+            throw Error(ErrorKind::mismatch,
+                        format("the name {} stands for another checkpoint in this folder; give "
+                               "--model NAME=PATH with another name, or another --out",
+                               in_quotes(checkpoint)));
+        }
+    }
+    checkpoints.set(checkpoint, what);
+    record_.set("checkpoints", std::move(checkpoints));
+    io::write_text_atomically(record_path_, record_.dump(2) + "\n");
+}
+
+RunRecord read_run(const fs::path& folder) {
+    const std::vector<fs::path> records = files_of(folder, "run", ".json");
+    if (records.empty()) {
+        throw Error(
+            ErrorKind::not_found,
+            format("no run.json in {}: it holds no evaluation", in_quotes(folder.string())));
+    }
+    RunRecord run;
+    run.checkpoints = Json::object();
+    for (const fs::path& path : records) {
+        const Json record = Json::parse(io::read_text(path));
+        const Json& settings = record.at("settings");
+        if (run.settings.is_null()) {
+            run.settings = settings;
+        } else if (const auto difference = first_difference(run.settings, settings)) {
+            throw Error(ErrorKind::mismatch,
+                        format("{} was made with other settings than its neighbours ({})",
+                               in_quotes(path.string()),
+                               *difference));
+        }
+        for (const auto& [name, what] : record.at("checkpoints").as_object("'checkpoints'")) {
+            run.checkpoints.set(name, what);
+        }
+    }
+    std::unordered_set<std::string> seen;
+    for (const fs::path& path : files_of(folder, "results", ".jsonl")) {
+        for (Json& line : read_results(path)) {
+            const std::string key = line.at("checkpoint").as_string("'checkpoint'") + '\n' +
+                                    line.at("id").as_string("'id'");
+            if (!seen.insert(key).second) {
+                throw Error(ErrorKind::mismatch,
+                            format("sample {} of {} stands twice in {}",
+                                   line.at("id").as_string("'id'"),
+                                   line.at("checkpoint").as_string("'checkpoint'"),
+                                   in_quotes(folder.string())));
+            }
+            run.results.push_back(std::move(line));
+        }
+    }
+    return run;
+}
+
+}  // namespace anamnesis::eval
