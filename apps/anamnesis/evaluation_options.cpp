@@ -36,7 +36,89 @@ void declare(CLI::App& app, HaystackOptions& options) {
         ->check(CLI::Range(2U, 1001U));
 }
 
+void declare(CLI::App& app, AskingOptions& options) {
+    app.add_option("--model",
+                   options.models,
+                   "Checkpoint folder, or NAME=FOLDER; again for each checkpoint. With --endpoint: "
+                   "the name it is served under, or NAME=SERVED");
+    app.add_option("--endpoint",
+                   options.endpoint,
+                   "Ask an OpenAI-compatible server (vLLM, SGLang, llama-server) at this URL");
+    app.add_option("--api-key-env",
+                   options.api_key_variable,
+                   "Environment variable that holds the server's key (default OPENAI_API_KEY)");
+    app.add_option(
+           "--transport",
+           options.transport,
+           "How prompts reach a server: tokens (default; ids of --tokenizer), text, or chat")
+        ->check(CLI::IsMember({"tokens", "text", "chat"}));
+    app.add_option("--concurrency", options.concurrency, "Requests under way at once (default 4)")
+        ->check(CLI::Range(1U, 4096U));
+    app.add_option("--timeout", options.timeout, "Seconds a server may be silent (default 1800)")
+        ->check(CLI::PositiveNumber);
+    app.add_option("--retries", options.retries, "Of a request that failed in passing (default 5)")
+        ->check(CLI::Range(0U, 100U));
+    app.add_flag("--plain-openai",
+                 options.plain_openai,
+                 "Send OpenAI's own fields only; without it, neutral values keep a server's "
+                 "defaults out");
+    app.add_flag("--chat", options.chat, "Put prompts into the model's own chat template");
+    app.add_option("--thinking", options.thinking, "The template's thinking switch, 0 or 1");
+    app.add_option("--max-tokens", options.max_tokens, "Longest answer");
+    app.add_option("--chunk", options.how.chunk, "Tokens of a prompt read at once (default 512)")
+        ->check(CLI::Range(1U, 1U << 20U));
+    app.add_flag("--no-sharing",
+                 options.no_sharing,
+                 "Read every prompt alone, also what it has in common with others");
+    app.add_flag("--check-engine",
+                 options.check_engine,
+                 "First see whether the engine can be trusted: the same prompts twice, alone and "
+                 "together, short and long");
+    app.add_option("--out", options.out, "Folder of the results; an unfinished run goes on there")
+        ->required();
+    app.add_option("--shard",
+                   options.shard,
+                   "i/n: this process takes every n-th sample (default: the rank under mpirun or "
+                   "srun)");
+    declare(app, options.how);
+    declare(app, options.reading);
+}
+
 }  // namespace
+
+CLI::App* declare_verb(CLI::App& app, NiahOptions& options) {
+    CLI::App* verb =
+        app.add_subcommand("niah", "Measure recall: needles in haystacks, RULER-compatible");
+    declare(*verb, options.asking);
+    verb->add_option("--tasks,--task",
+                     options.haystack.tasks,
+                     "s1, s2, s3 (default), multikey_1…3, multivalue, multiquery")
+        ->delimiter(',');
+    verb->add_option("--lengths,--length",
+                     options.haystack.lengths,
+                     "Context in tokens, answer included: 4k,8k or 4k..256k (every doubling)")
+        ->delimiter(',');
+    verb->add_option(
+        "--prompts", options.prompts, "Prompts that RULER wrote (JSON lines), instead of own ones");
+    declare(*verb, options.haystack);
+    verb->add_flag("--no-prefix",
+                   options.no_prefix,
+                   "Do not begin the answer for the model (reasoning models)");
+    verb->add_flag(
+        "--no-logprobs", options.no_logprobs, "Leave out the log-probability of the true answer");
+    declare(*verb, options.common);
+    return verb;
+}
+
+CLI::App* declare_verb(CLI::App& app, ReportOptions& options) {
+    CLI::App* verb = app.add_subcommand(
+        "report", "Join the results in a folder to a page, Markdown, CSV and JSON");
+    verb->add_option("folder", options.folder, "Folder of an evaluation")->required();
+    verb->add_option("--pre", options.pre, "Name of the checkpoint before the fine-tune");
+    verb->add_option("--post", options.post, "Name of the checkpoint after it");
+    declare(*verb, options.common);
+    return verb;
+}
 
 CLI::App* declare_verb(CLI::App& app, PromptsOptions& options) {
     CLI::App* verb =

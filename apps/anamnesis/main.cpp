@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "command.hpp"
+#include "evaluation/evaluation.hpp"
 #include "hand_over.hpp"
 #include "options.hpp"
 #include "terminal.hpp"
@@ -13,8 +14,15 @@ int main(int argc, char** argv) {
     return app::run_command(argc, argv, [argv](const app::Invocation& invocation) {
         return std::visit(
             [argv](const auto& options) {
-                if constexpr (app::runs_model<std::remove_cvref_t<decltype(options)>>) {
+                using Options = std::remove_cvref_t<decltype(options)>;
+                if constexpr (app::runs_model<Options>) {
                     return app::hand_over(argv);
+                } else if constexpr (app::asks_models<Options>) {
+                    if (options.asking.endpoint.empty()) {
+                        return app::hand_over(argv);
+                    }
+                    app::Terminal terminal = app::terminal_for(options);
+                    return app::run(options, terminal, {});
                 } else {
                     app::Terminal terminal = app::terminal_for(options);
                     return app::run(options, terminal);

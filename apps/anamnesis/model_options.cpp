@@ -5,10 +5,8 @@
 #include "options.hpp"
 
 namespace anamnesis::app {
-namespace {
 
 void declare(CLI::App& app, ModelOptions& options) {
-    app.add_option("--model", options.model, "Checkpoint folder")->required();
     app.add_option("--tokenizer", options.tokenizer, "Folder of the tokenizer, if another");
     app.add_option("--dtype", options.dtype, "Type of weight matrices (default: as stored)")
         ->check(CLI::IsMember({"f32", "bf16", "f16"}));
@@ -24,10 +22,9 @@ void declare(CLI::App& app, ModelOptions& options) {
         ->check(CLI::PositiveNumber);
 }
 
-}  // namespace
-
 CLI::App* declare_verb(CLI::App& app, GenerateOptions& options) {
     CLI::App* verb = app.add_subcommand("generate", "Let a checkpoint write");
+    verb->add_option("--model", options.checkpoint, "Checkpoint folder")->required();
     declare(*verb, options.model);
     verb->add_option("--chunk", options.model.chunk, "Tokens of a prompt read at once (1024)")
         ->check(CLI::Range(1U, 1U << 20U));
@@ -57,6 +54,7 @@ CLI::App* declare_verb(CLI::App& app, GenerateOptions& options) {
 CLI::App* declare_verb(CLI::App& app, LogitsOptions& options) {
     CLI::App* verb =
         app.add_subcommand("logits", "Logits of given tokens, to compare engines with");
+    verb->add_option("--model", options.checkpoint, "Checkpoint folder")->required();
     declare(*verb, options.model);
     verb->add_option("--ids", options.ids, ".safetensors file with input_ids [B, T]")->required();
     verb->add_option("--out", options.out, "File to write: logits [B, T, V]")->required();

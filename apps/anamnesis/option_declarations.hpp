@@ -10,9 +10,12 @@ namespace anamnesis::app {
 /// Options that several verbs share.
 void declare(CLI::App& app, CommonOptions& options);
 void declare(CLI::App& app, ReadingOptions& options);
+void declare(CLI::App& app, ModelOptions& options);
 
 /// Verbs that measure, with all their options.
 CLI::App* declare_verb(CLI::App& app, PromptsOptions& options);
+CLI::App* declare_verb(CLI::App& app, NiahOptions& options);
+CLI::App* declare_verb(CLI::App& app, ReportOptions& options);
 
 /// Verbs that run a model, with all their options.
 CLI::App* declare_verb(CLI::App& app, GenerateOptions& options);

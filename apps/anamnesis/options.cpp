@@ -233,6 +233,10 @@ Invocation parse_command_line(int argc, char** argv) {
     const CLI::App* verb_logits = declare_verb(app, logits);
     PromptsOptions prompts;
     const CLI::App* verb_prompts = declare_verb(app, prompts);
+    NiahOptions niah;
+    const CLI::App* verb_niah = declare_verb(app, niah);
+    ReportOptions report;
+    const CLI::App* verb_report = declare_verb(app, report);
 
     try {
         app.parse(argc, argv);
@@ -261,7 +265,9 @@ Invocation parse_command_line(int argc, char** argv) {
                       {verb_example, &example},
                       {verb_generate, &generate},
                       {verb_logits, &logits},
-                      {verb_prompts, &prompts}});
+                      {verb_prompts, &prompts},
+                      {verb_niah, &niah},
+                      {verb_report, &report}});
 }
 
 }  // namespace anamnesis::app

@@ -101,7 +101,6 @@ struct ApplyOptions {
 
 /// How a model is made to run.
 struct ModelOptions {
-    std::string model;
     std::string tokenizer;
     std::string dtype;
     std::string cache_dtype;
@@ -114,6 +113,7 @@ struct ModelOptions {
 struct GenerateOptions {
     CommonOptions common;
     ReadingOptions reading;
+    std::string checkpoint;
     ModelOptions model;
     std::vector<std::string> prompts;
     std::vector<std::string> prompt_files;
@@ -133,6 +133,7 @@ struct GenerateOptions {
 struct LogitsOptions {
     CommonOptions common;
     ReadingOptions reading;
+    std::string checkpoint;
     ModelOptions model;
     std::string ids;
     std::string out;
@@ -162,6 +163,43 @@ struct PromptsOptions {
     bool prepare_for_ns = false;
 };
 
+/// Who answers the questions of an evaluation, and how.
+struct AskingOptions {
+    std::vector<std::string> models;  ///< PATH, NAME=PATH, or names that a server knows
+    ModelOptions how;
+    ReadingOptions reading;
+    std::string endpoint;
+    std::string api_key_variable = "OPENAI_API_KEY";
+    std::string transport = "tokens";
+    std::uint32_t concurrency = 4;
+    std::uint32_t timeout = 1800;
+    std::uint32_t retries = 5;
+    bool plain_openai = false;
+    bool chat = false;
+    std::optional<bool> thinking;
+    std::uint32_t max_tokens = 0;  ///< 0: the task's own
+    bool no_sharing = false;
+    bool check_engine = false;
+    std::string out;
+    std::string shard;
+};
+
+struct NiahOptions {
+    CommonOptions common;
+    AskingOptions asking;
+    HaystackOptions haystack;
+    std::string prompts;
+    bool no_prefix = false;
+    bool no_logprobs = false;
+};
+
+struct ReportOptions {
+    CommonOptions common;
+    std::string folder;
+    std::string pre;
+    std::string post;
+};
+
 struct ExampleOptions {
     CommonOptions common;
     std::string folder;
@@ -181,13 +219,19 @@ using Invocation = std::variant<PrintText,
                                 ApplyOptions,
                                 ExampleOptions,
                                 PromptsOptions,
+                                NiahOptions,
+                                ReportOptions,
                                 GenerateOptions,
                                 LogitsOptions>;
 
-/// True for verbs that run a model and so need LibTorch.
+/// Verbs that always run a model in this process and so need LibTorch.
 template <class Options>
 inline constexpr bool runs_model =
     std::is_same_v<Options, GenerateOptions> || std::is_same_v<Options, LogitsOptions>;
+
+/// Verbs that ask models questions: in this process, or behind an endpoint.
+template <class Options>
+inline constexpr bool asks_models = requires(const Options& options) { options.asking; };
 
 /// Reads the command line. Errors: `usage`.
 Invocation parse_command_line(int argc, char** argv);

@@ -81,10 +81,10 @@ public:
         : options_(options),
           terminal_(terminal),
           stop_(stop_on_signal()),
-          model_(open_model(options.model, options.reading, options.common)) {
+          model_(open_model(options.checkpoint, options.model, options.reading, options.common)) {
         if (options.chat) {
             template_ = language::ChatTemplate::open(
-                options.model.tokenizer.empty() ? options.model.model : options.model.tokenizer);
+                options.model.tokenizer.empty() ? options.checkpoint : options.model.tokenizer);
         }
     }
 

@@ -78,7 +78,8 @@ void write(const std::string& path, const std::vector<runtime::NamedArray>& arra
 
 int run(const LogitsOptions& options, Terminal& terminal) {
     const InputIds input = read_input_ids(options.ids);
-    const auto model = open_model(options.model, options.reading, options.common);
+    const auto model =
+        open_model(options.checkpoint, options.model, options.reading, options.common);
     const std::vector<runtime::NamedArray> arrays =
         model->logits({.ids = input.ids,
                        .batch = input.shape.front(),

@@ -26,13 +26,14 @@ std::optional<DType> dtype_of(const std::string& word) {
 
 }  // namespace
 
-std::unique_ptr<runtime::HybridModel> open_model(const ModelOptions& options,
+std::unique_ptr<runtime::HybridModel> open_model(const std::string& checkpoint,
+                                                 const ModelOptions& options,
                                                  const ReadingOptions& reading,
                                                  const CommonOptions& common) {
-    return in_context([&] { return format("opening {}", in_quotes(options.model, 1000)); },
+    return in_context([&] { return format("opening {}", in_quotes(checkpoint, 1000)); },
                       [&] {
                           const OpenedCheckpoint opened =
-                              open_checkpoint(options.model, reading, checkpoint::Missing::refuse);
+                              open_checkpoint(checkpoint, reading, checkpoint::Missing::refuse);
                           runtime::LoadOptions load{.dtype = dtype_of(options.dtype),
                                                     .cache_dtype = dtype_of(options.cache_dtype),
                                                     .device = options.device,

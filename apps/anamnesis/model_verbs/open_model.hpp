@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "anamnesis/runtime/hybrid_model.hpp"
 
@@ -10,7 +11,8 @@
 namespace anamnesis::app {
 
 /// Opens, recognises and loads the model of a command line.
-std::unique_ptr<runtime::HybridModel> open_model(const ModelOptions& options,
+std::unique_ptr<runtime::HybridModel> open_model(const std::string& checkpoint,
+                                                 const ModelOptions& options,
                                                  const ReadingOptions& reading,
                                                  const CommonOptions& common);
 

@@ -16,5 +16,6 @@ int run(const UndoOptions& options, Terminal& terminal);
 int run(const ApplyOptions& options, Terminal& terminal);
 int run(const ExampleOptions& options, Terminal& terminal);
 int run(const PromptsOptions& options, Terminal& terminal);
+int run(const ReportOptions& options, Terminal& terminal);
 
 }  // namespace anamnesis::app

@@ -102,17 +102,20 @@ Json to_line(const Sample& sample,
     return line;
 }
 
-Item item_of(Sample sample, const NiahAsking& asking) {
+Item item_of(Sample sample, const NiahAsking& asking, const OnSample& on_sample) {
     Item item;
     item.question.id = format("{}-{}-{}", sample.task, sample.length, sample.index);
     const std::string prompt_digest =
         sha256_of(asking.gives_prefix ? sample.prompt() : sample.input);
     const std::string question = end_of(sample.input) + sample.answer_prefix;
-    item.question.input = std::move(sample.input);
+    item.question.input = sample.input;
     item.question.answer_prefix = asking.gives_prefix ? sample.answer_prefix : std::string();
     item.question.max_new_tokens = asking.max_new_tokens;
     if (asking.asks_logprob && asking.gives_prefix) {
         item.question.expected = " " + join(sample.references, ", ");
+    }
+    if (on_sample) {
+        on_sample(sample, item.question);
     }
     sample.input = {};
     item.judge = [facts = std::move(sample), prompt_digest, question](const Answer& answer) {
@@ -146,7 +149,8 @@ NiahVerdict judge_niah(const Sample& sample, const Answer& answer) {
 NextItem niah_items(std::vector<NiahOptions> generators,
                     std::size_t samples,
                     NiahMaterials& materials,
-                    const NiahAsking& asking) {
+                    const NiahAsking& asking,
+                    const OnSample& on_sample) {
     struct State {
         std::vector<NiahOptions> generators;
         std::size_t place = 0;
@@ -154,7 +158,7 @@ NextItem niah_items(std::vector<NiahOptions> generators,
         std::optional<NiahGenerator> generator{};
     };
     auto state = std::make_shared<State>(State{.generators = std::move(generators)});
-    return [state, samples, &materials, asking]() -> std::optional<Item> {
+    return [state, samples, &materials, asking, on_sample]() -> std::optional<Item> {
         if (state->made == samples) {
             state->made = 0;
             state->generator.reset();
@@ -168,7 +172,7 @@ NextItem niah_items(std::vector<NiahOptions> generators,
             state->generator.emplace(options, materials);
         }
         ++state->made;
-        Item item = item_of(state->generator->next(), asking);
+        Item item = item_of(state->generator->next(), asking, on_sample);
         if (options.depth) {
             item.question.id += format("-at-{}", *options.depth);
         }
@@ -176,14 +180,16 @@ NextItem niah_items(std::vector<NiahOptions> generators,
     };
 }
 
-NextItem niah_items(std::vector<Sample> samples, const NiahAsking& asking) {
+NextItem niah_items(std::vector<Sample> samples,
+                    const NiahAsking& asking,
+                    const OnSample& on_sample) {
     auto left = std::make_shared<std::vector<Sample>>(std::move(samples));
     std::ranges::reverse(*left);
-    return [left, asking]() -> std::optional<Item> {
+    return [left, asking, on_sample]() -> std::optional<Item> {
         if (left->empty()) {
             return std::nullopt;
         }
-        Item item = item_of(std::move(left->back()), asking);
+        Item item = item_of(std::move(left->back()), asking, on_sample);
         left->pop_back();
         return item;
     };

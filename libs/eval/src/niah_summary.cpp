@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "anamnesis/eval/niah.hpp"
+#include "anamnesis/eval/ruler/niah_task.hpp"
 #include "anamnesis/eval/statistics.hpp"
 
 namespace anamnesis::eval {
@@ -25,6 +26,13 @@ void add_once(std::vector<Value>& values, const Value& value) {
     if (std::ranges::find(values, value) == values.end()) {
         values.push_back(value);
     }
+}
+
+/// Where a task stands among RULER's; others come behind.
+std::size_t rank_of(const std::string& task) {
+    const auto tasks = niah_tasks();
+    return static_cast<std::size_t>(std::ranges::find(tasks, task, &NiahTask::name) -
+                                    tasks.begin());
 }
 
 template <class Holds>
@@ -198,6 +206,10 @@ NiahSummary summarise(std::span<const NiahResult> results,
     for (const NiahResult& result : results) {
         add_once(summary.tasks, result.task);
         add_once(summary.lengths, result.length);
+    }
+    std::ranges::sort(
+        summary.tasks, {}, [](const std::string& task) { return std::pair(rank_of(task), task); });
+    for (const NiahResult& result : results) {
         const auto checkpoint =
             static_cast<std::size_t>(std::ranges::find(summary.checkpoints, result.checkpoint) -
                                      summary.checkpoints.begin());

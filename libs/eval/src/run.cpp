@@ -49,7 +49,8 @@ RunProgress run_items(BackEnd& back_end,
     const auto answered = [&](const Question& question, const Answer& answer) {
         const auto judge = judges.extract(question.id);
         Json line = Json::Object{{"checkpoint", checkpoint}, {"id", question.id}};
-        for (auto& [key, value] : judge.mapped()(answer).as_object("a result")) {
+        const Json verdict = judge.mapped()(answer);
+        for (const auto& [key, value] : verdict.as_object("a result")) {
             line.set(key, value);
         }
         folder.results().append(line);

@@ -116,6 +116,16 @@ std::size_t code_points(std::string_view text) {
 }  // namespace
 
 NiahGenerator::NiahGenerator(NiahOptions options, NiahMaterials& materials)
+    : NiahGenerator(std::move(options), materials, Unfitted{}) {
+    fit();
+}
+
+Sample NiahGenerator::unfitted(NiahOptions options, NiahMaterials& materials, std::size_t size) {
+    NiahGenerator generator(std::move(options), materials, Unfitted{});
+    return generator.finish(generator.draw(size));
+}
+
+NiahGenerator::NiahGenerator(NiahOptions options, NiahMaterials& materials, Unfitted /*tag*/)
     : options_(std::move(options)), materials_(materials), random_(options_.seed) {
     const std::size_t slot = options_.wrapper.find(task_slot);
     if (slot == std::string::npos) {
@@ -154,7 +164,6 @@ NiahGenerator::NiahGenerator(NiahOptions options, NiahMaterials& materials)
     }
     template_ = before + replaced(std::move(task), "{type_needle_v}", kind) + after;
     answer_prefix_ = replaced(std::move(prefix), "{type_needle_v}", kind);
-    fit();
 }
 
 std::size_t NiahGenerator::budget() const {
@@ -235,7 +244,8 @@ void NiahGenerator::place_in_lines(Draft& draft, std::size_t lines) {
     std::ranges::sort(places);
     std::ranges::reverse(draft.needles);
     if (draft.needles.size() == 1 && lines > 0) {
-        draft.depth = static_cast<std::uint32_t>(100 * places.front() / lines);
+        draft.depth =
+            options_.depth.value_or(static_cast<std::uint32_t>(100 * places.front() / lines));
     }
     if (is_noise) {
         const std::size_t bytes = lines * (noise_line.size() + 1);

@@ -16,9 +16,9 @@ namespace anamnesis::eval {
 
 /// What a model is asked.
 struct Question {
-    std::string id;             ///< unique in a run
-    std::string input;          ///< the prompt, or the user's turn of a chat
-    std::string answer_prefix;  ///< the beginning of the answer, which the model continues
+    std::string id{};             ///< unique in a run
+    std::string input{};          ///< the prompt, or the user's turn of a chat
+    std::string answer_prefix{};  ///< the beginning of the answer, which the model continues
     std::size_t max_new_tokens = 128;
     language::Sampling sampling{};
     std::vector<std::string> stop{};

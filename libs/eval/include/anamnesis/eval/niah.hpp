@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,14 +36,20 @@ struct NiahAsking {
     bool asks_logprob = true;  ///< of the true values
 };
 
+/// Sees each sample with its question before it is asked.
+using OnSample = std::function<void(const Sample&, const Question&)>;
+
 /// The samples of each generator in turn, as questions. `materials` must outlive it.
 NextItem niah_items(std::vector<NiahOptions> generators,
                     std::size_t samples,
                     NiahMaterials& materials,
-                    const NiahAsking& asking);
+                    const NiahAsking& asking,
+                    const OnSample& on_sample = {});
 
 /// The same for prompts that were read from a file.
-NextItem niah_items(std::vector<Sample> samples, const NiahAsking& asking);
+NextItem niah_items(std::vector<Sample> samples,
+                    const NiahAsking& asking,
+                    const OnSample& on_sample = {});
 
 /// A line of results, read back.
 struct NiahResult {

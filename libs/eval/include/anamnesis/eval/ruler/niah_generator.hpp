@@ -72,8 +72,14 @@ public:
     /// Tokens of a wrapper that is left out; else 0.
     std::size_t wrapper_tokens() const { return wrapper_tokens_; }
 
+    /// The first sample that a new generator of the seed draws for a haystack of `size` units,
+    /// whether it fits or not.
+    static Sample unfitted(NiahOptions options, NiahMaterials& materials, std::size_t size);
+
 private:
     struct Draft;
+    struct Unfitted {};
+    NiahGenerator(NiahOptions options, NiahMaterials& materials, Unfitted tag);
 
     std::string random_value(NeedleKind kind);
     Draft draw(std::size_t haystack_size);

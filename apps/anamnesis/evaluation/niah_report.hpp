@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/eval/niah_summary.hpp"
+#include "anamnesis/eval/run_folder.hpp"
+#include "anamnesis/report/document.hpp"
+
+namespace anamnesis::app {
+
+/// Results of needle tasks, read and folded.
+struct NiahFindings {
+    eval::RunRecord run;
+    std::vector<eval::NiahResult> results;
+    eval::CheckpointRoles roles;
+    eval::NiahSummary summary;
+};
+
+/// Names of pre and post may be empty: then they are told by name or order.
+NiahFindings read_niah_findings(const std::filesystem::path& folder,
+                                const std::string& pre,
+                                const std::string& post);
+
+Json to_json(const NiahFindings& findings);
+/// One row a checkpoint, task and length.
+std::string to_csv(const NiahFindings& findings);
+report::Document to_document(const NiahFindings& findings);
+/// The figures as a table for a terminal.
+std::string to_text(const NiahFindings& findings);
+
+/// report.html, summary.md, summary.csv and summary.json in the folder.
+void write_reports(const NiahFindings& findings, const std::filesystem::path& folder);
+
+}  // namespace anamnesis::app

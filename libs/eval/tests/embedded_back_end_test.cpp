@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/embedded_back_end.hpp"
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/random.hpp"
+#include "anamnesis/language/scripted_model.hpp"
+
+namespace anamnesis::eval {
+namespace {
+
+using language::ScriptedModel;
+using ::testing::HasSubstr;
+
+/// Answers with the length of its prompt and its last word.
+std::string script(std::string_view prompt) {
+    return std::to_string(prompt.size()) + " " + std::string(prompt.substr(prompt.rfind(' ') + 1));
+}
+
+std::vector<Question> random_questions(std::size_t count) {
+    Random random(3);
+    std::string haystack;
+    for (int i = 0; i < 400; ++i) {
+        haystack += "word" + std::to_string(random.below(1000)) + " ";
+    }
+    std::vector<Question> questions;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t cut = random.below(haystack.size());
+        questions.push_back({.id = std::to_string(i),
+                             .input = haystack.substr(0, cut) + "needle" + std::to_string(i % 7) +
+                                      haystack.substr(cut, 200),
+                             .answer_prefix = " is",
+                             .max_new_tokens = 20});
+    }
+    return questions;
+}
+
+std::map<std::string, Answer> ask(BackEnd& back_end, const std::vector<Question>& questions) {
+    std::map<std::string, Answer> answers;
+    std::size_t next = 0;
+    back_end.answer(
+        [&]() -> std::optional<Question> {
+            return next == questions.size() ? std::nullopt : std::optional(questions[next++]);
+        },
+        {.answered = [&](const Question& question,
+                         const Answer& answer) { answers.emplace(question.id, answer); },
+         .failed = [](const Question& question,
+                      const std::string& reason) { FAIL() << question.id << ": " << reason; }},
+        {});
+    return answers;
+}
+
+TEST(EmbeddedBackEnd, GivesTheSameAnswersWithAndWithoutSharing) {
+    const std::vector<Question> questions = random_questions(60);
+    ScriptedModel model(script);
+    EmbeddedBackEnd alone(model, {.prefill_chunk = 16, .shares_prefixes = false});
+    const auto expected = ask(alone, questions);
+    ASSERT_EQ(expected.size(), questions.size());
+    for (const std::size_t snapshots : {1U, 3U, 32U}) {
+        EmbeddedBackEnd shared(model, {.prefill_chunk = 16, .most_snapshots = snapshots});
+        const auto answers = ask(shared, questions);
+        ASSERT_EQ(answers.size(), questions.size());
+        for (const auto& [id, answer] : answers) {
+            EXPECT_EQ(answer.text, expected.at(id).text) << id;
+            EXPECT_EQ(answer.prompt_tokens, expected.at(id).prompt_tokens);
+        }
+        EXPECT_EQ(shared.saving()->prompt_tokens, alone.saving()->prompt_tokens);
+        EXPECT_LT(shared.saving()->prefilled_tokens, alone.saving()->prefilled_tokens);
+    }
+    EXPECT_EQ(alone.saving()->prompt_tokens, alone.saving()->prefilled_tokens);
+}
+
+TEST(EmbeddedBackEnd, ReadsEqualPromptsOnce) {
+    std::vector<Question> questions;
+    for (int i = 0; i < 40; ++i) {
+        questions.push_back({.id = std::to_string(i), .input = "the same prompt for all"});
+    }
+    ScriptedModel model(script);
+    EmbeddedBackEnd back_end(model, {.batch = 16});
+    EXPECT_EQ(ask(back_end, questions).size(), 40U);
+    EXPECT_EQ(back_end.saving()->prefilled_tokens, questions.front().input.size());
+}
+
+TEST(EmbeddedBackEnd, ScoresTheExpectedContinuation) {
+    ScriptedModel model([](std::string_view) { return std::string(" 42."); });
+    EmbeddedBackEnd back_end(model, {});
+    const auto right = ask(back_end, {{.id = "a", .input = "x", .expected = " 42"}});
+    const auto wrong = ask(back_end, {{.id = "a", .input = "x", .expected = " 99"}});
+    ASSERT_TRUE(right.at("a").expected_logprob && wrong.at("a").expected_logprob);
+    EXPECT_GT(*right.at("a").expected_logprob, *wrong.at("a").expected_logprob);
+}
+
+TEST(EmbeddedBackEnd, TellsOfAPromptThatDoesNotFitAndGoesOn) {
+    ScriptedModel model(script, 64);
+    EmbeddedBackEnd back_end(model, {});
+    const std::vector<Question> questions{
+        {.id = "long", .input = std::string(100, 'x'), .max_new_tokens = 8},
+        {.id = "short", .input = "x", .max_new_tokens = 8}};
+    std::vector<std::string> answered;
+    std::string reason;
+    std::size_t next = 0;
+    back_end.answer(
+        [&]() -> std::optional<Question> {
+            return next == questions.size() ? std::nullopt : std::optional(questions[next++]);
+        },
+        {.answered = [&](const Question& question,
+                         const Answer&) { answered.push_back(question.id); },
+         .failed = [&](const Question&, const std::string& why) { reason = why; }},
+        {});
+    EXPECT_EQ(answered, std::vector<std::string>{"short"});
+    EXPECT_THAT(reason, HasSubstr("100 tokens"));
+    EXPECT_THAT(reason, HasSubstr("takes 64"));
+}
+
+TEST(EmbeddedBackEnd, StopsWhenItIsTold) {
+    std::stop_source stop;
+    ScriptedModel model(script);
+    EmbeddedBackEnd back_end(model, {});
+    std::size_t answered = 0;
+    std::size_t asked = 0;
+    back_end.answer(
+        [&]() -> std::optional<Question> {
+            return asked == 10 ? std::nullopt
+                               : std::optional(Question{.id = std::to_string(asked++),
+                                                        .input = std::to_string(asked)});
+        },
+        {.answered =
+             [&](const Question&, const Answer&) {
+                 ++answered;
+                 stop.request_stop();
+             },
+         .failed = {}},
+        stop.get_token());
+    EXPECT_EQ(answered, 1U);
+}
+
+}  // namespace
+}  // namespace anamnesis::eval

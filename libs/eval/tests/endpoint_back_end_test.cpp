@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/endpoint_back_end.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/language/scripted_model.hpp"
+
+#include "endpoint/reply.hpp"
+#include "openai_server.hpp"
+
+namespace anamnesis::eval {
+namespace {
+
+using language::ScriptedModel;
+using ::testing::HasSubstr;
+using Fault = std::optional<std::pair<int, std::string>>;
+
+std::string script(std::string_view prompt) {
+    return " echo " + std::string(prompt.substr(prompt.rfind(' ') + 1));
+}
+
+struct Outcome {
+    std::map<std::string, Answer> answers;
+    std::map<std::string, std::string> failures;
+};
+
+Outcome ask(BackEnd& back_end, std::size_t count, const std::string& input = "say ") {
+    Outcome outcome;
+    std::size_t next = 0;
+    back_end.answer(
+        [&]() -> std::optional<Question> {
+            if (next == count) {
+                return std::nullopt;
+            }
+            const std::string id = std::to_string(next++);
+            return Question{.id = id, .input = input + id, .max_new_tokens = 16};
+        },
+        {.answered = [&](const Question& question,
+                         const Answer& answer) { outcome.answers.emplace(question.id, answer); },
+         .failed =
+             [&](const Question& question, const std::string& reason) {
+                 outcome.failures.emplace(question.id, reason);
+             }},
+        {});
+    return outcome;
+}
+
+EndpointOptions options_of(const OpenAiServer& server) {
+    return {.url = server.url(),
+            .model = "",
+            .transport = PromptTransport::text,
+            .concurrency = 3,
+            .retries = 3,
+            .first_pause = std::chrono::milliseconds(1)};
+}
+
+TEST(EndpointBackEnd, AnswersEveryQuestionOnce) {
+    ScriptedModel model(script);
+    OpenAiServer server(model);
+    EndpointBackEnd back_end(options_of(server), nullptr);
+    const Outcome outcome = ask(back_end, 25);
+    ASSERT_EQ(outcome.answers.size(), 25U);
+    EXPECT_EQ(outcome.answers.at("7").text, " echo 7");
+    EXPECT_EQ(outcome.answers.at("7").prompt_tokens, 5U);
+    EXPECT_EQ(server.requests(), 25U);
+    EXPECT_EQ(back_end.model(), "tiny");
+    EXPECT_EQ(back_end.context_length(), model.context_length());
+}
+
+TEST(EndpointBackEnd, KeepsTheAskedConcurrencyAndNoMore) {
+    ScriptedModel model(script);
+    OpenAiServer server(model);
+    server.delay(std::chrono::milliseconds(20));
+    EndpointBackEnd back_end(options_of(server), nullptr);
+    ask(back_end, 30);
+    EXPECT_EQ(server.most_at_once(), 3U);
+}
+
+TEST(EndpointBackEnd, AsksAgainAfterPassingFaults) {
+    for (const int status : {408, 429, 500, 502, 503, 504}) {
+        ScriptedModel model(script);
+        OpenAiServer server(model, [status](std::size_t request) -> Fault {
+            return request % 2 == 0 ? Fault({status, R"({"error": {"message": "busy"}})"})
+                                    : std::nullopt;
+        });
+        EndpointOptions options = options_of(server);
+        options.concurrency = 1;
+        EndpointBackEnd back_end(options, nullptr);
+        const Outcome outcome = ask(back_end, 2);
+        EXPECT_EQ(outcome.answers.size(), 2U) << status;
+        EXPECT_EQ(server.requests(), 4U) << status;
+    }
+}
+
+TEST(EndpointBackEnd, GivesUpAfterTheRetriesAndNamesTheReason) {
+    ScriptedModel model(script);
+    OpenAiServer server(model, [](std::size_t) -> Fault { return {{503, "Loading model"}}; });
+    EndpointBackEnd back_end(options_of(server), nullptr);
+    const Outcome outcome = ask(back_end, 1);
+    EXPECT_TRUE(outcome.answers.empty());
+    EXPECT_THAT(outcome.failures.at("0"), HasSubstr("Loading model"));
+    EXPECT_THAT(outcome.failures.at("0"), HasSubstr("asked 4 times"));
+}
+
+TEST(EndpointBackEnd, NeverScoresAnErrorAndDoesNotRepeatARefusal) {
+    ScriptedModel model(script, 32);
+    OpenAiServer server(model);
+    EndpointBackEnd back_end(options_of(server), nullptr);
+    const Outcome outcome = ask(back_end, 1, std::string(100, 'x') + " ");
+    EXPECT_TRUE(outcome.answers.empty());
+    EXPECT_THAT(outcome.failures.at("0"), HasSubstr("too long for the server"));
+    EXPECT_EQ(server.requests(), 1U);
+}
+
+TEST(EndpointBackEnd, SendsEverySamplingFieldSoThatNoDefaultLeaksIn) {
+    ScriptedModel model(script);
+    OpenAiServer server(model);
+    EndpointBackEnd back_end(options_of(server), nullptr);
+    ask(back_end, 1);
+    const Json body = server.bodies().front();
+    for (const char* field : {"max_tokens",
+                              "temperature",
+                              "top_p",
+                              "top_k",
+                              "min_p",
+                              "seed",
+                              "repetition_penalty",
+                              "presence_penalty",
+                              "cache_prompt"}) {
+        EXPECT_NE(body.find(field), nullptr) << field;
+    }
+}
+
+TEST(EndpointBackEnd, ContinuesAnAssistantTurnInAChat) {
+    ScriptedModel model(script);
+    OpenAiServer server(model);
+    EndpointOptions options = options_of(server);
+    options.transport = PromptTransport::chat;
+    EndpointBackEnd back_end(options, nullptr);
+    bool is_asked = false;
+    back_end.answer(
+        [&]() -> std::optional<Question> {
+            return std::exchange(is_asked, true)
+                       ? std::nullopt
+                       : std::optional(Question{
+                             .id = "a", .input = "question", .answer_prefix = " The answer is"});
+        },
+        {.answered = [](const Question&,
+                        const Answer& answer) { EXPECT_EQ(answer.text, " echo is"); },
+         .failed = [](const Question&, const std::string& reason) { FAIL() << reason; }},
+        {});
+    const Json body = server.bodies().front();
+    EXPECT_TRUE(body.at("continue_final_message").as_boolean("continue"));
+    EXPECT_FALSE(body.at("add_generation_prompt").as_boolean("add"));
+    EXPECT_EQ(body.at("messages").as_array("messages").size(), 2U);
+}
+
+TEST(EndpointBackEnd, SaysWhatIsServedWhereTheModelIsNot) {
+    ScriptedModel model(script);
+    OpenAiServer server(model);
+    EndpointOptions options = options_of(server);
+    options.model = "other";
+    try {
+        const EndpointBackEnd back_end(options, nullptr);
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::not_found);
+        EXPECT_THAT(error.message(), HasSubstr("served: tiny"));
+    }
+}
+
+TEST(EndpointBackEnd, SaysThatNobodyListens) {
+    std::string url;
+    {
+        ScriptedModel model(script);
+        url = OpenAiServer(model).url();
+    }
+    try {
+        const EndpointBackEnd back_end(
+            {.url = url, .model = "", .transport = PromptTransport::text}, nullptr);
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::not_found);
+        EXPECT_THAT(error.message(), HasSubstr(url));
+    }
+}
+
+std::string refusal_of(int status, const std::string& body, std::size_t sent = 0) {
+    const Reply reply = read_completion({.status = status, .body = body},
+                                        sent == 0 ? std::nullopt : std::optional(sent));
+    const auto* refusal = std::get_if<Refusal>(&reply);
+    return refusal == nullptr ? "" : refusal->reason;
+}
+
+TEST(Reply, RecognisesEveryWordingOfATooLongPrompt) {
+    for (const auto& [status, body] : std::vector<std::pair<int, std::string>>{
+             {400,
+              R"({"error":{"message":"This model's maximum context length is 4096 tokens."}})"},
+             {400, R"({"object":"error","message":"'max_tokens' is too large: context length"})"},
+             {500, R"({"error":{"code":500,"message":"Context size has been exceeded."}})"},
+             {400, R"({"error":{"type":"exceed_context_size_error","message":"the request"}})"}}) {
+        EXPECT_THAT(refusal_of(status, body), HasSubstr("too long")) << body;
+    }
+}
+
+TEST(Reply, RefusesAnswersThatAreNone) {
+    EXPECT_THAT(refusal_of(200, "<html>gateway</html>"), HasSubstr("not understood"));
+    EXPECT_THAT(refusal_of(200, R"({"error":{"message":"x"}})"), HasSubstr("error in it"));
+    EXPECT_THAT(refusal_of(200, R"({"choices":[]})"), HasSubstr("without a choice"));
+    EXPECT_THAT(refusal_of(200, R"({"choices":[{"text":"x","finish_reason":"abort"}]})"),
+                HasSubstr("abort"));
+    EXPECT_THAT(refusal_of(401, "who are you"), HasSubstr("401"));
+}
+
+TEST(Reply, FindsACutPromptByItsTokens) {
+    const std::string body =
+        R"({"choices":[{"text":"x","finish_reason":"stop"}],"usage":{"prompt_tokens":90}})";
+    EXPECT_THAT(refusal_of(200, body, 100), HasSubstr("read 90 prompt tokens where 100"));
+    EXPECT_EQ(refusal_of(200, body, 90), "");
+}
+
+TEST(Reply, PutsThinkingThatAServerSetAsideBackIntoTheText) {
+    const Reply reply = read_completion(
+        {.status = 200,
+         .body = R"({"choices":[{"message":{"content":"42","reasoning_content":"hm"},)"
+                 R"("finish_reason":"stop"}]})"},
+        std::nullopt);
+    EXPECT_EQ(std::get<Answer>(reply).text, "<think>hm</think>42");
+}
+
+TEST(Reply, WaitsAsLongAsTheServerSays) {
+    const Reply reply =
+        read_completion({.status = 429, .body = "slow down", .retry_after = "2"}, std::nullopt);
+    EXPECT_EQ(std::get<Retry>(reply).wait, std::chrono::milliseconds(2000));
+}
+
+}  // namespace
+}  // namespace anamnesis::eval

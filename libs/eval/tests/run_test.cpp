@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/run.hpp"
+
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/eval/embedded_back_end.hpp"
+#include "anamnesis/io/file.hpp"
+#include "anamnesis/language/scripted_model.hpp"
+
+#include "temporary_folder.hpp"
+
+namespace anamnesis::eval {
+namespace {
+
+using anamnesis::testing::TemporaryFolder;
+using ::testing::HasSubstr;
+
+NextItem items(std::size_t count) {
+    auto next = std::make_shared<std::size_t>(0);
+    return [next, count]() -> std::optional<Item> {
+        if (*next == count) {
+            return std::nullopt;
+        }
+        const std::string id = "q" + std::to_string((*next)++);
+        return Item{.question = {.id = id, .input = "say " + id},
+                    .judge = [](const Answer& answer) {
+                        return Json(Json::Object{{"text", answer.text}});
+                    }};
+    };
+}
+
+const Json settings = Json::Object{{"seed", 42}, {"tasks", Json::Array{"s1"}}};
+
+RunProgress run(const std::filesystem::path& folder,
+                std::size_t count,
+                Shard shard = {},
+                const std::string& checkpoint = "pre") {
+    language::ScriptedModel model(
+        [](std::string_view prompt) { return std::string(prompt.substr(4)); });
+    EmbeddedBackEnd back_end(model, {});
+    RunFolder run_folder = RunFolder::open(folder, settings, shard);
+    return run_items(back_end, checkpoint, items(count), run_folder, shard, [](const Json&) {}, {});
+}
+
+std::multiset<std::string> ids_in(const std::filesystem::path& folder) {
+    std::multiset<std::string> ids;
+    for (const Json& line : read_run(folder).results) {
+        ids.insert(line.at("checkpoint").as_string("checkpoint") + "/" +
+                   line.at("id").as_string("id"));
+    }
+    return ids;
+}
+
+TEST(Run, AsksOnlyWhatIsNotAnsweredYet) {
+    const TemporaryFolder folder;
+    EXPECT_EQ(run(folder.path() / "r", 5).answered, 5U);
+    const RunProgress again = run(folder.path() / "r", 8);
+    EXPECT_EQ(again.found, 5U);
+    EXPECT_EQ(again.answered, 3U);
+    EXPECT_EQ(ids_in(folder.path() / "r").size(), 8U);
+}
+
+TEST(Run, CutsOffALineThatAKilledProcessLeft) {
+    const TemporaryFolder folder;
+    run(folder.path() / "r", 4);
+    const auto file = folder.path() / "r/results.jsonl";
+    std::string text = io::read_text(file);
+    for (const std::size_t lost : {1U, 5U, 20U}) {
+        std::ofstream(file, std::ios::trunc) << text.substr(0, text.size() - lost);
+        const RunProgress progress = run(folder.path() / "r", 4);
+        EXPECT_EQ(progress.found, 3U) << lost;
+        EXPECT_EQ(progress.answered, 1U) << lost;
+        EXPECT_EQ(ids_in(folder.path() / "r").size(), 4U);
+    }
+}
+
+TEST(Run, DividesItsSamplesAmongShards) {
+    const TemporaryFolder folder;
+    for (std::size_t i = 0; i < 3; ++i) {
+        EXPECT_LE(run(folder.path() / "r", 10, {.index = i, .count = 3}).answered, 4U);
+    }
+    const auto ids = ids_in(folder.path() / "r");
+    EXPECT_EQ(ids.size(), 10U);
+    EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 10U);
+}
+
+TEST(Run, KeepsCheckpointsApart) {
+    const TemporaryFolder folder;
+    run(folder.path() / "r", 3, {}, "pre");
+    EXPECT_EQ(run(folder.path() / "r", 3, {}, "post").answered, 3U);
+    EXPECT_EQ(ids_in(folder.path() / "r").size(), 6U);
+}
+
+TEST(Run, RefusesAFolderOfOtherSettings) {
+    const TemporaryFolder folder;
+    run(folder.path() / "r", 1);
+    const Json other = Json::Object{{"seed", 43}, {"tasks", Json::Array{"s1"}}};
+    try {
+        RunFolder::open(folder.path() / "r", other, {});
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::mismatch);
+        EXPECT_THAT(error.message(), HasSubstr("seed"));
+        EXPECT_THAT(error.message(), HasSubstr("43"));
+    }
+}
+
+TEST(Run, RefusesAnotherCheckpointUnderTheSameName) {
+    const TemporaryFolder folder;
+    RunFolder run_folder = RunFolder::open(folder.path() / "r", settings, {});
+    run_folder.describe("pre", Json::Object{{"digest", "aa"}});
+    EXPECT_NO_THROW(run_folder.describe("pre", Json::Object{{"digest", "aa"}}));
+    EXPECT_THROW(run_folder.describe("pre", Json::Object{{"digest", "bb"}}), Error);
+}
+
+TEST(Run, RefusesASecondWriter) {
+    const TemporaryFolder folder;
+    const RunFolder first = RunFolder::open(folder.path() / "r", settings, {});
+    try {
+        RunFolder::open(folder.path() / "r", settings, {});
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::usage);
+        EXPECT_THAT(error.message(), HasSubstr("another process"));
+    }
+}
+
+TEST(Run, NamesALineThatIsBroken) {
+    const TemporaryFolder folder;
+    run(folder.path() / "r", 1);
+    std::ofstream(folder.path() / "r/results.jsonl", std::ios::app) << "not json\n";
+    try {
+        RunFolder::open(folder.path() / "r", settings, {});
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::malformed);
+        EXPECT_THAT(error.what(), HasSubstr("line 2"));
+    }
+}
+
+TEST(Shard, IsReadFromWordsAndRefusesOthers) {
+    EXPECT_EQ(Shard::parse("2/3").index, 1U);
+    EXPECT_EQ(Shard::parse("2/3").count, 3U);
+    for (const char* bad : {"", "0/3", "4/3", "1", "a/b", "1/0", "1/3x"}) {
+        EXPECT_THROW(Shard::parse(bad), Error) << bad;
+    }
+}
+
+}  // namespace
+}  // namespace anamnesis::eval
