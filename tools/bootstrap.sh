@@ -3,6 +3,7 @@
 #
 #   tools/bootstrap.sh            compilers, libraries, test tools
 #   tools/bootstrap.sh --lint     and clang-format, clang-tidy, libFuzzer (clang 19)
+#   tools/bootstrap.sh --browser  and what looks at the pages in tests (Chromium, poppler)
 #   tools/bootstrap.sh --full     and a virtual environment .venv with LibTorch (the torch wheel)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +14,7 @@ want_torch=false
 for argument in "$@"; do
   case "$argument" in
     --lint) packages+=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev) ;;
+    --browser) packages+=(chromium poppler-utils) ;;
     --full) want_torch=true; packages+=(python3-venv) ;;
     *) echo "tools/bootstrap.sh: unknown option '$argument'; see its first lines" >&2; exit 2 ;;
   esac

@@ -12,7 +12,7 @@ case "$mode" in
   '' | --quick | --all) ;;
   *) echo "tools/check.sh: unknown option '$mode'; see its first lines" >&2; exit 2 ;;
 esac
-tools/bootstrap.sh --lint
+tools/bootstrap.sh --lint --browser
 
 echo "== format"
 git ls-files '*.cpp' '*.hpp' | xargs clang-format-19 --dry-run --Werror
