@@ -25,7 +25,8 @@ protected:
     /// Errors against the slow twin, which sees the same rounded keys and values in float64.
     double error_over(at::ScalarType cache_type, double& size) const {
         const at::NoGradGuard no_gradients;
-        at::detail::getDefaultCPUGenerator().set_current_seed(1);
+        at::Generator generator = at::detail::getDefaultCPUGenerator();
+        generator.set_current_seed(1);
         const auto [tokens, heads, kv_heads, dim, length, window] = GetParam();
         const at::Tensor keys = at::randn({length, kv_heads, dim}) * 2.0;
         const at::Tensor values = at::randn({length, kv_heads, dim});

@@ -67,7 +67,8 @@ INSTANTIATE_TEST_SUITE_P(Models,
 
 TEST_P(FiniteDifferences, MeetTheGradientOfEveryTensor) {
     // Fixed directions: one that moves a token to another expert has no slope.
-    at::detail::getDefaultCPUGenerator().set_current_seed(1);
+    at::Generator generator = at::detail::getDefaultCPUGenerator();
+    generator.set_current_seed(1);
     const Network network =
         golden_network(GetParam(), {.weight_type = at::kDouble, .is_trainable = true});
     const at::Tensor ids = read_tensors(golden_model(GetParam()) / "expected.safetensors")
