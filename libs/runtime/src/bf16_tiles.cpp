@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bf16_tiles.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -170,11 +169,14 @@ ANAMNESIS_INLINE void add_values(const QueryTile& q,
 
 }  // namespace
 
-void pack_queries(const float* const* rows, std::size_t count, std::size_t dim, Bf16* packed) {
-    std::fill_n(packed, dim * tile_queries, Bf16{0});
-    for (std::size_t r = 0; r < count; ++r) {
-        for (std::size_t d = 0; d < dim; ++d) {
-            narrow(rows[r] + d, packed + (d / 2 * tile_queries + r) * 2 + d % 2, 1);
+ANAMNESIS_TARGET
+void pack_queries(const float* const* rows, float scale, std::size_t dim, Bf16* packed) {
+    for (std::size_t r = 0; r < tile_queries; ++r) {
+        for (std::size_t d = 0; d < dim; d += 2) {
+            const std::uint32_t first = rounded(scale * rows[r][d]);
+            const std::uint32_t second = rounded(scale * rows[r][d + 1]);
+            const std::uint32_t pair = first | (second << 16U);
+            std::memcpy(packed + (d / 2 * tile_queries + r) * 2, &pair, sizeof pair);
         }
     }
 }

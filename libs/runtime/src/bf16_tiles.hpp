@@ -18,7 +18,7 @@ inline constexpr float no_score = -1e30F;
 
 /// 64 queries on their way over the keys; dim is even.
 struct QueryTile {
-    const Bf16* queries = nullptr;            ///< [dim / 2, 64, 2], scaled
+    const Bf16* queries = nullptr;            ///< packed, [dim / 2, 64, 2]
     const std::int32_t* positions = nullptr;  ///< [64]
     float* maxima = nullptr;                  ///< [64], `no_score` at first
     float* totals = nullptr;                  ///< [64], 0 at first: sums of exp(score - maximum)
@@ -35,8 +35,8 @@ struct KeyTile {
     bool is_masked = false;     ///< some query does not see some key
 };
 
-/// float32 rows, at most 64, into [dim / 2, 64, 2]; the lanes left over are 0.
-void pack_queries(const float* const* rows, std::size_t count, std::size_t dim, Bf16* packed);
+/// 64 float32 rows, times `scale`, into [dim / 2, 64, 2].
+void pack_queries(const float* const* rows, float scale, std::size_t dim, Bf16* packed);
 
 /// [count, dim] into [(count + 1) / 2, dim, 2]: rows in pairs.
 void pack_values(const Bf16* values, std::size_t count, std::size_t dim, Bf16* packed);

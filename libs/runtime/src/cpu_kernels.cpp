@@ -46,6 +46,26 @@ ANAMNESIS_INLINE void swiglu_of(float* gate, const float* up, std::size_t count)
     }
 }
 
+ANAMNESIS_INLINE void swiglu_of(Bf16* gate, const Bf16* up, std::size_t count) {
+    std::size_t i = 0;
+    for (; i + width <= count; i += width) {
+        store(gate + i, silu(load(gate + i)) * load(up + i));
+    }
+    for (; i < count; ++i) {
+        gate[i] = rounded(silu(value_of(gate[i])) * value_of(up[i]));
+    }
+}
+
+ANAMNESIS_INLINE void silu_of(float* x, std::size_t count) {
+    std::size_t i = 0;
+    for (; i + width <= count; i += width) {
+        store(x + i, silu(load(x + i)));
+    }
+    for (; i < count; ++i) {
+        x[i] = silu(x[i]);
+    }
+}
+
 ANAMNESIS_INLINE float advance_softmax_of(
     SoftmaxRow& row, float* scores, std::size_t begin, std::size_t end, std::size_t block) {
     std::fill(scores, scores + std::min(begin, block), 0.0F);
@@ -103,11 +123,7 @@ void widen(const Bf16* source, float* target, std::size_t count) {
 ANAMNESIS_FOR_EACH_CPU
 void narrow(const float* source, Bf16* target, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-        const auto bits = std::bit_cast<std::uint32_t>(source[i]);
-        // To nearest, ties to even; a NaN stays one.
-        const std::uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U;
-        const bool is_nan = (bits & 0x7FFFFFFFU) > 0x7F800000U;
-        target[i] = static_cast<Bf16>(is_nan ? (bits >> 16U) | 0x40U : rounded);
+        target[i] = rounded(source[i]);
     }
 }
 
@@ -130,6 +146,34 @@ void rotate(float* head, const float* cosine, const float* sine, std::size_t pai
 ANAMNESIS_FOR_EACH_CPU
 void swiglu(float* gate, const float* up, std::size_t count) {
     swiglu_of(gate, up, count);
+}
+
+ANAMNESIS_FOR_EACH_CPU
+void swiglu(Bf16* gate, const Bf16* up, std::size_t count) {
+    swiglu_of(gate, up, count);
+}
+
+ANAMNESIS_FOR_EACH_CPU
+void silu(float* x, std::size_t count) {
+    silu_of(x, count);
+}
+
+ANAMNESIS_FOR_EACH_CPU
+void convolve(const float* const* inputs,
+              const float* kernel,
+              float* y,
+              std::size_t taps,
+              std::size_t channels) {
+    for (std::size_t c = 0; c < channels; ++c) {
+        y[c] = kernel[c] * inputs[0][c];
+    }
+    for (std::size_t w = 1; w < taps; ++w) {
+        const float* row = inputs[w];
+        const float* weights = kernel + w * channels;
+        for (std::size_t c = 0; c < channels; ++c) {
+            y[c] += weights[c] * row[c];
+        }
+    }
 }
 
 ANAMNESIS_FOR_EACH_CPU

@@ -43,6 +43,18 @@ void rotate(float* head, const float* cosine, const float* sine, std::size_t pai
 
 /// gate = silu(gate) * up.
 void swiglu(float* gate, const float* up, std::size_t count);
+void swiglu(Bf16* gate, const Bf16* up, std::size_t count);
+
+/// One token of a convolution of each channel by itself: y[c] = sum_w kernel[w][c] inputs[w][c].
+/// Shapes: inputs: `taps` rows of [channels], kernel [taps, channels], y [channels].
+void convolve(const float* const* inputs,
+              const float* kernel,
+              float* y,
+              std::size_t taps,
+              std::size_t channels);
+
+/// x = silu(x).
+void silu(float* x, std::size_t count);
 
 /// The running softmax of one query over blocks of keys.
 struct SoftmaxRow {

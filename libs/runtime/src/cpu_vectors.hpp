@@ -47,6 +47,23 @@ ANAMNESIS_INLINE void store(float* target, Floats values) {
     std::memcpy(target, &values, sizeof values);
 }
 
+/// To nearest, ties to even; a NaN stays one.
+ANAMNESIS_INLINE Bf16 rounded(float value) {
+    const auto bits = __builtin_bit_cast(std::uint32_t, value);
+    const std::uint32_t kept = (bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U;
+    const bool is_nan = (bits & 0x7FFFFFFFU) > 0x7F800000U;
+    return static_cast<Bf16>(is_nan ? (bits >> 16U) | 0x40U : kept);
+}
+
+ANAMNESIS_INLINE void store(Bf16* target, Floats values) {
+    const auto bits = __builtin_bit_cast(Words, values);
+    const Words kept = (bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U;
+    const Words of_nan = (bits >> 16U) | 0x40U;
+    const Halves halves =
+        __builtin_convertvector((bits & 0x7FFFFFFFU) > 0x7F800000U ? of_nan : kept, Halves);
+    std::memcpy(target, &halves, sizeof halves);
+}
+
 ANAMNESIS_INLINE float value_of(Bf16 bits) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
 }

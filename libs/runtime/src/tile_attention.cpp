@@ -51,7 +51,7 @@ public:
                 static_cast<std::int32_t>(shape.position(used));
         }
         cpu::pack_queries(pointers.data(),
-                          cpu::tile_queries,
+                          1.0F / std::sqrt(static_cast<float>(dim_)),
                           static_cast<std::size_t>(dim_),
                           static_cast<cpu::Bf16*>(queries_.mutable_data_ptr()));
         maxima_.fill(cpu::no_score);
@@ -189,7 +189,7 @@ bool can_attend_in_tiles(const at::Tensor& q, const KeyValueCache& cache) {
 }
 
 at::Tensor attend_in_tiles(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window) {
-    const at::Tensor queries = (q * (1.0 / std::sqrt(static_cast<double>(q.size(2))))).contiguous();
+    const at::Tensor queries = q.contiguous();
     at::Tensor output = at::empty_like(queries);
     const AttentionShape shape(queries, cache, std::min(window, cache.length()));
     const std::int64_t all = shape.tokens * shape.group;
