@@ -86,7 +86,7 @@ double bandwidth() {
 
 Json rates() {
     return Json::Object{{"f32", product_rate(at::kFloat, 5)},
-                        {"bf16", product_rate(at::kBFloat16, 1)},
+                        {"bf16", product_rate(at::kBFloat16, 5)},
                         {"bandwidth_gb_s", bandwidth()}};
 }
 

@@ -29,6 +29,8 @@ struct CommandResult {
 struct CommandOptions {
     std::vector<std::pair<std::string, std::string>> environment{};
     std::optional<std::chrono::microseconds> kill_after{};
+    /// Sent as soon as the program has printed something.
+    std::optional<int> signal_at_output{};
 };
 
 /// Runs a program to its end (or kills it on the way), no shell between.
@@ -64,17 +66,23 @@ inline CommandResult run_command(const std::vector<std::string>& arguments,
             ::kill(child, SIGKILL);
         });
     }
-    const auto drain = [](int descriptor, std::string& text) {
+    const auto drain = [](int descriptor, std::string& text, const auto& at_output) {
         char buffer[4096];
         ssize_t count = 0;
         while ((count = ::read(descriptor, buffer, sizeof buffer)) > 0 ||
                (count < 0 && errno == EINTR)) {
             text.append(buffer, static_cast<std::size_t>(count > 0 ? count : 0));
+            at_output();
         }
         ::close(descriptor);
     };
-    std::thread errors([&] { drain(err[0], result.errors); });
-    drain(out[0], result.output);
+    std::thread errors([&] { drain(err[0], result.errors, [] {}); });
+    bool is_signalled = false;
+    drain(out[0], result.output, [&] {
+        if (options.signal_at_output && !std::exchange(is_signalled, true)) {
+            ::kill(child, *options.signal_at_output);
+        }
+    });
     errors.join();
     if (killer.joinable()) {
         killer.join();

@@ -43,6 +43,18 @@ void rotate(float* head, const float* cosine, const float* sine, std::size_t pai
 
 /// gate = silu(gate) * up.
 void swiglu(float* gate, const float* up, std::size_t count);
+void swiglu(Bf16* gate, const Bf16* up, std::size_t count);
+
+/// One token of a convolution of each channel by itself: y[c] = sum_w kernel[w][c] inputs[w][c].
+/// Shapes: inputs: `taps` rows of [channels], kernel [taps, channels], y [channels].
+void convolve(const float* const* inputs,
+              const float* kernel,
+              float* y,
+              std::size_t taps,
+              std::size_t channels);
+
+/// x = silu(x).
+void silu(float* x, std::size_t count);
 
 /// The running softmax of one query over blocks of keys.
 struct SoftmaxRow {
@@ -92,8 +104,28 @@ struct RecurrentStep {
 /// `scratch` holds value_dim values.
 void recurrent_step(float* state, const RecurrentStep& step, float* scratch);
 
-/// Solves (I + A) X = B in place for a strictly lower triangular A.
-/// Shapes: lower [size, size], right [size, columns].
-void solve_unit_lower(const float* lower, float* right, std::size_t size, std::size_t columns);
+/// The tokens of one chunk in one head, in matrix form. Rows of q, k, v and out lie `*_stride`
+/// apart; decays are logarithms.
+struct RecurrentChunk {
+    const float* q = nullptr;
+    const float* k = nullptr;
+    const float* v = nullptr;
+    const float* decay = nullptr;
+    const float* beta = nullptr;  ///< null: values are added as they are
+    float* out = nullptr;
+    std::size_t length = 0;
+    std::size_t key_dim = 0;
+    std::size_t value_dim = 0;
+    std::size_t key_stride = 0;
+    std::size_t value_stride = 0;
+    std::size_t decay_stride = 0;  ///< 0: one for all tokens
+    std::size_t beta_stride = 0;
+    float scale = 1.0F;
+};
+/// Values of `scratch` that a chunk of this length needs.
+std::size_t recurrent_chunk_scratch(std::size_t length, std::size_t key_dim, std::size_t value_dim);
+/// Moves the state [key_dim, value_dim] over the chunk and writes the outputs.
+/// Source: Yang et al. 2024, "Gated Delta Networks", section 3.3.
+void recurrent_chunk(float* state, const RecurrentChunk& chunk, float* scratch);
 
 }  // namespace anamnesis::runtime::cpu

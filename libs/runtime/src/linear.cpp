@@ -92,25 +92,43 @@ at::Tensor product_on_cpu(const at::Tensor& weight, const at::Tensor& x) {
         .view(sizes);
 }
 
+bool needs_gradient(const Linear& linear, const at::Tensor& x) {
+    return at::GradMode::is_enabled() && (x.requires_grad() || linear.weight.requires_grad());
+}
+
+bool has_many_rows(const at::Tensor& x) {
+    return x.numel() > static_cast<std::int64_t>(cpu::most_few_rows) * x.size(-1);
+}
+
 }  // namespace
 
-at::Tensor apply(const Linear& linear, const at::Tensor& x) {
+const at::Tensor& LinearInput::as(at::ScalarType type) const& {
+    if (x_.scalar_type() == type) {
+        return x_;
+    }
+    if (!rounded_.defined() || rounded_.scalar_type() != type) {
+        rounded_ = x_.to(type);
+    }
+    return rounded_;
+}
+
+bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x) {
+    return x.is_cpu() && x.scalar_type() == at::kFloat &&
+           linear.weight.scalar_type() == at::kBFloat16 && cpu::has_bf16_products() &&
+           has_many_rows(x) && !needs_gradient(linear, x);
+}
+
+at::Tensor apply(const Linear& linear, const LinearInput& input) {
     const at::Tensor& weight = linear.weight;
-    const bool needs_gradient =
-        at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
+    const at::Tensor& x = input.x();
     const bool is_same_type = weight.scalar_type() == x.scalar_type();
-    if (needs_gradient ||
-        (is_same_type &&
-         !(x.is_cpu() && x.scalar_type() == at::kFloat &&
-           x.numel() <= static_cast<std::int64_t>(cpu::most_few_rows) * x.size(-1)))) {
+    const bool reads_once = x.is_cpu() && x.scalar_type() == at::kFloat && !has_many_rows(x);
+    if (needs_gradient(linear, x) || (is_same_type && !reads_once)) {
         return at::linear(x, weight.to(x.scalar_type()), linear.bias);
     }
     at::Tensor y;
-    const bool is_native =
-        !x.is_cpu() || (cpu::has_bf16_products() && weight.scalar_type() == at::kBFloat16 &&
-                        x.numel() > static_cast<std::int64_t>(cpu::most_few_rows) * x.size(-1));
-    if (is_native) {
-        y = at::linear(x.to(weight.scalar_type()), weight).to(x.scalar_type());
+    if (!x.is_cpu() || multiplies_in_bf16(linear, x)) {
+        y = at::linear(input.as(weight.scalar_type()), weight).to(x.scalar_type());
     } else {
         y = product_on_cpu(weight, x);
     }

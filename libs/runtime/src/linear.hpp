@@ -3,6 +3,8 @@
 
 #include "anamnesis/runtime/torch.hpp"
 
+#include <utility>
+
 namespace anamnesis::runtime {
 
 /// y = x W^T + b.
@@ -13,11 +15,28 @@ struct Linear {
     bool is_defined() const { return weight.defined(); }
 };
 
+/// The input of one or several matrices; what it is rounded to is kept for the next.
+class LinearInput {
+public:
+    // Any tensor is an input.
+    LinearInput(at::Tensor x) : x_(std::move(x)) {}
+
+    const at::Tensor& x() const& noexcept { return x_; }
+    const at::Tensor& as(at::ScalarType type) const&;
+
+private:
+    at::Tensor x_;
+    mutable at::Tensor rounded_{};
+};
+
 /// Shapes: x [..., inputs] -> [..., outputs], in the type of x.
 ///
 /// Weights narrower than x stay as they are: where the device multiplies their type, x is narrowed
 /// to it; elsewhere weights are widened block by block, so that memory does not grow. Gradients
 /// flow where both types agree.
-at::Tensor apply(const Linear& linear, const at::Tensor& x);
+at::Tensor apply(const Linear& linear, const LinearInput& input);
+
+/// True where apply() rounds this input to bfloat16 and multiplies in it, on the CPU.
+bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x);
 
 }  // namespace anamnesis::runtime

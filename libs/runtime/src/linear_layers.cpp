@@ -76,9 +76,9 @@ at::Tensor log_decay_of(const at::Tensor& a,
     return -at::exp(log_rate) * at::softplus(a + dt_bias);
 }
 
-/// Normalised, then times silu of the gate.
+/// Normalised, then times silu of the gate, which may be overwritten.
 at::Tensor normed_and_gated(const RmsNorm& norm, const at::Tensor& y, const at::Tensor& z) {
-    return apply(norm, y) * at::silu(z);
+    return swiglu(z, apply(norm, y));
 }
 
 struct DeltaInputs {
@@ -96,10 +96,11 @@ DeltaInputs project_grouped(const GatedDeltaLayer& layer, const at::Tensor& x) {
     const std::int64_t share = spec.value_heads / spec.key_heads;
     const std::int64_t key_dim = spec.key_dim;
     const std::int64_t values = share * spec.value_dim;
-    const at::Tensor qkvz =
-        apply(layer.in_proj[0], x).view({batch, length, spec.key_heads, 2 * key_dim + 2 * values});
+    const LinearInput input(x);
+    const at::Tensor qkvz = apply(layer.in_proj[0], input)
+                                .view({batch, length, spec.key_heads, 2 * key_dim + 2 * values});
     const at::Tensor ba =
-        apply(layer.in_proj[1], x).view({batch, length, spec.key_heads, 2 * share});
+        apply(layer.in_proj[1], input).view({batch, length, spec.key_heads, 2 * share});
     const auto part = [&](std::int64_t first, std::int64_t size) {
         return qkvz.narrow(-1, first, size).reshape({batch, length, -1});
     };
@@ -121,9 +122,10 @@ DeltaInputs project(const GatedDeltaLayer& layer, const at::Tensor& x) {
     if (spec.projections == DeltaProjections::grouped) {
         return project_grouped(layer, x);
     }
+    const LinearInput input(x);
     std::vector<at::Tensor> parts;
     for (const Linear& projection : layer.in_proj) {
-        parts.push_back(apply(projection, x));
+        parts.push_back(apply(projection, input));
     }
     const std::size_t count = parts.size();
     const at::Tensor z = parts[count - 3];
@@ -143,8 +145,9 @@ at::Tensor mix(const LightningLayer& layer,
                const Call& call,
                std::span<LayerState* const> states) {
     const LightningSpec& spec = layer.spec;
+    const LinearInput input(x);
     const auto in_heads = [&](const Linear& projection, std::int64_t heads) {
-        return apply(projection, x).view({x.size(0), x.size(1), heads, spec.heads.head_dim});
+        return apply(projection, input).view({x.size(0), x.size(1), heads, spec.heads.head_dim});
     };
     at::Tensor q = in_heads(layer.q_proj, spec.heads.query_heads);
     at::Tensor k = in_heads(layer.k_proj, spec.heads.kv_heads);
@@ -169,7 +172,7 @@ at::Tensor mix(const LightningLayer& layer,
         y = apply(layer.o_norm, y);
     }
     if (spec.has_output_gate) {
-        y = gated(y, apply(layer.z_proj, x));
+        y = gated(y, apply(layer.z_proj, input));
     }
     return apply(layer.o_proj, y);
 }
@@ -183,7 +186,7 @@ at::Tensor mix(const GatedDeltaLayer& layer,
     const ConvolutionResult convolved =
         convolve(inputs.mixed, kernel_of(layer), gather(states, &LayerState::past));
     scatter(convolved.past, states, &LayerState::past);
-    const at::Tensor mixed = at::silu(convolved.output);
+    const at::Tensor mixed = activated(convolved.output);
     const std::int64_t keys = std::int64_t{spec.key_heads} * spec.key_dim;
     const std::int64_t share = spec.value_heads / spec.key_heads;
     const auto heads = [&](std::int64_t first, std::int64_t count, std::int64_t dim) {
@@ -211,29 +214,30 @@ at::Tensor mix(const JetLayer& layer,
                const Call& /*call*/,
                std::span<LayerState* const> states) {
     const JetSpec& spec = layer.spec;
+    const LinearInput input(x);
     const std::int64_t batch = x.size(0);
     const std::int64_t length = x.size(1);
     const std::int64_t channels = std::int64_t{spec.heads} * spec.value_dim;
     const auto keys_of = [&](const Linear& projection) {
         return l2_normalised(
-            at::silu(apply(projection, x)).view({batch, length, spec.heads, spec.key_dim}));
+            at::silu(apply(projection, input)).view({batch, length, spec.heads, spec.key_dim}));
     };
-    const at::Tensor kernel = apply(layer.generator_out, at::silu(apply(layer.generator_in, x)))
+    const at::Tensor kernel = apply(layer.generator_out, at::silu(apply(layer.generator_in, input)))
                                   .view({batch, length, channels, spec.conv_width});
     const ConvolutionResult convolved =
-        convolve_dynamically(apply(layer.v_proj, x), kernel, gather(states, &LayerState::past));
+        convolve_dynamically(apply(layer.v_proj, input), kernel, gather(states, &LayerState::past));
     scatter(convolved.past, states, &LayerState::past);
-    const at::Tensor v =
-        at::silu(convolved.output).view({batch, length, spec.heads, spec.value_dim});
+    const at::Tensor v = activated(convolved.output).view({batch, length, spec.heads, spec.value_dim});
     const at::Tensor y =
         run({.q = keys_of(layer.q_proj),
              .k = keys_of(layer.k_proj),
              .v = v,
-             .decay = log_decay_of(apply(layer.a_proj, x), layer.log_rate, layer.dt_bias),
-             .beta = at::sigmoid(apply(layer.b_proj, x)),
+             .decay = log_decay_of(apply(layer.a_proj, input), layer.log_rate, layer.dt_bias),
+             .beta = at::sigmoid(apply(layer.b_proj, input)),
              .scale = 1.0 / std::sqrt(static_cast<double>(spec.key_dim))},
             states);
-    const at::Tensor z = apply(layer.g_proj, x).view({batch, length, spec.heads, spec.value_dim});
+    const at::Tensor z =
+        apply(layer.g_proj, input).view({batch, length, spec.heads, spec.value_dim});
     return apply(layer.o_proj, normed_and_gated(layer.norm, y, z).reshape({batch, length, -1}));
 }
 

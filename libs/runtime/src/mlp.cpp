@@ -5,7 +5,7 @@
 #include <vector>
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/from_blob.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
@@ -19,7 +19,17 @@
 namespace anamnesis::runtime {
 
 at::Tensor apply(const DenseMlp& mlp, const at::Tensor& x) {
-    return apply(mlp.down_proj, swiglu(apply(mlp.gate_proj, x), apply(mlp.up_proj, x)));
+    const LinearInput input(x);
+    if (multiplies_in_bf16(mlp.gate_proj, x) && multiplies_in_bf16(mlp.up_proj, x) &&
+        mlp.down_proj.weight.scalar_type() == at::kBFloat16 &&
+        !records_gradients(mlp.down_proj.weight)) {
+        // What lies between is rounded to bfloat16 as it is, before the last product.
+        const at::Tensor& rounded = input.as(at::kBFloat16);
+        const at::Tensor gate = at::linear(rounded, mlp.gate_proj.weight);
+        const at::Tensor up = at::linear(rounded, mlp.up_proj.weight);
+        return at::linear(swiglu(gate, up), mlp.down_proj.weight).to(x.scalar_type());
+    }
+    return apply(mlp.down_proj, swiglu(apply(mlp.gate_proj, input), apply(mlp.up_proj, input)));
 }
 
 at::Tensor apply(const MixtureMlp& mlp, const at::Tensor& x) {

@@ -13,6 +13,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/embedding.h>
+#include <malloc.h>
 
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
@@ -32,6 +33,16 @@ namespace {
 /// Tokens of a page: few enough that a short text costs little, many enough that products over a
 /// page run at full speed.
 constexpr std::int64_t page_length = 1024;
+
+/// Layer after layer frees its activations and takes new ones of the same size; the C library
+/// would give the pages back to the kernel each time, and fetch zeroed ones.
+void keep_freed_memory() {
+#if defined(__GLIBC__)
+    constexpr int bytes = 1 << 28;
+    mallopt(M_MMAP_THRESHOLD, bytes);
+    mallopt(M_TRIM_THRESHOLD, bytes);
+#endif
+}
 
 }  // namespace
 
@@ -89,6 +100,7 @@ Network::~Network() = default;
 Network Network::load(const checkpoint::Checkpoint& checkpoint,
                       ModelSpec spec,
                       const NetworkOptions& options) {
+    keep_freed_memory();
     // Views of trainable weights must know where their gradients go.
     const at::AutoGradMode records_views(options.is_trainable);
     Weights weights(
@@ -164,12 +176,13 @@ at::Tensor Network::run(const at::Tensor& ids,
         const auto fed = [&](const at::Tensor& input) {
             return std::visit([&](const auto& mlp) { return apply(mlp, input); }, layer.mlp);
         };
+        // What a layer adds is a tensor of its own, and takes the sum.
         if (layer.has_norms_behind) {
-            x = x + apply(layer.mixer_norm, mixed(x));
-            x = x + apply(layer.mlp_norm, fed(x));
+            x = apply(layer.mixer_norm, mixed(x)).add_(x);
+            x = apply(layer.mlp_norm, fed(x)).add_(x);
         } else {
-            x = x + mixed(apply(layer.mixer_norm, x));
-            x = x + fed(apply(layer.mlp_norm, x));
+            x = mixed(apply(layer.mixer_norm, x)).add_(x);
+            x = fed(apply(layer.mlp_norm, x)).add_(x);
         }
         if (observer) {
             observer(i + 1, x);

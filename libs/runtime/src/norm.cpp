@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "norm.hpp"
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
@@ -48,12 +50,28 @@ at::Tensor apply(const RmsNorm& norm, const at::Tensor& x) {
 
 at::Tensor l2_normalised(const at::Tensor& x) {
     constexpr double eps = 1e-6;
+    if (runs_in_kernel(x)) {
+        // sum + eps is width times mean + eps / width.
+        const auto width = static_cast<double>(x.size(-1));
+        return apply({.gain = at::full({x.size(-1)}, 1.0 / std::sqrt(width), x.options()),
+                      .eps = eps / width},
+                     x);
+    }
     return x * at::rsqrt(x.square().sum(-1, /*keepdim=*/true) + eps);
 }
 
 at::Tensor swiglu(at::Tensor gate, const at::Tensor& up) {
-    if (runs_in_kernel(gate) && !records_gradients(up) && gate.is_contiguous() &&
-        up.is_contiguous()) {
+    const bool is_plain = gate.is_cpu() && !records_gradients(gate) && !records_gradients(up) &&
+                          gate.is_contiguous() && up.is_contiguous();
+    if (is_plain && gate.scalar_type() == at::kBFloat16) {
+        at::parallel_for(0, gate.numel(), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+            cpu::swiglu(static_cast<cpu::Bf16*>(gate.mutable_data_ptr()) + begin,
+                        static_cast<const cpu::Bf16*>(up.const_data_ptr()) + begin,
+                        static_cast<std::size_t>(end - begin));
+        });
+        return gate;
+    }
+    if (is_plain && gate.scalar_type() == at::kFloat) {
         at::parallel_for(0, gate.numel(), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
             cpu::swiglu(gate.mutable_data_ptr<float>() + begin,
                         up.const_data_ptr<float>() + begin,
@@ -62,6 +80,16 @@ at::Tensor swiglu(at::Tensor gate, const at::Tensor& up) {
         return gate;
     }
     return at::silu(gate) * up;
+}
+
+at::Tensor activated(at::Tensor x) {
+    if (runs_in_kernel(x) && x.is_contiguous()) {
+        at::parallel_for(0, x.numel(), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+            cpu::silu(x.mutable_data_ptr<float>() + begin, static_cast<std::size_t>(end - begin));
+        });
+        return x;
+    }
+    return at::silu(x);
 }
 
 at::Tensor gated(const at::Tensor& y, const at::Tensor& gate) {

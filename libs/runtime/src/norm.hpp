@@ -24,6 +24,9 @@ at::Tensor l2_normalised(const at::Tensor& x);
 /// silu(gate) * up. `gate` may be overwritten where no gradient is asked for.
 at::Tensor swiglu(at::Tensor gate, const at::Tensor& up);
 
+/// silu(x). x may be overwritten where no gradient is asked for.
+at::Tensor activated(at::Tensor x);
+
 /// y * sigmoid(gate).
 at::Tensor gated(const at::Tensor& y, const at::Tensor& gate);
 

@@ -62,29 +62,6 @@ bool runs_in_kernel(const Recurrence& r) {
     return r.q.is_cpu() && r.q.scalar_type() == at::kFloat && !records_gradients(r);
 }
 
-/// Solves (I + lower) x = right for strictly lower triangular matrices.
-/// Shapes: lower [..., C, C], right [..., C, N].
-at::Tensor solve(const at::Tensor& lower, const at::Tensor& right, bool in_kernel) {
-    if (!in_kernel) {
-        return at::linalg_solve_triangular(
-            lower, right, /*upper=*/false, /*left=*/true, /*unitriangular=*/true);
-    }
-    const at::Tensor matrix = lower.contiguous();
-    at::Tensor x = right.contiguous();
-    const auto size = static_cast<std::size_t>(matrix.size(-1));
-    const auto columns = static_cast<std::size_t>(x.size(-1));
-    at::parallel_for(
-        0, matrix.numel() / matrix.size(-1) / matrix.size(-1), 1, [&](auto begin, auto end) {
-            for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-                cpu::solve_unit_lower(matrix.const_data_ptr<float>() + i * size * size,
-                                      x.mutable_data_ptr<float>() + i * size * columns,
-                                      size,
-                                      columns);
-            }
-        });
-    return x;
-}
-
 /// [B, T, H, D] -> [B, H, N, C, D].
 at::Tensor in_chunks(const at::Tensor& x, std::int64_t chunks, std::int64_t length) {
     return x.reshape({x.size(0), chunks, length, x.size(2), x.size(3)}).permute({0, 3, 1, 2, 4});
@@ -114,7 +91,6 @@ at::Tensor decay_between(const at::Tensor& c) {
 
 /// Whole chunks of one length.
 RecurrenceResult run_chunks(const Recurrence& r, std::int64_t chunks, std::int64_t length) {
-    const bool in_kernel = runs_in_kernel(r);
     const at::Tensor q = in_chunks(r.q, chunks, length) * r.scale;
     const at::Tensor k = in_chunks(r.k, chunks, length).contiguous();
     const at::Tensor v = in_chunks(r.v, chunks, length);
@@ -145,7 +121,11 @@ RecurrenceResult run_chunks(const Recurrence& r, std::int64_t chunks, std::int64
         const at::Tensor lower = (at::matmul(k * beta, k.transpose(-1, -2)) * between).tril(-1);
         const std::int64_t key_dim = k.size(-1);
         const at::Tensor solved =
-            solve(lower, at::cat({k * (beta * from_start), v * beta}, -1), in_kernel);
+            at::linalg_solve_triangular(lower,
+                                        at::cat({k * (beta * from_start), v * beta}, -1),
+                                        /*upper=*/false,
+                                        /*left=*/true,
+                                        /*unitriangular=*/true);
         const at::Tensor from_state = solved.narrow(-1, 0, key_dim);
         const at::Tensor stateless = solved.narrow(-1, key_dim, v.size(-1));
         std::vector<at::Tensor> corrected;
@@ -175,6 +155,50 @@ Recurrence part_of(const Recurrence& r, std::int64_t first, std::int64_t length)
             .scale = r.scale};
 }
 
+/// Head by head, without tensors between the products.
+RecurrenceResult run_in_kernel(const Recurrence& r) {
+    const at::Tensor q = r.q.contiguous();
+    const at::Tensor k = r.k.contiguous();
+    const at::Tensor v = r.v.contiguous();
+    const at::Tensor decay = r.decay.contiguous();
+    const at::Tensor beta = r.beta.defined() ? r.beta.contiguous() : r.beta;
+    const at::Tensor state = initial_state(r).clone(at::MemoryFormat::Contiguous);
+    at::Tensor output = at::empty_like(v);
+    const std::int64_t length = q.size(1);
+    const std::int64_t heads = q.size(2);
+    const std::int64_t key_dim = q.size(3);
+    const std::int64_t value_dim = v.size(3);
+    const auto size = [](std::int64_t count) { return static_cast<std::size_t>(count); };
+    at::parallel_for(0, q.size(0) * heads, 1, [&](std::int64_t begin, std::int64_t end) {
+        std::vector<float> scratch(
+            cpu::recurrent_chunk_scratch(size(chunk_length), size(key_dim), size(value_dim)));
+        for (std::int64_t i = begin; i < end; ++i) {
+            for (std::int64_t first = 0; first < length; first += chunk_length) {
+                const std::int64_t row = (i / heads * length + first) * heads + i % heads;
+                const bool is_fixed = decay.dim() == 1;
+                cpu::recurrent_chunk(
+                    state.mutable_data_ptr<float>() + i * key_dim * value_dim,
+                    {.q = q.const_data_ptr<float>() + row * key_dim,
+                     .k = k.const_data_ptr<float>() + row * key_dim,
+                     .v = v.const_data_ptr<float>() + row * value_dim,
+                     .decay = decay.const_data_ptr<float>() + (is_fixed ? i % heads : row),
+                     .beta = beta.defined() ? beta.const_data_ptr<float>() + row : nullptr,
+                     .out = output.mutable_data_ptr<float>() + row * value_dim,
+                     .length = size(std::min(chunk_length, length - first)),
+                     .key_dim = size(key_dim),
+                     .value_dim = size(value_dim),
+                     .key_stride = size(heads * key_dim),
+                     .value_stride = size(heads * value_dim),
+                     .decay_stride = is_fixed ? 0 : size(heads),
+                     .beta_stride = size(heads),
+                     .scale = static_cast<float>(r.scale)},
+                    scratch.data());
+            }
+        }
+    });
+    return {.output = output, .state = state};
+}
+
 }  // namespace
 
 RecurrenceResult naive_recurrence(const Recurrence& r) {
@@ -197,6 +221,9 @@ RecurrenceResult naive_recurrence(const Recurrence& r) {
 
 RecurrenceResult chunked_recurrence(const Recurrence& r) {
     check(r);
+    if (runs_in_kernel(r)) {
+        return run_in_kernel(r);
+    }
     const std::int64_t length = r.q.size(1);
     const std::int64_t chunks = length / chunk_length;
     const std::int64_t whole = chunks * chunk_length;

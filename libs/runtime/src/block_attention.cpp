@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/mm.h>
+
+#include "cache_attention.hpp"
+#include "cpu_kernels.hpp"
+#include "key_value_cache.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+/// Keys of one block, and rows worked on against it: scores of 256 x 256 floats stay in a core's
+/// cache between the two products.
+constexpr std::int64_t block_keys = 256;
+constexpr std::int64_t block_rows = 256;
+/// Few enough rows that reading keys and values is the work.
+constexpr std::int64_t few_rows = 16;
+
+struct Task {
+    std::int64_t kv_head = 0;
+    std::int64_t first = 0;  ///< row
+    std::int64_t rows = 0;
+};
+
+struct Block {
+    const KeyValueCache::Page* page = nullptr;
+    std::int64_t first = 0;     ///< in the page
+    std::int64_t position = 0;  ///< of the first key
+    std::int64_t count = 0;
+};
+
+/// One thread's work and its memory.
+class Worker {
+public:
+    Worker(const at::Tensor& q,
+           const KeyValueCache& cache,
+           const AttentionShape& shape,
+           std::int64_t rows,
+           float* output)
+        : cache_(cache),
+          shape_(shape),
+          source_(q.const_data_ptr<float>()),
+          output_(output),
+          queries_(at::empty({rows, shape.dim}, q.options())),
+          scores_(at::empty({rows, block_keys}, q.options())),
+          sums_(at::empty({rows, shape.dim}, q.options())),
+          keys_(at::empty({block_keys, shape.dim}, q.options())),
+          values_(at::empty({block_keys, shape.dim}, q.options())),
+          running_(static_cast<std::size_t>(rows)) {}
+
+    void work(const Task& task) {
+        const auto dim = static_cast<std::size_t>(shape_.dim);
+        auto* queries = queries_.mutable_data_ptr<float>();
+        auto* sums = sums_.mutable_data_ptr<float>();
+        const float scale = 1.0F / std::sqrt(static_cast<float>(shape_.dim));
+        for (std::int64_t row = 0; row < task.rows; ++row) {
+            float* query = queries + row * shape_.dim;
+            std::copy_n(source_ + shape_.offset(task.kv_head, task.first + row), dim, query);
+            cpu::scale(query, scale, dim);
+        }
+        std::fill_n(sums, static_cast<std::size_t>(task.rows) * dim, 0.0F);
+        std::fill(running_.begin(), running_.end(), cpu::SoftmaxRow{});
+        add_blocks(task);
+        for (std::int64_t row = 0; row < task.rows; ++row) {
+            float* target = output_ + shape_.offset(task.kv_head, task.first + row);
+            std::copy_n(sums + row * shape_.dim, dim, target);
+            cpu::scale(target, 1.0F / running_[static_cast<std::size_t>(row)].sum, dim);
+        }
+    }
+
+private:
+    void add_blocks(const Task& task) {
+        const std::int64_t begin =
+            std::max<std::int64_t>(0, shape_.position(task.first) - shape_.window + 1);
+        const std::int64_t end = shape_.position(task.first + task.rows - 1) + 1;
+        const std::int64_t page_length = cache_.page_length();
+        for (std::int64_t key = begin; key < end;) {
+            const std::int64_t first = key % page_length;
+            const Block block{.page = cache_.page(key / page_length),
+                              .first = first,
+                              .position = key,
+                              .count = std::min({block_keys, end - key, page_length - first})};
+            if (task.rows <= few_rows && cache_.type() == at::kBFloat16) {
+                read_once<cpu::Bf16>(task, block);
+            } else if (task.rows <= few_rows && cache_.type() == at::kFloat) {
+                read_once<float>(task, block);
+            } else {
+                multiply(task, block);
+            }
+            key += block.count;
+        }
+    }
+
+    template <class Value>
+    void read_once(const Task& task, const Block& block) {
+        const cpu::KeyBlock shape{.group = static_cast<std::size_t>(task.rows),
+                                  .count = static_cast<std::size_t>(block.count),
+                                  .dim = static_cast<std::size_t>(shape_.dim),
+                                  .stride = block_keys};
+        auto* scores = scores_.mutable_data_ptr<float>();
+        cpu::group_scores(queries_.const_data_ptr<float>(),
+                          head_rows<Value>(block.page->keys, task.kv_head, block.first),
+                          scores,
+                          shape);
+        advance(task, block);
+        cpu::group_sums(scores,
+                        head_rows<Value>(block.page->values, task.kv_head, block.first),
+                        sums_.mutable_data_ptr<float>(),
+                        shape);
+    }
+
+    void multiply(const Task& task, const Block& block) {
+        const auto part = [&](const at::Tensor& page) {
+            return page.select(0, task.kv_head).narrow(0, block.first, block.count);
+        };
+        at::Tensor scores = scores_.narrow(0, 0, task.rows).narrow(1, 0, block.count);
+        at::mm_out(
+            scores, queries_.narrow(0, 0, task.rows), widened(part(block.page->keys), keys_).t());
+        advance(task, block);
+        at::Tensor sums = sums_.narrow(0, 0, task.rows);
+        sums.addmm_(scores, widened(part(block.page->values), values_));
+    }
+
+    /// Scores become weights, and earlier sums shrink to the new maximum.
+    void advance(const Task& task, const Block& block) {
+        auto* scores = scores_.mutable_data_ptr<float>();
+        auto* sums = sums_.mutable_data_ptr<float>();
+        for (std::int64_t row = 0; row < task.rows; ++row) {
+            const std::int64_t position = shape_.position(task.first + row);
+            const auto within = [&](std::int64_t key) {
+                return static_cast<std::size_t>(
+                    std::clamp<std::int64_t>(key - block.position, 0, block.count));
+            };
+            const float shrink = cpu::advance_softmax(running_[static_cast<std::size_t>(row)],
+                                                      scores + row * block_keys,
+                                                      within(position - shape_.window + 1),
+                                                      within(position + 1),
+                                                      static_cast<std::size_t>(block.count));
+            if (shrink != 1.0F) {
+                cpu::scale(sums + row * shape_.dim, shrink, static_cast<std::size_t>(shape_.dim));
+            }
+        }
+    }
+
+    static at::Tensor widened(const at::Tensor& source, at::Tensor& target) {
+        if (source.scalar_type() == at::kFloat) {
+            return source;
+        }
+        at::Tensor block = target.narrow(0, 0, source.size(0));
+        if (source.scalar_type() == at::kBFloat16) {
+            cpu::widen(static_cast<const cpu::Bf16*>(source.const_data_ptr()),
+                       block.mutable_data_ptr<float>(),
+                       static_cast<std::size_t>(source.numel()));
+        } else {
+            block.copy_(source);
+        }
+        return block;
+    }
+
+    const KeyValueCache& cache_;
+    const AttentionShape& shape_;
+    const float* source_;
+    float* output_;
+    at::Tensor queries_;  ///< [rows, D]
+    at::Tensor scores_;   ///< [rows, block_keys]
+    at::Tensor sums_;     ///< [rows, D]
+    at::Tensor keys_;     ///< [block_keys, D]
+    at::Tensor values_;
+    std::vector<cpu::SoftmaxRow> running_;
+};
+
+}  // namespace
+
+void share_tasks(std::int64_t count,
+                 const std::function<std::function<void(std::int64_t)>()>& make_worker) {
+    std::atomic<std::int64_t> next{0};
+    const std::int64_t threads = std::min<std::int64_t>(count, at::get_num_threads());
+    at::parallel_for(0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
+        const at::NoGradGuard no_gradients;
+        const auto worker = make_worker();
+        for (std::int64_t thread = begin; thread < end; ++thread) {
+            for (std::int64_t i = next++; i < count; i = next++) {
+                worker(i);
+            }
+        }
+    });
+}
+
+at::Tensor attend_in_blocks(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window) {
+    const at::Tensor queries = q.contiguous();
+    at::Tensor output = at::empty_like(queries);
+    const AttentionShape shape(queries, cache, window);
+    const std::int64_t all = shape.tokens * shape.group;
+    const std::int64_t most = all <= few_rows ? all : std::min(all, block_rows);
+    const std::int64_t parts = (all + most - 1) / most;
+    share_tasks(parts * shape.kv_heads, [&] {
+        const auto worker =
+            std::make_shared<Worker>(queries, cache, shape, most, output.mutable_data_ptr<float>());
+        return [worker, &shape, parts, most, all](std::int64_t i) {
+            // Those with most to read come first.
+            const std::int64_t first = (parts - 1 - i / shape.kv_heads) * most;
+            worker->work({.kv_head = i % shape.kv_heads,
+                          .first = first,
+                          .rows = std::min(most, all - first)});
+        };
+    });
+    return output;
+}
+
+}  // namespace anamnesis::runtime

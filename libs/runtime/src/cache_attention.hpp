@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+
+#include "key_value_cache.hpp"
+
+namespace anamnesis::runtime {
+
+/// Attention over a cache on the CPU: a query at position p sees the keys in (p - window, p].
+/// Shapes: q [T, heads, D] float32, the last T tokens of the cache -> the same.
+
+/// In float32, keys and values as they lie. Each is read once where few queries share them;
+/// otherwise blocks of them go through products of matrices.
+at::Tensor attend_in_blocks(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window);
+
+/// On bfloat16 products: q is rounded to bfloat16, and so are the weights of the values.
+at::Tensor attend_in_tiles(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window);
+/// True where tiles are possible and faster.
+bool can_attend_in_tiles(const at::Tensor& q, const KeyValueCache& cache);
+
+/// What both know of a call. Rows are the queries of one kv head: token by token, in each token
+/// head by head.
+struct AttentionShape {
+    AttentionShape(const at::Tensor& q, const KeyValueCache& cache, std::int64_t seen)
+        : tokens(q.size(0)),
+          heads(q.size(1)),
+          dim(q.size(2)),
+          kv_heads(cache.page(cache.page_count() - 1)->keys.size(0)),
+          group(heads / kv_heads),
+          first_position(cache.length() - tokens),
+          window(seen) {}
+
+    /// Offset of a row in q and in the output.
+    std::int64_t offset(std::int64_t kv_head, std::int64_t row) const {
+        return (row / group * heads + kv_head * group + row % group) * dim;
+    }
+    std::int64_t position(std::int64_t row) const { return first_position + row / group; }
+
+    std::int64_t tokens, heads, dim, kv_heads, group, first_position, window;
+};
+
+/// The rows of one kv head in a page, from a position on.
+template <class Value>
+const Value* head_rows(const at::Tensor& page, std::int64_t kv_head, std::int64_t first) {
+    return static_cast<const Value*>(page.const_data_ptr()) +
+           (kv_head * page.size(1) + first) * page.size(2);
+}
+
+/// Runs tasks [0, count) on all threads; whoever is free takes the next. `make_worker` makes what
+/// a thread calls for each of its tasks.
+void share_tasks(std::int64_t count,
+                 const std::function<std::function<void(std::int64_t)>()>& make_worker);
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Linear recurrences of one head: a token, or a chunk of tokens in matrix form.
+
+#include <cstddef>
+
+#include "cpu_kernels.hpp"
+#include "cpu_vectors.hpp"
+
+namespace anamnesis::runtime::cpu {
+namespace {
+
+/// A matrix whose rows and columns lie any distance apart.
+struct Strided {
+    const float* data = nullptr;
+    std::size_t row = 0;
+    std::size_t column = 0;
+};
+
+/// Rows [0, Rows) and columns [0, Vectors * width) of c = keep * c + a b.
+template <std::size_t Rows, std::size_t Vectors>
+ANAMNESIS_INLINE void multiply_tile(
+    Strided a, const float* b, float* c, std::size_t depth, std::size_t columns, float keep) {
+    Floats sums[Rows][Vectors] = {};
+    for (std::size_t p = 0; p < depth; ++p) {
+        Floats right[Vectors];
+        for (std::size_t v = 0; v < Vectors; ++v) {
+            right[v] = load(b + p * columns + v * width);
+        }
+        for (std::size_t r = 0; r < Rows; ++r) {
+            const float left = a.data[r * a.row + p * a.column];
+            for (std::size_t v = 0; v < Vectors; ++v) {
+                sums[r][v] += left * right[v];
+            }
+        }
+    }
+    for (std::size_t r = 0; r < Rows; ++r) {
+        for (std::size_t v = 0; v < Vectors; ++v) {
+            float* target = c + r * columns + v * width;
+            store(target, keep == 0.0F ? sums[r][v] : sums[r][v] + keep * load(target));
+        }
+    }
+}
+
+/// c = keep * c + a b. Shapes: a [rows, depth], b [depth, columns], c [rows, columns]; four rows
+/// make a whole number of tiles.
+ANAMNESIS_INLINE void multiply(Strided a,
+                               const float* b,
+                               float* c,
+                               std::size_t rows,
+                               std::size_t depth,
+                               std::size_t columns,
+                               float keep) {
+    std::size_t j = 0;
+    for (; j + 2 * width <= columns; j += 2 * width) {
+        for (std::size_t i = 0; i < rows; i += 4) {
+            multiply_tile<4, 2>({a.data + i * a.row, a.row, a.column},
+                                b + j,
+                                c + i * columns + j,
+                                depth,
+                                columns,
+                                keep);
+        }
+    }
+    for (; j + width <= columns; j += width) {
+        for (std::size_t i = 0; i < rows; i += 4) {
+            multiply_tile<4, 1>({a.data + i * a.row, a.row, a.column},
+                                b + j,
+                                c + i * columns + j,
+                                depth,
+                                columns,
+                                keep);
+        }
+    }
+    for (; j < columns; ++j) {
+        for (std::size_t i = 0; i < rows; ++i) {
+            float sum = 0.0F;
+            for (std::size_t p = 0; p < depth; ++p) {
+                sum += a.data[i * a.row + p * a.column] * b[p * columns + j];
+            }
+            float& target = c[i * columns + j];
+            target = keep == 0.0F ? sum : sum + keep * target;
+        }
+    }
+}
+
+/// Solves (I + A) X = B in place for a strictly lower triangular A.
+/// Shapes: lower [size, size], right [size, columns].
+ANAMNESIS_INLINE void solve_unit_lower(const float* lower,
+                                       float* right,
+                                       std::size_t size,
+                                       std::size_t columns) {
+    for (std::size_t i = 1; i < size; ++i) {
+        float* row = right + i * columns;
+        std::size_t j = 0;
+        // Four rows at once: each value of the row is loaded and stored a quarter as often.
+        for (; j + 4 <= i; j += 4) {
+            const float* weights = lower + i * size + j;
+            const float* above = right + j * columns;
+            for (std::size_t c = 0; c < columns; ++c) {
+                row[c] -= weights[0] * above[c] + weights[1] * above[columns + c] +
+                          weights[2] * above[2 * columns + c] + weights[3] * above[3 * columns + c];
+            }
+        }
+        for (; j < i; ++j) {
+            const float weight = lower[i * size + j];
+            const float* above = right + j * columns;
+            for (std::size_t c = 0; c < columns; ++c) {
+                row[c] -= weight * above[c];
+            }
+        }
+    }
+}
+
+constexpr std::size_t padded(std::size_t count) {
+    return (count + width - 1) / width * width;
+}
+
+/// A chunk in the making. Tokens are filled up to whole vectors with such that change nothing:
+/// no key, no value, no decay.
+struct Workspace {
+    Workspace(const RecurrentChunk& chunk, float* scratch)
+        : tokens(padded(chunk.length)), keys(padded(chunk.key_dim)), values(chunk.value_dim) {
+        const auto take = [&](std::size_t count) {
+            float* taken = scratch;
+            scratch += padded(count);
+            return taken;
+        };
+        q = take(tokens * keys);
+        k = take(tokens * keys);
+        transposed = take(keys * tokens);
+        added = take(tokens * values);
+        from_state = take(tokens * values);
+        weights = take(tokens * tokens);
+        lower = take(tokens * tokens);
+        decays = take(tokens);
+        factors = take(tokens);
+        state = take(keys * values);
+    }
+
+    std::size_t tokens, keys, values;
+    float *q, *k, *transposed;  // [tokens, keys] twice, [keys, tokens]
+    float *added, *from_state;  // [tokens, values]
+    float *weights, *lower;     // [tokens, tokens]
+    float *decays, *factors;    // running sums of log decays, and e to their power
+    float* state;               // [keys, values]: rows filled up
+};
+
+ANAMNESIS_INLINE void gather(const RecurrentChunk& chunk, const Workspace& w) {
+    float running = 0.0F;
+    for (std::size_t t = 0; t < w.tokens; ++t) {
+        const bool is_token = t < chunk.length;
+        for (std::size_t d = 0; d < w.keys; ++d) {
+            const bool is_value = is_token && d < chunk.key_dim;
+            w.q[t * w.keys + d] = is_value ? chunk.scale * chunk.q[t * chunk.key_stride + d] : 0.0F;
+            w.k[t * w.keys + d] = is_value ? chunk.k[t * chunk.key_stride + d] : 0.0F;
+        }
+        for (std::size_t d = 0; d < w.values; ++d) {
+            w.added[t * w.values + d] = is_token ? chunk.v[t * chunk.value_stride + d] : 0.0F;
+        }
+        running += is_token ? chunk.decay[t * chunk.decay_stride] : 0.0F;
+        w.decays[t] = running;
+    }
+    for (std::size_t d = 0; d < w.keys; ++d) {
+        for (std::size_t t = 0; t < w.tokens; ++t) {
+            w.transposed[d * w.tokens + t] = w.k[t * w.keys + d];
+        }
+    }
+    for (std::size_t t = 0; t < w.tokens; t += width) {
+        store(w.factors + t, exp_of_negative(load(w.decays + t)));
+    }
+}
+
+/// weights[i][j] times e^(decay between j and i) up to the diagonal, 0 above; lower the same with
+/// beta of its row.
+ANAMNESIS_INLINE void decay_scores(const RecurrentChunk& chunk, const Workspace& w) {
+    for (std::size_t i = 0; i < w.tokens; ++i) {
+        const float beta =
+            chunk.beta != nullptr && i < chunk.length ? chunk.beta[i * chunk.beta_stride] : 0.0F;
+        float* weights = w.weights + i * w.tokens;
+        float* lower = w.lower + i * w.tokens;
+        for (std::size_t j = 0; j <= i; j += width) {
+            // Later tokens stand in the rest of the vector; their powers might overflow.
+            const Floats difference = w.decays[i] - load(w.decays + j);
+            const Floats between =
+                exp_of_negative(difference > 80.0F ? Floats{} + 80.0F : difference);
+            store(weights + j, load(weights + j) * between);
+            store(lower + j, load(lower + j) * between * beta);
+        }
+        for (std::size_t j = i + 1; j < w.tokens; ++j) {
+            weights[j] = 0.0F;
+        }
+    }
+}
+
+/// values = beta (values - e^decay k S), then what they correct in each other.
+ANAMNESIS_INLINE void correct(const RecurrentChunk& chunk, const Workspace& w) {
+    multiply({w.k, w.keys, 1}, w.state, w.from_state, w.tokens, w.keys, w.values, 0.0F);
+    for (std::size_t t = 0; t < chunk.length; ++t) {
+        const float beta = chunk.beta[t * chunk.beta_stride];
+        const float factor = beta * w.factors[t];
+        float* added = w.added + t * w.values;
+        for (std::size_t d = 0; d < w.values; ++d) {
+            added[d] = beta * added[d] - factor * w.from_state[t * w.values + d];
+        }
+    }
+    solve_unit_lower(w.lower, w.added, w.tokens, w.values);
+}
+
+ANAMNESIS_INLINE void write_outputs(const RecurrentChunk& chunk, const Workspace& w) {
+    multiply({w.q, w.keys, 1}, w.state, w.from_state, w.tokens, w.keys, w.values, 0.0F);
+    for (std::size_t t = 0; t < w.tokens; ++t) {
+        for (std::size_t d = 0; d < w.values; ++d) {
+            w.from_state[t * w.values + d] *= w.factors[t];
+        }
+    }
+    multiply({w.weights, w.tokens, 1}, w.added, w.from_state, w.tokens, w.tokens, w.values, 1.0F);
+    for (std::size_t t = 0; t < chunk.length; ++t) {
+        for (std::size_t d = 0; d < w.values; ++d) {
+            chunk.out[t * chunk.value_stride + d] = w.from_state[t * w.values + d];
+        }
+    }
+}
+
+/// S = e^(whole decay) S + sum_t e^(decay behind t) k_t values_t^T.
+ANAMNESIS_INLINE void move_state(const Workspace& w) {
+    const float whole = w.decays[w.tokens - 1];
+    for (std::size_t t = 0; t < w.tokens; t += width) {
+        store(w.factors + t, exp_of_negative(whole - load(w.decays + t)));
+    }
+    for (std::size_t t = 0; t < w.tokens; ++t) {
+        for (std::size_t d = 0; d < w.keys; ++d) {
+            w.k[t * w.keys + d] *= w.factors[t];
+        }
+    }
+    const float kept = exp_of_negative(whole);
+    multiply({w.k, 1, w.keys}, w.added, w.state, w.keys, w.tokens, w.values, kept);
+}
+
+ANAMNESIS_INLINE void recurrent_chunk_of(float* state,
+                                         const RecurrentChunk& chunk,
+                                         float* scratch) {
+    const Workspace w(chunk, scratch);
+    const std::size_t used = chunk.key_dim * chunk.value_dim;
+    for (std::size_t i = 0; i < w.keys * w.values; ++i) {
+        w.state[i] = i < used ? state[i] : 0.0F;
+    }
+    gather(chunk, w);
+    multiply({w.q, w.keys, 1}, w.transposed, w.weights, w.tokens, w.keys, w.tokens, 0.0F);
+    if (chunk.beta != nullptr) {
+        multiply({w.k, w.keys, 1}, w.transposed, w.lower, w.tokens, w.keys, w.tokens, 0.0F);
+    }
+    decay_scores(chunk, w);
+    if (chunk.beta != nullptr) {
+        correct(chunk, w);
+    }
+    write_outputs(chunk, w);
+    move_state(w);
+    for (std::size_t i = 0; i < used; ++i) {
+        state[i] = w.state[i];
+    }
+}
+
+}  // namespace
+
+std::size_t recurrent_chunk_scratch(std::size_t length,
+                                    std::size_t key_dim,
+                                    std::size_t value_dim) {
+    const std::size_t tokens = padded(length);
+    const std::size_t keys = padded(key_dim);
+    return 3 * tokens * keys + 2 * padded(tokens * value_dim) + 2 * tokens * tokens + 2 * tokens +
+           padded(keys * value_dim);
+}
+
+ANAMNESIS_FOR_EACH_CPU
+void recurrent_chunk(float* state, const RecurrentChunk& chunk, float* scratch) {
+    recurrent_chunk_of(state, chunk, scratch);
+}
+
+ANAMNESIS_FOR_EACH_CPU
+void recurrent_step(float* state, const RecurrentStep& step, float* scratch) {
+    const std::size_t columns = step.value_dim;
+    for (std::size_t c = 0; c < columns; ++c) {
+        scratch[c] = step.v[c];
+    }
+    if (step.corrects) {
+        for (std::size_t r = 0; r < step.key_dim; ++r) {
+            const float weight = step.decay * step.k[r];
+            const float* row = state + r * columns;
+            for (std::size_t c = 0; c < columns; ++c) {
+                scratch[c] -= weight * row[c];
+            }
+        }
+    }
+    for (std::size_t c = 0; c < columns; ++c) {
+        scratch[c] *= step.beta;
+        step.out[c] = 0.0F;
+    }
+    for (std::size_t r = 0; r < step.key_dim; ++r) {
+        float* row = state + r * columns;
+        const float key = step.k[r];
+        const float query = step.scale * step.q[r];
+        for (std::size_t c = 0; c < columns; ++c) {
+            const float updated = step.decay * row[c] + key * scratch[c];
+            row[c] = updated;
+            step.out[c] += query * updated;
+        }
+    }
+}
+
+}  // namespace anamnesis::runtime::cpu

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "cpu_kernels.hpp"
+
+// One function body, several instruction sets; the loader picks.
+#if defined(__x86_64__)
+#define ANAMNESIS_FOR_EACH_CPU \
+    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define ANAMNESIS_FOR_EACH_CPU
+#endif
+
+// Inlined into each clone, so that it is compiled for the clone's instructions. Who includes this
+// for one processor alone says so before.
+#ifndef ANAMNESIS_TARGET
+#define ANAMNESIS_TARGET
+#endif
+#define ANAMNESIS_INLINE ANAMNESIS_TARGET __attribute__((always_inline)) static inline
+
+namespace anamnesis::runtime::cpu {
+
+// Vectors of a fixed width, which the compiler maps to whatever registers a clone has.
+inline constexpr std::size_t width = 16;
+using Floats = float __attribute__((vector_size(width * sizeof(float))));
+using Words = std::uint32_t __attribute__((vector_size(width * sizeof(std::uint32_t))));
+using Halves = std::uint16_t __attribute__((vector_size(width * sizeof(std::uint16_t))));
+
+ANAMNESIS_INLINE Floats load(const float* source) {
+    Floats values;
+    std::memcpy(&values, source, sizeof values);
+    return values;
+}
+
+ANAMNESIS_INLINE Floats load(const Bf16* source) {
+    Halves bits;
+    std::memcpy(&bits, source, sizeof bits);
+    return __builtin_bit_cast(Floats, __builtin_convertvector(bits, Words) << 16U);
+}
+
+ANAMNESIS_INLINE void store(float* target, Floats values) {
+    std::memcpy(target, &values, sizeof values);
+}
+
+/// To nearest, ties to even; a NaN stays one.
+ANAMNESIS_INLINE Bf16 rounded(float value) {
+    const auto bits = __builtin_bit_cast(std::uint32_t, value);
+    const std::uint32_t kept = (bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U;
+    const bool is_nan = (bits & 0x7FFFFFFFU) > 0x7F800000U;
+    return static_cast<Bf16>(is_nan ? (bits >> 16U) | 0x40U : kept);
+}
+
+ANAMNESIS_INLINE void store(Bf16* target, Floats values) {
+    const auto bits = __builtin_bit_cast(Words, values);
+    const Words kept = (bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U;
+    const Words of_nan = (bits >> 16U) | 0x40U;
+    const Halves halves =
+        __builtin_convertvector((bits & 0x7FFFFFFFU) > 0x7F800000U ? of_nan : kept, Halves);
+    std::memcpy(target, &halves, sizeof halves);
+}
+
+ANAMNESIS_INLINE float value_of(Bf16 bits) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
+}
+
+ANAMNESIS_INLINE float value_of(float value) {
+    return value;
+}
+
+ANAMNESIS_INLINE Floats all_of(float value) {
+    return Floats{} + value;
+}
+
+/// Halves are folded onto each other, so that few instructions depend on each other.
+ANAMNESIS_INLINE float total_of(Floats values) {
+    const auto eight = __builtin_shufflevector(values, values, 0, 1, 2, 3, 4, 5, 6, 7) +
+                       __builtin_shufflevector(values, values, 8, 9, 10, 11, 12, 13, 14, 15);
+    const auto four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
+                      __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+    const auto two =
+        __builtin_shufflevector(four, four, 0, 1) + __builtin_shufflevector(four, four, 2, 3);
+    return two[0] + two[1];
+}
+
+/// exp(x) for x <= 0, to 2 ulp; 0 far below. Float or vector.
+/// Source: Cephes expf (Moshier), without branches.
+template <class Value, class Bits>
+ANAMNESIS_INLINE Value exp_of_negative(Value x) {
+    constexpr float shifter = 12582912.0F;  // 1.5 * 2^23: adding it rounds to a whole number
+    const Value clamped = x < -87.0F ? Value{} - 87.0F : x;
+    const Value shifted = clamped * 1.44269504F + shifter;
+    const Value whole = shifted - shifter;
+    const Value rest = clamped - whole * 0.693359375F - whole * -2.12194440e-4F;
+    Value p = rest * 1.9875691500e-4F + 1.3981999507e-3F;
+    p = p * rest + 8.3334519073e-3F;
+    p = p * rest + 4.1665795894e-2F;
+    p = p * rest + 1.6666665459e-1F;
+    p = p * rest + 5.0000001201e-1F;
+    p = p * rest * rest + rest + 1.0F;
+    const Bits power = __builtin_bit_cast(Bits, shifted) << 23U;
+    return __builtin_bit_cast(Value, __builtin_bit_cast(Bits, p) + power);
+}
+
+ANAMNESIS_INLINE Floats exp_of_negative(Floats x) {
+    return exp_of_negative<Floats, Words>(x);
+}
+
+ANAMNESIS_INLINE float exp_of_negative(float x) {
+    return exp_of_negative<float, std::uint32_t>(x);
+}
+
+template <class Value>
+ANAMNESIS_INLINE Value silu(Value x) {
+    const Value small = exp_of_negative(x < 0.0F ? x : -x);
+    return x * (x < 0.0F ? small : Value{} + 1.0F) / (small + 1.0F);
+}
+
+}  // namespace anamnesis::runtime::cpu

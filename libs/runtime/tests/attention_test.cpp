@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "attention.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <tuple>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/randn.h>
+#include <gtest/gtest.h>
+
+#include "cache_attention.hpp"
+#include "cpu_kernels.hpp"
+#include "key_value_cache.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+/// [T, heads, kv_heads, D, length, window (0: none)].
+using Case = std::tuple<int, int, int, int, int, int>;
+
+class CacheAttention : public testing::TestWithParam<Case> {
+protected:
+    /// Errors against the slow twin, which sees the same rounded keys and values in float64.
+    double error_over(at::ScalarType cache_type, double& size) const {
+        const at::NoGradGuard no_gradients;
+        at::Generator generator = at::detail::getDefaultCPUGenerator();
+        generator.set_current_seed(1);
+        const auto [tokens, heads, kv_heads, dim, length, window] = GetParam();
+        const at::Tensor keys = at::randn({length, kv_heads, dim}) * 2.0;
+        const at::Tensor values = at::randn({length, kv_heads, dim});
+        const at::Tensor q = at::randn({tokens, heads, dim});
+        KeyValueCache cache(cache_type, 300);
+        cache.append(keys, values);
+        const Visibility visibility{.window = window == 0 ? std::nullopt
+                                                          : std::optional<std::int64_t>(window)};
+        const auto rounded = [&](const at::Tensor& x) {
+            return x.to(cache_type).to(at::kDouble).transpose(0, 1);
+        };
+        const at::Tensor expected =
+            naive_attention(q.to(at::kDouble), rounded(keys), rounded(values), visibility);
+        const at::Tensor error = attend_to_cache(q, cache, visibility).to(at::kDouble) - expected;
+        size = expected.square().mean().sqrt().item<double>();
+        return error.square().mean().sqrt().item<double>();
+    }
+};
+
+TEST_P(CacheAttention, in_float32_equals_all_scores_at_once) {
+    double size = 0.0;
+    const double error = error_over(at::kFloat, size);
+    EXPECT_LT(error, 1e-6 * size);
+}
+
+TEST_P(CacheAttention, over_bfloat16_keys_is_off_by_the_rounding_of_queries_and_weights_at_most) {
+    double size = 0.0;
+    const double error = error_over(at::kBFloat16, size);
+    const auto [tokens, heads, kv_heads, dim, length, window] = GetParam();
+    const bool rounds = tokens * heads / kv_heads > 16 && cpu::has_bf16_products();
+    EXPECT_LT(error, (rounds ? 8e-3 : 1e-6) * size);
+}
+
+INSTANTIATE_TEST_SUITE_P(shapes,
+                         CacheAttention,
+                         testing::Values(Case{1, 16, 8, 128, 1, 0},
+                                         Case{1, 16, 8, 128, 700, 0},
+                                         Case{1, 6, 2, 80, 301, 0},
+                                         Case{1, 8, 2, 256, 611, 100},
+                                         Case{4, 8, 2, 64, 333, 0},
+                                         Case{7, 3, 1, 20, 7, 3},
+                                         Case{64, 4, 4, 32, 64, 0},
+                                         Case{129, 8, 4, 128, 801, 0},
+                                         Case{200, 6, 2, 80, 905, 130},
+                                         Case{33, 5, 1, 70, 600, 0},
+                                         Case{300, 4, 1, 256, 300, 17}));
+
+}  // namespace
+}  // namespace anamnesis::runtime
