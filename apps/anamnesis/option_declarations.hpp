@@ -11,6 +11,9 @@ namespace anamnesis::app {
 void declare(CLI::App& app, CommonOptions& options);
 void declare(CLI::App& app, ReadingOptions& options);
 
+/// Verbs that measure.
+CLI::App* declare_verb(CLI::App& app, GradeOptions& options);
+
 /// Verbs that run a model, with all their options.
 CLI::App* declare_verb(CLI::App& app, GenerateOptions& options);
 CLI::App* declare_verb(CLI::App& app, LogitsOptions& options);

@@ -206,6 +206,8 @@ Invocation parse_command_line(int argc, char** argv) {
     verb_example->add_option("folder", example.folder, "Where pre/ and post/ go")->required();
     declare(*verb_example, example.common);
 
+    GradeOptions grade;
+    const CLI::App* verb_grade = declare_verb(app, grade);
     GenerateOptions generate;
     const CLI::App* verb_generate = declare_verb(app, generate);
     LogitsOptions logits;
@@ -246,6 +248,9 @@ Invocation parse_command_line(int argc, char** argv) {
     }
     if (verb_apply->parsed()) {
         return apply;
+    }
+    if (verb_grade->parsed()) {
+        return grade;
     }
     if (verb_generate->parsed()) {
         return generate;

@@ -140,6 +140,14 @@ struct LogitsOptions {
     bool step = false;
 };
 
+struct GradeOptions {
+    CommonOptions common;
+    std::string in;
+    std::string out;
+    std::string data;
+    std::string task;
+};
+
 struct ExampleOptions {
     CommonOptions common;
     std::string folder;
@@ -158,6 +166,7 @@ using Invocation = std::variant<PrintText,
                                 UndoOptions,
                                 ApplyOptions,
                                 ExampleOptions,
+                                GradeOptions,
                                 GenerateOptions,
                                 LogitsOptions>;
 
