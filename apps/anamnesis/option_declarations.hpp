@@ -17,6 +17,9 @@ CLI::App* declare_verb(CLI::App& app, PromptsOptions& options);
 CLI::App* declare_verb(CLI::App& app, NiahOptions& options);
 CLI::App* declare_verb(CLI::App& app, ReportOptions& options);
 
+/// Verbs that measure.
+CLI::App* declare_verb(CLI::App& app, GradeOptions& options);
+
 /// Verbs that run a model, with all their options.
 CLI::App* declare_verb(CLI::App& app, GenerateOptions& options);
 CLI::App* declare_verb(CLI::App& app, LogitsOptions& options);

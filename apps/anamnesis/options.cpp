@@ -227,6 +227,8 @@ Invocation parse_command_line(int argc, char** argv) {
     verb_example->add_option("folder", example.folder, "Where pre/ and post/ go")->required();
     declare(*verb_example, example.common);
 
+    GradeOptions grade;
+    const CLI::App* verb_grade = declare_verb(app, grade);
     GenerateOptions generate;
     const CLI::App* verb_generate = declare_verb(app, generate);
     LogitsOptions logits;
@@ -267,7 +269,8 @@ Invocation parse_command_line(int argc, char** argv) {
                       {verb_logits, &logits},
                       {verb_prompts, &prompts},
                       {verb_niah, &niah},
-                      {verb_report, &report}});
+                      {verb_report, &report},
+                      {verb_grade, &grade}});
 }
 
 }  // namespace anamnesis::app

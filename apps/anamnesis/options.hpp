@@ -200,6 +200,14 @@ struct ReportOptions {
     std::string post;
 };
 
+struct GradeOptions {
+    CommonOptions common;
+    std::string in;
+    std::string out;
+    std::string data;
+    std::string task;
+};
+
 struct ExampleOptions {
     CommonOptions common;
     std::string folder;
@@ -221,6 +229,7 @@ using Invocation = std::variant<PrintText,
                                 PromptsOptions,
                                 NiahOptions,
                                 ReportOptions,
+                                GradeOptions,
                                 GenerateOptions,
                                 LogitsOptions>;
 

@@ -14,6 +14,7 @@ int run(const RestoreOptions& options, Terminal& terminal);
 int run(const VerifyOptions& options, Terminal& terminal);
 int run(const UndoOptions& options, Terminal& terminal);
 int run(const ApplyOptions& options, Terminal& terminal);
+int run(const GradeOptions& options, Terminal& terminal);
 int run(const ExampleOptions& options, Terminal& terminal);
 int run(const PromptsOptions& options, Terminal& terminal);
 int run(const ReportOptions& options, Terminal& terminal);

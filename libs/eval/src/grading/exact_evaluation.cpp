@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmpxx.h>
+
+#include "grading/evaluation.hpp"
+#include "grading/expression.hpp"
+#include "grading/rational.hpp"
+
+namespace anamnesis::eval::grading {
+namespace {
+
+using Maybe = std::optional<ExactComplex>;
+
+constexpr unsigned largest_factorial = 1'000;
+
+Maybe real(std::optional<Rational> value) {
+    return value ? Maybe(ExactComplex{std::move(*value), 0}) : std::nullopt;
+}
+
+Maybe checked(ExactComplex value) {
+    return bits_of(value.real) + bits_of(value.imaginary) <= largest_bits ? Maybe(std::move(value))
+                                                                          : std::nullopt;
+}
+
+bool is_real(const ExactComplex& value) {
+    return value.imaginary == 0;
+}
+
+bool is_integer(const ExactComplex& value) {
+    return is_real(value) && value.real.get_den() == 1;
+}
+
+ExactComplex product(const ExactComplex& a, const ExactComplex& b) {
+    return {a.real * b.real - a.imaginary * b.imaginary,
+            a.real * b.imaginary + a.imaginary * b.real};
+}
+
+Maybe quotient(const ExactComplex& a, const ExactComplex& b) {
+    const Rational norm = b.real * b.real + b.imaginary * b.imaginary;
+    if (norm == 0) {
+        return std::nullopt;
+    }
+    ExactComplex result = product(a, {b.real, -b.imaginary});
+    result.real /= norm;
+    result.imaginary /= norm;
+    return checked(std::move(result));
+}
+
+/// Small powers of numbers that are not real, by repeated multiplication.
+Maybe complex_power(const ExactComplex& base, long exponent) {
+    ExactComplex power{1, 0};
+    for (long i = 0; i < std::labs(exponent); ++i) {
+        power = product(power, base);
+        if (bits_of(power.real) + bits_of(power.imaginary) > largest_bits) {
+            return std::nullopt;
+        }
+    }
+    return exponent < 0 ? quotient({1, 0}, power) : Maybe(power);
+}
+
+Maybe power(const ExactComplex& base, const ExactComplex& exponent) {
+    if (!is_real(exponent)) {
+        return std::nullopt;
+    }
+    if (!is_real(base)) {
+        return is_integer(exponent) && abs(exponent.real) <= 64
+                   ? complex_power(base, exponent.real.get_num().get_si())
+                   : std::nullopt;
+    }
+    const mpz_class& denominator = exponent.real.get_den();
+    if (denominator == 1) {
+        return real(integer_power(base.real, exponent.real.get_num()));
+    }
+    // A principal root of a negative number is not real.
+    if (base.real < 0 || denominator > 64) {
+        return std::nullopt;
+    }
+    const auto root = exact_root(base.real, denominator.get_ui());
+    return root ? real(integer_power(*root, exponent.real.get_num())) : std::nullopt;
+}
+
+Maybe root(const ExactComplex& radicand, const ExactComplex& index) {
+    if (!is_real(radicand) || !is_integer(index) || index.real < 1 || index.real > 64) {
+        return std::nullopt;
+    }
+    if (radicand.real < 0 && index.real == 2) {
+        const auto positive = exact_root(-radicand.real, 2);
+        return positive ? Maybe(ExactComplex{0, *positive}) : std::nullopt;
+    }
+    return real(exact_root(radicand.real, index.real.get_num().get_ui()));
+}
+
+Maybe factorial(const ExactComplex& value) {
+    if (!is_integer(value) || value.real < 0 || value.real > largest_factorial) {
+        return std::nullopt;
+    }
+    mpz_class result;
+    mpz_fac_ui(result.get_mpz_t(), value.real.get_num().get_ui());
+    return real(Rational(result));
+}
+
+Maybe binomial(const ExactComplex& n, const ExactComplex& k) {
+    if (!is_integer(n) || !is_integer(k) || k.real < 0 || k.real > largest_factorial ||
+        n.real < 0 || n.real > 1'000'000) {
+        return std::nullopt;
+    }
+    mpz_class result;
+    mpz_bin_ui(result.get_mpz_t(), n.real.get_num_mpz_t(), k.real.get_num().get_ui());
+    return bits_of(Rational(result)) <= largest_bits ? real(Rational(result)) : std::nullopt;
+}
+
+Maybe function(const std::string& name, const ExactComplex& x) {
+    if (!is_real(x)) {
+        return std::nullopt;
+    }
+    if (name == "abs") {
+        return real(Rational(abs(x.real)));
+    }
+    mpz_class rounded;
+    if (name == "lfloor") {
+        mpz_fdiv_q(rounded.get_mpz_t(), x.real.get_num_mpz_t(), x.real.get_den_mpz_t());
+        return real(Rational(rounded));
+    }
+    if (name == "lceil") {
+        mpz_cdiv_q(rounded.get_mpz_t(), x.real.get_num_mpz_t(), x.real.get_den_mpz_t());
+        return real(Rational(rounded));
+    }
+    return std::nullopt;
+}
+
+Maybe symbol(const std::string& name, const Point& point) {
+    if (name == "i") {
+        return ExactComplex{0, 1};
+    }
+    const auto found = point.find(name);
+    return found == point.end() ? std::nullopt : real(found->second);
+}
+
+Maybe value_of(const Node& node,
+               const Maybe& left,
+               const Maybe& right,
+               const Point& point,
+               const SignReading& reading) {
+    switch (node.operation) {
+        case Operation::number:
+            return real(node.value);
+        case Operation::symbol:
+            return symbol(node.name, point);
+        default:
+            break;
+    }
+    if (!left || !right) {
+        return std::nullopt;
+    }
+    switch (node.operation) {
+        case Operation::add:
+            return checked({left->real + right->real, left->imaginary + right->imaginary});
+        case Operation::multiply:
+            return checked(product(*left, *right));
+        case Operation::divide:
+            return quotient(*left, *right);
+        case Operation::negate:
+            return ExactComplex{-left->real, -left->imaginary};
+        case Operation::power:
+            return power(*left, *right);
+        case Operation::root:
+            return root(*left, *right);
+        case Operation::factorial:
+            return factorial(*left);
+        case Operation::binomial:
+            return binomial(*left, *right);
+        case Operation::degree:
+            return reading.degree_is_factor && *left != ExactComplex{0, 0} ? std::nullopt : left;
+        case Operation::percent:
+            return reading.percent_is_factor ? quotient(*left, {100, 0}) : left;
+        case Operation::function:
+            return function(node.name, *left);
+        case Operation::logarithm:
+        case Operation::number:
+        case Operation::symbol:
+            break;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<ExactComplex> evaluate_exactly(const Expression& expression,
+                                             const Point& point,
+                                             const SignReading& reading) {
+    std::vector<Maybe> values(expression.nodes.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const Node& node = expression.nodes[i];
+        values[i] = value_of(node, values[node.left], values[node.right], point, reading);
+    }
+    return values.empty() ? std::nullopt : std::move(values.back());
+}
+
+}  // namespace anamnesis::eval::grading

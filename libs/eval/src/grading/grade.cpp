@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/grading/grade.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/eval/grading/extraction.hpp"
+#include "anamnesis/eval/grading/task.hpp"
+
+#include "grading/characters.hpp"
+#include "grading/identity.hpp"
+#include "grading/text_answers.hpp"
+#include "grading/tokens.hpp"
+#include "grading/value.hpp"
+#include "grading/value_comparer.hpp"
+
+namespace anamnesis::eval {
+namespace {
+
+constexpr auto task_names =
+    std::to_array<std::string_view>({"gsm8k", "math500", "aime24", "amc23", "custom"});
+
+}  // namespace
+
+std::string_view name_of(ReasoningTask task) noexcept {
+    return task_names[static_cast<std::size_t>(task)];
+}
+
+ReasoningTask reasoning_task_of(std::string_view name) {
+    const auto found = std::ranges::find(task_names, name);
+    if (found == task_names.end()) {
+        throw Error(ErrorKind::usage,
+                    format("unknown task {}; known: gsm8k, math500, aime24, amc23, custom",
+                           in_quotes(name)));
+    }
+    return static_cast<ReasoningTask>(found - task_names.begin());
+}
+
+namespace grading {
+namespace {
+
+constexpr std::size_t longest_answer = 8'000;
+
+Reason reason_of_same(const Value& gold, const Value& answer) {
+    if (gold.kind != ValueKind::quantity || answer.kind != ValueKind::quantity) {
+        return Reason::equal_structure;
+    }
+    return gold.expression.variables().empty() ? Reason::equal_number : Reason::equal_expression;
+}
+
+/// "1,234" read both ways, but the same way on both sides.
+bool has_ambiguous_comma(std::string_view text) {
+    for (std::size_t i = 1; i + 1 < text.size(); ++i) {
+        if (text[i] == ',' && is_digit(text[i - 1]) && is_digit(text[i + 1])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+class AnswerPair {
+public:
+    AnswerPair(std::string_view gold, std::string_view answer, ReasoningTask task)
+        : gold_(gold), answer_(answer) {
+        rules_.gold_drops_percent = task == ReasoningTask::gsm8k || task == ReasoningTask::amc23;
+    }
+
+    Reason run() const {
+        const Reason reason = with(Commas::group_digits);
+        if (is_correct(reason) || !has_ambiguous_comma(gold_)) {
+            return reason;
+        }
+        const Reason other = with(Commas::separate);
+        return is_correct(other) ? other : reason;
+    }
+
+private:
+    Reason with(Commas commas) const {
+        const std::vector<Token> gold = tokenise(gold_, commas);
+        const std::vector<Token> answer = tokenise(answer_, commas);
+        if (is_empty(gold) || is_empty(answer)) {
+            return is_empty(gold) ? Reason::no_gold : Reason::no_answer;
+        }
+        if (canonical(gold) == canonical(answer)) {
+            return Reason::equal_text;
+        }
+        if (const auto choice = find_choice(gold); choice && is_text_choice(gold)) {
+            return choice == find_leading_choice(answer) ? Reason::equal_choice : Reason::different;
+        }
+        const auto gold_value = read_value(gold);
+        if (!gold_value) {
+            return says_the_same(gold, answer) ? Reason::equal_text : Reason::different;
+        }
+        const auto answer_value = read_value(without_choice(answer));
+        if (!answer_value) {
+            return Reason::undecided;
+        }
+        const auto result = compare_values(*gold_value, *answer_value, rules_);
+        switch (result.sameness) {
+            case Sameness::same:
+                return reason_of_same(*gold_value, *answer_value);
+            case Sameness::undecided:
+                return Reason::undecided;
+            case Sameness::different:
+                break;
+        }
+        return result.has_other_unit ? Reason::other_unit : Reason::different;
+    }
+
+    static bool is_empty(Tokens tokens) {
+        return std::ranges::all_of(tokens, [](const Token& token) {
+            return token.is_symbol("{") || token.is_symbol("}");
+        });
+    }
+
+    /// (C) and \text{C} are choices; a bare E may be a symbol.
+    static bool is_text_choice(Tokens gold) { return gold.size() > 1 || gold.front().is_text; }
+
+    std::string_view gold_;
+    std::string_view answer_;
+    ComparisonRules rules_;
+};
+
+/// Several boxes as one list.
+std::string as_list(const std::vector<std::string>& boxes) {
+    return join(boxes, " , ");
+}
+
+/// The sentence decides where the gold answer is in words.
+bool sentence_says(std::string_view gold, const Extraction& extraction) {
+    if (extraction.sentence.empty()) {
+        return false;
+    }
+    const std::vector<Token> wanted = tokenise(gold);
+    const std::vector<Token> found = tokenise(extraction.sentence);
+    if (wanted.empty() || read_value(wanted)) {
+        return false;
+    }
+    if (const auto choice = find_choice(wanted)) {
+        return choice == find_leading_choice(found);
+    }
+    return says_the_same(wanted, found);
+}
+
+}  // namespace
+
+std::string_view name_of(Reason reason) noexcept {
+    constexpr auto names = std::to_array<std::string_view>({"equal_text",
+                                                            "equal_choice",
+                                                            "equal_number",
+                                                            "equal_expression",
+                                                            "equal_structure",
+                                                            "different",
+                                                            "other_unit",
+                                                            "undecided",
+                                                            "no_answer",
+                                                            "unfinished",
+                                                            "no_gold"});
+    return names[static_cast<std::size_t>(reason)];
+}
+
+bool is_correct(Reason reason) noexcept {
+    return reason <= Reason::equal_structure;
+}
+
+Reason compare_answers(std::string_view gold, std::string_view answer, ReasoningTask task) {
+    if (trim(gold).empty()) {
+        return Reason::no_gold;
+    }
+    if (trim(answer).empty()) {
+        return Reason::no_answer;
+    }
+    if (gold.size() > longest_answer || answer.size() > longest_answer) {
+        return trim(gold) == trim(answer) ? Reason::equal_text : Reason::undecided;
+    }
+    return AnswerPair(gold, answer, task).run();
+}
+
+Grade grade_extraction(ReasoningTask task, std::string_view gold, const Extraction& extraction) {
+    Grade grade{.extracted = extraction.text};
+    if (trim(gold).empty()) {
+        grade.reason = Reason::no_gold;
+    } else if (extraction.source == AnswerSource::unfinished) {
+        grade.reason = Reason::unfinished;
+    } else if (extraction.source == AnswerSource::none) {
+        grade.reason = Reason::no_answer;
+    } else if (extraction.boxes.size() > 1) {
+        grade.extracted = as_list(extraction.boxes);
+        grade.reason = compare_answers(gold, grade.extracted, task);
+    } else {
+        grade.reason = compare_answers(gold, extraction.text, task);
+        if (!is_correct(grade.reason) && sentence_says(gold, extraction)) {
+            grade.reason = Reason::equal_text;
+        }
+    }
+    // A last sentence that was not understood is no answer.
+    if (extraction.source == AnswerSource::statement && grade.reason == Reason::undecided) {
+        grade.reason = Reason::no_answer;
+    }
+    grade.is_correct = is_correct(grade.reason);
+    return grade;
+}
+
+Grade grade_response(ReasoningTask task, std::string_view gold, std::string_view response) {
+    return grade_extraction(task, gold, extract_answer(response, task));
+}
+
+std::vector<std::optional<std::size_t>> classes_of_answers(std::span<const Extraction> answers,
+                                                           ReasoningTask task) {
+    std::vector<std::optional<std::size_t>> classes;
+    std::vector<std::size_t> first_of_class;
+    const auto text_of = [&](std::size_t i) {
+        return answers[i].boxes.size() > 1 ? as_list(answers[i].boxes) : answers[i].text;
+    };
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        if (answers[i].source == AnswerSource::none ||
+            answers[i].source == AnswerSource::unfinished) {
+            classes.emplace_back();
+            continue;
+        }
+        const auto found = std::ranges::find_if(first_of_class, [&](std::size_t first) {
+            return is_correct(compare_answers(text_of(first), text_of(i), task));
+        });
+        classes.emplace_back(found == first_of_class.end() ? i : *found);
+        if (found == first_of_class.end()) {
+            first_of_class.push_back(i);
+        }
+    }
+    return classes;
+}
+
+}  // namespace grading
+}  // namespace anamnesis::eval

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "grading/quantity_reader.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "grading/characters.hpp"
+#include "grading/expression.hpp"
+#include "grading/rational.hpp"
+#include "grading/tokens.hpp"
+#include "grading/units.hpp"
+#include "grading/value.hpp"
+#include "grading/word_list.hpp"
+
+namespace anamnesis::eval::grading {
+namespace {
+
+constexpr auto short_words = std::to_array<std::string_view>(
+    {"the", "is",  "are", "so",  "it", "he",  "she", "has",  "was", "an", "we",  "get",
+     "of",  "for", "to",  "per", "at", "all", "be",  "only", "its", "by", "usd", "eur"});
+
+constexpr auto prepositions = std::to_array<std::string_view>(
+    {"from", "for",  "of",    "in",   "per",     "after", "out", "at",     "by",   "with",  "on",
+     "to",   "each", "every", "when", "because", "since", "if",  "during", "left", "using", "as"});
+
+/// A word that is not a product of letters.
+bool is_prose(const Token& token) {
+    return token.kind == TokenKind::word &&
+           (token.is_text || token.text.size() > 3 || contains(short_words, lower(token.text)) ||
+            is_unit_word(token.text));
+}
+
+std::optional<std::string> currency(const Token& token) {
+    if (token.kind != TokenKind::command) {
+        return std::nullopt;
+    }
+    if (token.text == "dollar" || token.text == "textdollar") {
+        return "dollar";
+    }
+    if (token.text == "pounds") {
+        return "sterling";
+    }
+    return token.text == "euro" || token.text == "yen" ? std::optional(token.text) : std::nullopt;
+}
+
+/// 52_8, 52_{eight}, 1A_{16}, "52 base 8"; number words are numbers by now.
+std::optional<Value> read_based(Tokens tokens) {
+    std::string digits;
+    std::size_t i = 0;
+    if (!tokens.empty() && tokens.front().is_symbol("(")) {
+        ++i;
+    }
+    bool has_number = false;
+    for (; i < tokens.size() &&
+           (tokens[i].kind == TokenKind::number ||
+            ((tokens[i].kind == TokenKind::letter || tokens[i].kind == TokenKind::word) &&
+             std::ranges::all_of(tokens[i].text, is_upper)));
+         ++i) {
+        digits += tokens[i].text;
+        has_number |= tokens[i].kind == TokenKind::number;
+    }
+    i += i < tokens.size() && tokens[i].is_symbol(")") ? 1 : 0;
+    bool says_base = false;
+    std::string base;
+    for (; i < tokens.size(); ++i) {
+        const Token& token = tokens[i];
+        if (token.is_symbol("_") ||
+            (token.kind == TokenKind::word && lower(token.text) == "base")) {
+            says_base = true;
+        } else if (token.kind == TokenKind::number && says_base && base.empty()) {
+            base = token.text;
+        } else if (!(says_base && (token.is_symbol("{") || token.is_symbol("}"))) &&
+                   !(token.kind == TokenKind::word && lower(token.text) == "in" && !says_base)) {
+            return std::nullopt;
+        }
+    }
+    const auto value = read_decimal(base);
+    if (!has_number || !value || value->get_den() != 1 || *value < 2 || *value > 36) {
+        return std::nullopt;
+    }
+    digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size() - 1));
+    return Value{.kind = ValueKind::based, .digits = digits, .base = value->get_num().get_si()};
+}
+
+/// The words of a unit and how far they reach: "cm ^ 2", "miles per hour", "m / s".
+std::vector<std::string> unit_words(Tokens tokens, std::size_t& position) {
+    std::vector<std::string> words;
+    for (; position < tokens.size(); ++position) {
+        const Token& token = tokens[position];
+        const bool is_exponent = !words.empty() && words.back() == "^";
+        const bool goes_on =
+            token.kind == TokenKind::letter || token.is_symbol("^") || token.is_symbol("/");
+        if (token.kind == TokenKind::word || (goes_on && !words.empty()) ||
+            (token.kind == TokenKind::number && is_exponent)) {
+            words.push_back(token.text);
+        } else if (!(token.is_symbol("{") || token.is_symbol("}") || token.is_symbol(".") ||
+                     token.is_symbol("-"))) {
+            break;
+        }
+    }
+    return words;
+}
+
+/// Signs that stand for words: "percent", "degrees".
+std::vector<Token> with_signs(Tokens tokens) {
+    std::vector<Token> result(tokens.begin(), tokens.end());
+    for (std::size_t i = 1; i < result.size(); ++i) {
+        const std::string word = result[i].kind == TokenKind::word ? lower(result[i].text) : "";
+        if (word == "percent" || word == "percents") {
+            result[i] = {TokenKind::symbol, "%"};
+        } else if (word == "degrees" || word == "degree" || word == "deg") {
+            result[i] = {TokenKind::command, "circ"};
+        }
+    }
+    return result;
+}
+
+/// Without words and signs of approximation before the value; empty where a word negates.
+std::optional<Tokens> without_lead(Tokens tokens) {
+    const auto is_article = [](Tokens rest) {
+        return rest.size() > 1 && rest[0].kind == TokenKind::letter &&
+               (lower(rest[0].text) == "a" || rest[0].text == "I") && is_prose(rest[1]);
+    };
+    while (!tokens.empty() &&
+           (is_prose(tokens.front()) || is_article(tokens) || tokens.front().is_command("approx") ||
+            tokens.front().is_symbol(":"))) {
+        if (is_negation(tokens.front().text)) {
+            return std::nullopt;
+        }
+        tokens = tokens.subspan(1);
+    }
+    return tokens;
+}
+
+bool has_digit_or_letter(Tokens tokens) {
+    return std::ranges::any_of(tokens, [](const Token& token) {
+        return token.kind == TokenKind::number || token.kind == TokenKind::letter ||
+               token.kind == TokenKind::command ||
+               (token.kind == TokenKind::word && !token.is_text);
+    });
+}
+
+/// The other reading of "70k".
+std::optional<Expression> read_thousands(Tokens tokens) {
+    if (tokens.size() != 2 || tokens[0].kind != TokenKind::number ||
+        !(tokens[1].is(TokenKind::letter, "k") || tokens[1].is(TokenKind::letter, "K")) ||
+        tokens[1].has_space_before) {
+        return std::nullopt;
+    }
+    auto number = parse_expression(tokens.first(1));
+    if (number) {
+        number->nodes.back().value *= 1000;
+    }
+    return number;
+}
+
+}  // namespace
+
+std::optional<Value> read_quantity(Tokens tokens) {
+    if (auto based = read_based(tokens)) {
+        return based;
+    }
+    const std::vector<Token> signs = with_signs(tokens);
+    const auto rest = without_lead(signs);
+    if (!rest || rest->empty()) {
+        return std::nullopt;
+    }
+    std::vector<Token> parts(rest->begin(), rest->end());
+    std::vector<std::string> words;
+    for (std::size_t i = 0; i < std::min<std::size_t>(parts.size(), 2); ++i) {
+        if (const auto money = currency(parts[i]); money && (i == 0 || parts[0].is_symbol("-"))) {
+            words = {*money};
+            parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(i));
+            break;
+        }
+    }
+    const auto first_word = std::ranges::find_if(parts, is_prose);
+    auto place = static_cast<std::size_t>(first_word - parts.begin());
+    const std::size_t end = place;
+    if (place < parts.size()) {
+        std::vector<std::string> unit = unit_words(parts, place);
+        const auto stop = std::ranges::find_if(unit, [&unit](const std::string& word) {
+            // "in" is a preposition before another word, else inches.
+            const bool is_inch = word == "in" && (&word == &unit.back() || *(&word + 1) == "^");
+            return contains(prepositions, word) && word != "per" && !is_inch;
+        });
+        if (std::ranges::any_of(unit, is_negation)) {
+            return std::nullopt;
+        }
+        // "3 hours 20 minutes" is not 3; "18 dollars from 9 eggs" is 18.
+        if (place < parts.size() && stop == unit.end()) {
+            return std::nullopt;
+        }
+        unit.erase(stop, unit.end());
+        words = words.empty() ? std::move(unit) : words;
+    }
+    const Tokens mathematics(parts.data(), end);
+    auto expression =
+        has_digit_or_letter(mathematics) ? parse_expression(mathematics) : std::nullopt;
+    if (!expression) {
+        return std::nullopt;
+    }
+    Value value;
+    value.thousands = read_thousands(mathematics);
+    value.expression = std::move(*expression);
+    value.unit = unit_of(words);
+    return value;
+}
+
+}  // namespace anamnesis::eval::grading

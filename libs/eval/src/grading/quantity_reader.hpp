@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+
+#include "grading/tokens.hpp"
+#include "grading/value.hpp"
+
+namespace anamnesis::eval::grading {
+
+/// An expression with what stands around it: words before it, money, a unit, a base.
+std::optional<Value> read_quantity(Tokens tokens);
+
+}  // namespace anamnesis::eval::grading

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "grading/statements.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "grading/characters.hpp"
+#include "grading/sentence_numbers.hpp"
+#include "grading/tokens.hpp"
+#include "grading/value.hpp"
+#include "grading/word_list.hpp"
+
+namespace anamnesis::eval::grading {
+namespace {
+
+/// Sentences beyond this are no answers; the work stays bounded.
+constexpr std::size_t longest_sentence = 4'000;
+
+std::string_view strip_decoration(std::string_view text) {
+    const auto is_decoration = [](char c) {
+        return is_space(c) || c == '*' || c == '_' || c == '#' || c == '>' || c == '"';
+    };
+    while (!text.empty() && is_decoration(text.front())) {
+        text.remove_prefix(1);
+    }
+    while (!text.empty() && (is_decoration(text.back()) || text.back() == '`')) {
+        text.remove_suffix(1);
+    }
+    return text;
+}
+
+/// The next dollar sign that is not "\$".
+std::size_t find_dollar(std::string_view text, std::size_t from) {
+    for (std::size_t i = from; i < text.size(); ++i) {
+        if (text[i] == '\\') {
+            ++i;
+        } else if (text[i] == '$') {
+            return i;
+        }
+    }
+    return std::string_view::npos;
+}
+
+/// True where a dollar sign at `position` opens a formula rather than names money.
+bool opens_formula(std::string_view line, std::size_t position) {
+    if (position + 1 >= line.size()) {
+        return false;
+    }
+    const std::size_t close = find_dollar(line, position + 1);
+    if (!is_digit(line[position + 1])) {
+        return close != std::string_view::npos;
+    }
+    if (close == std::string_view::npos) {
+        return false;
+    }
+    // "$18 and costs $20": the next dollar sign opens, it does not close.
+    const bool names_money = close + 1 < line.size() && is_digit(line[close + 1]);
+    return !names_money && !is_space(line[close - 1]);
+}
+
+/// Money as "\$", so that every "$" left delimits a formula.
+std::string with_money_escaped(std::string_view line) {
+    std::string result;
+    std::size_t position = 0;
+    while (position < line.size()) {
+        if (line[position] == '\\' && position + 1 < line.size()) {
+            result += line.substr(position, 2);
+            position += 2;
+        } else if (line[position] != '$') {
+            result += line[position++];
+        } else if (line.substr(position).starts_with("$$")) {
+            result += '$';
+            position += 2;
+        } else if (opens_formula(line, position)) {
+            const std::size_t close = find_dollar(line, position + 1);
+            result += line.substr(position, close - position + 1);
+            position = close + 1;
+        } else {
+            const bool is_money = position + 1 < line.size() && is_digit(line[position + 1]);
+            result += is_money ? "\\$" : "";
+            ++position;
+        }
+    }
+    return result;
+}
+
+/// A place after the sentence that begins `text`: at a line's end, or after ". ", "! ", "? ".
+std::size_t sentence_end(std::string_view text) {
+    bool is_formula = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (c == '\n') {
+            return i;
+        }
+        if (c == '\\' && i + 1 < text.size()) {
+            is_formula = text[i + 1] == '(' || text[i + 1] == '['   ? true
+                         : text[i + 1] == ')' || text[i + 1] == ']' ? false
+                                                                    : is_formula;
+            ++i;
+        } else if (c == '$') {
+            is_formula = !is_formula;
+        } else if (!is_formula && (c == '.' || c == '!' || c == '?') &&
+                   (i + 1 == text.size() || is_space(text[i + 1]) || text[i + 1] == '*')) {
+            return i + 1;
+        }
+    }
+    return text.size();
+}
+
+/// The first line that holds something, displayed formulas as one line.
+std::string first_lines(std::string_view text) {
+    std::string result;
+    bool is_display = false;
+    for (std::size_t i = 0; i < text.size() && result.size() < longest_sentence; ++i) {
+        if (text.substr(i).starts_with("\\[") || text.substr(i).starts_with("\\]")) {
+            is_display = text[i + 1] == '[';
+            result += '$';
+            ++i;
+        } else if (text.substr(i).starts_with("$$")) {
+            is_display = !is_display;
+            result += '$';
+            ++i;
+        } else if (text[i] != '\n') {
+            result += text[i];
+        } else if (is_display) {
+            result += ' ';
+        } else if (!strip_decoration(result).empty()) {
+            break;
+        } else {
+            result.clear();
+        }
+    }
+    return result;
+}
+
+/// Where the words after "answer" lead to its value; empty where they do not.
+std::optional<std::size_t> value_place(std::string_view lowered, std::size_t after) {
+    std::size_t position = after;
+    const auto skip = [&](std::string_view characters) {
+        while (position < lowered.size() &&
+               characters.find(lowered[position]) != std::string_view::npos) {
+            ++position;
+        }
+    };
+    if (position < lowered.size() && lowered[position] == 's') {
+        ++position;
+    }
+    skip("*_ ");
+    for (const std::string_view verb : {std::string_view("is:"),
+                                        std::string_view("is "),
+                                        std::string_view("is\n"),
+                                        std::string_view("are "),
+                                        std::string_view("are:"),
+                                        std::string_view("would be "),
+                                        std::string_view("will be "),
+                                        std::string_view("should be "),
+                                        std::string_view("to the problem is "),
+                                        std::string_view("to the question is "),
+                                        std::string_view(":"),
+                                        std::string_view("=")}) {
+        if (lowered.substr(position).starts_with(verb)) {
+            position += verb.size();
+            skip(":*_ ");
+            return position;
+        }
+    }
+    // A heading "Final Answer" on a line of its own.
+    const bool is_heading = after >= 12 && lowered.substr(after - 12, 12) == "final answer";
+    return is_heading && position < lowered.size() && lowered[position] == '\n'
+               ? std::optional(position)
+               : std::nullopt;
+}
+
+/// A statement that goes on where the text ends.
+bool breaks_off(std::string_view sentence) {
+    constexpr auto open_words = std::to_array<std::string_view>(
+        {"is",   "by",    "the",    "a",   "an",   "of",   "and",  "to",   "are", "be",
+         "that", "we",    "than",   "so",  "but",  "wait", "then", "with", "for", "if",
+         "or",   "in",    "on",     "at",  "from", "=",    "+",    "-",    "*",   "/",
+         "(",    "times", "equals", "let", "this", "each", "has"});
+    const std::size_t space = sentence.find_last_of(" \t");
+    const std::string word =
+        lower(sentence.substr(space == std::string_view::npos ? 0 : space + 1));
+    return contains(open_words, word) || word.ends_with('=') || word.ends_with('+') ||
+           word.ends_with('(');
+}
+
+struct Formula {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    std::string_view content;
+};
+
+std::vector<Formula> formulas_of(std::string_view sentence) {
+    std::vector<Formula> formulas;
+    for (std::size_t i = 0; i < sentence.size(); ++i) {
+        const bool is_dollar = sentence[i] == '$';
+        const bool is_bracket = sentence.substr(i).starts_with("\\(");
+        if (sentence[i] == '\\' && !is_bracket) {
+            ++i;
+            continue;
+        }
+        if (!is_dollar && !is_bracket) {
+            continue;
+        }
+        const std::size_t begin = i + (is_dollar ? 1 : 2);
+        const std::size_t close =
+            is_dollar ? find_dollar(sentence, begin) : sentence.find("\\)", begin);
+        const std::size_t end = std::min(close, sentence.size());
+        formulas.push_back({i,
+                            std::min(end + (is_dollar ? 1 : 2), sentence.size()),
+                            sentence.substr(begin, end - begin)});
+        i = formulas.back().end - 1;
+    }
+    return formulas;
+}
+
+bool is_connector(std::string_view gap) {
+    const std::string text = lower(trim(gap));
+    return text == "," || text == "and" || text == "or" || text == ", and" || text == ", or" ||
+           text == ";";
+}
+
+/// The formulas that hang together around one of them, with what a unit behind them says.
+std::string joined(std::string_view sentence,
+                   const std::vector<Formula>& formulas,
+                   std::size_t chosen) {
+    const auto gap = [&](std::size_t i) {
+        return sentence.substr(formulas[i].end, formulas[i + 1].begin - formulas[i].end);
+    };
+    std::size_t first = chosen;
+    std::size_t last = chosen;
+    while (first > 0 && is_connector(gap(first - 1))) {
+        --first;
+    }
+    while (last + 1 < formulas.size() && is_connector(gap(last))) {
+        ++last;
+    }
+    std::string text(formulas[first].content);
+    for (std::size_t i = first + 1; i <= last; ++i) {
+        text += gap(i - 1).find("or") != std::string_view::npos ? " \\text{ or } " : " , ";
+        text += formulas[i].content;
+    }
+    std::string_view unit = trim(sentence.substr(formulas[last].end));
+    while (!unit.empty() && (unit.back() == '.' || unit.back() == '*' || unit.back() == '!')) {
+        unit.remove_suffix(1);
+    }
+    const bool is_unit = !unit.empty() && unit.size() < 30 &&
+                         std::ranges::all_of(unit, [](char c) { return is_letter(c) || c == ' '; });
+    return is_unit ? text + " \\text{ " + std::string(unit) + "}" : text;
+}
+
+bool is_readable(std::string_view text) {
+    return read_value(tokenise(text)).has_value();
+}
+
+/// "The price is $36, which is 4 more" reads as a list of two, but is prose.
+bool is_list_in_prose(std::string_view text) {
+    const std::vector<Token> tokens = tokenise(text);
+    const auto value = read_value(tokens);
+    return value && value->kind == ValueKind::collection && value->brackets.empty() &&
+           std::ranges::count_if(tokens, [](const Token& token) {
+               return token.kind == TokenKind::word && token.text.size() > 3;
+           }) > 1;
+}
+
+}  // namespace
+
+std::optional<Statement> find_answer_line(std::string_view text) {
+    const std::string lowered = lower(text);
+    std::size_t at = lowered.rfind("answer");
+    while (at != std::string::npos) {
+        if (const auto place = value_place(lowered, at + 6)) {
+            const std::string line = with_money_escaped(first_lines(text.substr(*place)));
+            std::string sentence(
+                strip_decoration(std::string_view(line).substr(0, sentence_end(line))));
+            if (!sentence.empty()) {
+                return Statement{*place, std::move(sentence)};
+            }
+        }
+        at = at == 0 ? std::string::npos : lowered.rfind("answer", at - 1);
+    }
+    return std::nullopt;
+}
+
+std::optional<Statement> find_marks(std::string_view text) {
+    const std::size_t four = text.rfind("####");
+    std::size_t place = four == std::string_view::npos ? four : four + 4;
+    if (four == std::string_view::npos) {
+        const std::size_t three = text.rfind("###");
+        const bool is_last_line =
+            three != std::string_view::npos && text.find('\n', three) == std::string_view::npos;
+        if (!is_last_line) {
+            return std::nullopt;
+        }
+        place = three + 3;
+    }
+    const std::size_t end = std::min(text.find('\n', place), text.size());
+    const std::string line =
+        with_money_escaped(text.substr(place, std::min(end - place, longest_sentence)));
+    std::string sentence(strip_decoration(line));
+    if (sentence.empty() || (four == std::string_view::npos && !is_readable(sentence))) {
+        return std::nullopt;
+    }
+    return Statement{place, std::move(sentence)};
+}
+
+std::optional<Statement> find_last_sentence(std::string_view text) {
+    std::string_view rest = text;
+    while (!rest.empty() && (is_space(rest.back()) || rest.back() == '*')) {
+        rest.remove_suffix(1);
+    }
+    // A displayed formula at the end is one line.
+    std::size_t begin = rest.rfind('\n');
+    for (const std::string_view close : {std::string_view("\\]"), std::string_view("$$")}) {
+        if (rest.ends_with(close)) {
+            begin = rest.rfind(close == "$$" ? "$$" : "\\[", rest.size() - 3);
+            begin =
+                begin == std::string_view::npos || begin == 0 ? std::string_view::npos : begin - 1;
+        }
+    }
+    begin = begin == std::string_view::npos ? 0 : begin + 1;
+    begin = std::max(begin, rest.size() - std::min(rest.size(), longest_sentence));
+    const std::string line = with_money_escaped(first_lines(rest.substr(begin)));
+    std::string_view sentence = line;
+    while (true) {
+        const std::size_t end = sentence_end(sentence);
+        const std::string_view next = strip_decoration(sentence.substr(end));
+        if (next.empty()) {
+            break;
+        }
+        sentence = next;
+    }
+    std::string result(strip_decoration(sentence));
+    if (result.empty() || breaks_off(result)) {
+        return std::nullopt;
+    }
+    return Statement{begin, std::move(result)};
+}
+
+std::string value_of_sentence(std::string_view sentence,
+                              bool takes_first,
+                              bool may_search_numbers) {
+    const std::vector<Formula> formulas = formulas_of(sentence);
+    const bool begins_with_number =
+        !sentence.empty() &&
+        (is_digit(sentence.front()) || sentence.starts_with("\\$") || sentence.front() == '-');
+    if (!formulas.empty() && !(takes_first && begins_with_number)) {
+        return joined(sentence, formulas, takes_first ? 0 : formulas.size() - 1);
+    }
+    std::string_view text = strip_decoration(sentence);
+    while (!text.empty() && (text.back() == '.' || text.back() == '!' || text.back() == '?')) {
+        text.remove_suffix(1);
+    }
+    if (is_readable(text) && !(may_search_numbers && is_list_in_prose(text))) {
+        return std::string(text);
+    }
+    if (may_search_numbers) {
+        if (const auto number = stated_number(text)) {
+            return *number;
+        }
+    }
+    // "The probability is 3/56."
+    for (const std::string_view verb :
+         {std::string_view(" is "), std::string_view(" are "), std::string_view(" equals ")}) {
+        const std::size_t at = text.rfind(verb);
+        if (at != std::string_view::npos && is_readable(text.substr(at + verb.size()))) {
+            return std::string(text.substr(at + verb.size()));
+        }
+    }
+    return std::string(text);
+}
+
+}  // namespace anamnesis::eval::grading

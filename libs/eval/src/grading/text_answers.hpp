@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "grading/tokens.hpp"
+
+namespace anamnesis::eval::grading {
+
+/// The letter of an answer that is nothing but a choice: (C), C, "option C".
+std::optional<char> find_choice(Tokens tokens);
+
+/// The letter that an answer begins with, followed by its value: "(C) 42", "C. 42".
+std::optional<char> find_leading_choice(Tokens tokens);
+
+/// Without the letter of a choice before a value: "(E) 27" is 27.
+Tokens without_choice(Tokens tokens);
+
+/// Words in lower case and numbers, without articles.
+std::vector<std::string> words_of(Tokens tokens);
+
+/// Whether an answer in words says what the gold answer says: the same words, or a phrase around
+/// them ("due east", "Evelyn had the greatest speed") that neither negates nor offers another.
+bool says_the_same(Tokens gold, Tokens answer);
+
+}  // namespace anamnesis::eval::grading

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "grading/tokens.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "grading/characters.hpp"
+#include "grading/latex_commands.hpp"
+#include "grading/unicode_math.hpp"
+#include "grading/word_list.hpp"
+
+namespace anamnesis::eval::grading {
+namespace {
+
+constexpr int deepest_text = 16;
+
+bool is_word_byte(char c) {
+    return is_letter(c) || static_cast<unsigned char>(c) >= 0x80;
+}
+
+/// Reads one answer; `text` has gone through unicode_to_latex.
+class Lexer {
+public:
+    Lexer(Commas commas, std::vector<Token>& tokens) : commas_(commas), tokens_(tokens) {}
+
+    void run(std::string_view text, bool is_text, int depth) {
+        std::size_t position = 0;
+        while (position < text.size() && tokens_.size() < largest_token_count) {
+            step(text, position, is_text, depth);
+        }
+    }
+
+private:
+    void add(TokenKind kind, std::string text, bool is_text) {
+        tokens_.push_back({kind, std::move(text), has_space_, is_text});
+        has_space_ = false;
+    }
+
+    void step(std::string_view text, std::size_t& position, bool is_text, int depth) {
+        const char c = text[position];
+        if (is_space(c) || c == '~') {
+            has_space_ = true;
+            ++position;
+        } else if (c == '\\') {
+            command(text, position, is_text, depth);
+        } else if (is_digit(c) ||
+                   (c == '.' && position + 1 < text.size() && is_digit(text[position + 1]))) {
+            number(text, position, is_text);
+        } else if (is_word_byte(c)) {
+            letters(text, position, is_text);
+        } else if (c == '"' || c == '`' || c == '$' || static_cast<unsigned char>(c) < ' ') {
+            ++position;  // money is "\\$"
+        } else if (c == '*' && position + 1 < text.size() && text[position + 1] == '*') {
+            position += 2;  // bold, or a power in a programming language
+            if (is_power(text, position)) {
+                add(TokenKind::symbol, "^", is_text);
+            }
+        } else {
+            add(TokenKind::symbol, std::string(1, c), is_text);
+            ++position;
+        }
+    }
+
+    bool is_power(std::string_view text, std::size_t position) const {
+        return !tokens_.empty() && tokens_.back().kind != TokenKind::symbol && !has_space_ &&
+               position < text.size() && is_digit(text[position]);
+    }
+
+    void letters(std::string_view text, std::size_t& position, bool is_text) {
+        const std::size_t begin = position;
+        while (position < text.size() && is_word_byte(text[position])) {
+            ++position;
+        }
+        std::string_view run = text.substr(begin, position - begin);
+        // "well-known" and "don't" are one word; "ab-cd" in mathematics is a difference.
+        while (position + 1 < text.size() && (text[position] == '-' || text[position] == '\'') &&
+               run.size() >= 3 && is_word_byte(text[position + 1]) &&
+               (is_text || run.size() >= 4 || is_long_word(text, position + 1))) {
+            ++position;
+            while (position < text.size() && is_word_byte(text[position])) {
+                ++position;
+            }
+            run = text.substr(begin, position - begin);
+        }
+        if (!is_text && run.size() == 1) {
+            add(TokenKind::letter, std::string(run), is_text);
+        } else if (!is_text && contains(plain_functions, run)) {
+            add(TokenKind::command, synonym(run), is_text);
+        } else {
+            add(TokenKind::word, std::string(run), is_text);
+        }
+    }
+
+    static bool is_long_word(std::string_view text, std::size_t position) {
+        std::size_t length = 0;
+        while (position + length < text.size() && is_word_byte(text[position + length])) {
+            ++length;
+        }
+        return length >= 4;
+    }
+
+    static std::string synonym(std::string_view name) {
+        for (const auto& [from, to] : synonyms) {
+            if (from == name) {
+                return std::string(to);
+            }
+        }
+        return std::string(name);
+    }
+
+    /// The length of a separator of thousands at `position`, 0 for none.
+    std::size_t separator(std::string_view text, std::size_t position) const {
+        const std::string_view rest = text.substr(position);
+        for (const std::string_view separator : {std::string_view(",\\! "),
+                                                 std::string_view(",\\!"),
+                                                 std::string_view("{,}\\!"),
+                                                 std::string_view("{,}"),
+                                                 std::string_view("\\,"),
+                                                 std::string_view("\\!"),
+                                                 std::string_view("\\ "),
+                                                 std::string_view("~"),
+                                                 std::string_view(" ")}) {
+            if (rest.starts_with(separator)) {
+                return separator.size();
+            }
+        }
+        return commas_ == Commas::group_digits && rest.starts_with(',') ? 1 : 0;
+    }
+
+    static std::size_t digits_at(std::string_view text, std::size_t position) {
+        std::size_t count = 0;
+        while (position + count < text.size() && is_digit(text[position + count])) {
+            ++count;
+        }
+        return count;
+    }
+
+    void number(std::string_view text, std::size_t& position, bool is_text) {
+        std::size_t count = digits_at(text, position);
+        std::string value(text.substr(position, count));
+        position += count;
+        if (count >= 1 && count <= 3 && value.front() != '0') {
+            std::size_t gap = separator(text, position);
+            while (gap > 0 && digits_at(text, position + gap) == 3) {
+                value += text.substr(position + gap, 3);
+                position += gap + 3;
+                gap = separator(text, position);
+            }
+        }
+        if (position < text.size() && text[position] == '.') {
+            count = digits_at(text, position + 1);
+            value += count > 0 ? text.substr(position, count + 1) : std::string_view();
+            position += count > 0 ? count + 1 : 0;
+            repetition(text, position, value);
+        }
+        exponent(text, position, value);
+        add(TokenKind::number, value, is_text);
+    }
+
+    /// "0.1\overline{6}": the point may stand before the bar alone.
+    static void repetition(std::string_view text, std::size_t& position, std::string& value) {
+        const std::string_view rest = text.substr(position);
+        for (const std::string_view bar : {std::string_view("\\overline{"),
+                                           std::string_view(".\\overline{"),
+                                           std::string_view("\\bar{"),
+                                           std::string_view(".\\bar{")}) {
+            if (!rest.starts_with(bar)) {
+                continue;
+            }
+            const std::size_t count = digits_at(text, position + bar.size());
+            const std::size_t end = position + bar.size() + count;
+            if (count > 0 && end < text.size() && text[end] == '}') {
+                value += bar.front() == '.' ? "." : "";
+                value += "(" + std::string(text.substr(end - count, count)) + ")";
+                position = end + 1;
+            }
+            return;
+        }
+    }
+
+    static void exponent(std::string_view text, std::size_t& position, std::string& value) {
+        if (position >= text.size() || (text[position] != 'e' && text[position] != 'E') ||
+            value.ends_with(')')) {
+            return;
+        }
+        std::size_t digits = position + 1;
+        if (digits < text.size() && (text[digits] == '-' || text[digits] == '+')) {
+            ++digits;
+        }
+        const std::size_t count = digits_at(text, digits);
+        const std::size_t end = digits + count;
+        if (count == 0 || (end < text.size() && is_letter(text[end]))) {
+            return;
+        }
+        value += "e" + std::string(text.substr(position + 1, end - position - 1));
+        position = end;
+    }
+
+    void command(std::string_view text, std::size_t& position, bool is_text, int depth) {
+        ++position;
+        if (position >= text.size()) {
+            return;
+        }
+        const char first = text[position];
+        if (!is_letter(first)) {
+            ++position;
+            special(first, is_text);
+            position += first == '\\' ? row_skip(text.substr(position)) : 0;
+            return;
+        }
+        const std::size_t begin = position;
+        while (position < text.size() && is_letter(text[position])) {
+            ++position;
+        }
+        const std::string_view name = text.substr(begin, position - begin);
+        if (contains(ignored_commands, name)) {
+            skip_no_delimiter(text, position);
+        } else if (contains(spacing_commands, name)) {
+            has_space_ = true;
+        } else if (contains(transparent_commands, name) || name.starts_with("boxed")) {
+            // "\boxed42" boxes what follows.
+        } else if (contains(text_commands, name) || contains(font_commands, name) ||
+                   name == "mathbb") {
+            font(name, text, position, is_text, depth);
+        } else {
+            named(name, is_text);
+        }
+    }
+
+    void special(char c, bool is_text) {
+        if (c == ',' || c == ';' || c == ':' || c == ' ' || c == '\n') {
+            has_space_ = true;
+        } else if (c == '{' || c == '}') {
+            add(TokenKind::symbol, std::string("\\") + c, is_text);
+        } else if (c == '\\') {
+            add(TokenKind::command, "\\", is_text);
+        } else if (c == '|') {
+            add(TokenKind::symbol, "|", is_text);
+        } else if (c == '$' || c == '%' || c == '&' || c == '#') {
+            add(c == '$' ? TokenKind::command : TokenKind::symbol,
+                c == '$' ? "dollar" : std::string(1, c),
+                is_text);
+        }
+        // \! and the delimiters \( \) \[ \] say nothing.
+    }
+
+    /// The length of "[4pt]" behind a row break.
+    static std::size_t row_skip(std::string_view rest) {
+        const std::size_t close = rest.substr(0, 12).find(']');
+        const bool is_length = rest.starts_with('[') && close != std::string_view::npos &&
+                               close > 2 && is_letter(rest[close - 1]);
+        return is_length ? close + 1 : 0;
+    }
+
+    /// The invisible delimiter of "\left." and "\right.".
+    static void skip_no_delimiter(std::string_view text, std::size_t& position) {
+        if (position < text.size() && text[position] == '.' &&
+            (position + 1 == text.size() || !is_digit(text[position + 1]))) {
+            ++position;
+        }
+    }
+
+    void named(std::string_view name, bool is_text) {
+        std::string meaning = synonym(name);
+        const bool is_symbol = meaning.size() == 1 && !is_letter(meaning.front());
+        if (meaning == "and" || meaning == "or") {
+            add(TokenKind::word, std::move(meaning), true);
+        } else if (meaning == "i") {
+            add(TokenKind::letter, std::move(meaning), is_text);
+        } else {
+            add(is_symbol || meaning.starts_with('\\') ? TokenKind::symbol : TokenKind::command,
+                std::move(meaning),
+                is_text);
+        }
+    }
+
+    void font(std::string_view name,
+              std::string_view text,
+              std::size_t& position,
+              bool is_text,
+              int depth) {
+        while (position < text.size() && is_space(text[position])) {
+            ++position;
+        }
+        if (position >= text.size() || text[position] != '{' || depth >= deepest_text) {
+            return;
+        }
+        const std::size_t begin = ++position;
+        std::size_t open = 1;
+        while (position < text.size() && open > 0) {
+            const char c = text[position];
+            if (c == '\\') {
+                ++position;
+            } else if (c == '{') {
+                ++open;
+            } else if (c == '}') {
+                --open;
+            }
+            ++position;
+        }
+        position = std::min(position, text.size());
+        const std::size_t end = open == 0 ? position - 1 : position;
+        const std::string_view content = text.substr(begin, end - begin);
+        const bool is_word = std::ranges::all_of(content, is_letter) && content.size() > 1;
+        if (name == "mathbb") {
+            add(TokenKind::command, "bb" + std::string(trim(content)), is_text);
+        } else if (contains(plain_functions, content)) {
+            add(TokenKind::command, synonym(content), is_text);
+        } else if (content == "i") {
+            add(TokenKind::letter, "i", is_text);
+        } else if (contains(text_commands, name) && name != "operatorname") {
+            run(content, true, depth + 1);
+        } else if (is_word) {
+            add(TokenKind::word, std::string(content), true);
+        } else {
+            run(content, is_text, depth + 1);
+        }
+    }
+
+    Commas commas_;
+    std::vector<Token>& tokens_;
+    bool has_space_ = false;
+};
+
+}  // namespace
+
+std::vector<Token> tokenise(std::string_view text, Commas commas) {
+    std::vector<Token> tokens;
+    Lexer(commas, tokens).run(unicode_to_latex(text), false, 0);
+    const auto is_full_stop = [](const Token& token) {
+        return token.is_symbol(".") || token.is_symbol(",") || token.is_symbol(";") ||
+               token.is_symbol(":") || token.is_symbol("?");
+    };
+    while (!tokens.empty() && is_full_stop(tokens.back())) {
+        tokens.pop_back();
+    }
+    return tokens;
+}
+
+std::string canonical(Tokens tokens) {
+    std::string text;
+    for (const Token& token : tokens) {
+        if (token.kind == TokenKind::word) {
+            text += " " + lower(token.text) + " ";
+        } else if (token.kind == TokenKind::command) {
+            text += "\\" + token.text + " ";
+        } else {
+            text += token.text;
+            text += token.kind == TokenKind::number ? " " : "";
+        }
+    }
+    return text;
+}
+
+}  // namespace anamnesis::eval::grading

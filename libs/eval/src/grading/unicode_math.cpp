@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "grading/unicode_math.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace anamnesis::eval::grading {
+namespace {
+
+struct Replacement {
+    std::string_view character;
+    std::string_view latex;
+};
+
+// Sorted by bytes, which is by code point.
+constexpr auto replacements = std::to_array<Replacement>({
+    {"\u00A0", " "},           {"\u00A2", "\\text{ cents}"},
+    {"\u00A3", "\\pounds "},   {"\u00A5", "\\yen "},
+    {"\u00B0", "^\\circ "},    {"\u00B1", "\\pm "},
+    {"\u00B7", "\\cdot "},     {"\u00BC", "\\frac14 "},
+    {"\u00BD", "\\frac12 "},   {"\u00BE", "\\frac34 "},
+    {"\u00D7", "\\times "},    {"\u00F7", "\\div "},
+    {"\u03B1", "\\alpha "},    {"\u03B2", "\\beta "},
+    {"\u03B3", "\\gamma "},    {"\u03B4", "\\delta "},
+    {"\u03B8", "\\theta "},    {"\u03BB", "\\lambda "},
+    {"\u03BC", "\\mu "},       {"\u03C0", "\\pi "},
+    {"\u03C3", "\\sigma "},    {"\u03C4", "\\tau "},
+    {"\u03C6", "\\phi "},      {"\u03C9", "\\omega "},
+    {"\u2009", "\\,"},         {"\u200B", ""},
+    {"\u2010", "-"},           {"\u2011", "-"},
+    {"\u2012", "-"},           {"\u2013", "-"},
+    {"\u2014", "-"},           {"\u2018", "'"},
+    {"\u2019", "'"},           {"\u201C", "\""},
+    {"\u201D", "\""},          {"\u2026", "\\ldots "},
+    {"\u202F", "\\,"},         {"\u2032", "'"},
+    {"\u20AC", "\\euro "},     {"\u211D", "\\mathbb{R}"},
+    {"\u2153", "\\frac13 "},   {"\u2154", "\\frac23 "},
+    {"\u2155", "\\frac15 "},   {"\u215B", "\\frac18 "},
+    {"\u2205", "\\emptyset "}, {"\u2208", "\\in "},
+    {"\u2212", "-"},           {"\u2213", "\\mp "},
+    {"\u221A", "\\sqrt "},     {"\u221B", "\\sqrt[3]"},
+    {"\u221E", "\\infty "},    {"\u2220", "\\angle "},
+    {"\u2229", "\\cap "},      {"\u222A", "\\cup "},
+    {"\u2248", "\\approx "},   {"\u2260", "\\ne "},
+    {"\u2261", "\\equiv "},    {"\u2264", "\\le "},
+    {"\u2265", "\\ge "},       {"\u22C5", "\\cdot "},
+    {"\u2A7D", "\\le "},       {"\u2A7E", "\\ge "},
+    {"\uFF08", "("},           {"\uFF09", ")"},
+    {"\uFF0C", ","},
+});
+static_assert(std::ranges::is_sorted(replacements, {}, &Replacement::character));
+
+constexpr auto superscripts = std::to_array<Replacement>({{"\u00B2", "2"},
+                                                          {"\u00B3", "3"},
+                                                          {"\u00B9", "1"},
+                                                          {"\u2070", "0"},
+                                                          {"\u2074", "4"},
+                                                          {"\u2075", "5"},
+                                                          {"\u2076", "6"},
+                                                          {"\u2077", "7"},
+                                                          {"\u2078", "8"},
+                                                          {"\u2079", "9"},
+                                                          {"\u207B", "-"},
+                                                          {"\u207F", "n"}});
+
+constexpr auto subscripts = std::to_array<Replacement>({{"\u2080", "0"},
+                                                        {"\u2081", "1"},
+                                                        {"\u2082", "2"},
+                                                        {"\u2083", "3"},
+                                                        {"\u2084", "4"},
+                                                        {"\u2085", "5"},
+                                                        {"\u2086", "6"},
+                                                        {"\u2087", "7"},
+                                                        {"\u2088", "8"},
+                                                        {"\u2089", "9"}});
+
+/// What "\b", "\f", "\t" and "\r" eat when a program reads "\boxed" as an escape.
+constexpr auto broken_commands = std::to_array<Replacement>({{"\boxed", "\\boxed"},
+                                                             {"\begin{", "\\begin{"},
+                                                             {"\binom", "\\binom"},
+                                                             {"\frac", "\\frac"},
+                                                             {"\fbox", "\\fbox"},
+                                                             {"\text{", "\\text{"},
+                                                             {"\textbf{", "\\textbf{"},
+                                                             {"\times ", "\\times "},
+                                                             {"\tfrac", "\\tfrac"},
+                                                             {"\theta", "\\theta"},
+                                                             {"\right", "\\right"}});
+
+template <std::size_t Count>
+const Replacement* find_prefix(const std::array<Replacement, Count>& table, std::string_view text) {
+    const auto found = std::ranges::find_if(
+        table, [text](const Replacement& entry) { return text.starts_with(entry.character); });
+    return found == table.end() ? nullptr : &*found;
+}
+
+/// Reads a run of small digits from `position` as "^{12}"; false where there is none.
+template <std::size_t Count>
+bool take_run(const std::array<Replacement, Count>& table,
+              std::string_view command,
+              std::string_view text,
+              std::size_t& position,
+              std::string& result) {
+    std::string run;
+    while (const Replacement* digit = find_prefix(table, text.substr(position))) {
+        run += digit->latex;
+        position += digit->character.size();
+    }
+    if (!run.empty()) {
+        result.append(command).append("{").append(run).append("}");
+    }
+    return !run.empty();
+}
+
+}  // namespace
+
+std::string unicode_to_latex(std::string_view text) {
+    std::string result;
+    result.reserve(text.size());
+    std::size_t position = 0;
+    while (position < text.size()) {
+        const auto byte = static_cast<unsigned char>(text[position]);
+        const std::string_view rest = text.substr(position);
+        if (byte == '\b' || byte == '\f' || byte == '\t' || byte == '\r') {
+            if (const Replacement* broken = find_prefix(broken_commands, rest)) {
+                result += broken->latex;
+                position += broken->character.size();
+                continue;
+            }
+        }
+        if (byte >= 0x80) {
+            if (take_run(superscripts, "^", text, position, result) ||
+                take_run(subscripts, "_", text, position, result)) {
+                continue;
+            }
+            const std::string_view character = rest.substr(0, byte < 0xE0 ? 2 : 3);
+            const auto found =
+                std::lower_bound(replacements.begin(),
+                                 replacements.end(),
+                                 character,
+                                 [](const Replacement& entry, std::string_view wanted) {
+                                     return entry.character < wanted;
+                                 });
+            if (found != replacements.end() && found->character == character) {
+                result += found->latex;
+                position += character.size();
+                continue;
+            }
+        }
+        result += text[position++];
+    }
+    return result;
+}
+
+}  // namespace anamnesis::eval::grading

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "grading/units.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "grading/characters.hpp"
+#include "grading/rational.hpp"
+
+namespace anamnesis::eval::grading {
+namespace {
+
+struct KnownUnit {
+    std::string_view word;
+    std::string_view dimension;
+    long numerator = 1;
+    long denominator = 1;
+};
+
+// Factors to the dimension's own unit: metre, second, gram, dollar, litre. Imperial lengths are
+// exact by the definition of 1959.
+constexpr auto known_units = std::to_array<KnownUnit>({
+    {"m", "length"},
+    {"meter", "length"},
+    {"metre", "length"},
+    {"cm", "length", 1, 100},
+    {"centimeter", "length", 1, 100},
+    {"centimetre", "length", 1, 100},
+    {"mm", "length", 1, 1000},
+    {"millimeter", "length", 1, 1000},
+    {"km", "length", 1000},
+    {"kilometer", "length", 1000},
+    {"kilometre", "length", 1000},
+    {"in", "length", 254, 10'000},
+    {"inch", "length", 254, 10'000},
+    {"ft", "length", 3048, 10'000},
+    {"foot", "length", 3048, 10'000},
+    {"yd", "length", 9144, 10'000},
+    {"yard", "length", 9144, 10'000},
+    {"mi", "length", 1'609'344, 1000},
+    {"mile", "length", 1'609'344, 1000},
+    {"s", "time"},
+    {"sec", "time"},
+    {"second", "time"},
+    {"min", "time", 60},
+    {"minute", "time", 60},
+    {"h", "time", 3600},
+    {"hr", "time", 3600},
+    {"hour", "time", 3600},
+    {"day", "time", 86'400},
+    {"week", "time", 604'800},
+    {"month", "month"},
+    {"year", "month", 12},
+    {"g", "mass"},
+    {"gram", "mass"},
+    {"kg", "mass", 1000},
+    {"kilogram", "mass", 1000},
+    {"mg", "mass", 1, 1000},
+    {"oz", "weight"},
+    {"ounce", "weight"},
+    {"lb", "weight", 16},
+    {"pound", "weight", 16},
+    {"ton", "weight", 32'000},
+    {"dollar", "money"},
+    {"usd", "money"},
+    {"cent", "money", 1, 100},
+    {"dime", "money", 1, 10},
+    {"euro", "euro"},
+    {"eur", "euro"},
+    {"sterling", "sterling"},
+    {"yen", "yen"},
+    {"rupee", "rupee"},
+    {"l", "volume"},
+    {"liter", "volume"},
+    {"litre", "volume"},
+    {"ml", "volume", 1, 1000},
+    {"milliliter", "volume", 1, 1000},
+    {"pint", "measure"},
+    {"quart", "measure", 2},
+    {"gallon", "measure", 8},
+    {"mph", "length/time", 1'609'344, 3'600'000},
+    {"kph", "length/time", 1000, 3600},
+    {"radian", ""},
+    {"rad", ""},
+    {"unit", ""},
+});
+
+std::string singular(std::string_view word) {
+    std::string text = lower(word);
+    if (text == "feet") {
+        return "foot";
+    }
+    if (text == "inches") {
+        return "inch";
+    }
+    if (text.size() > 2 && text.ends_with('s') && !text.ends_with("ss")) {
+        text.pop_back();
+    }
+    return text;
+}
+
+const KnownUnit* find_unit(std::string_view word) {
+    const auto found = std::ranges::find(known_units, word, &KnownUnit::word);
+    return found == known_units.end() ? nullptr : &*found;
+}
+
+Rational power(const Rational& base, int exponent) {
+    Rational result = 1;
+    for (int i = 0; i < exponent; ++i) {
+        result *= base;
+    }
+    return result;
+}
+
+/// Reads one factor of a unit: "square inch", "cm ^ 2".
+struct Reader {
+    const std::vector<std::string>& words;
+    std::size_t position = 0;
+
+    bool factor(Unit& unit, bool divides) {
+        int exponent = 1;
+        if (position < words.size() && (words[position] == "square" || words[position] == "sq")) {
+            exponent = 2;
+            ++position;
+        } else if (position < words.size() && words[position] == "cubic") {
+            exponent = 3;
+            ++position;
+        }
+        const KnownUnit* known = position < words.size() ? find_unit(words[position]) : nullptr;
+        if (known == nullptr) {
+            return false;
+        }
+        ++position;
+        if (position + 1 < words.size() && words[position] == "^" &&
+            words[position + 1].size() == 1 && is_digit(words[position + 1].front())) {
+            exponent = words[position + 1].front() - '0';
+            position += 2;
+        } else if (position < words.size() && words[position] == "squared") {
+            exponent = 2;
+            ++position;
+        }
+        if (known->dimension.empty()) {
+            return true;
+        }
+        const Rational scale = power(Rational(known->numerator, known->denominator), exponent);
+        unit.factor = divides ? Rational(unit.factor / scale) : Rational(unit.factor * scale);
+        unit.dimension += (divides ? "/" : "") + std::string(known->dimension);
+        unit.dimension += exponent > 1 ? "^" + std::to_string(exponent) : "";
+        return true;
+    }
+};
+
+}  // namespace
+
+bool is_unit_word(std::string_view word) {
+    return word.size() > 1 && find_unit(singular(word)) != nullptr;
+}
+
+Unit unit_of(const std::vector<std::string>& words) {
+    std::vector<std::string> singulars;
+    Unit unit;
+    for (const std::string& word : words) {
+        singulars.push_back(singular(word));
+        unit.words += (unit.words.empty() ? "" : " ") + singulars.back();
+    }
+    Reader reader{.words = singulars};
+    bool is_known = !singulars.empty();
+    bool divides = false;
+    while (is_known && reader.position < singulars.size()) {
+        const std::string& word = singulars[reader.position];
+        if (word == "per" || word == "/" || word == "a" || word == "an") {
+            divides = true;
+            ++reader.position;
+            continue;
+        }
+        is_known = reader.factor(unit, divides);
+    }
+    if (!is_known) {
+        unit.dimension.clear();
+        unit.factor = 1;
+    } else if (unit.dimension.empty()) {
+        unit.words.clear();  // "units" and "radians" say nothing
+    }
+    unit.factor.canonicalize();
+    return unit;
+}
+
+std::optional<Rational> conversion(const Unit& from, const Unit& to) {
+    if (from.words.empty() || to.words.empty() || from.words == to.words) {
+        return Rational(1);
+    }
+    if (!from.dimension.empty() && from.dimension == to.dimension) {
+        return Rational(from.factor / to.factor);
+    }
+    // "apples" for "red apples".
+    const bool is_part = from.words.find(to.words) != std::string::npos ||
+                         to.words.find(from.words) != std::string::npos;
+    return is_part && from.dimension.empty() && to.dimension.empty() ? std::optional(Rational(1))
+                                                                     : std::nullopt;
+}
+
+}  // namespace anamnesis::eval::grading

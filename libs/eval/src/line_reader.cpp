@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/line_reader.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/io/file.hpp"
+
+namespace anamnesis::eval {
+namespace {
+
+constexpr std::uint64_t block_bytes = 1U << 20U;
+constexpr std::size_t longest_line = 256U << 20U;
+
+}  // namespace
+
+LineReader::LineReader(const std::filesystem::path& path)
+    : file_(io::File::open_for_reading(path)), size_(file_.size()) {}
+
+std::string LineReader::place() const {
+    return format("line {} of {}", number_, in_quotes(file_.path().string()));
+}
+
+bool LineReader::fill() {
+    if (offset_ == size_) {
+        return false;
+    }
+    const auto count = static_cast<std::size_t>(std::min(block_bytes, size_ - offset_));
+    block_.resize(count);
+    file_.read_at(offset_, std::as_writable_bytes(std::span(block_)));
+    offset_ += count;
+    position_ = 0;
+    return true;
+}
+
+bool LineReader::next(std::string& line) {
+    line.clear();
+    if (position_ == block_.size() && !fill()) {
+        return false;
+    }
+    ++number_;
+    while (true) {
+        const std::size_t end = std::min(block_.find('\n', position_), block_.size());
+        line.append(block_, position_, end - position_);
+        if (line.size() > longest_line) {
+            throw Error(ErrorKind::malformed,
+                        format("{} is longer than {}", place(), human_bytes(longest_line)));
+        }
+        position_ = std::min(end + 1, block_.size());
+        if (end < block_.size() || !fill()) {
+            break;
+        }
+    }
+    if (line.ends_with('\r')) {
+        line.pop_back();
+    }
+    return true;
+}
+
+bool JsonLineReader::next(Json& object) {
+    do {
+        if (!lines_.next(line_)) {
+            return false;
+        }
+    } while (line_.find_first_not_of(" \t") == std::string::npos);
+    object = in_context([this] { return format("while reading {}", place()); },
+                        [this] { return Json::parse(line_); });
+    if (!object.is_object()) {
+        throw Error(ErrorKind::malformed, format("{} is no JSON object", place()));
+    }
+    return true;
+}
+
+}  // namespace anamnesis::eval
