@@ -92,7 +92,7 @@ void gate_of_mlp(benchmark::State& state) {
 }
 BENCHMARK(gate_of_mlp)->UseRealTime()->Unit(benchmark::kMillisecond);
 
-/// The gated delta rule over 1024 tokens, or one.
+/// The gated delta rule over many tokens, or one.
 void gated_delta(benchmark::State& state) {
     const at::NoGradGuard no_gradients;
     const std::int64_t tokens = state.range(0);
@@ -107,7 +107,13 @@ void gated_delta(benchmark::State& state) {
     state.counters["tokens/s"] = benchmark::Counter(
         static_cast<double>(tokens * state.iterations()), benchmark::Counter::kIsRate);
 }
-BENCHMARK(gated_delta)->Arg(1024)->Arg(1)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(gated_delta)
+    ->Arg(1)
+    ->Arg(1024)
+    ->Arg(4096)
+    ->Arg(65536)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 

@@ -4,9 +4,10 @@
 // the peers' scripts beside it:
 //
 //   speed_bench MODEL [lengths=2048,8192] [decode=2048] [steps=32] [threads=2] [chunk=1024]
-//               [dtype=bf16|f32]
+//               [dtype=bf16|f32] [rates=1]
 //
-// Before and after, the reachable rates: products of 2048 x 2048 matrices and reading from memory.
+// Before and after, the reachable rates: products of 2048 x 2048 matrices and reading from memory;
+// not with rates=0, so that rss_mb is the model's own peak.
 
 #include "anamnesis/runtime/torch.hpp"
 
@@ -138,7 +139,8 @@ int measure(int argc, char** argv) {
                                                 {"steps", "32"},
                                                 {"threads", "2"},
                                                 {"chunk", "1024"},
-                                                {"dtype", ""}};
+                                                {"dtype", ""},
+                                                {"rates", "1"}};
     for (int i = 2; i < argc; ++i) {
         const std::string word = argv[i];
         const std::size_t equals = word.find('=');
@@ -146,8 +148,10 @@ int measure(int argc, char** argv) {
     }
     at::set_num_threads(std::stoi(settings["threads"]));
     const at::NoGradGuard no_gradients;
-    Json before = rates();
-    emit(Json::Object{{"peer", "anamnesis"}, {"rates", before}});
+    const bool wants_rates = settings["rates"] == "1";
+    if (wants_rates) {
+        emit(Json::Object{{"peer", "anamnesis"}, {"rates", rates()}});
+    }
     std::optional<runtime::Network> loaded;
     const double load_seconds = seconds_of([&] {
         const auto files = checkpoint::Checkpoint::open(argv[1]);
@@ -220,7 +224,9 @@ int measure(int argc, char** argv) {
                               {"read_gb_s", bytes * static_cast<double>(steps) / elapsed / 1e9}});
         }
     }
-    emit(Json::Object{{"rates_after", rates()}});
+    if (wants_rates) {
+        emit(Json::Object{{"rates_after", rates()}});
+    }
     return 0;
 }
 

@@ -106,6 +106,16 @@ TEST(GenerateErrors, RefuseADeviceThatIsNotKnown) {
     EXPECT_NE(result.errors.find("abacus"), std::string::npos);
 }
 
+TEST(GenerateErrors, SayThatThereIsNoCudaDevice) {
+    const CommandResult result = run(
+        {"generate", "--model", golden("qwen3_base"), "--prompt", "needle", "--device", "cuda"});
+    if (result.exit_code == 3) {
+        GTEST_SKIP() << "there is one";
+    }
+    EXPECT_EQ(result.exit_code, 5);
+    EXPECT_NE(result.errors.find("CUDA"), std::string::npos);
+}
+
 TEST(GenerateErrors, SayHowToGetTheProgramThatRunsModels) {
     const TemporaryFolder folder;
     const std::filesystem::path alone = folder.path() / "bin" / "anamnesis";

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 
 #include "cpu_kernels.hpp"
 #include "cpu_vectors.hpp"
@@ -17,26 +18,115 @@ constexpr std::size_t cache_line = 64;
 /// only, and mapped files lie in small ones.
 constexpr std::size_t ahead = 16384;
 
+/// 32 neighbours. Of bfloat16 the even and the odd ones, which a shift and a mask part; of float32
+/// one half and the other. What they meet is parted in the same way.
+struct Parted {
+    Floats first, second;
+};
+constexpr std::size_t parted_width = 2 * width;
+
+template <class Weight>
+ANAMNESIS_INLINE void read(const Weight* source, Parted& values) {
+    if constexpr (sizeof(Weight) == sizeof(Bf16)) {
+        Words pairs;
+        std::memcpy(&pairs, source, sizeof pairs);
+        values.first = __builtin_bit_cast(Floats, pairs << 16U);
+        values.second = __builtin_bit_cast(Floats, pairs & 0xFFFF0000U);
+    } else {
+        values.first = load(source);
+        values.second = load(source + width);
+    }
+}
+
+/// Float32 values, parted as those of type Weight.
+template <class Weight>
+ANAMNESIS_INLINE void read_for(const float* source, Parted& values) {
+    const Floats low = load(source);
+    const Floats high = load(source + width);
+    if constexpr (sizeof(Weight) == sizeof(Bf16)) {
+        values.first = __builtin_shufflevector(
+            low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        values.second = __builtin_shufflevector(
+            low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    } else {
+        values.first = low;
+        values.second = high;
+    }
+}
+
+template <class Weight>
+ANAMNESIS_INLINE void write_for(float* target, const Parted& values) {
+    if constexpr (sizeof(Weight) == sizeof(Bf16)) {
+        store(target,
+              __builtin_shufflevector(values.first,
+                                      values.second,
+                                      0,
+                                      16,
+                                      1,
+                                      17,
+                                      2,
+                                      18,
+                                      3,
+                                      19,
+                                      4,
+                                      20,
+                                      5,
+                                      21,
+                                      6,
+                                      22,
+                                      7,
+                                      23));
+        store(target + width,
+              __builtin_shufflevector(values.first,
+                                      values.second,
+                                      8,
+                                      24,
+                                      9,
+                                      25,
+                                      10,
+                                      26,
+                                      11,
+                                      27,
+                                      12,
+                                      28,
+                                      13,
+                                      29,
+                                      14,
+                                      30,
+                                      15,
+                                      31));
+    } else {
+        store(target, values.first);
+        store(target + width, values.second);
+    }
+}
+
+/// Asks for all cache lines of `parted_width` values that lie `ahead`.
+template <class Weight>
+ANAMNESIS_INLINE void ask_for(const Weight* source) {
+    for (std::size_t i = 0; i < parted_width; i += cache_line / sizeof(Weight)) {
+        __builtin_prefetch(source + i + ahead / sizeof(Weight));
+    }
+}
+
 /// Some rows of a matrix times some vectors: totals[v * step + r] = rows[r] . vectors[v].
 template <std::size_t Rows, std::size_t Vectors, class Weight>
 ANAMNESIS_INLINE void dots(
     const Weight* rows, const float* vectors, std::size_t count, float* totals, std::size_t step) {
     Floats sums[Rows][Vectors] = {};
     std::size_t i = 0;
-    for (; i + width <= count; i += width) {
-        if (i % (cache_line / sizeof(Weight)) == 0) {
-            for (std::size_t r = 0; r < Rows; ++r) {
-                __builtin_prefetch(rows + r * count + i + ahead / sizeof(Weight));
-            }
-        }
-        Floats values[Vectors];
+    for (; i + parted_width <= count; i += parted_width) {
+        Parted values[Vectors];
         for (std::size_t v = 0; v < Vectors; ++v) {
-            values[v] = load(vectors + v * count + i);
+            read_for<Weight>(vectors + v * count + i, values[v]);
         }
         for (std::size_t r = 0; r < Rows; ++r) {
-            const Floats weight = load(rows + r * count + i);
+            ask_for(rows + r * count + i);
+            Parted weights;
+            read(rows + r * count + i, weights);
             for (std::size_t v = 0; v < Vectors; ++v) {
-                sums[r][v] += weight * values[v];
+                sums[r][v] += weights.first * values[v].first;
+                sums[r][v] += weights.second * values[v].second;
             }
         }
     }
@@ -134,32 +224,35 @@ ANAMNESIS_INLINE void group_scores_of(const float* queries,
     }
 }
 
-/// Columns [d, d + 4 * width) of the sums of `Queries` queries.
+/// Columns [d, d + 64) of the sums of `Queries` queries.
+constexpr std::size_t column_parts = 2;
 template <std::size_t Queries, class Value>
 ANAMNESIS_INLINE void add_columns(const float* weights,
                                   const Value* values,
                                   float* sums,
                                   const KeyBlock& block) {
-    Floats held[Queries][4];
+    Parted held[Queries][column_parts];
     for (std::size_t g = 0; g < Queries; ++g) {
-        for (std::size_t i = 0; i < 4; ++i) {
-            held[g][i] = load(sums + g * block.dim + i * width);
+        for (std::size_t i = 0; i < column_parts; ++i) {
+            read_for<Value>(sums + g * block.dim + i * parted_width, held[g][i]);
         }
     }
     for (std::size_t j = 0; j < block.count; ++j) {
-        for (std::size_t i = 0; i < 4; ++i) {
-            if (i * width % (cache_line / sizeof(Value)) == 0) {
-                __builtin_prefetch(values + j * block.dim + i * width + ahead / sizeof(Value));
-            }
-            const Floats value = load(values + j * block.dim + i * width);
+        for (std::size_t i = 0; i < column_parts; ++i) {
+            const Value* at = values + j * block.dim + i * parted_width;
+            ask_for(at);
+            Parted value;
+            read(at, value);
             for (std::size_t g = 0; g < Queries; ++g) {
-                held[g][i] += weights[g * block.stride + j] * value;
+                const float weight = weights[g * block.stride + j];
+                held[g][i].first += weight * value.first;
+                held[g][i].second += weight * value.second;
             }
         }
     }
     for (std::size_t g = 0; g < Queries; ++g) {
-        for (std::size_t i = 0; i < 4; ++i) {
-            store(sums + g * block.dim + i * width, held[g][i]);
+        for (std::size_t i = 0; i < column_parts; ++i) {
+            write_for<Value>(sums + g * block.dim + i * parted_width, held[g][i]);
         }
     }
 }
@@ -170,7 +263,8 @@ ANAMNESIS_INLINE void add_values(const float* weights,
                                  float* sums,
                                  const KeyBlock& block) {
     std::size_t d = 0;
-    for (; d + 4 * width <= block.dim; d += 4 * width) {
+    constexpr std::size_t columns = column_parts * parted_width;
+    for (; d + columns <= block.dim; d += columns) {
         add_columns<Queries>(weights, values + d, sums + d, block);
     }
     for (; d < block.dim; ++d) {
