@@ -11,16 +11,34 @@
 
 namespace anamnesis::eval {
 
-void check_before_run(const Sample& sample, const Question& question, const PreflightFacts& facts) {
+void check_room(const std::string& what, const Question& question, const PreflightFacts& facts) {
+    if (!facts.context_length) {
+        return;
+    }
+    const std::size_t needed =
+        facts.count_tokens(facts.form.text_of(question)) + question.max_new_tokens;
+    if (needed > *facts.context_length) {
+        throw Error(ErrorKind::usage,
+                    format("{}: prompt and answer take {} tokens, the model {}; ask for less "
+                           "(--lengths, --max-tokens), or give --context-length if it can do more",
+                           what,
+                           needed,
+                           *facts.context_length));
+    }
+}
+
+void check_needle(const Sample& sample,
+                  const Question& question,
+                  bool gives_prefix,
+                  const PreflightFacts& facts) {
     const std::string what = format("{} at {} tokens", sample.task, sample.length);
-    if (facts.gives_prefix && sample.answer_prefix.empty()) {
+    if (gives_prefix && sample.answer_prefix.empty()) {
         throw Error(ErrorKind::usage,
                     format("{}: the prompts have no answer_prefix, without which models score near "
                            "zero; give prompts with it, or --no-prefix",
                            what));
     }
-    const std::string prompt = facts.form.text_of(question);
-    if (facts.gives_prefix && !prompt.ends_with(sample.answer_prefix)) {
+    if (gives_prefix && !facts.form.text_of(question).ends_with(sample.answer_prefix)) {
         throw Error(ErrorKind::usage,
                     format("{}: the chat template cuts the answer prefix {}; give --no-prefix or "
                            "leave out --chat",
@@ -28,22 +46,14 @@ void check_before_run(const Sample& sample, const Question& question, const Pref
                            in_quotes(sample.answer_prefix)));
     }
     const std::size_t answer_tokens = facts.count_tokens(" " + join(sample.references, ", ") + ".");
-    if (answer_tokens > facts.max_new_tokens) {
+    if (answer_tokens > question.max_new_tokens) {
         throw Error(ErrorKind::usage,
                     format("{}: the true answer has {} tokens, --max-tokens allows {}",
                            what,
                            answer_tokens,
-                           facts.max_new_tokens));
+                           question.max_new_tokens));
     }
-    const std::size_t needed = facts.count_tokens(prompt) + facts.max_new_tokens;
-    if (facts.context_length && needed > *facts.context_length) {
-        throw Error(ErrorKind::usage,
-                    format("{}: prompt and answer take {} tokens, the model {}; give shorter "
-                           "--lengths, or --context-length if it can do more",
-                           what,
-                           needed,
-                           *facts.context_length));
-    }
+    check_room(what, question, facts);
 }
 
 }  // namespace anamnesis::eval

@@ -145,7 +145,7 @@ struct Preflight : ::testing::Test {
 
     std::string refusal() const {
         try {
-            check_before_run(sample, question, facts);
+            check_needle(sample, question, true, facts);
         } catch (const Error& error) {
             EXPECT_EQ(error.kind(), ErrorKind::usage);
             return error.message();
@@ -164,7 +164,7 @@ TEST_F(Preflight, RefusesAMissingPrefix) {
 }
 
 TEST_F(Preflight, RefusesABudgetWithoutRoomForTheAnswer) {
-    facts.max_new_tokens = 5;
+    question.max_new_tokens = 5;
     EXPECT_THAT(refusal(), HasSubstr("has 9 tokens, --max-tokens allows 5"));
 }
 

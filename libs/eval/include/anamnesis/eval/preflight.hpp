@@ -13,19 +13,23 @@
 
 namespace anamnesis::eval {
 
-/// What a run is going to do, to be judged before it does.
+/// What a back end can carry, to judge questions by before they are asked.
 struct PreflightFacts {
-    std::optional<std::size_t> context_length{};  ///< of the back end
-    bool gives_prefix = true;
-    std::size_t max_new_tokens = 128;
+    std::optional<std::size_t> context_length{};
     PromptForm form{};
     std::function<std::size_t(std::string_view)> count_tokens;
 };
 
-/// Refuses what would score zero for the wrong reason: a context that the prompt does not fit, a
-/// prompt whose answer prefix is missing, a chat template that cuts it, a budget in which the true
-/// answer has no room.
+/// Refuses a prompt that with its answer does not fit the context. `what` names it in the error.
+/// Errors: `usage`.
+void check_room(const std::string& what, const Question& question, const PreflightFacts& facts);
+
+/// Refuses what would score zero for the wrong reason: no room, a prompt whose answer prefix is
+/// missing, a chat template that cuts it, a budget in which the true answer has no room.
 /// Errors: `usage`, saying which of these, with the figures.
-void check_before_run(const Sample& sample, const Question& question, const PreflightFacts& facts);
+void check_needle(const Sample& sample,
+                  const Question& question,
+                  bool gives_prefix,
+                  const PreflightFacts& facts);
 
 }  // namespace anamnesis::eval

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Recall of a real (tiny, random) hybrid, in the command's own process and behind a server.
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/io/file.hpp"
+#include "anamnesis/runtime/hybrid_model.hpp"
+
+#include "openai_server.hpp"
+#include "run_command.hpp"
+#include "temporary_folder.hpp"
+#include "tiny_model.hpp"
+
+namespace anamnesis::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class NiahOnAModel : public ::testing::Test {
+protected:
+    NiahOnAModel() { write_tiny_model(model_, "hypenet_base"); }
+
+    CommandResult niah(const std::string& out,
+                       const std::vector<std::string>& more,
+                       const CommandOptions& options = {}) const {
+        std::vector<std::string> words{ANAMNESIS_BINARY,
+                                       "niah",
+                                       "--lengths",
+                                       "2k,4k",
+                                       "--chunk",
+                                       "256",
+                                       "--max-tokens",
+                                       "48",
+                                       "--out",
+                                       (folder_.path() / out).string()};
+        words.insert(words.end(), more.begin(), more.end());
+        return run_command(words, options);
+    }
+    CommandResult on_the_model(const std::string& out,
+                               std::vector<std::string> more,
+                               const CommandOptions& options = {}) const {
+        more.insert(more.end(), {"--model", "m=" + model_.path().string()});
+        return niah(out, more, options);
+    }
+
+    /// Texts by sample.
+    std::map<std::string, std::string> texts(const std::string& out) const {
+        std::map<std::string, std::string> result;
+        for (const std::string& line :
+             split(io::read_text(folder_.path() / out / "results.jsonl"), '\n')) {
+            if (!line.empty()) {
+                const Json json = Json::parse(line);
+                EXPECT_TRUE(
+                    result.emplace(json.at("id").as_string("id"), json.at("text").as_string("text"))
+                        .second);
+            }
+        }
+        return result;
+    }
+
+    TemporaryFolder model_;
+    TemporaryFolder folder_;
+};
+
+TEST_F(NiahOnAModel, AnswersTheSameWithAndWithoutSharingWhatPromptsBeginWith) {
+    const std::vector<std::string> sweep{"--tasks", "s2", "--depths", "5", "--samples", "2"};
+    const CommandResult shared = on_the_model("shared", sweep);
+    ASSERT_EQ(shared.exit_code, 0) << shared.errors;
+    EXPECT_THAT(shared.output, HasSubstr("times fewer"));
+    std::vector<std::string> alone = sweep;
+    alone.emplace_back("--no-sharing");
+    const CommandResult result = on_the_model("alone", alone);
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_EQ(texts("shared").size(), 20U);
+    EXPECT_EQ(texts("shared"), texts("alone"));
+}
+
+TEST_F(NiahOnAModel, AnswersTheSameBehindAServer) {
+    const std::vector<std::string> tasks{"--tasks", "s1", "--samples", "3"};
+    ASSERT_EQ(on_the_model("embedded", tasks).exit_code, 0);
+    const auto checkpoint = checkpoint::Checkpoint::open(model_.path());
+    const auto hybrid = runtime::HybridModel::load(
+        checkpoint, checkpoint::recognise(checkpoint), {.prefill_chunk = 256});
+    const OpenAiServer server(*hybrid);
+    std::vector<std::string> remote = tasks;
+    remote.insert(
+        remote.end(),
+        {"--endpoint", server.url(), "--tokenizer", model_.path().string(), "--model", "m=tiny"});
+    const CommandResult result = niah("remote", remote);
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_EQ(texts("remote").size(), 6U);
+    EXPECT_EQ(texts("remote"), texts("embedded"));
+    EXPECT_TRUE(server.bodies().front().at("prompt").is_array());
+}
+
+TEST_F(NiahOnAModel, IsTrustedByItsEngineCheckButForItsLoops) {
+    const CommandResult result =
+        on_the_model("r", {"--tasks", "s1", "--samples", "1", "--check-engine"});
+    // Random weights answer the same each time, and in circles.
+    EXPECT_EQ(result.exit_code, 6);
+    EXPECT_THAT(result.output, HasSubstr("ok   the same prompt twice"));
+    EXPECT_THAT(result.output, HasSubstr("ok   an answer does not depend"));
+    EXPECT_THAT(result.output, HasSubstr("FAIL answers to short prompts are no loops"));
+}
+
+TEST_F(NiahOnAModel, GoesOnWhereItWasKilled) {
+    const std::vector<std::string> tasks{"--tasks", "s1", "--samples", "6", "-q"};
+    ASSERT_EQ(on_the_model("whole", tasks).exit_code, 0);
+    bool is_over = false;
+    for (int i = 0; !is_over; ++i) {
+        const auto time = std::chrono::milliseconds(1500 + 500 * i);
+        const CommandResult result = on_the_model("killed", tasks, {.kill_after = time});
+        is_over = !result.was_killed;
+    }
+    EXPECT_EQ(texts("killed"), texts("whole"));
+}
+
+TEST_F(NiahOnAModel, RefusesALengthBeyondTheContext) {
+    const CommandResult result =
+        on_the_model("r", {"--tasks", "s1", "--samples", "1", "--context-length", "3000"});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.errors, HasSubstr("the model 3000"));
+}
+
+}  // namespace
+}  // namespace anamnesis::testing
