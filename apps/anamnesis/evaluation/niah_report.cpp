@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,21 +90,7 @@ NiahFindings read_niah_findings(const std::filesystem::path& folder,
     for (const Json& line : findings.run.results) {
         findings.results.push_back(eval::read_niah_result(line));
     }
-    std::vector<std::string> names = eval::checkpoints_of(findings.results);
-    // Those that are named come first; the rest keeps its order.
-    for (const std::string& name : {post, pre}) {
-        const auto found = std::ranges::find(names, name);
-        if (found != names.end()) {
-            std::rotate(names.begin(), found, found + 1);
-        }
-    }
-    findings.roles = eval::roles_of(names);
-    if (!pre.empty() || !post.empty()) {
-        findings.roles = {.pre = pre, .post = post, .repaired = {}};
-        std::ranges::copy_if(names,
-                             std::back_inserter(findings.roles.repaired),
-                             [&](const std::string& name) { return name != pre && name != post; });
-    }
+    findings.roles = eval::roles_of(eval::checkpoints_of(findings.results), pre, post);
     const Json* depths = findings.run.settings.find("depths");
     const bool is_sweep = depths != nullptr && depths->as_unsigned("'depths'") > 0;
     findings.summary = eval::summarise(

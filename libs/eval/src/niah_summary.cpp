@@ -134,12 +134,7 @@ std::optional<NiahComparison> compare(const Place& place,
 void compare_all(NiahSummary& summary,
                  const std::map<Place, Scores>& places,
                  const CheckpointRoles& roles) {
-    std::vector<std::pair<std::string, std::string>> pairs{{roles.pre, roles.post}};
-    for (const std::string& repaired : roles.repaired) {
-        pairs.emplace_back(roles.post, repaired);
-        pairs.emplace_back(roles.pre, repaired);
-    }
-    for (const auto& [first, second] : pairs) {
+    for (const auto& [first, second] : roles.pairs()) {
         for (const auto& [place, scores] : places) {
             if (auto comparison = compare(place, scores, first, second)) {
                 summary.comparisons.push_back(std::move(*comparison));
@@ -169,29 +164,6 @@ std::vector<std::string> checkpoints_of(std::span<const NiahResult> results) {
         add_once(names, result.checkpoint);
     }
     return names;
-}
-
-CheckpointRoles roles_of(std::span<const std::string> checkpoints) {
-    CheckpointRoles roles;
-    std::vector<std::string> left(checkpoints.begin(), checkpoints.end());
-    const auto take = [&](const std::string& name) {
-        const auto found = std::ranges::find(left, name);
-        std::string taken;
-        if (found != left.end()) {
-            taken = *found;
-            left.erase(found);
-        }
-        return taken;
-    };
-    roles.pre = take("pre");
-    roles.post = take("post");
-    for (std::string* role : {&roles.pre, &roles.post}) {
-        if (role->empty() && !left.empty()) {
-            *role = take(left.front());
-        }
-    }
-    roles.repaired = std::move(left);
-    return roles;
 }
 
 NiahSummary summarise(std::span<const NiahResult> results,
@@ -233,9 +205,7 @@ NiahSummary summarise(std::span<const NiahResult> results,
         summary.depth_cells.push_back(cell_of(group));
         summary.depth_cells.back().depth = std::get<2>(place);
     }
-    if (!roles.pre.empty() && !roles.post.empty()) {
-        compare_all(summary, places, roles);
-    }
+    compare_all(summary, places, roles);
     return summary;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/eval/checkpoint_roles.hpp"
 #include "anamnesis/eval/niah.hpp"
 #include "anamnesis/eval/statistics.hpp"
 
@@ -55,17 +56,6 @@ struct NiahRecovery {
     std::size_t samples = 0;
     RecoveredShare share{};
 };
-
-/// Who is who in the story.
-struct CheckpointRoles {
-    std::string pre;
-    std::string post;
-    std::vector<std::string> repaired;
-};
-
-/// The names `pre` and `post` where they occur, else the first and the second; all others are
-/// repaired. Empty names where there is only one.
-CheckpointRoles roles_of(std::span<const std::string> checkpoints);
 
 struct NiahSummary {
     std::vector<std::string> checkpoints;  ///< in the order of their first answer
