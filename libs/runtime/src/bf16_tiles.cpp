@@ -9,6 +9,7 @@
 #include <immintrin.h>
 #define ANAMNESIS_TARGET __attribute__((target("arch=x86-64-v4,avx512bf16")))
 #endif
+#include "cpu_kernels.hpp"
 #include "cpu_vectors.hpp"
 
 namespace anamnesis::runtime::cpu {

@@ -2,10 +2,8 @@
 #include "cpu_kernels.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 
 #include "cpu_vectors.hpp"

@@ -35,7 +35,7 @@ void product(const float* weight, const FewRows& product, std::size_t begin, std
 /// Row r of y = gain * x / rms(x).
 /// Shapes: x, y [rows, columns], gain [columns].
 void rms_norm(
-    const float* x, const float* gain, float eps, float* y, std::size_t rows, std::size_t width);
+    const float* x, const float* gain, float eps, float* y, std::size_t rows, std::size_t columns);
 
 /// Turns the halves of the first 2 * pairs values of a head.
 /// Shapes: head [>= 2 * pairs], cosine, sine [pairs].

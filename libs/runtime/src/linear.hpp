@@ -19,7 +19,7 @@ struct Linear {
 class LinearInput {
 public:
     // Any tensor is an input.
-    LinearInput(at::Tensor x) : x_(std::move(x)) {}
+    LinearInput(at::Tensor x) : x_(std::move(x)) {}  // NOLINT(google-explicit-constructor)
 
     const at::Tensor& x() const& noexcept { return x_; }
     const at::Tensor& as(at::ScalarType type) const&;

@@ -227,7 +227,8 @@ at::Tensor mix(const JetLayer& layer,
     const ConvolutionResult convolved =
         convolve_dynamically(apply(layer.v_proj, input), kernel, gather(states, &LayerState::past));
     scatter(convolved.past, states, &LayerState::past);
-    const at::Tensor v = activated(convolved.output).view({batch, length, spec.heads, spec.value_dim});
+    const at::Tensor v =
+        activated(convolved.output).view({batch, length, spec.heads, spec.value_dim});
     const at::Tensor y =
         run({.q = keys_of(layer.q_proj),
              .k = keys_of(layer.k_proj),
