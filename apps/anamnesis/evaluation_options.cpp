@@ -110,10 +110,43 @@ CLI::App* declare_verb(CLI::App& app, NiahOptions& options) {
     return verb;
 }
 
+CLI::App* declare_verb(CLI::App& app, ReasonOptions& options) {
+    CLI::App* verb = app.add_subcommand(
+        "reason", "Measure reasoning: GSM8K, MATH-500, AIME, AMC or problems of your own");
+    declare(*verb, options.asking);
+    verb->add_option("--task", options.task, "gsm8k, math500, aime24, amc23 or custom")->required();
+    verb->add_option("--data", options.data, "The data set's JSON lines")->required();
+    verb->add_option("--limit", options.limit, "Only the first N problems");
+    verb->add_option("--k", options.k, "Samples of each problem (default 1)")
+        ->check(CLI::Range(1U, 4096U));
+    verb->add_option("--temperature",
+                     options.temperature,
+                     "0: greedy (default for --k 1); 0.6 by default for more samples")
+        ->check(CLI::Range(0.0, 100.0));
+    verb->add_option("--top-p", options.top_p, "Default 0.95 when sampling")
+        ->check(CLI::Range(0.0, 1.0));
+    verb->add_option("--top-k", options.top_k, "0 (default): all");
+    verb->add_option("--seed", options.seed, "Of samples and examples (0)");
+    verb->add_option("--shots",
+                     options.shots,
+                     "Worked examples before each question, as a completion: for base models")
+        ->check(CLI::Range(1U, 64U));
+    verb->add_option("--train", options.train, "JSON lines that the examples are drawn from");
+    verb->add_option("--prompt-template",
+                     options.prompt_template,
+                     "File with a prompt of your own, {question} in it");
+    verb->add_flag("--plain", options.plain, "Zero-shot without the model's chat template");
+    declare(*verb, options.common);
+    return verb;
+}
+
 CLI::App* declare_verb(CLI::App& app, ReportOptions& options) {
     CLI::App* verb = app.add_subcommand(
         "report", "Join the results in a folder to a page, Markdown, CSV and JSON");
-    verb->add_option("folder", options.folder, "Folder of an evaluation")->required();
+    verb->add_option("folders",
+                     options.folders,
+                     "Folder of an evaluation; one of recall and one of reasoning make one page")
+        ->required();
     verb->add_option("--pre", options.pre, "Name of the checkpoint before the fine-tune");
     verb->add_option("--post", options.post, "Name of the checkpoint after it");
     declare(*verb, options.common);

@@ -15,6 +15,7 @@ void declare(CLI::App& app, ModelOptions& options);
 /// Verbs that measure, with all their options.
 CLI::App* declare_verb(CLI::App& app, PromptsOptions& options);
 CLI::App* declare_verb(CLI::App& app, NiahOptions& options);
+CLI::App* declare_verb(CLI::App& app, ReasonOptions& options);
 CLI::App* declare_verb(CLI::App& app, ReportOptions& options);
 
 /// Verbs that measure.

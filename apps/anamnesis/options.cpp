@@ -237,6 +237,8 @@ Invocation parse_command_line(int argc, char** argv) {
     const CLI::App* verb_prompts = declare_verb(app, prompts);
     NiahOptions niah;
     const CLI::App* verb_niah = declare_verb(app, niah);
+    ReasonOptions reason;
+    const CLI::App* verb_reason = declare_verb(app, reason);
     ReportOptions report;
     const CLI::App* verb_report = declare_verb(app, report);
 
@@ -269,6 +271,7 @@ Invocation parse_command_line(int argc, char** argv) {
                       {verb_logits, &logits},
                       {verb_prompts, &prompts},
                       {verb_niah, &niah},
+                      {verb_reason, &reason},
                       {verb_report, &report},
                       {verb_grade, &grade}});
 }

@@ -193,9 +193,26 @@ struct NiahOptions {
     bool no_logprobs = false;
 };
 
+struct ReasonOptions {
+    CommonOptions common;
+    AskingOptions asking;
+    std::string task;
+    std::string data;
+    std::uint64_t limit = 0;  ///< 0: all problems
+    std::uint32_t k = 1;
+    std::optional<double> temperature;
+    std::optional<double> top_p;
+    std::uint32_t top_k = 0;
+    std::uint64_t seed = 0;
+    std::uint32_t shots = 0;
+    std::string train;
+    std::string prompt_template;
+    bool plain = false;
+};
+
 struct ReportOptions {
     CommonOptions common;
-    std::string folder;
+    std::vector<std::string> folders;
     std::string pre;
     std::string post;
 };
@@ -228,6 +245,7 @@ using Invocation = std::variant<PrintText,
                                 ExampleOptions,
                                 PromptsOptions,
                                 NiahOptions,
+                                ReasonOptions,
                                 ReportOptions,
                                 GradeOptions,
                                 GenerateOptions,

@@ -97,7 +97,7 @@ private:
             check_engine(asked, model.name);
         }
         const eval::RunProgress progress = ask_items(asked, model.name);
-        tell_saving(asked, model.name, progress);
+        tell_economy(asked, model.name, progress);
         if (!progress.failures.empty()) {
             throw Error(ErrorKind::io,
                         format("{} of {} questions have no answer; the same command asks them "
@@ -165,9 +165,15 @@ private:
             stop_);
     }
 
-    void tell_saving(Asked& asked,
-                     const std::string& name,
-                     const eval::RunProgress& progress) const {
+    void tell_economy(Asked& asked,
+                      const std::string& name,
+                      const eval::RunProgress& progress) const {
+        if (const auto share = asked.back_end().busy_share()) {
+            terminal_.say(format("{}: {:.1f} % of {} slots in use while questions were waiting",
+                                 name,
+                                 100.0 * *share,
+                                 asking_.concurrency));
+        }
         const auto saving = asked.back_end().saving();
         if (saving && saving->prefilled_tokens > 0 && progress.answered > 0) {
             terminal_.say(format("{}: {} prompt tokens answered, {} read: {:.2f} times fewer",

@@ -20,5 +20,6 @@ using OpenModel =
                                                            const CommonOptions& common)>;
 
 int run(const NiahOptions& options, Terminal& terminal, const OpenModel& open);
+int run(const ReasonOptions& options, Terminal& terminal, const OpenModel& open);
 
 }  // namespace anamnesis::app

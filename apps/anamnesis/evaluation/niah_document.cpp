@@ -17,20 +17,14 @@
 
 #include "evaluation/lengths.hpp"
 #include "evaluation/niah_report.hpp"
+#include "evaluation/percent.hpp"
+#include "evaluation/settings_table.hpp"
 
 namespace anamnesis::app {
 namespace {
 
 using report::Document;
 using report::HeatMap;
-
-std::string percent(double share) {
-    return format("{:.1f}", 100.0 * share);
-}
-
-std::string percent(const eval::Interval& interval) {
-    return format("[{:.1f}, {:.1f}]", 100.0 * interval.low, 100.0 * interval.high);
-}
 
 const eval::NiahCell* find_cell(const eval::NiahSummary& summary,
                                 const std::string& checkpoint,
@@ -368,19 +362,6 @@ void add_all_flips(Document& document, const NiahFindings& findings) {
     }
 }
 
-void add_settings(Document& document, const NiahFindings& findings) {
-    document.blocks.emplace_back(report::Heading{.level = 2, .text = "Settings"});
-    report::Table table{
-        .caption = "", .columns = {"setting", "value"}, .is_number = {}, .rows = {}};
-    for (const auto& [key, value] : findings.run.settings.as_object("settings")) {
-        table.rows.push_back({key, value.is_string() ? value.as_string(key) : value.dump()});
-    }
-    for (const auto& [name, what] : findings.run.checkpoints.as_object("checkpoints")) {
-        table.rows.push_back({format("checkpoint {}", name), what.dump()});
-    }
-    document.blocks.emplace_back(std::move(table));
-}
-
 }  // namespace
 
 Document to_document(const NiahFindings& findings) {
@@ -405,7 +386,8 @@ Document to_document(const NiahFindings& findings) {
     add_comparisons(document, summary);
     add_details(document, summary);
     add_all_flips(document, findings);
-    add_settings(document, findings);
+    document.blocks.emplace_back(report::Heading{.level = 2, .text = "Settings"});
+    document.blocks.emplace_back(settings_table(findings.run));
     return document;
 }
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,10 +13,10 @@
 #include "anamnesis/eval/niah.hpp"
 #include "anamnesis/eval/niah_summary.hpp"
 #include "anamnesis/eval/run_folder.hpp"
-#include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"
 
 #include "evaluation/lengths.hpp"
+#include "evaluation/percent.hpp"
 #include "render/tables.hpp"
 
 namespace anamnesis::app {
@@ -82,11 +81,11 @@ Json list_json(const std::vector<Value>& values, const ToJson& to_json_of) {
 
 }  // namespace
 
-NiahFindings read_niah_findings(const std::filesystem::path& folder,
-                                const std::string& pre,
-                                const std::string& post) {
+NiahFindings to_niah_findings(eval::RunRecord run,
+                              const std::string& pre,
+                              const std::string& post) {
     NiahFindings findings;
-    findings.run = eval::read_run(folder);
+    findings.run = std::move(run);
     for (const Json& line : findings.run.results) {
         findings.results.push_back(eval::read_niah_result(line));
     }
@@ -112,18 +111,11 @@ std::string to_csv(const NiahFindings& findings) {
     std::string csv =
         "checkpoint,task,length,count,score,low,high,first_exact,wrong_needle,empty,degenerate,"
         "truncated,unfinished,logprob\n";
-    const auto quoted = [](const std::string& text) {
-        std::string result = "\"";
-        for (const char c : text) {
-            result += c == '"' ? "\"\"" : std::string(1, c);
-        }
-        return result + "\"";
-    };
     for (const eval::NiahCell& cell : findings.summary.cells) {
         csv += format(
             "{},{},{},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{}\n",
-            quoted(cell.checkpoint),
-            quoted(cell.task),
+            csv_field(cell.checkpoint),
+            csv_field(cell.task),
             cell.length,
             cell.count,
             cell.score,
@@ -166,14 +158,6 @@ std::string to_text(const NiahFindings& findings) {
         }
     }
     return text_table(columns, rows);
-}
-
-void write_reports(const NiahFindings& findings, const std::filesystem::path& folder) {
-    const report::Document document = to_document(findings);
-    io::write_text_atomically(folder / "report.html", report::to_html(document));
-    io::write_text_atomically(folder / "summary.md", report::to_markdown(document));
-    io::write_text_atomically(folder / "summary.csv", to_csv(findings));
-    io::write_text_atomically(folder / "summary.json", to_json(findings).dump(2) + "\n");
 }
 
 }  // namespace anamnesis::app

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -21,9 +20,7 @@ struct NiahFindings {
 };
 
 /// Names of pre and post may be empty: then they are told by name or order.
-NiahFindings read_niah_findings(const std::filesystem::path& folder,
-                                const std::string& pre,
-                                const std::string& post);
+NiahFindings to_niah_findings(eval::RunRecord run, const std::string& pre, const std::string& post);
 
 Json to_json(const NiahFindings& findings);
 /// One row a checkpoint, task and length.
@@ -31,8 +28,5 @@ std::string to_csv(const NiahFindings& findings);
 report::Document to_document(const NiahFindings& findings);
 /// The figures as a table for a terminal.
 std::string to_text(const NiahFindings& findings);
-
-/// report.html, summary.md, summary.csv and summary.json in the folder.
-void write_reports(const NiahFindings& findings, const std::filesystem::path& folder);
 
 }  // namespace anamnesis::app

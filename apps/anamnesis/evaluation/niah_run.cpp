@@ -27,7 +27,7 @@
 #include "evaluation/evaluation.hpp"
 #include "evaluation/haystacks.hpp"
 #include "evaluation/lengths.hpp"
-#include "evaluation/niah_report.hpp"
+#include "evaluation/report_files.hpp"
 #include "options.hpp"
 #include "terminal.hpp"
 
@@ -98,12 +98,7 @@ public:
     std::vector<eval::Question> long_questions() override { return questions(longest(), 1); }
 
     void finish(Terminal& terminal) override {
-        const NiahFindings findings = read_niah_findings(options_.asking.out, "", "");
-        write_reports(findings, options_.asking.out);
-        if (options_.common.json) {
-            terminal.result(to_json(findings).dump(2) + "\n");
-        }
-        terminal.say(to_text(findings) + format("report: {}/report.html", options_.asking.out));
+        write_reports({options_.asking.out}, "", "", options_.common, terminal);
     }
 
     Json settings() const override {

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <string>
-
-#include "anamnesis/base/text.hpp"
-
-#include "evaluation/niah_report.hpp"
+#include "evaluation/report_files.hpp"
 #include "options.hpp"
 #include "terminal.hpp"
 #include "verbs/verbs.hpp"
@@ -11,13 +7,7 @@
 namespace anamnesis::app {
 
 int run(const ReportOptions& options, Terminal& terminal) {
-    const NiahFindings findings = read_niah_findings(options.folder, options.pre, options.post);
-    write_reports(findings, options.folder);
-    if (options.common.json) {
-        terminal.result(to_json(findings).dump(2) + "\n");
-    }
-    terminal.say(to_text(findings) +
-                 format("{0}/report.html, summary.md, summary.csv, summary.json", options.folder));
+    write_reports(options.folders, options.pre, options.post, options.common, terminal);
     return 0;
 }
 

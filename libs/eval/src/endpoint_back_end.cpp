@@ -301,9 +301,9 @@ void EndpointBackEnd::answer(const Next& next, const Take& take, const std::stop
     Workers(*this, next, take, cancel).run();
 }
 
-double EndpointBackEnd::busy_share() const {
+std::optional<double> EndpointBackEnd::busy_share() const {
     const std::lock_guard lock(mutex_);
-    return slot_seconds_ > 0.0 ? busy_seconds_ / slot_seconds_ : 1.0;
+    return slot_seconds_ > 0.0 ? std::optional(busy_seconds_ / slot_seconds_) : std::nullopt;
 }
 
 }  // namespace anamnesis::eval

@@ -42,8 +42,7 @@ Json to_line(const Problem& problem,
              std::uint64_t seed,
              const std::string& prompt_digest,
              const Answer& answer) {
-    const grading::Grade grade =
-        grading::grade_response(problem.task, problem.gold, answer.text);
+    const grading::Grade grade = grading::grade_response(problem.task, problem.gold, answer.text);
     return Json::Object{{"task", name_of(problem.task)},
                         {"problem", problem.id},
                         {"sample", std::uint64_t{sample}},
@@ -85,8 +84,9 @@ grading::Reason reason_of(std::string_view name) {
 }  // namespace
 
 ReasonPrompt ReasonPrompt::zero_shot() {
-    return {.pattern = "{question}\nPlease reason step by step, and put your final answer within "
-                       "\\boxed{}."};
+    return {.pattern =
+                "{question}\nPlease reason step by step, and put your final answer within "
+                "\\boxed{}."};
 }
 
 ReasonPrompt ReasonPrompt::few_shot(const std::vector<Problem>& train,
@@ -105,11 +105,15 @@ ReasonPrompt ReasonPrompt::few_shot(const std::vector<Problem>& train,
                            usable.size()));
     }
     Random random(seed);
-    ReasonPrompt prompt{.pattern = {}, .stop = {"Question:"}};
+    ReasonPrompt prompt{.pattern = "", .stop = {"Question:"}};
     for (std::size_t i = 0; i < shots; ++i) {
         std::swap(usable[i], usable[i + random.below(usable.size() - i)]);
-        prompt.pattern +=
-            format("Question: {}\nAnswer: {}\n\n", usable[i]->question, usable[i]->solution);
+        const Problem& example = *usable[i];
+        prompt.pattern += format("Question: {}\nAnswer: {}", example.question, example.solution);
+        // The data set's own ending, which its readers take off.
+        prompt.pattern += example.task == ReasoningTask::gsm8k
+                              ? format("\n#### {}\n\n", example.gold)
+                              : std::string("\n\n");
     }
     // An example may speak of a {question} of its own: the slot that counts is the last.
     prompt.pattern += "Question: {question}\nAnswer:";

@@ -85,6 +85,7 @@ TEST(EndpointBackEnd, KeepsTheAskedConcurrencyAndNoMore) {
     EndpointBackEnd back_end(options_of(server), nullptr);
     ask(back_end, 30);
     EXPECT_EQ(server.most_at_once(), 3U);
+    EXPECT_GT(back_end.busy_share().value(), 0.5);
 }
 
 TEST(EndpointBackEnd, AsksAgainAfterPassingFaults) {

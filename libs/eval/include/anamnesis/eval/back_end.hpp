@@ -68,6 +68,9 @@ public:
 
     /// Since it was made; nothing where the back end cannot know.
     virtual std::optional<PrefillSaving> saving() const { return std::nullopt; }
+
+    /// The share of the asked concurrency that was in use while questions were waiting.
+    virtual std::optional<double> busy_share() const { return std::nullopt; }
 };
 
 }  // namespace anamnesis::eval

@@ -62,9 +62,7 @@ public:
 
     const std::string& model() const& { return options_.model; }
     const std::string& model() const&& = delete;
-
-    /// The share of the asked concurrency that was in use while questions were waiting.
-    double busy_share() const;
+    std::optional<double> busy_share() const override;
 
 private:
     struct Outcome;

@@ -21,7 +21,7 @@ namespace anamnesis::eval {
 /// How problems become prompts.
 struct ReasonPrompt {
     /// Text with `{question}` where the problem goes.
-    std::string pattern;
+    std::string pattern = "{question}";
     std::vector<std::string> stop{};
 
     /// "… Please reason step by step, and put your final answer within \boxed{}."
