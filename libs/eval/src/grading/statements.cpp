@@ -274,7 +274,7 @@ bool is_list_in_prose(std::string_view text) {
 
 std::optional<Statement> find_answer_line(std::string_view text) {
     const std::string lowered = lower(text);
-    std::size_t at = lowered.rfind("answer");
+    std::size_t at = find_last(lowered, "answer");
     while (at != std::string::npos) {
         if (const auto place = value_place(lowered, at + 6)) {
             const std::string line = with_money_escaped(first_lines(text.substr(*place)));
@@ -284,16 +284,16 @@ std::optional<Statement> find_answer_line(std::string_view text) {
                 return Statement{*place, std::move(sentence)};
             }
         }
-        at = at == 0 ? std::string::npos : lowered.rfind("answer", at - 1);
+        at = find_last(std::string_view(lowered).substr(0, at), "answer");
     }
     return std::nullopt;
 }
 
 std::optional<Statement> find_marks(std::string_view text) {
-    const std::size_t four = text.rfind("####");
+    const std::size_t four = find_last(text, "####");
     std::size_t place = four == std::string_view::npos ? four : four + 4;
     if (four == std::string_view::npos) {
-        const std::size_t three = text.rfind("###");
+        const std::size_t three = find_last(text, "###");
         const bool is_last_line =
             three != std::string_view::npos && text.find('\n', three) == std::string_view::npos;
         if (!is_last_line) {
