@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <span>
 #include <string>
-#include <string_view>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"

@@ -90,6 +90,21 @@ TEST(Grade, SaysWhy) {
     EXPECT_EQ(reason("", "\\boxed{4}"), Reason::no_gold);
 }
 
+TEST(Grade, BoundsHedgesAndNegationsAreNoNumbers) {
+    for (const char* answer : {"\\text{at least } 5",
+                               "\\text{more than } 5",
+                               "\\text{not } 5",
+                               "5 \\text{ or } 6",
+                               "5, 6",
+                               "x > 5",
+                               "x \\ne 5",
+                               "5\\text{ hours } 20 \\text{ minutes}",
+                               "5:00"}) {
+        EXPECT_FALSE(is_correct(compare_answers("5", answer))) << answer;
+    }
+    EXPECT_TRUE(is_correct(compare_answers("5", "\\text{about } 5")));
+}
+
 TEST(Grade, NothingEqualsNothing) {
     for (const std::string_view empty : {"", " ", "\\boxed{}", "$$", "\\text{}", "{}", ".", "\n"}) {
         EXPECT_FALSE(is_correct(compare_answers(empty, empty))) << empty;

@@ -16,6 +16,9 @@ constexpr std::size_t longest_gap = 80;
 
 /// Length of "\boxed", "\fbox", "boxed" (before a brace) at `position`, 0 for none.
 std::size_t command_length(std::string_view text, std::size_t position) {
+    if (text[position] != '\\' && text[position] != 'b') {
+        return 0;
+    }
     const std::string_view rest = text.substr(position);
     for (const std::string_view command : {std::string_view("\\boxed"),
                                            std::string_view("\\fbox"),
@@ -136,6 +139,10 @@ Boxes find_boxes(std::string_view text) {
         result.closed.push_back(box);
     };
     while (position < text.size()) {
+        position = std::min(text.find_first_of("\\{}b", position), text.size());
+        if (position == text.size()) {
+            break;
+        }
         const std::size_t length = command_length(text, position);
         if (length > 0) {
             std::size_t after = position + length;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -39,6 +40,15 @@ constexpr std::string_view trim(std::string_view text) {
         text.remove_suffix(1);
     }
     return text;
+}
+
+/// `text.rfind(needle)`; the library's compares at every place. `needle` is not empty.
+constexpr std::size_t find_last(std::string_view text, std::string_view needle) {
+    std::size_t place = text.rfind(needle.front());
+    while (place != std::string_view::npos && !text.substr(place).starts_with(needle)) {
+        place = place == 0 ? std::string_view::npos : text.rfind(needle.front(), place - 1);
+    }
+    return place;
 }
 
 }  // namespace anamnesis::eval::grading

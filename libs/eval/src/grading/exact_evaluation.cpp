@@ -105,9 +105,26 @@ Maybe factorial(const ExactComplex& value) {
     return real(Rational(result));
 }
 
+/// n (n-1) … (n-k+1) / k! for any n.
+Maybe falling_binomial(const Rational& n, unsigned long k) {
+    Rational result = 1;
+    for (unsigned long i = 0; i < k; ++i) {
+        result *= (n - i) / Rational(i + 1);
+        if (bits_of(result) > largest_bits) {
+            return std::nullopt;
+        }
+    }
+    return real(result);
+}
+
 Maybe binomial(const ExactComplex& n, const ExactComplex& k) {
-    if (!is_integer(n) || !is_integer(k) || k.real < 0 || k.real > largest_factorial ||
-        n.real < 0 || n.real > 1'000'000) {
+    if (!is_real(n) || !is_integer(k) || k.real < 0 || k.real > largest_factorial) {
+        return std::nullopt;
+    }
+    if (!is_integer(n) || n.real < 0) {
+        return k.real <= 64 ? falling_binomial(n.real, k.real.get_num().get_ui()) : std::nullopt;
+    }
+    if (n.real > 1'000'000) {
         return std::nullopt;
     }
     mpz_class result;

@@ -28,17 +28,15 @@ constexpr auto reasoning_tags = std::to_array<Tags>(
     {{"<think>", "</think>"}, {"<thinking>", "</thinking>"}, {"[THINK]", "[/THINK]"}});
 
 /// Responses have their line breaks as "\n" where they were escaped twice.
-std::string with_line_breaks(std::string_view text) {
-    std::string result;
-    result.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const bool is_break = text[i] == '\\' && i + 1 < text.size() && text[i + 1] == 'n' &&
-                              (i + 2 == text.size() || !is_letter(text[i + 2])) &&
-                              (i == 0 || text[i - 1] != '\\');
-        result += is_break ? '\n' : text[i];
-        i += is_break ? 1 : 0;
+std::string with_line_breaks(std::string text) {
+    for (std::size_t at = text.find("\\n"); at != std::string::npos;
+         at = text.find("\\n", at + 1)) {
+        const bool is_command = at + 2 < text.size() && is_letter(text[at + 2]);
+        if (!is_command && (at == 0 || text[at - 1] != '\\')) {
+            text.replace(at, 2, " \n");
+        }
     }
-    return result;
+    return text;
 }
 
 bool gives_answer(std::string_view text) {
@@ -91,7 +89,7 @@ bool has_value(std::string_view text) {
 AnswerPart after_reasoning(std::string_view response) {
     AnswerPart part{.text = response};
     for (const Tags& tags : reasoning_tags) {
-        const std::size_t close = part.text.rfind(tags.close);
+        const std::size_t close = find_last(part.text, tags.close);
         if (close != std::string_view::npos) {
             part.text.remove_prefix(close + tags.close.size());
         }

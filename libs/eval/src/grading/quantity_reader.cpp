@@ -29,6 +29,20 @@ constexpr auto prepositions = std::to_array<std::string_view>(
     {"from", "for",  "of",    "in",   "per",     "after", "out", "at",     "by",   "with",  "on",
      "to",   "each", "every", "when", "because", "since", "if",  "during", "left", "using", "as"});
 
+/// Words before a number that make it a bound.
+constexpr auto comparisons = std::to_array<std::string_view>({"more",
+                                                              "fewer",
+                                                              "greater",
+                                                              "less",
+                                                              "than",
+                                                              "least",
+                                                              "most",
+                                                              "below",
+                                                              "above",
+                                                              "under",
+                                                              "over",
+                                                              "between"});
+
 /// A word that is not a product of letters.
 bool is_prose(const Token& token) {
     return token.kind == TokenKind::word &&
@@ -121,7 +135,8 @@ std::vector<Token> with_signs(Tokens tokens) {
     return result;
 }
 
-/// Without words and signs of approximation before the value; empty where a word negates.
+/// Without words and signs of approximation before the value; empty where a word negates or
+/// compares.
 std::optional<Tokens> without_lead(Tokens tokens) {
     const auto is_article = [](Tokens rest) {
         return rest.size() > 1 && rest[0].kind == TokenKind::letter &&
@@ -130,7 +145,7 @@ std::optional<Tokens> without_lead(Tokens tokens) {
     while (!tokens.empty() &&
            (is_prose(tokens.front()) || is_article(tokens) || tokens.front().is_command("approx") ||
             tokens.front().is_symbol(":"))) {
-        if (is_negation(tokens.front().text)) {
+        if (is_negation(tokens.front().text) || contains(comparisons, lower(tokens.front().text))) {
             return std::nullopt;
         }
         tokens = tokens.subspan(1);

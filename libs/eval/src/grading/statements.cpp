@@ -260,6 +260,18 @@ bool is_readable(std::string_view text) {
     return read_value(tokenise(text)).has_value();
 }
 
+/// "12, attained at x=3" without what begins with a word behind a comma.
+std::string_view without_remark(std::string_view text) {
+    for (std::size_t comma = text.find(", "); comma != std::string_view::npos;
+         comma = text.find(", ", comma + 1)) {
+        const std::string_view word = text.substr(comma + 2, 3);
+        if (word.size() == 3 && std::ranges::all_of(word, is_letter) && word != "and") {
+            return text.substr(0, comma);
+        }
+    }
+    return text;
+}
+
 /// "The price is $36, which is 4 more" reads as a list of two, but is prose.
 bool is_list_in_prose(std::string_view text) {
     const std::vector<Token> tokens = tokenise(text);
@@ -274,7 +286,7 @@ bool is_list_in_prose(std::string_view text) {
 
 std::optional<Statement> find_answer_line(std::string_view text) {
     const std::string lowered = lower(text);
-    std::size_t at = lowered.rfind("answer");
+    std::size_t at = find_last(lowered, "answer");
     while (at != std::string::npos) {
         if (const auto place = value_place(lowered, at + 6)) {
             const std::string line = with_money_escaped(first_lines(text.substr(*place)));
@@ -284,16 +296,16 @@ std::optional<Statement> find_answer_line(std::string_view text) {
                 return Statement{*place, std::move(sentence)};
             }
         }
-        at = at == 0 ? std::string::npos : lowered.rfind("answer", at - 1);
+        at = find_last(std::string_view(lowered).substr(0, at), "answer");
     }
     return std::nullopt;
 }
 
 std::optional<Statement> find_marks(std::string_view text) {
-    const std::size_t four = text.rfind("####");
+    const std::size_t four = find_last(text, "####");
     std::size_t place = four == std::string_view::npos ? four : four + 4;
     if (four == std::string_view::npos) {
-        const std::size_t three = text.rfind("###");
+        const std::size_t three = find_last(text, "###");
         const bool is_last_line =
             three != std::string_view::npos && text.find('\n', three) == std::string_view::npos;
         if (!is_last_line) {
@@ -358,7 +370,7 @@ std::string value_of_sentence(std::string_view sentence,
     while (!text.empty() && (text.back() == '.' || text.back() == '!' || text.back() == '?')) {
         text.remove_suffix(1);
     }
-    if (is_readable(text) && !(may_search_numbers && is_list_in_prose(text))) {
+    if (is_readable(text) && !is_list_in_prose(text)) {
         return std::string(text);
     }
     if (may_search_numbers) {
@@ -370,8 +382,12 @@ std::string value_of_sentence(std::string_view sentence,
     for (const std::string_view verb :
          {std::string_view(" is "), std::string_view(" are "), std::string_view(" equals ")}) {
         const std::size_t at = text.rfind(verb);
-        if (at != std::string_view::npos && is_readable(text.substr(at + verb.size()))) {
-            return std::string(text.substr(at + verb.size()));
+        if (at == std::string_view::npos) {
+            continue;
+        }
+        const std::string_view tail = without_remark(text.substr(at + verb.size()));
+        if (is_readable(tail)) {
+            return std::string(tail);
         }
     }
     return std::string(text);

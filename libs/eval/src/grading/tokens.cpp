@@ -326,11 +326,26 @@ private:
     bool has_space_ = false;
 };
 
+bool is_sign(const Token& token) {
+    return token.is_symbol("-") || token.is_symbol("+") || token.is_symbol("=") ||
+           token.is_symbol(",") || token.is_symbol("<") || token.is_symbol(">");
+}
+
 }  // namespace
 
 std::vector<Token> tokenise(std::string_view text, Commas commas) {
+    std::vector<Token> read;
+    Lexer(commas, read).run(unicode_to_latex(text), false, 0);
     std::vector<Token> tokens;
-    Lexer(commas, tokens).run(unicode_to_latex(text), false, 0);
+    tokens.reserve(read.size());
+    for (std::size_t i = 0; i < read.size(); ++i) {
+        // {-}3 and a{=}b: braces around a sign set its spacing alone.
+        const bool is_wrapped_sign = i + 2 < read.size() && read[i].is_symbol("{") &&
+                                     read[i + 2].is_symbol("}") && is_sign(read[i + 1]);
+        i += is_wrapped_sign ? 1 : 0;
+        tokens.push_back(std::move(read[i]));
+        i += is_wrapped_sign ? 1 : 0;
+    }
     const auto is_full_stop = [](const Token& token) {
         return token.is_symbol(".") || token.is_symbol(",") || token.is_symbol(";") ||
                token.is_symbol(":") || token.is_symbol("?");

@@ -97,6 +97,12 @@ const Replacement* find_prefix(const std::array<Replacement, Count>& table, std:
     return found == table.end() ? nullptr : &*found;
 }
 
+/// False for the ASCII that stays as it is.
+bool may_change(char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x80 || byte == '\b' || byte == '\f' || byte == '\t' || byte == '\r';
+}
+
 /// Reads a run of small digits from `position` as "^{12}"; false where there is none.
 template <std::size_t Count>
 bool take_run(const std::array<Replacement, Count>& table,
@@ -122,6 +128,14 @@ std::string unicode_to_latex(std::string_view text) {
     result.reserve(text.size());
     std::size_t position = 0;
     while (position < text.size()) {
+        const auto plain = std::find_if(
+            text.begin() + static_cast<std::ptrdiff_t>(position), text.end(), may_change);
+        const auto next = static_cast<std::size_t>(plain - text.begin());
+        result.append(text, position, next - position);
+        position = next;
+        if (position == text.size()) {
+            break;
+        }
         const auto byte = static_cast<unsigned char>(text[position]);
         const std::string_view rest = text.substr(position);
         if (byte == '\b' || byte == '\f' || byte == '\t' || byte == '\r') {

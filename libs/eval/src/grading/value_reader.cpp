@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,10 +30,17 @@ bool is_connector(const Token& token) {
             (lower(token.text) == "and" || lower(token.text) == "or"));
 }
 
+/// "x > 2 and x < 5"; "x ≠ 2, 3" and "x ≠ ±3" exclude all they name.
 bool is_intersection(Tokens tokens) {
     return std::ranges::any_of(tokens, [](const Token& token) {
-        return token.kind == TokenKind::word && lower(token.text) == "and";
+        return token.is_command("ne") ||
+               (token.kind == TokenKind::word && lower(token.text) == "and");
     });
+}
+
+bool are_all_reals(Tokens tokens) {
+    const std::string text = canonical(tokens);
+    return text == "\\bbR " || text == " all  real  numbers " || text == " all  reals ";
 }
 
 /// "28 (mod 30)": the modulus is no part of the value.
@@ -98,9 +106,7 @@ public:
             }
             append(result, std::move(*value));
         }
-        const bool all_intervals = std::ranges::all_of(
-            result.items, [](const Value& value) { return value.kind == ValueKind::intervals; });
-        return all_intervals ? joined(result, is_intersection(tokens)) : result;
+        return joined(result, is_intersection(tokens));
     }
 
 private:
@@ -116,33 +122,56 @@ private:
         list.items.push_back(std::move(value));
     }
 
+    /// Inequalities side by side are one part of the real line; any other list stays one.
     static std::optional<Value> joined(const Value& list, bool is_intersection) {
+        if (!std::ranges::all_of(list.items, [](const Value& value) {
+                return value.kind == ValueKind::intervals;
+            })) {
+            return list;
+        }
         Value result = list.items.front();
         for (std::size_t i = 1; i < list.items.size(); ++i) {
             const Value& other = list.items[i];
             if (other.label != result.label && !other.label.empty()) {
                 return list;
             }
-            if (!is_intersection) {
+            if (is_intersection) {
+                result.intervals = common_parts(result.intervals, other.intervals);
+            } else {
                 result.intervals.insert(
                     result.intervals.end(), other.intervals.begin(), other.intervals.end());
-            } else if (result.intervals.size() == 1 && other.intervals.size() == 1) {
-                result.intervals = {common_part(result.intervals.front(), other.intervals.front())};
-            } else {
-                return list;
             }
         }
         result.intervals = merged(std::move(result.intervals));
         return result;
     }
 
+    static std::vector<RealInterval> common_parts(const std::vector<RealInterval>& left,
+                                                  const std::vector<RealInterval>& right) {
+        std::vector<RealInterval> result;
+        for (const RealInterval& one : left) {
+            for (const RealInterval& other : right) {
+                const RealInterval part = common_part(one, other);
+                const bool is_point = part.low_value == part.high_value;
+                if (part.low_value < part.high_value ||
+                    (is_point && part.has_low && part.has_high)) {
+                    result.push_back(part);
+                }
+            }
+        }
+        result.resize(std::min(result.size(), largest_collection));
+        return result;
+    }
+
     static RealInterval common_part(RealInterval left, const RealInterval& right) {
-        if (right.low_value > left.low_value) {
+        if (right.low_value > left.low_value ||
+            (right.low_value == left.low_value && !right.has_low)) {
             left.low = right.low;
             left.low_value = right.low_value;
             left.has_low = right.has_low;
         }
-        if (right.high_value < left.high_value) {
+        if (right.high_value < left.high_value ||
+            (right.high_value == left.high_value && !right.has_high)) {
             left.high = right.high;
             left.high_value = right.high_value;
             left.has_high = right.has_high;
@@ -154,6 +183,9 @@ private:
         tokens = without_braces(tokens);
         if (depth > deepest_nesting || tokens.empty()) {
             return std::nullopt;
+        }
+        if (are_all_reals(tokens)) {
+            return all_reals();
         }
         const bool is_set =
             tokens.front().is_symbol("\\{") && closing_place(tokens) == tokens.size() - 1;
@@ -186,6 +218,13 @@ private:
             }
             append(result, std::move(*value));
         }
+        return joined(result, is_intersection(tokens));
+    }
+
+    static Value all_reals() {
+        constexpr long double infinity = std::numeric_limits<long double>::infinity();
+        Value result{.kind = ValueKind::intervals};
+        result.intervals.push_back({.low_value = -infinity, .high_value = infinity});
         return result;
     }
 
