@@ -30,15 +30,4 @@ bool is_degenerate(std::string_view text) {
     return false;
 }
 
-FinalPart without_thinking(std::string_view text) {
-    constexpr std::string_view open = "<think>";
-    constexpr std::string_view close = "</think>";
-    const std::size_t closed = text.rfind(close);
-    const std::size_t opened = text.rfind(open);
-    if (opened != std::string_view::npos && (closed == std::string_view::npos || opened > closed)) {
-        return {.text = {}, .is_unfinished = true};
-    }
-    return {.text = closed == std::string_view::npos ? text : text.substr(closed + close.size())};
-}
-
 }  // namespace anamnesis::eval

@@ -16,6 +16,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/answer_checks.hpp"
 #include "anamnesis/eval/back_end.hpp"
+#include "anamnesis/eval/grading/extraction.hpp"
 #include "anamnesis/eval/ruler/niah_generator.hpp"
 #include "anamnesis/eval/run.hpp"
 #include "anamnesis/eval/sample.hpp"
@@ -127,8 +128,8 @@ Item item_of(Sample sample, const NiahAsking& asking, const OnSample& on_sample)
 }  // namespace
 
 NiahVerdict judge_niah(const Sample& sample, const Answer& answer) {
-    const FinalPart final = without_thinking(answer.text);
-    const std::string text = ruler_postprocess(final.text);
+    const grading::AnswerPart part = grading::after_reasoning(answer.text);
+    const std::string text = part.is_open ? std::string() : ruler_postprocess(part.text);
     const std::string lower = python_lower(text);
     const auto is_reference = [&](const std::string& value) {
         return std::ranges::find(sample.references, value) != sample.references.end();
@@ -143,7 +144,7 @@ NiahVerdict judge_niah(const Sample& sample, const Answer& answer) {
             .is_empty = text.empty(),
             .is_degenerate = is_degenerate(text),
             .is_truncated = answer.finish == language::FinishReason::length,
-            .is_unfinished = final.is_unfinished};
+            .is_unfinished = part.is_open};
 }
 
 NextItem niah_items(std::vector<NiahOptions> generators,

@@ -43,8 +43,8 @@ bool majority_is_right(const std::vector<const ReasonResult*>& samples) {
     if (!chosen) {
         return false;
     }
-    const auto first = static_cast<std::size_t>(std::ranges::find(classes, chosen) -
-                                                classes.begin());
+    const auto first =
+        static_cast<std::size_t>(std::ranges::find(classes, chosen) - classes.begin());
     return samples[first]->is_correct;
 }
 
@@ -57,8 +57,7 @@ ReasonCell cell_of(const std::string& checkpoint, const ByProblem& problems) {
     for (const auto& [id, samples] : problems) {
         const auto right = std::ranges::count_if(
             samples, [](const ReasonResult* sample) { return sample->is_correct; });
-        counts.push_back(
-            {.samples = samples.size(), .correct = static_cast<std::uint64_t>(right)});
+        counts.push_back({.samples = samples.size(), .correct = static_cast<std::uint64_t>(right)});
         cell.samples += samples.size();
         cell.fewest = std::min(cell.fewest, samples.size());
         majority += majority_is_right(samples) ? 1U : 0U;

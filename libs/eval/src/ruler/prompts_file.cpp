@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/eval/ruler/prompts_file.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -16,7 +14,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/io/file.hpp"
+#include "anamnesis/eval/line_reader.hpp"
 #include "anamnesis/language/utf8.hpp"
 
 namespace anamnesis::eval {
@@ -115,23 +113,14 @@ std::string to_ruler_line(const Sample& sample, const RulerRecord& record) {
 }
 
 std::vector<Sample> read_ruler_prompts(const std::filesystem::path& path, std::string_view task) {
-    const std::string text = io::read_text(path, 8ULL << 30U);
+    JsonLineReader reader(path);
     std::vector<Sample> samples;
-    std::size_t number = 0;
-    for (std::size_t begin = 0; begin < text.size();) {
-        const std::size_t end = std::min(text.find('\n', begin), text.size());
-        const std::string_view line = std::string_view(text).substr(begin, end - begin);
-        begin = end + 1;
-        ++number;
-        if (line.find_first_not_of(" \t\r") == std::string_view::npos) {
-            continue;
-        }
-        Sample sample = in_context(
-            [&] { return format("reading line {} of {}", number, in_quotes(path.string())); },
-            [&] { return sample_of(Json::parse(line)); });
-        sample.task = task;
-        sample.index = samples.size();
-        samples.push_back(std::move(sample));
+    Json record;
+    while (reader.next(record)) {
+        samples.push_back(in_context([&] { return "reading " + reader.place(); },
+                                     [&] { return sample_of(record); }));
+        samples.back().task = task;
+        samples.back().index = samples.size() - 1;
     }
     if (samples.empty()) {
         throw Error(ErrorKind::malformed, format("no prompts in {}", in_quotes(path.string())));

@@ -9,11 +9,4 @@ namespace anamnesis::eval {
 /// "the the the the"), as broken engines produce. Short texts are never called that.
 bool is_degenerate(std::string_view text);
 
-/// What follows a model's thinking.
-struct FinalPart {
-    std::string_view text;       ///< behind the last `</think>`; all of it where there is none
-    bool is_unfinished = false;  ///< `<think>` is never closed: there is no answer
-};
-FinalPart without_thinking(std::string_view text);
-
 }  // namespace anamnesis::eval
