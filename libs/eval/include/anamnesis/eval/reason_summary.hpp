@@ -17,12 +17,12 @@ namespace anamnesis::eval {
 struct ReasonCell {
     std::string checkpoint;
     std::size_t problems = 0;
-    std::size_t samples = 0;      ///< really generated
-    std::size_t fewest = 0;       ///< samples of the problem that has fewest
-    ClusteredMean average{};      ///< avg@k
+    std::size_t samples = 0;                             ///< really generated
+    std::size_t fewest = 0;                              ///< samples of the problem that has fewest
+    ClusteredMean average{};                             ///< avg@k
     std::vector<std::pair<std::size_t, double>> pass{};  ///< pass@k for k = 1, 2, 4, … fewest
-    double majority = 0.0;        ///< maj@k: ties go to the class whose first vote came earliest
-    double truncated = 0.0;       ///< shares of answers
+    double majority = 0.0;   ///< maj@k: ties go to the class whose first vote came earliest
+    double truncated = 0.0;  ///< shares of answers
     double unfinished = 0.0;
     double without_answer = 0.0;
     double undecided = 0.0;
