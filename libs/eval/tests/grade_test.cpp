@@ -2,6 +2,7 @@
 #include "anamnesis/eval/grading/grade.hpp"
 
 #include <cstddef>
+#include <cstdio>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/eval/grading/lm_eval_rules.hpp"
 
+#include <cstdio>
 #include <optional>
 #include <string>
 
