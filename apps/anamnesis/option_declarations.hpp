@@ -24,5 +24,6 @@ CLI::App* declare_verb(CLI::App& app, GradeOptions& options);
 /// Verbs that run a model, with all their options.
 CLI::App* declare_verb(CLI::App& app, GenerateOptions& options);
 CLI::App* declare_verb(CLI::App& app, LogitsOptions& options);
+CLI::App* declare_verb(CLI::App& app, TrainOptions& options);
 
 }  // namespace anamnesis::app

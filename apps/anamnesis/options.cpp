@@ -233,6 +233,8 @@ Invocation parse_command_line(int argc, char** argv) {
     const CLI::App* verb_generate = declare_verb(app, generate);
     LogitsOptions logits;
     const CLI::App* verb_logits = declare_verb(app, logits);
+    TrainOptions train;
+    const CLI::App* verb_train = declare_verb(app, train);
     PromptsOptions prompts;
     const CLI::App* verb_prompts = declare_verb(app, prompts);
     NiahOptions niah;
@@ -269,6 +271,7 @@ Invocation parse_command_line(int argc, char** argv) {
                       {verb_example, &example},
                       {verb_generate, &generate},
                       {verb_logits, &logits},
+                      {verb_train, &train},
                       {verb_prompts, &prompts},
                       {verb_niah, &niah},
                       {verb_reason, &reason},

@@ -141,6 +141,29 @@ struct LogitsOptions {
     bool step = false;
 };
 
+/// A training run.
+struct TrainOptions {
+    CommonOptions common;
+    ReadingOptions reading;
+    std::string checkpoint;
+    std::string batches;
+    std::string out;
+    std::optional<std::uint64_t> steps;
+    double learning_rate = 1e-4;
+    std::string schedule = "cosine";
+    std::uint64_t warmup = 0;
+    double min_lr_ratio = 0.0;
+    std::vector<double> betas = {0.9, 0.95};
+    double eps = 1e-8;
+    double weight_decay = 0.0;
+    double clip = 1.0;  ///< 0: no clipping
+    std::string dtype = "f32";
+    std::uint64_t save_every = 0;
+    std::vector<std::string> frozen;
+    std::vector<std::string> rates;
+    std::vector<std::string> anchors;
+};
+
 /// Which needle-in-a-haystack prompts are made.
 struct HaystackOptions {
     std::vector<std::string> tasks;
@@ -249,12 +272,14 @@ using Invocation = std::variant<PrintText,
                                 ReportOptions,
                                 GradeOptions,
                                 GenerateOptions,
-                                LogitsOptions>;
+                                LogitsOptions,
+                                TrainOptions>;
 
 /// Verbs that always run a model in this process and so need LibTorch.
 template <class Options>
 inline constexpr bool runs_model =
-    std::is_same_v<Options, GenerateOptions> || std::is_same_v<Options, LogitsOptions>;
+    std::is_same_v<Options, GenerateOptions> || std::is_same_v<Options, LogitsOptions> ||
+    std::is_same_v<Options, TrainOptions>;
 
 /// Verbs that ask models questions: in this process, or behind an endpoint.
 template <class Options>

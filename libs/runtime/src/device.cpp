@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "device.hpp"
+#include "anamnesis/runtime/device.hpp"
 
 #include <charconv>
 #include <string>

@@ -27,10 +27,10 @@
 #include "anamnesis/language/sampler.hpp"
 #include "anamnesis/language/special_tokens.hpp"
 #include "anamnesis/language/tokenizer.hpp"
+#include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
 
-#include "device.hpp"
 #include "generation.hpp"
 #include "hybrid_sequence.hpp"
 

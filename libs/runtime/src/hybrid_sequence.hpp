@@ -13,9 +13,8 @@
 #include <ATen/ops/tensor.h>
 
 #include "anamnesis/language/language_model.hpp"
+#include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/network.hpp"
-
-#include "device.hpp"
 
 namespace anamnesis::runtime {
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/runtime/network.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <malloc.h>
 
@@ -42,6 +45,47 @@ void keep_freed_memory() {
     mallopt(M_MMAP_THRESHOLD, bytes);
     mallopt(M_TRIM_THRESHOLD, bytes);
 #endif
+}
+
+at::Tensor mix_any(const Mixer& mixer,
+                   const at::Tensor& x,
+                   const Call& call,
+                   std::span<LayerState* const> states) {
+    return std::visit([&](const auto& one) { return mix(one, x, call, states); }, mixer);
+}
+
+/// One text of a packed row.
+struct Segment {
+    std::int64_t begin = 0;
+    std::int64_t length = 0;
+    Call call;
+};
+
+/// `whole` has the tables of the row; those of a text are their beginning.
+std::vector<Segment> segments_of(std::span<const std::int64_t> boundaries, const Call& whole) {
+    std::vector<Segment> segments;
+    for (std::size_t i = 0; i + 1 < boundaries.size(); ++i) {
+        Segment& segment =
+            segments.emplace_back(Segment{.begin = boundaries[i],
+                                          .length = boundaries[i + 1] - boundaries[i],
+                                          .call = {.starts = {0}}});
+        for (const RotaryTables& table : whole.tables) {
+            segment.call.tables.push_back({.cosine = table.cosine.narrow(1, 0, segment.length),
+                                           .sine = table.sine.narrow(1, 0, segment.length)});
+        }
+    }
+    return segments;
+}
+
+at::Tensor mix_segments(const Mixer& mixer,
+                        const at::Tensor& x,
+                        std::span<const Segment> segments) {
+    std::vector<at::Tensor> mixed;
+    for (const Segment& segment : segments) {
+        mixed.push_back(
+            mix_any(mixer, x.narrow(1, segment.begin, segment.length), segment.call, {}));
+    }
+    return at::cat(mixed, 1);
 }
 
 }  // namespace
@@ -147,6 +191,7 @@ NetworkState Network::make_state() const {
 
 at::Tensor Network::run(const at::Tensor& ids,
                         std::span<NetworkState* const> states,
+                        std::span<const std::int64_t> boundaries,
                         const StreamObserver& observer) const {
     const Parts& parts = *parts_;
     check_shape(ids, {-1, -1}, "token ids");
@@ -159,6 +204,7 @@ at::Tensor Network::run(const at::Tensor& ids,
     for (const RotarySpec& rotary : parts.rotaries) {
         call.tables.push_back(make_tables(rotary, call.starts, ids.size(1), x));
     }
+    const std::vector<Segment> segments = segments_of(boundaries, call);
     if (observer) {
         observer(0, x);
     }
@@ -169,9 +215,8 @@ at::Tensor Network::run(const at::Tensor& ids,
             layer_states[b] = &states[b]->layers_[i];
         }
         const auto mixed = [&](const at::Tensor& input) {
-            return std::visit(
-                [&](const auto& mixer) { return mix(mixer, input, call, layer_states); },
-                layer.mixer);
+            return segments.empty() ? mix_any(layer.mixer, input, call, layer_states)
+                                    : mix_segments(layer.mixer, input, segments);
         };
         const auto fed = [&](const at::Tensor& input) {
             return std::visit([&](const auto& mlp) { return apply(mlp, input); }, layer.mlp);
@@ -195,7 +240,17 @@ at::Tensor Network::run(const at::Tensor& ids,
 }
 
 at::Tensor Network::forward(const at::Tensor& ids, const StreamObserver& observer) const {
-    return run(ids, {}, observer);
+    return run(ids, {}, {}, observer);
+}
+
+at::Tensor Network::forward_packed(const at::Tensor& ids,
+                                   std::span<const std::int64_t> boundaries) const {
+    check_shape(ids, {1, -1}, "token ids of a packed row");
+    ANAMNESIS_CHECK(
+        boundaries.size() >= 2 && boundaries.front() == 0 && boundaries.back() == ids.size(1) &&
+            std::ranges::adjacent_find(boundaries, std::greater_equal<>()) == boundaries.end(),
+        "boundaries of a packed row ascend from 0 to its length");
+    return run(ids, {}, boundaries, {});
 }
 
 at::Tensor Network::advance(const at::Tensor& ids,
@@ -204,7 +259,7 @@ at::Tensor Network::advance(const at::Tensor& ids,
     const at::NoGradGuard no_gradients;
     ANAMNESIS_CHECK(static_cast<std::size_t>(ids.size(0)) == states.size(),
                     "one state for each row of token ids");
-    return run(ids, states, observer);
+    return run(ids, states, {}, observer);
 }
 
 at::Tensor Network::logits(const at::Tensor& hidden) const {

@@ -79,6 +79,13 @@ public:
     /// Shapes: ids [B, T] int64 -> [B, T, d].
     at::Tensor forward(const at::Tensor& ids, const StreamObserver& observer = {}) const;
 
+    /// The same for one row that holds several texts, `boundaries` their beginnings and the row's
+    /// length: 0, 29, 48. Each text's tokens are mixed by themselves, from position 0 on: no
+    /// attention, recurrent or convolution state crosses a boundary.
+    /// Shapes: ids [1, T] int64 -> [1, T, d].
+    at::Tensor forward_packed(const at::Tensor& ids,
+                              std::span<const std::int64_t> boundaries) const;
+
     /// The same for the next T tokens of B sequences, whose states move on. No gradients.
     at::Tensor advance(const at::Tensor& ids,
                        std::span<NetworkState* const> states,
@@ -92,6 +99,7 @@ private:
     explicit Network(std::unique_ptr<Parts> parts);
     at::Tensor run(const at::Tensor& ids,
                    std::span<NetworkState* const> states,
+                   std::span<const std::int64_t> boundaries,
                    const StreamObserver& observer) const;
 
     std::unique_ptr<Parts> parts_;

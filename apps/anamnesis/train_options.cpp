@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+
+#include "option_declarations.hpp"
+#include "options.hpp"
+
+namespace anamnesis::app {
+namespace {
+
+void declare_optimiser(CLI::App& verb, TrainOptions& options) {
+    verb.add_option("--lr", options.learning_rate, "Highest learning rate (1e-4)")
+        ->check(CLI::PositiveNumber);
+    verb.add_option("--schedule", options.schedule, "constant, linear or cosine (default)")
+        ->check(CLI::IsMember({"constant", "linear", "cosine"}));
+    verb.add_option("--warmup", options.warmup, "Steps in which the learning rate rises (0)");
+    verb.add_option("--min-lr-ratio",
+                    options.min_lr_ratio,
+                    "The last step's learning rate, as a share of the highest (0)")
+        ->check(CLI::Range(0.0, 1.0));
+    verb.add_option("--betas", options.betas, "AdamW's (0.9,0.95)")
+        ->delimiter(',')
+        ->expected(2)
+        ->check(CLI::Range(0.0, 0.9999999));
+    verb.add_option("--eps", options.eps, "AdamW's (1e-8)")->check(CLI::PositiveNumber);
+    verb.add_option("--weight-decay", options.weight_decay, "Of matrices (0)")
+        ->check(CLI::NonNegativeNumber);
+    verb.add_option("--clip", options.clip, "Largest norm of the gradients (1); 0: no limit")
+        ->check(CLI::NonNegativeNumber);
+    verb.add_option("--dtype", options.dtype, "f32 (default), or bf16 with float32 masters")
+        ->check(CLI::IsMember({"f32", "bf16"}));
+}
+
+void declare_groups(CLI::App& verb, TrainOptions& options) {
+    verb.add_option("--freeze",
+                    options.frozen,
+                    "Groups that stay as they are: q, k, v, o, gate, latent, mlp, mixer, norms, "
+                    "embedding, head, joined by '+'; qk is q+k; '@3,7' limits them to layers");
+    verb.add_option("--lr-scale", options.rates, "qk=0.1: a share of the learning rate");
+    verb.add_option("--anchor", options.anchors, "qk=0.01: pull to the start, a/2 |w - start|^2");
+}
+
+}  // namespace
+
+CLI::App* declare_verb(CLI::App& app, TrainOptions& options) {
+    CLI::App* verb = app.add_subcommand("train", "Train a checkpoint");
+    verb->add_option("--model", options.checkpoint, "Checkpoint folder to start from")->required();
+    verb->add_option("--out", options.out, "Folder to write; the same command resumes there")
+        ->required();
+    verb->add_option(
+            "--batches", options.batches, ".safetensors with input_ids and labels [steps, B, T]")
+        ->required();
+    verb->add_option("--steps", options.steps, "Steps of the optimiser");
+    declare_optimiser(*verb, options);
+    declare_groups(*verb, options);
+    verb->add_option("--save-every", options.save_every, "Steps between states to resume from (0)");
+    declare(*verb, options.reading);
+    declare(*verb, options.common);
+    return verb;
+}
+
+}  // namespace anamnesis::app

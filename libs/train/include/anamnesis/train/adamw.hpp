@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace anamnesis::train {
+
+/// Tensors by their names in the checkpoint.
+using NamedTensors = std::map<std::string, at::Tensor>;
+
+struct AdamWSettings {
+    double beta1 = 0.9;
+    double beta2 = 0.999;
+    double eps = 1e-8;
+    double weight_decay = 0.01;
+};
+
+/// LibTorch's AdamW over named tensors. Matrices decay; gains, biases, decays and convolution
+/// kernels do not: what has other than two dimensions.
+/// Source: Loshchilov & Hutter 2019.
+class AdamW {
+public:
+    AdamW(const NamedTensors& parameters, const AdamWSettings& settings);
+    AdamW(AdamW&& other) noexcept;
+    AdamW& operator=(AdamW&& other) noexcept;
+    ~AdamW();
+
+    /// Moves every tensor that has a gradient.
+    void step(double learning_rate);
+
+    /// First and second moments, as `exp_avg.NAME` and `exp_avg_sq.NAME`, of the tensors that were
+    /// moved at least once, and how often each was, `step.NAME` [1].
+    NamedTensors state() const;
+    /// Goes on from there. Errors: `mismatch` for a tensor that is missing or of another shape.
+    void restore(const NamedTensors& state);
+
+private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace anamnesis::train

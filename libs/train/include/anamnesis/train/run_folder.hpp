@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/io/file.hpp"
+#include "anamnesis/train/adamw.hpp"
+
+namespace anamnesis::train {
+
+/// The folder of a run: `metrics.jsonl`, a line a step; `resume/step-N.safetensors`, everything
+/// that a run needs to go on behind N steps; at the end the checkpoint, and `training.json`, which
+/// says that it is whole. Only one process at a time writes to it.
+class RunFolder {
+public:
+    /// Makes the folder, or goes on in one that the same run left. `settings` says what the run
+    /// is: another run's folder is refused.
+    /// Errors: `usage` for a folder of another run, one that is not a run's and not empty, or one
+    /// that another process writes to.
+    RunFolder(const std::filesystem::path& folder, Json settings);
+
+    const std::filesystem::path& path() const& noexcept { return folder_; }
+
+    /// training.json of a finished run.
+    const std::optional<Json>& receipt() const& noexcept { return receipt_; }
+
+    /// The newest whole state; files that are broken are passed over.
+    struct Saved {
+        std::uint64_t steps_done = 0;
+        NamedTensors state{};
+    };
+    std::optional<Saved> newest_state() const;
+
+    /// Appends to metrics.jsonl from step `next_step` on; lines of later steps are cut off.
+    void begin_metrics(std::uint64_t next_step);
+    void append_metrics(const Json& line);
+
+    /// Written atomically; the two newest are kept.
+    void save_state(std::uint64_t steps_done, const NamedTensors& state);
+
+    /// Marks the run as finished and removes its states.
+    void finish(Json receipt);
+
+private:
+    std::filesystem::path folder_;
+    Json settings_;
+    std::optional<io::File> lock_;
+    std::optional<Json> receipt_;
+    std::optional<io::File> metrics_;
+    std::uint64_t metrics_size_ = 0;
+};
+
+}  // namespace anamnesis::train

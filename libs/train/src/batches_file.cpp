@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/train/batches_file.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/check.hpp"
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/formats/safetensors.hpp"
+#include "anamnesis/train/batch.hpp"
+
+namespace anamnesis::train {
+namespace {
+
+template <class Integer>
+std::vector<std::int64_t> integers_of(std::span<const std::byte> bytes) {
+    std::vector<Integer> stored(bytes.size() / sizeof(Integer));
+    std::memcpy(stored.data(), bytes.data(), stored.size() * sizeof(Integer));
+    return {stored.begin(), stored.end()};
+}
+
+const formats::TensorInfo& integers_in(const formats::SafetensorsFile& file,
+                                       std::string_view name) {
+    const formats::TensorInfo* tensor = file.find(name);
+    if (tensor == nullptr) {
+        throw Error(ErrorKind::not_found,
+                    format("no tensor {} in {}", in_quotes(name), file.path().string()));
+    }
+    const bool is_integer = tensor->dtype == DType::i64 || tensor->dtype == DType::i32;
+    if (!is_integer || tensor->shape.size() != 3 || tensor->data.size() == 0) {
+        throw Error(ErrorKind::mismatch,
+                    format("tensor {} of {} is {} of shape {}, expected I64 or I32 of shape "
+                           "[steps, B, T]",
+                           in_quotes(name),
+                           file.path().string(),
+                           name_of(tensor->dtype),
+                           to_string(tensor->shape)));
+    }
+    return *tensor;
+}
+
+std::vector<std::int64_t> read(const formats::SafetensorsFile& file,
+                               const formats::TensorInfo& tensor) {
+    std::vector<std::byte> bytes(tensor.data.size());
+    file.file().read_at(file.data_begin() + tensor.data.begin(), bytes);
+    return tensor.dtype == DType::i64 ? integers_of<std::int64_t>(bytes)
+                                      : integers_of<std::int32_t>(bytes);
+}
+
+}  // namespace
+
+BatchesFile::BatchesFile(const std::filesystem::path& path) {
+    const auto file = formats::SafetensorsFile::open(path);
+    const formats::TensorInfo& ids = integers_in(file, "input_ids");
+    const formats::TensorInfo& labels = integers_in(file, "labels");
+    if (ids.shape != labels.shape) {
+        throw Error(ErrorKind::mismatch,
+                    format("'input_ids' of {} has shape {}, 'labels' {}",
+                           path.string(),
+                           to_string(ids.shape),
+                           to_string(labels.shape)));
+    }
+    steps_ = ids.shape[0];
+    rows_ = ids.shape[1];
+    length_ = ids.shape[2];
+    ids_ = read(file, ids);
+    labels_ = read(file, labels);
+}
+
+std::vector<Batch> BatchesFile::batches(std::uint64_t step) const {
+    ANAMNESIS_CHECK(step < steps_, "a step that the file of batches has");
+    const std::size_t size = rows_ * length_;
+    const auto part = [&](const std::vector<std::int64_t>& all) {
+        const std::span<const std::int64_t> values = std::span(all).subspan(step * size, size);
+        return std::vector<std::int64_t>(values.begin(), values.end());
+    };
+    return {{.rows = rows_, .length = length_, .ids = part(ids_), .labels = part(labels_)}};
+}
+
+}  // namespace anamnesis::train

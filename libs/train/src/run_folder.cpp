@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/train/run_folder.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/formats/safetensors.hpp"
+#include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/io/file.hpp"
+
+#include "tensor_file.hpp"
+
+namespace anamnesis::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view settings_name = "run.json";
+constexpr std::string_view state_prefix = "step-";
+constexpr std::string_view state_suffix = ".safetensors";
+constexpr std::size_t states_kept = 2;
+
+/// Steps done, of a state file's name.
+std::optional<std::uint64_t> steps_of(const std::string& name) {
+    if (!name.starts_with(state_prefix) || !name.ends_with(state_suffix)) {
+        return std::nullopt;
+    }
+    const char* first = name.data() + state_prefix.size();
+    const char* last = name.data() + name.size() - state_suffix.size();
+    std::uint64_t steps = 0;
+    const auto [end, error] = std::from_chars(first, last, steps);
+    return error == std::errc{} && end == last ? std::optional(steps) : std::nullopt;
+}
+
+/// Newest first.
+std::vector<std::uint64_t> saved_steps(const fs::path& folder) {
+    std::vector<std::uint64_t> steps;
+    if (fs::is_directory(folder)) {
+        for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+            if (const auto found = steps_of(entry.path().filename().string())) {
+                steps.push_back(*found);
+            }
+        }
+    }
+    std::ranges::sort(steps, std::greater<>());
+    return steps;
+}
+
+fs::path state_path(const fs::path& folder, std::uint64_t steps) {
+    return folder / "resume" / format("{}{}{}", state_prefix, steps, state_suffix);
+}
+
+/// The first setting in which two runs differ.
+std::string difference(const Json& found, const Json& expected) {
+    if (found.is_object() && expected.is_object()) {
+        for (const auto& [key, value] : expected.as_object("settings")) {
+            const Json* other = found.find(key);
+            if (other == nullptr || other->dump() != value.dump()) {
+                return format("{} was {}, now {}",
+                              key,
+                              other == nullptr ? "not set" : other->dump(),
+                              value.dump());
+            }
+        }
+    }
+    return "other settings";
+}
+
+io::File open_lock(const fs::path& path) {
+    try {
+        return io::File::open_for_update(path);
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::not_found) {
+            throw;
+        }
+    }
+    return io::File::create(path);
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const fs::path& folder, Json settings)
+    : folder_(folder), settings_(std::move(settings)) {
+    const bool is_new = !fs::exists(folder / settings_name);
+    if (is_new && fs::exists(folder) && (!fs::is_directory(folder) || !fs::is_empty(folder))) {
+        throw Error(ErrorKind::usage,
+                    format("{} exists and is not the folder of a training run",
+                           in_quotes(folder.string(), 1000)));
+    }
+    std::error_code error;
+    fs::create_directories(folder / "resume", error);
+    if (error) {
+        throw io_error(format("making {}", in_quotes((folder / "resume").string(), 1000)),
+                       error.value());
+    }
+    if (is_new) {
+        io::write_text_atomically(folder / settings_name, settings_.dump(2) + "\n");
+    }
+    lock_ = open_lock(folder / "resume" / ".lock");
+    if (!lock_->try_lock()) {
+        throw Error(ErrorKind::usage,
+                    format("another process trains in {}", in_quotes(folder.string(), 1000)));
+    }
+    const Json found = Json::parse(io::read_text(folder / settings_name));
+    if (found.dump() != settings_.dump()) {
+        throw Error(ErrorKind::usage,
+                    format("{} belongs to another run: {}; choose another folder",
+                           in_quotes(folder.string(), 1000),
+                           difference(found, settings_)));
+    }
+    if (fs::exists(folder / "training.json")) {
+        receipt_ = Json::parse(io::read_text(folder / "training.json"));
+    }
+}
+
+std::optional<RunFolder::Saved> RunFolder::newest_state() const {
+    for (const std::uint64_t steps : saved_steps(folder_ / "resume")) {
+        try {
+            const auto file = formats::SafetensorsFile::open(state_path(folder_, steps));
+            return Saved{.steps_done = steps, .state = read_tensors(file)};
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::malformed) {
+                throw;
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+void RunFolder::begin_metrics(std::uint64_t next_step) {
+    const fs::path path = folder_ / "metrics.jsonl";
+    std::string kept;
+    if (fs::exists(path)) {
+        for (const std::string& line : split(io::read_text(path, 1U << 30U), '\n')) {
+            // A line that was being written when the process died is no JSON.
+            const bool is_whole = line.starts_with("{\"step\":") && line.ends_with('}');
+            if (!is_whole || Json::parse(line).at("step").as_unsigned("step") >= next_step) {
+                break;
+            }
+            kept += line + "\n";
+        }
+    }
+    io::write_text_atomically(path, kept);
+    metrics_ = io::File::open_for_update(path);
+    metrics_size_ = kept.size();
+}
+
+void RunFolder::append_metrics(const Json& line) {
+    const std::string text = line.dump() + "\n";
+    metrics_->write_at(metrics_size_, std::as_bytes(std::span(text)));
+    metrics_size_ += text.size();
+}
+
+void RunFolder::save_state(std::uint64_t steps_done, const NamedTensors& state) {
+    write_tensors(state_path(folder_, steps_done), state, {});
+    const std::vector<std::uint64_t> all = saved_steps(folder_ / "resume");
+    for (std::size_t i = states_kept; i < all.size(); ++i) {
+        fs::remove(state_path(folder_, all[i]));
+    }
+}
+
+void RunFolder::finish(Json receipt) {
+    io::write_text_atomically(folder_ / "training.json", receipt.dump(2) + "\n");
+    receipt_ = std::move(receipt);
+    metrics_.reset();
+    lock_.reset();
+    std::error_code ignored;
+    fs::remove_all(folder_ / "resume", ignored);
+}
+
+}  // namespace anamnesis::train

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/train/trainer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/grad_mode.h>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/train/loss.hpp"
+
+namespace anamnesis::train {
+namespace {
+
+/// The tensor that the optimiser moves: the network's own where it is precise enough.
+at::Tensor master_of(const at::Tensor& parameter) {
+    const bool is_precise =
+        parameter.scalar_type() == at::kFloat || parameter.scalar_type() == at::kDouble;
+    return is_precise ? parameter : parameter.detach().to(at::kFloat);
+}
+
+NamedTensors masters_of(const runtime::Network& network, const NamedTensors& exact) {
+    NamedTensors masters;
+    for (const auto& [name, parameter] : network.parameters()) {
+        at::Tensor master = master_of(parameter);
+        if (const auto found = exact.find(name);
+            found != exact.end() && !master.is_same(parameter)) {
+            master.copy_(found->second.detach());
+        }
+        masters.emplace(name, std::move(master));
+    }
+    return masters;
+}
+
+at::Tensor rows_of(const at::Tensor& tensor, const checkpoint::RowRange& rows) {
+    return tensor.narrow(
+        0, static_cast<std::int64_t>(rows.begin), static_cast<std::int64_t>(rows.size()));
+}
+
+bool is_frozen_whole(const at::Tensor& tensor, const std::vector<RowRule>& rules) {
+    std::uint64_t frozen = 0;
+    for (const RowRule& rule : rules) {
+        frozen += rule.rate == 0.0 ? rule.rows.size() : 0;
+    }
+    return frozen == static_cast<std::uint64_t>(tensor.size(0));
+}
+
+Supervision supervision_of_all(std::span<const Batch> batches, std::uint32_t vocabulary) {
+    Supervision all;
+    for (const Batch& batch : batches) {
+        const Supervision one = supervision_of(batch, vocabulary);
+        all.predictions += one.predictions;
+        all.weight += one.weight;
+    }
+    if (!(all.weight > 0.0)) {
+        throw Error(ErrorKind::malformed, "no prediction of the batch is supervised");
+    }
+    return all;
+}
+
+}  // namespace
+
+Trainer::Trainer(runtime::Network network, TrainerSettings settings, const NamedTensors& exact)
+    : network_(std::move(network)),
+      settings_(std::move(settings)),
+      masters_(masters_of(network_, exact)),
+      optimizer_(masters_, settings_.adamw) {
+    for (const auto& [name, rules] : settings_.rules) {
+        at::Tensor parameter = network_.parameters().at(name);
+        if (is_frozen_whole(parameter, rules)) {
+            parameter.requires_grad_(false);
+        }
+        if (std::ranges::any_of(rules, [](const RowRule& rule) { return rule.anchor > 0.0; })) {
+            starts_.emplace(name, masters_.at(name).detach().clone());
+        }
+    }
+}
+
+StepFigures Trainer::step(std::span<const Batch> batches, double learning_rate) {
+    const Supervision all = supervision_of_all(batches, network_.spec().vocabulary_size);
+    StepFigures figures{.learning_rate = learning_rate, .supervised = all.predictions};
+    {
+        const at::AutoGradMode records(true);
+        for (const Batch& batch : batches) {
+            figures.tokens += batch.ids.size();
+            const at::Tensor sum = summed_loss(network_, batch);
+            if (sum.defined()) {
+                const at::Tensor share = sum / all.weight;
+                figures.loss += share.item<double>();
+                share.backward();
+            }
+        }
+    }
+    if (!std::isfinite(figures.loss)) {
+        throw Error(
+            ErrorKind::malformed,
+            format("the loss is {}: the weights or the learning rate make no sense", figures.loss));
+    }
+    const at::NoGradGuard no_gradients;
+    collect_gradients();
+    follow_rules_on_gradients();
+    figures.grad_norm = clip_gradients();
+    update(learning_rate);
+    return figures;
+}
+
+double Trainer::loss(std::span<const Batch> batches) const {
+    const at::NoGradGuard no_gradients;
+    const Supervision all = supervision_of_all(batches, network_.spec().vocabulary_size);
+    double total = 0.0;
+    for (const Batch& batch : batches) {
+        if (const at::Tensor sum = summed_loss(network_, batch); sum.defined()) {
+            total += sum.item<double>();
+        }
+    }
+    return total / all.weight;
+}
+
+/// Gives masters the gradients of their rounded copies.
+void Trainer::collect_gradients() {
+    for (const auto& [name, parameter] : network_.parameters()) {
+        at::Tensor& master = masters_.at(name);
+        if (!master.is_same(parameter) && parameter.grad().defined()) {
+            master.mutable_grad() = parameter.grad().to(master.scalar_type());
+            at::Tensor(parameter).mutable_grad().reset();
+        }
+    }
+}
+
+void Trainer::follow_rules_on_gradients() {
+    for (const auto& [name, rules] : settings_.rules) {
+        const at::Tensor& master = masters_.at(name);
+        if (!master.grad().defined()) {
+            continue;
+        }
+        for (const RowRule& rule : rules) {
+            at::Tensor gradient = rows_of(master.grad(), rule.rows);
+            if (rule.rate == 0.0) {
+                gradient.zero_();
+            } else if (rule.anchor > 0.0) {
+                gradient.add_(rows_of(master, rule.rows) - rows_of(starts_.at(name), rule.rows),
+                              rule.anchor);
+            }
+        }
+    }
+}
+
+double Trainer::clip_gradients() const {
+    double squares = 0.0;
+    for (const auto& [name, master] : masters_) {
+        if (master.grad().defined()) {
+            const double norm = master.grad().norm().item<double>();
+            squares += norm * norm;
+        }
+    }
+    const double total = std::sqrt(squares);
+    if (settings_.clip) {
+        const double factor = std::min(1.0, *settings_.clip / (total + 1e-6));
+        for (const auto& [name, master] : masters_) {
+            if (factor < 1.0 && master.grad().defined()) {
+                master.grad().mul_(factor);
+            }
+        }
+    }
+    return total;
+}
+
+void Trainer::update(double learning_rate) {
+    // An update is proportional to the learning rate, weight decay included: a smaller rate for
+    // some rows is a shorter way from what they were.
+    struct Held {
+        at::Tensor rows;
+        at::Tensor before;
+        double rate = 1.0;
+    };
+    std::vector<Held> held;
+    for (const auto& [name, rules] : settings_.rules) {
+        for (const RowRule& rule : rules) {
+            if (rule.rate != 1.0 && masters_.at(name).grad().defined()) {
+                const at::Tensor rows = rows_of(masters_.at(name), rule.rows);
+                held.push_back({.rows = rows, .before = rows.clone(), .rate = rule.rate});
+            }
+        }
+    }
+    optimizer_.step(learning_rate);
+    for (Held& one : held) {
+        if (one.rate == 0.0) {
+            one.rows.copy_(one.before);
+        } else {
+            one.rows.copy_(one.before + (one.rows - one.before) * one.rate);
+        }
+    }
+    for (auto& [name, master] : masters_) {
+        at::Tensor parameter = network_.parameters().at(name);
+        if (!master.is_same(parameter)) {
+            parameter.copy_(master);
+        }
+        master.mutable_grad().reset();
+    }
+}
+
+NamedTensors Trainer::state() const {
+    NamedTensors state = optimizer_.state();
+    for (const auto& [name, tensor] : masters_) {
+        state.emplace("weight." + name, tensor.detach());
+    }
+    for (const auto& [name, tensor] : starts_) {
+        state.emplace("start." + name, tensor);
+    }
+    return state;
+}
+
+void Trainer::restore(const NamedTensors& state) {
+    const at::NoGradGuard no_gradients;
+    const auto take = [&](const std::string& key, const at::Tensor& target) {
+        const auto found = state.find(key);
+        if (found == state.end() || found->second.sizes() != target.sizes()) {
+            throw Error(
+                ErrorKind::mismatch,
+                format("no tensor {} of the right shape in the saved state", in_quotes(key)));
+        }
+        target.copy_(found->second);
+    };
+    for (const auto& [name, master] : masters_) {
+        take("weight." + name, master);
+        at::Tensor parameter = network_.parameters().at(name);
+        if (!master.is_same(parameter)) {
+            parameter.copy_(master);
+        }
+    }
+    for (const auto& [name, start] : starts_) {
+        take("start." + name, start);
+    }
+    optimizer_.restore(state);
+}
+
+}  // namespace anamnesis::train

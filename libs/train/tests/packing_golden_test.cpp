@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "anamnesis/train/loss.hpp"
+
+#include "golden_run.hpp"
+
+namespace anamnesis::train {
+namespace {
+
+using testing::golden_folder;
+
+struct Packing : ::testing::TestWithParam<std::string> {
+    NamedTensors golden = testing::read_tensors(golden_folder(GetParam()) / "packing.safetensors");
+
+    std::vector<std::int64_t> integers(const std::string& name) const {
+        const at::Tensor& tensor = golden.at(name);
+        const auto* begin = tensor.const_data_ptr<std::int64_t>();
+        return {begin, begin + tensor.numel()};
+    }
+
+    Batch packed() const {
+        const std::vector<std::int64_t> ids = integers("input_ids");
+        return {.rows = 1,
+                .length = ids.size(),
+                .ids = ids,
+                .labels = integers("labels"),
+                .boundaries = integers("cu_seqlens")};
+    }
+
+    double expected_loss() const {
+        return testing::expectation(GetParam()).at("packing").at("loss_total").as_double("loss");
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(Models,
+                         Packing,
+                         ::testing::Values("qwen3", "qwen3_5"),
+                         [](const auto& instance) { return instance.param; });
+
+/// The loss over both samples, and how far its gradient is from the golden one.
+struct Outcome {
+    double loss = 0.0;
+    double gradient_error = 0.0;  ///< relative to the norm of the golden gradient
+};
+
+Outcome outcome_of(const Packing& test, const Batch& batch, at::ScalarType type) {
+    const runtime::Network network = testing::initial_network(test.GetParam(), type);
+    const Supervision supervision = supervision_of(batch, network.spec().vocabulary_size);
+    const at::Tensor loss = summed_loss(network, batch) / supervision.weight;
+    loss.backward();
+    double error = 0.0;
+    double size = 0.0;
+    for (const auto& [name, parameter] : network.parameters()) {
+        const at::Tensor expected = test.golden.at("grad." + name).to(at::kDouble);
+        error += (parameter.grad().to(at::kDouble) - expected).square().sum().item<double>();
+        size += expected.square().sum().item<double>();
+    }
+    return {.loss = loss.item<double>(), .gradient_error = std::sqrt(error / size)};
+}
+
+TEST_P(Packing, GivesLossAndGradientOfTheSamplesAlone) {
+    const Outcome exact = outcome_of(*this, packed(), at::kDouble);
+    EXPECT_NEAR(exact.loss, expected_loss(), 1e-10);
+    EXPECT_LE(exact.gradient_error, 1e-6);
+    const Outcome single = outcome_of(*this, packed(), at::kFloat);
+    EXPECT_NEAR(single.loss, expected_loss(), 1e-6 * expected_loss());
+    EXPECT_LE(single.gradient_error, 1e-5);
+}
+
+TEST_P(Packing, WithoutBoundariesIsFarOff) {
+    Batch leaking = packed();
+    leaking.boundaries.clear();
+    const Outcome wrong = outcome_of(*this, leaking, at::kDouble);
+    EXPECT_GT(wrong.gradient_error, 0.1);
+}
+
+}  // namespace
+}  // namespace anamnesis::train

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/formats/safetensors.hpp"
+#include "anamnesis/io/file.hpp"
+
+#include "run_command.hpp"
+#include "temporary_folder.hpp"
+
+namespace anamnesis::testing {
+
+inline CommandResult run_anamnesis(std::vector<std::string> arguments,
+                                   const CommandOptions& options = {}) {
+    arguments.insert(arguments.begin(), ANAMNESIS_BINARY);
+    return run_command(arguments, options);
+}
+
+/// The lines of OUT/metrics.jsonl.
+inline Json::Array metrics_of(const std::filesystem::path& out) {
+    Json::Array lines;
+    for (const std::string& line : split(io::read_text(out / "metrics.jsonl"), '\n')) {
+        if (!line.empty()) {
+            lines.push_back(Json::parse(line));
+        }
+    }
+    return lines;
+}
+
+inline std::vector<float> float_values(const formats::SafetensorsFile& file,
+                                       const formats::TensorInfo& tensor) {
+    EXPECT_EQ(tensor.dtype, DType::f32) << tensor.name;
+    std::vector<float> values(tensor.data.size() / sizeof(float));
+    file.file().read_at(file.data_begin() + tensor.data.begin(),
+                        std::as_writable_bytes(std::span(values)));
+    return values;
+}
+
+/// Every float32 tensor of `expected` stands in `actual`, to a relative root mean square.
+inline void expect_near_weights(const std::filesystem::path& actual,
+                                const std::filesystem::path& expected,
+                                double tolerance) {
+    const auto left = formats::SafetensorsFile::open(actual);
+    const auto right = formats::SafetensorsFile::open(expected);
+    ASSERT_EQ(left.tensors().size(), right.tensors().size());
+    for (const formats::TensorInfo& tensor : right.tensors()) {
+        const formats::TensorInfo* found = left.find(tensor.name);
+        ASSERT_NE(found, nullptr) << tensor.name;
+        const std::vector<float> a = float_values(left, *found);
+        const std::vector<float> b = float_values(right, tensor);
+        ASSERT_EQ(a.size(), b.size()) << tensor.name;
+        double error = 0.0;
+        double size = 0.0;
+        for (std::size_t i = 0; i < a.size(); ++i) {
+            error += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2.0);
+            size += std::pow(static_cast<double>(b[i]), 2.0);
+        }
+        EXPECT_LE(std::sqrt(error), tolerance * std::sqrt(size)) << tensor.name;
+    }
+}
+
+}  // namespace anamnesis::testing

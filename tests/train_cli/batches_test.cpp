@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/io/file.hpp"
+
+#include "train_command.hpp"
+
+namespace anamnesis::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ReadyBatches : ::testing::TestWithParam<std::string> {
+    TemporaryFolder folder;
+
+    fs::path golden() const { return fs::path(ANAMNESIS_TESTDATA) / "training" / GetParam(); }
+    std::string out() const { return (folder.path() / "out").string(); }
+
+    std::vector<std::string> command() const {
+        return {"train",
+                "--model",
+                (golden() / "initial").string(),
+                "--batches",
+                (golden() / "batches.safetensors").string(),
+                "--steps",
+                "20",
+                "--lr",
+                "1e-3",
+                "--schedule",
+                "cosine",
+                "--warmup",
+                "5",
+                "--min-lr-ratio",
+                "0.1",
+                "--betas",
+                "0.9,0.95",
+                "--eps",
+                "1e-8",
+                "--weight-decay",
+                "0.1",
+                "--clip",
+                "1.0",
+                "--dtype",
+                "f32",
+                "--out",
+                out()};
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(Models,
+                         ReadyBatches,
+                         ::testing::Values("qwen3", "qwen3_5"),
+                         [](const auto& instance) { return instance.param; });
+
+TEST_P(ReadyBatches, GiveTheGoldenMetricsAndCheckpoint) {
+    const CommandResult result = run_anamnesis(command());
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    const Json expected = Json::parse(io::read_text(golden() / "expected.json"));
+    const Json::Array lines = metrics_of(out());
+    ASSERT_EQ(lines.size(), 20U);
+    for (std::size_t step = 0; step < 20; ++step) {
+        const auto golden_figure = [&](const char* name) {
+            return expected.at("float32").at(name).as_array(name)[step].as_double(name);
+        };
+        EXPECT_NEAR(lines[step].at("loss").as_double("loss"),
+                    golden_figure("loss"),
+                    1e-6 * golden_figure("loss"));
+        EXPECT_NEAR(lines[step].at("grad_norm").as_double("grad_norm"),
+                    golden_figure("grad_norm_before_clipping"),
+                    1e-6 * golden_figure("grad_norm_before_clipping"));
+        EXPECT_NEAR(lines[step].at("lr").as_double("lr"),
+                    expected.at("learning_rate").as_array("lr")[step].as_double("lr"),
+                    1e-12);
+    }
+    expect_near_weights(
+        fs::path(out()) / "model.safetensors", golden() / "final_float32.safetensors", 1e-5);
+    EXPECT_EQ(io::read_text(fs::path(out()) / "config.json"),
+              io::read_text(golden() / "initial" / "config.json"));
+    const CommandResult inspected = run_anamnesis({"inspect", out(), "--json"});
+    EXPECT_EQ(inspected.exit_code, 0) << inspected.errors;
+}
+
+TEST_P(ReadyBatches, AreTrainedOnceAndTheFolderIsNoOtherRuns) {
+    ASSERT_EQ(run_anamnesis(command()).exit_code, 0);
+    const std::string weights = io::read_text(fs::path(out()) / "model.safetensors");
+    const CommandResult again = run_anamnesis(command());
+    EXPECT_EQ(again.exit_code, 0);
+    EXPECT_NE(again.output.find("finished already"), std::string::npos);
+    EXPECT_EQ(io::read_text(fs::path(out()) / "model.safetensors"), weights);
+    std::vector<std::string> other = command();
+    other[8] = "2e-3";
+    const CommandResult refused = run_anamnesis(other);
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_NE(refused.errors.find("lr was 0.001, now 0.002"), std::string::npos) << refused.errors;
+}
+
+TEST(ReadyBatchesFile, ThatDoesNotFitIsRefusedByName) {
+    const fs::path golden = fs::path(ANAMNESIS_TESTDATA) / "training";
+    const TemporaryFolder folder;
+    const auto train = [&](const std::string& batches, const std::string& steps) {
+        return run_anamnesis({"train",
+                              "--model",
+                              (golden / "qwen3" / "initial").string(),
+                              "--batches",
+                              batches,
+                              "--steps",
+                              steps,
+                              "--out",
+                              (folder.path() / "out").string()});
+    };
+    const CommandResult missing =
+        train((golden / "qwen3" / "final_float32.safetensors").string(), "1");
+    EXPECT_EQ(missing.exit_code, 3);
+    EXPECT_NE(missing.errors.find("input_ids"), std::string::npos) << missing.errors;
+    const CommandResult longer = train((golden / "qwen3" / "batches.safetensors").string(), "21");
+    EXPECT_EQ(longer.exit_code, 2);
+    EXPECT_NE(longer.errors.find("--steps is 21"), std::string::npos) << longer.errors;
+    EXPECT_FALSE(fs::exists(folder.path() / "out" / "model.safetensors"));
+}
+
+}  // namespace
+}  // namespace anamnesis::testing
