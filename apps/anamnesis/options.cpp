@@ -239,6 +239,10 @@ Invocation parse_command_line(int argc, char** argv) {
     const CLI::App* verb_niah = declare_verb(app, niah);
     ReportOptions report;
     const CLI::App* verb_report = declare_verb(app, report);
+    GradientsOptions gradients;
+    const CLI::App* verb_gradients = declare_verb(app, gradients);
+    AttentionOptions attention;
+    const CLI::App* verb_attention = declare_verb(app, attention);
 
     try {
         app.parse(argc, argv);
@@ -270,6 +274,8 @@ Invocation parse_command_line(int argc, char** argv) {
                       {verb_prompts, &prompts},
                       {verb_niah, &niah},
                       {verb_report, &report},
+                      {verb_gradients, &gradients},
+                      {verb_attention, &attention},
                       {verb_grade, &grade}});
 }
 

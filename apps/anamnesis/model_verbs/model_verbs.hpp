@@ -9,5 +9,7 @@ namespace anamnesis::app {
 /// Verbs that run a model, to their exit code. Failures are Errors.
 int run(const GenerateOptions& options, Terminal& terminal);
 int run(const LogitsOptions& options, Terminal& terminal);
+int run(const GradientsOptions& options, Terminal& terminal);
+int run(const AttentionOptions& options, Terminal& terminal);
 
 }  // namespace anamnesis::app

@@ -147,12 +147,14 @@ NetworkState Network::make_state() const {
 
 at::Tensor Network::run(const at::Tensor& ids,
                         std::span<NetworkState* const> states,
-                        const StreamObserver& observer) const {
+                        const StreamObserver& observer,
+                        const AttentionObserver& attention) const {
     const Parts& parts = *parts_;
     check_shape(ids, {-1, -1}, "token ids");
     at::Tensor x =
         at::embedding(parts.embedding, ids.to(parts.embedding.device())).to(parts.activation_type);
-    Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0)))};
+    Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0))),
+              .attention = attention ? &attention : nullptr};
     for (std::size_t b = 0; b < states.size(); ++b) {
         call.starts[b] = states[b]->length_;
     }
@@ -165,6 +167,7 @@ at::Tensor Network::run(const at::Tensor& ids,
     std::vector<LayerState*> layer_states(states.size());
     for (std::size_t i = 0; i < parts.layers.size(); ++i) {
         const Layer& layer = parts.layers[i];
+        call.layer = i;
         for (std::size_t b = 0; b < states.size(); ++b) {
             layer_states[b] = &states[b]->layers_[i];
         }
@@ -194,8 +197,10 @@ at::Tensor Network::run(const at::Tensor& ids,
     return apply(parts.final_norm, x);
 }
 
-at::Tensor Network::forward(const at::Tensor& ids, const StreamObserver& observer) const {
-    return run(ids, {}, observer);
+at::Tensor Network::forward(const at::Tensor& ids,
+                            const StreamObserver& observer,
+                            const AttentionObserver& attention) const {
+    return run(ids, {}, observer, attention);
 }
 
 at::Tensor Network::advance(const at::Tensor& ids,
@@ -204,7 +209,7 @@ at::Tensor Network::advance(const at::Tensor& ids,
     const at::NoGradGuard no_gradients;
     ANAMNESIS_CHECK(static_cast<std::size_t>(ids.size(0)) == states.size(),
                     "one state for each row of token ids");
-    return run(ids, states, observer);
+    return run(ids, states, observer, {});
 }
 
 at::Tensor Network::logits(const at::Tensor& hidden) const {
