@@ -5,8 +5,6 @@
 #include "options.hpp"
 
 namespace anamnesis::app {
-namespace {
-
 void declare(CLI::App& app, HaystackOptions& options) {
     app.add_option("--samples", options.samples, "Samples of each task and length (default 500)")
         ->check(CLI::PositiveNumber);
@@ -35,6 +33,8 @@ void declare(CLI::App& app, HaystackOptions& options) {
                    "random depths")
         ->check(CLI::Range(2U, 1001U));
 }
+
+namespace {
 
 void declare(CLI::App& app, AskingOptions& options) {
     app.add_option("--model",

@@ -11,6 +11,7 @@ namespace anamnesis::app {
 void declare(CLI::App& app, CommonOptions& options);
 void declare(CLI::App& app, ReadingOptions& options);
 void declare(CLI::App& app, ModelOptions& options);
+void declare(CLI::App& app, HaystackOptions& options);
 
 /// Verbs that measure, with all their options.
 CLI::App* declare_verb(CLI::App& app, PromptsOptions& options);
@@ -25,5 +26,9 @@ CLI::App* declare_verb(CLI::App& app, GradeOptions& options);
 CLI::App* declare_verb(CLI::App& app, GenerateOptions& options);
 CLI::App* declare_verb(CLI::App& app, LogitsOptions& options);
 CLI::App* declare_verb(CLI::App& app, TrainOptions& options);
+
+/// Verbs that look into a model.
+CLI::App* declare_verb(CLI::App& app, GradientsOptions& options);
+CLI::App* declare_verb(CLI::App& app, AttentionOptions& options);
 
 }  // namespace anamnesis::app

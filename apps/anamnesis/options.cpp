@@ -243,6 +243,10 @@ Invocation parse_command_line(int argc, char** argv) {
     const CLI::App* verb_reason = declare_verb(app, reason);
     ReportOptions report;
     const CLI::App* verb_report = declare_verb(app, report);
+    GradientsOptions gradients;
+    const CLI::App* verb_gradients = declare_verb(app, gradients);
+    AttentionOptions attention;
+    const CLI::App* verb_attention = declare_verb(app, attention);
 
     try {
         app.parse(argc, argv);
@@ -276,6 +280,8 @@ Invocation parse_command_line(int argc, char** argv) {
                       {verb_niah, &niah},
                       {verb_reason, &reason},
                       {verb_report, &report},
+                      {verb_gradients, &gradients},
+                      {verb_attention, &attention},
                       {verb_grade, &grade}});
 }
 

@@ -248,6 +248,40 @@ struct GradeOptions {
     std::string task;
 };
 
+/// Where a loss reaches: gradients of attention logits by distance.
+struct GradientsOptions {
+    CommonOptions common;
+    ReadingOptions reading;
+    std::string checkpoint;
+    ModelOptions model;
+    std::string rows;
+    std::string data;
+    std::string compare;
+    std::string out;
+    std::uint32_t max_tokens = 8192;
+    std::uint32_t samples = 0;  ///< 0: all
+    bool all_text = false;
+    bool no_bands = false;
+    std::uint32_t resamples = 1000;
+    std::uint64_t seed = 0;
+};
+
+/// Where attention looks.
+struct AttentionOptions {
+    CommonOptions common;
+    ReadingOptions reading;
+    std::vector<std::string> models;  ///< PATH or NAME=PATH
+    ModelOptions model;
+    HaystackOptions haystack;
+    std::string prompts;
+    bool niah = false;
+    bool own_answers = false;
+    std::string out;
+    std::vector<std::uint32_t> beyond;
+    std::string select_layers;
+    std::uint32_t select_count = 0;  ///< 0: a quarter of the layers
+};
+
 struct ExampleOptions {
     CommonOptions common;
     std::string folder;
@@ -273,13 +307,16 @@ using Invocation = std::variant<PrintText,
                                 GradeOptions,
                                 GenerateOptions,
                                 LogitsOptions,
-                                TrainOptions>;
+                                TrainOptions,
+                                GradientsOptions,
+                                AttentionOptions>;
 
 /// Verbs that always run a model in this process and so need LibTorch.
 template <class Options>
 inline constexpr bool runs_model =
     std::is_same_v<Options, GenerateOptions> || std::is_same_v<Options, LogitsOptions> ||
-    std::is_same_v<Options, TrainOptions>;
+    std::is_same_v<Options, TrainOptions> || std::is_same_v<Options, GradientsOptions> ||
+    std::is_same_v<Options, AttentionOptions>;
 
 /// Verbs that ask models questions: in this process, or behind an endpoint.
 template <class Options>

@@ -10,5 +10,7 @@ namespace anamnesis::app {
 int run(const GenerateOptions& options, Terminal& terminal);
 int run(const LogitsOptions& options, Terminal& terminal);
 int run(const TrainOptions& options, Terminal& terminal);
+int run(const GradientsOptions& options, Terminal& terminal);
+int run(const AttentionOptions& options, Terminal& terminal);
 
 }  // namespace anamnesis::app

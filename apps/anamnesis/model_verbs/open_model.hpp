@@ -5,6 +5,7 @@
 #include <string>
 
 #include "anamnesis/runtime/hybrid_model.hpp"
+#include "anamnesis/runtime/network.hpp"
 
 #include "options.hpp"
 
@@ -15,5 +16,11 @@ std::unique_ptr<runtime::HybridModel> open_model(const std::string& checkpoint,
                                                  const ModelOptions& options,
                                                  const ReadingOptions& reading,
                                                  const CommonOptions& common);
+
+/// The same without what makes it write: to look into.
+runtime::Network open_network(const std::string& checkpoint,
+                              const ModelOptions& options,
+                              const ReadingOptions& reading,
+                              const CommonOptions& common);
 
 }  // namespace anamnesis::app

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <vector>
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
@@ -66,20 +68,36 @@ at::Tensor attend_within(const at::Tensor& q,
                          const at::Tensor& v,
                          const Visibility& visibility) {
     const std::int64_t length = q.size(1);
-    const bool is_causal = !visibility.window || *visibility.window >= length;
-    std::optional<at::Tensor> mask;
-    if (!is_causal) {
-        mask = visible(0, length, length, visibility, q);
+    const auto attend = [](const at::Tensor& queries,
+                           const at::Tensor& keys,
+                           const at::Tensor& values,
+                           const std::optional<at::Tensor>& mask) {
+        return at::scaled_dot_product_attention(queries.transpose(1, 2),
+                                                keys.transpose(1, 2),
+                                                values.transpose(1, 2),
+                                                mask,
+                                                /*dropout_p=*/0.0,
+                                                /*is_causal=*/!mask,
+                                                /*scale=*/std::nullopt,
+                                                /*enable_gqa=*/true)
+            .transpose(1, 2);
+    };
+    if (!visibility.window || *visibility.window >= length) {
+        return attend(q, k, v, std::nullopt);
     }
-    return at::scaled_dot_product_attention(q.transpose(1, 2),
-                                            k.transpose(1, 2),
-                                            v.transpose(1, 2),
-                                            mask,
-                                            /*dropout_p=*/0.0,
-                                            is_causal,
-                                            /*scale=*/std::nullopt,
-                                            /*enable_gqa=*/true)
-        .transpose(1, 2);
+    // The mask of a whole text would be as large as all its logits.
+    constexpr std::int64_t block = 1024;
+    std::vector<at::Tensor> blocks;
+    for (std::int64_t first = 0; first < length; first += block) {
+        const std::int64_t queries = std::min(block, length - first);
+        const std::int64_t begin = std::max<std::int64_t>(0, first - *visibility.window + 1);
+        const std::int64_t keys = first + queries - begin;
+        blocks.push_back(attend(q.narrow(1, first, queries),
+                                k.narrow(1, begin, keys),
+                                v.narrow(1, begin, keys),
+                                visible(first - begin, queries, keys, visibility, q)));
+    }
+    return blocks.size() == 1 ? blocks.front() : at::cat(blocks, 1);
 }
 
 at::Tensor attend_to_cache(const at::Tensor& q,

@@ -88,10 +88,14 @@ at::Tensor mix(const AttentionLayer& layer,
         }
         y = rows.size() == 1 ? rows.front().unsqueeze(0) : at::stack(rows);
     }
-    if (gate.defined()) {
-        y = gated(y, gate);
+    const at::Tensor through = gate.defined() ? gated(y, gate) : y;
+    at::Tensor output = apply(layer.o_proj, through.reshape({x.size(0), x.size(1), -1}));
+    if (call.attention != nullptr) {
+        (*call.attention)(
+            call.layer,
+            {.q = q, .k = k, .v = v, .mixed = y, .gate = gate, .output = output});
     }
-    return apply(layer.o_proj, y.reshape({x.size(0), x.size(1), -1}));
+    return output;
 }
 
 }  // namespace anamnesis::runtime

@@ -154,22 +154,31 @@ struct HybridModel::Parts {
 HybridModel::HybridModel(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 HybridModel::~HybridModel() = default;
 
-std::unique_ptr<HybridModel> HybridModel::load(const checkpoint::Checkpoint& checkpoint,
-                                               const checkpoint::Model& model,
-                                               const LoadOptions& options) {
+Network load_network(const checkpoint::Checkpoint& checkpoint,
+                     const checkpoint::Model& model,
+                     const LoadOptions& options) {
     return at_the_door([&] {
         use_threads(options.threads);
         ModelSpec spec = describe(checkpoint, model);
         if (options.length_scaling) {
             replace_length_scaling(spec, *options.length_scaling);
         }
-        const std::size_t context = options.context_length.value_or(spec.context_length);
+        return Network::load(checkpoint,
+                             std::move(spec),
+                             {.weight_type = type_of(options.dtype),
+                              .cache_type = type_of(options.cache_dtype),
+                              .device = device_of(options.device)});
+    });
+}
+
+std::unique_ptr<HybridModel> HybridModel::load(const checkpoint::Checkpoint& checkpoint,
+                                               const checkpoint::Model& model,
+                                               const LoadOptions& options) {
+    return at_the_door([&] {
+        Network network = load_network(checkpoint, model, options);
+        const std::size_t context = options.context_length.value_or(network.spec().context_length);
         auto parts = std::make_unique<Parts>(Parts{
-            .network = Network::load(checkpoint,
-                                     std::move(spec),
-                                     {.weight_type = type_of(options.dtype),
-                                      .cache_type = type_of(options.cache_dtype),
-                                      .device = device_of(options.device)}),
+            .network = std::move(network),
             .folder = options.tokenizer.value_or(checkpoint.folder()),
             .tokenizer = std::nullopt,
             .end_of_text = language::end_of_text_tokens(checkpoint.folder(), checkpoint.config()),

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "anamnesis/runtime/model_spec.hpp"
+#include "anamnesis/runtime/network.hpp"
 
 #include "key_value_cache.hpp"
 #include "linear.hpp"
@@ -30,6 +31,8 @@ struct LayerState {
 struct Call {
     std::vector<std::int64_t> starts;    ///< position of the first token, for each sequence
     std::vector<RotaryTables> tables{};  ///< one for each rotary encoding of the model
+    std::size_t layer = 0;               ///< the one that is computed
+    const AttentionObserver* attention = nullptr;
 };
 
 struct AttentionLayer {

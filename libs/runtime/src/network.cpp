@@ -192,12 +192,14 @@ NetworkState Network::make_state() const {
 at::Tensor Network::run(const at::Tensor& ids,
                         std::span<NetworkState* const> states,
                         std::span<const std::int64_t> boundaries,
-                        const StreamObserver& observer) const {
+                        const StreamObserver& observer,
+                        const AttentionObserver& attention) const {
     const Parts& parts = *parts_;
     check_shape(ids, {-1, -1}, "token ids");
     at::Tensor x =
         at::embedding(parts.embedding, ids.to(parts.embedding.device())).to(parts.activation_type);
-    Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0)))};
+    Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0))),
+              .attention = attention ? &attention : nullptr};
     for (std::size_t b = 0; b < states.size(); ++b) {
         call.starts[b] = states[b]->length_;
     }
@@ -211,6 +213,7 @@ at::Tensor Network::run(const at::Tensor& ids,
     std::vector<LayerState*> layer_states(states.size());
     for (std::size_t i = 0; i < parts.layers.size(); ++i) {
         const Layer& layer = parts.layers[i];
+        call.layer = i;
         for (std::size_t b = 0; b < states.size(); ++b) {
             layer_states[b] = &states[b]->layers_[i];
         }
@@ -239,8 +242,10 @@ at::Tensor Network::run(const at::Tensor& ids,
     return apply(parts.final_norm, x);
 }
 
-at::Tensor Network::forward(const at::Tensor& ids, const StreamObserver& observer) const {
-    return run(ids, {}, {}, observer);
+at::Tensor Network::forward(const at::Tensor& ids,
+                            const StreamObserver& observer,
+                            const AttentionObserver& attention) const {
+    return run(ids, {}, {}, observer, attention);
 }
 
 at::Tensor Network::forward_packed(const at::Tensor& ids,
@@ -250,7 +255,7 @@ at::Tensor Network::forward_packed(const at::Tensor& ids,
         boundaries.size() >= 2 && boundaries.front() == 0 && boundaries.back() == ids.size(1) &&
             std::ranges::adjacent_find(boundaries, std::greater_equal<>()) == boundaries.end(),
         "boundaries of a packed row ascend from 0 to its length");
-    return run(ids, {}, boundaries, {});
+    return run(ids, {}, boundaries, {}, {});
 }
 
 at::Tensor Network::advance(const at::Tensor& ids,
@@ -259,7 +264,7 @@ at::Tensor Network::advance(const at::Tensor& ids,
     const at::NoGradGuard no_gradients;
     ANAMNESIS_CHECK(static_cast<std::size_t>(ids.size(0)) == states.size(),
                     "one state for each row of token ids");
-    return run(ids, states, {}, observer);
+    return run(ids, states, {}, observer, {});
 }
 
 at::Tensor Network::logits(const at::Tensor& hidden) const {

@@ -21,7 +21,8 @@
 namespace anamnesis::runtime {
 
 struct LoadOptions {
-    std::optional<DType> dtype{};        ///< of matrices: F32, BF16, F16; absent: as stored
+    /// Of matrices: F32, BF16, F16; F64 computes everything in float64. Absent: as stored.
+    std::optional<DType> dtype{};
     std::optional<DType> cache_dtype{};  ///< of keys and values; absent: as the embedding
     std::string device = "cpu";          ///< "cpu", "cuda" or "cuda:N"
     unsigned threads = 0;                ///< 0: every core this process may use

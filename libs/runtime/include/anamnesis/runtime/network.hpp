@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/runtime/hybrid_model.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 
 namespace anamnesis::runtime {
@@ -53,6 +55,20 @@ struct NetworkOptions {
 /// Told the residual stream: 0 is the embedding, i the stream behind layer i - 1. [B, T, d].
 using StreamObserver = std::function<void(std::size_t index, const at::Tensor& stream)>;
 
+/// What a softmax layer computes on its way, as parts of the graph where gradients are recorded.
+/// The scaled logits are q k^T / sqrt(D); query head h reads key-value head h / (heads / kv_heads).
+struct AttentionValues {
+    at::Tensor q;       ///< [B, T, heads, D] behind norms, rotation and length scaling
+    at::Tensor k;       ///< [B, T, kv_heads, D] behind norms and rotation
+    at::Tensor v;       ///< [B, T, kv_heads, D]
+    at::Tensor mixed;   ///< [B, T, heads, D] softmax(logits) v
+    at::Tensor gate;    ///< [B, T, heads, D] before its sigmoid; undefined without an output gate
+    at::Tensor output;  ///< [B, T, d] what the layer's o_proj gives
+};
+
+/// Told of each softmax layer of a forward pass, from the lowest.
+using AttentionObserver = std::function<void(std::size_t layer, const AttentionValues& values)>;
+
 /// A hybrid model as a function of tokens. Everything else stands on this: generation, training,
 /// analysis.
 ///
@@ -77,7 +93,9 @@ public:
 
     /// The final norm's output for whole texts, without state. Differentiable.
     /// Shapes: ids [B, T] int64 -> [B, T, d].
-    at::Tensor forward(const at::Tensor& ids, const StreamObserver& observer = {}) const;
+    at::Tensor forward(const at::Tensor& ids,
+                       const StreamObserver& observer = {},
+                       const AttentionObserver& attention = {}) const;
 
     /// The same for one row that holds several texts, `boundaries` their beginnings and the row's
     /// length: 0, 29, 48. Each text's tokens are mixed by themselves, from position 0 on: no
@@ -100,9 +118,17 @@ private:
     at::Tensor run(const at::Tensor& ids,
                    std::span<NetworkState* const> states,
                    std::span<const std::int64_t> boundaries,
-                   const StreamObserver& observer) const;
+                   const StreamObserver& observer,
+                   const AttentionObserver& attention) const;
 
     std::unique_ptr<Parts> parts_;
 };
+
+/// The network of a checkpoint as `HybridModel::load` makes it: with these options, and LibTorch
+/// given its threads. Errors: those of `describe` and `Network::load`; `usage` or `unsupported`
+/// for the device.
+Network load_network(const checkpoint::Checkpoint& checkpoint,
+                     const checkpoint::Model& model,
+                     const LoadOptions& options);
 
 }  // namespace anamnesis::runtime

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model_verbs/gradient_findings.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/analysis/locality.hpp"
+#include "anamnesis/analysis/logit_gradients.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/eval/statistics.hpp"
+#include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/report/document.hpp"
+
+namespace anamnesis::app {
+namespace {
+
+using analysis::BandNorms;
+using analysis::Curve;
+using analysis::DistanceBand;
+
+Json interval_json(const std::optional<eval::Interval>& interval) {
+    if (!interval) {
+        return {};
+    }
+    Json ends = Json::array();
+    ends.push_back(interval->low);
+    ends.push_back(interval->high);
+    return ends;
+}
+
+Json fit_json(const Curve& curve) {
+    const analysis::DecayFit& fit = curve.fit;
+    Json json = Json::Object{{"is_exponential", fit.is_exponential}};
+    if (fit.is_exponential) {
+        json.set("decay_length", fit.length);
+        json.set("interval", interval_json(curve.length_interval));
+    } else {
+        json.set("reason", fit.reason);
+    }
+    if (fit.has_line) {
+        json.set("amplitude", fit.amplitude);
+        json.set("floor", fit.floor);
+        Json range = Json::array();
+        range.push_back(fit.first);
+        range.push_back(fit.last);
+        json.set("range", std::move(range));
+        json.set("r_squared", fit.r_squared);
+        json.set("power_law_r_squared", fit.power_law_r_squared);
+    }
+    return json;
+}
+
+Json curve_json(const Curve& curve) {
+    Json points = Json::array();
+    for (const analysis::CurvePoint& point : curve.points) {
+        points.push_back(Json::Object{{"first", std::uint64_t{point.bin.first}},
+                                      {"end", std::uint64_t{point.bin.end}},
+                                      {"value", point.value},
+                                      {"interval", interval_json(point.interval)},
+                                      {"pairs", point.pairs}});
+    }
+    return Json::Object{{"fit", fit_json(curve)}, {"points", std::move(points)}};
+}
+
+Json bands_json(const std::vector<BandNorms>& norms) {
+    Json bands = Json::array();
+    for (std::size_t i = 0; i < norms.size(); ++i) {
+        const DistanceBand& band = distance_bands()[i];
+        const bool is_open = band.end == std::numeric_limits<std::size_t>::max();
+        bands.push_back(Json::Object{{"first", std::uint64_t{band.first}},
+                                     {"end", is_open ? Json() : Json(std::uint64_t{band.end})},
+                                     {"q", norms[i].query},
+                                     {"k", norms[i].key},
+                                     {"v", norms[i].value},
+                                     {"o", norms[i].output}});
+    }
+    return bands;
+}
+
+Json data_json(const analysis::Locality& locality) {
+    Json layers = Json::object();
+    for (const analysis::LayerLocality& layer : locality.layers) {
+        Json heads = Json::array();
+        for (const Curve& head : layer.heads) {
+            heads.push_back(curve_json(head));
+        }
+        layers.set(format("{}", layer.layer),
+                   Json::Object{{"gradient", curve_json(layer.curve)},
+                                {"heads", std::move(heads)},
+                                {"bands", bands_json(layer.bands)}});
+    }
+    return Json::Object{{"examples", std::uint64_t{locality.examples}},
+                        {"tokens", std::uint64_t{locality.tokens}},
+                        {"predictions", std::uint64_t{locality.predictions}},
+                        {"loss", locality.loss},
+                        {"gradient", curve_json(locality.curve)},
+                        {"correlation", curve_json(locality.correlation)},
+                        {"layers", std::move(layers)}};
+}
+
+std::string length_text(const Curve& curve) {
+    if (!curve.fit.is_exponential) {
+        return "no exponential: " + curve.fit.reason;
+    }
+    std::string text = format("{:.1f} tokens", curve.fit.length);
+    if (curve.length_interval) {
+        text +=
+            format(" [{:.1f}, {:.1f}]", curve.length_interval->low, curve.length_interval->high);
+    }
+    return text;
+}
+
+}  // namespace
+
+const std::vector<DistanceBand>& distance_bands() {
+    static const std::vector<DistanceBand> bands{
+        {.first = 0, .end = 16},
+        {.first = 16, .end = 128},
+        {.first = 128, .end = 1024},
+        {.first = 1024, .end = 8192},
+        {.first = 8192, .end = std::numeric_limits<std::size_t>::max()}};
+    return bands;
+}
+
+std::string name_of(const DistanceBand& band) {
+    return band.end == std::numeric_limits<std::size_t>::max()
+               ? format("{} and more", band.first)
+               : format("{} to {}", band.first, band.end - 1);
+}
+
+Json to_json(const GradientFindings& findings) {
+    Json data = Json::object();
+    for (const GradientFindings::DataSet& set : findings.data) {
+        data.set(set.name, data_json(set.locality));
+    }
+    return Json::Object{
+        {"model", findings.model}, {"settings", findings.settings}, {"data", std::move(data)}};
+}
+
+std::string to_text(const GradientFindings& findings) {
+    std::string text;
+    for (const GradientFindings::DataSet& set : findings.data) {
+        text += format("{}: {} examples, {} tokens, {} predictions, loss {:.4f}\n  W_grad {}\n",
+                       set.name,
+                       set.locality.examples,
+                       set.locality.tokens,
+                       set.locality.predictions,
+                       set.locality.loss,
+                       length_text(set.locality.curve));
+        for (const analysis::LayerLocality& layer : set.locality.layers) {
+            text += format("    layer {}: {}\n", layer.layer, length_text(layer.curve));
+        }
+        text += format("  W_corr {}\n", length_text(set.locality.correlation));
+    }
+    return text;
+}
+
+void write_reports(const GradientFindings& findings, const std::filesystem::path& folder) {
+    const report::Document document = to_document(findings);
+    io::write_text_atomically(folder / "report.html", report::to_html(document));
+    io::write_text_atomically(folder / "summary.md", report::to_markdown(document));
+    io::write_text_atomically(folder / "summary.json", to_json(findings).dump(2) + "\n");
+}
+
+}  // namespace anamnesis::app

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "anamnesis/analysis/locality.hpp"
+#include "anamnesis/analysis/logit_gradients.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/report/document.hpp"
+
+namespace anamnesis::app {
+
+/// Bands of the projections' gradients: each eight times as wide as the one before.
+const std::vector<analysis::DistanceBand>& distance_bands();
+/// "128 to 1023", "8192 and more".
+std::string name_of(const analysis::DistanceBand& band);
+
+struct GradientFindings {
+    struct DataSet {
+        std::string name;
+        analysis::Locality locality;
+    };
+    std::string model;
+    Json settings;
+    std::vector<DataSet> data;
+};
+
+Json to_json(const GradientFindings& findings);
+report::Document to_document(const GradientFindings& findings);
+/// The decay lengths as lines for a terminal.
+std::string to_text(const GradientFindings& findings);
+
+/// report.html, summary.md and summary.json in the folder.
+void write_reports(const GradientFindings& findings, const std::filesystem::path& folder);
+
+}  // namespace anamnesis::app
