@@ -12,9 +12,8 @@ CLI::App* declare_verb(CLI::App& app, GradientsOptions& options) {
     verb->add_option("--model", options.checkpoint, "Checkpoint folder")->required();
     declare(*verb, options.model);
     auto* source = verb->add_option_group("source", "What the loss is on");
-    source->add_option("--data",
-                       options.data,
-                       "JSON lines with messages, prompt and response, or text");
+    source->add_option(
+        "--data", options.data, "JSON lines with messages, prompt and response, or text");
     source->add_option("--rows",
                        options.rows,
                        ".safetensors file with input_ids and labels [B, T]; -100 is unsupervised; "

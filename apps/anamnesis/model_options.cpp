@@ -8,7 +8,10 @@ namespace anamnesis::app {
 
 void declare(CLI::App& app, ModelOptions& options) {
     app.add_option("--tokenizer", options.tokenizer, "Folder of the tokenizer, if another");
-    app.add_option("--dtype", options.dtype, "Type of weight matrices (default: as stored); f64 computes everything in float64")
+    app.add_option(
+           "--dtype",
+           options.dtype,
+           "Type of weight matrices (default: as stored); f64 computes everything in float64")
         ->check(CLI::IsMember({"f64", "f32", "bf16", "f16"}));
     app.add_option("--cache-dtype", options.cache_dtype, "Type of keys and values in the cache")
         ->check(CLI::IsMember({"f32", "bf16", "f16"}));

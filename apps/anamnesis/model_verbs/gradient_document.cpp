@@ -27,10 +27,9 @@ std::string length_of(const Curve& curve) {
 }
 
 std::string interval_of(const Curve& curve) {
-    return curve.length_interval ? format("[{:.1f}, {:.1f}]",
-                                          curve.length_interval->low,
-                                          curve.length_interval->high)
-                                 : std::string();
+    return curve.length_interval
+               ? format("[{:.1f}, {:.1f}]", curve.length_interval->low, curve.length_interval->high)
+               : std::string();
 }
 
 /// Distances from 1 on: 0 has no place on a logarithmic axis.
@@ -52,9 +51,8 @@ report::Curves::Series series_of(const std::string& name, const Curve& curve) {
 /// The fitted curve over the range that it was fitted to.
 report::Curves::Series fit_series(const std::string& name, const Curve& curve) {
     const analysis::DecayFit& fit = curve.fit;
-    report::Curves::Series series{.name = format("{}: W = {:.0f}", name, fit.length),
-                                  .points = {},
-                                  .has_markers = false};
+    report::Curves::Series series{
+        .name = format("{}: W = {:.0f}", name, fit.length), .points = {}, .has_markers = false};
     constexpr int steps = 60;
     for (int i = 0; i <= steps; ++i) {
         const double x = fit.first * std::pow(fit.last / fit.first, i / double{steps});
@@ -146,15 +144,14 @@ void add_fits(Document& document, const GradientFindings& findings) {
         const auto add = [&](const std::string& name, const Curve& curve) {
             const analysis::DecayFit& fit = curve.fit;
             const bool has_line = fit.has_line;
-            table.rows.push_back(
-                {set.name,
-                 name,
-                 length_of(curve),
-                 interval_of(curve),
-                 has_line ? format("{:.0f} to {:.0f}", fit.first, fit.last) : "",
-                 has_line ? format("{:.3f}", fit.r_squared) : "",
-                 has_line ? format("{:.3f}", fit.power_law_r_squared) : "",
-                 fit.reason});
+            table.rows.push_back({set.name,
+                                  name,
+                                  length_of(curve),
+                                  interval_of(curve),
+                                  has_line ? format("{:.0f} to {:.0f}", fit.first, fit.last) : "",
+                                  has_line ? format("{:.3f}", fit.r_squared) : "",
+                                  has_line ? format("{:.3f}", fit.power_law_r_squared) : "",
+                                  fit.reason});
         };
         add("all softmax layers", set.locality.curve);
         for (const analysis::LayerLocality& layer : set.locality.layers) {
@@ -226,10 +223,12 @@ void add_head_maps(Document& document, const GradientFindings& findings) {
 
 void add_bands(Document& document, const GradientFindings& findings) {
     report::Table table{
-        .caption = "Frobenius norm of the gradient that reaches each projection through the pairs "
-                   "of a distance band, root mean square over examples. Routing is W_Q and W_K, "
-                   "extraction W_V and W_O",
-        .columns = {"data", "layer", "distance", "W_Q", "W_K", "W_V", "W_O", "routing / extraction"},
+        .caption =
+            "Frobenius norm of the gradient that reaches each projection through the pairs "
+            "of a distance band, root mean square over examples. Routing is W_Q and W_K, "
+            "extraction W_V and W_O",
+        .columns =
+            {"data", "layer", "distance", "W_Q", "W_K", "W_V", "W_O", "routing / extraction"},
         .is_number = {false, true, true, true, true, true, true, true},
         .rows = {}};
     for (const GradientFindings::DataSet& set : findings.data) {

@@ -142,10 +142,10 @@ private:
         std::set<std::string> ids;
         for (const analysis::Example& example : set.examples) {
             if (!ids.insert(example.id).second) {
-                throw Error(ErrorKind::malformed,
-                            format("{}: two examples have the id {}",
-                                   in_quotes(path),
-                                   in_quotes(example.id)));
+                throw Error(
+                    ErrorKind::malformed,
+                    format(
+                        "{}: two examples have the id {}", in_quotes(path), in_quotes(example.id)));
             }
         }
     }
@@ -163,9 +163,10 @@ private:
             {"dtype", options_.model.dtype.empty() ? "as stored" : options_.model.dtype},
             {"max_tokens", options_.max_tokens},
             {"samples", options_.samples},
-            {"loss", !options_.rows.empty() ? "the labels of the rows, their mean over the batch"
-                     : options_.all_text    ? "every token, the mean of each example"
-                                            : "responses, the mean of each example"},
+            {"loss",
+             !options_.rows.empty() ? "the labels of the rows, their mean over the batch"
+             : options_.all_text    ? "every token, the mean of each example"
+                                    : "responses, the mean of each example"},
             {"bands", !options_.no_bands},
             {"attn_logits_scaling", options_.model.attn_logits_scaling}};
     }
@@ -193,24 +194,23 @@ private:
             rows_.add_without_loss(example.text);
             return;
         }
-        const analysis::LogitGradients gradients = in_context(
-            [&] { return format("example {} of {}", example.id, set.name); },
-            [&] {
-                return analysis::logit_gradients(
-                    network_,
-                    example.text,
-                    {.weight = set.weight,
-                     .bands = options_.no_bands ? std::vector<analysis::DistanceBand>()
-                                                : distance_bands()});
-            });
+        const analysis::LogitGradients gradients =
+            in_context([&] { return format("example {} of {}", example.id, set.name); },
+                       [&] {
+                           return analysis::logit_gradients(
+                               network_,
+                               example.text,
+                               {.weight = set.weight,
+                                .bands = options_.no_bands ? std::vector<analysis::DistanceBand>()
+                                                           : distance_bands()});
+                       });
         if (!options_.rows.empty()) {
             rows_.add(gradients);
         }
         if (done_.contains({set.name, example.id})) {
             return;
         }
-        analysis::ExampleRecord record =
-            analysis::record_of(example.id, example.text, gradients);
+        analysis::ExampleRecord record = analysis::record_of(example.id, example.text, gradients);
         const std::size_t length = example.text.ids.size();
         const auto bins = analysis::distance_bins(length);
         record.correlation_sums = analysis::binned(correlation.sums(example.text.ids), bins);
@@ -262,8 +262,7 @@ private:
             findings.data.push_back(
                 {.name = set.name,
                  .locality = analysis::summarise(
-                     records[set.name],
-                     {.seed = options_.seed, .resamples = options_.resamples})});
+                     records[set.name], {.seed = options_.seed, .resamples = options_.resamples})});
         }
         return findings;
     }

@@ -50,11 +50,9 @@ runtime::LoadOptions load_options(const ModelOptions& options, const CommonOptio
 
 template <class Load>
 auto opened(const std::string& checkpoint, const ReadingOptions& reading, const Load& load) {
-    return in_context([&] { return format("opening {}", in_quotes(checkpoint, 1000)); },
-                      [&] {
-                          return load(
-                              open_checkpoint(checkpoint, reading, checkpoint::Missing::refuse));
-                      });
+    return in_context(
+        [&] { return format("opening {}", in_quotes(checkpoint, 1000)); },
+        [&] { return load(open_checkpoint(checkpoint, reading, checkpoint::Missing::refuse)); });
 }
 
 }  // namespace

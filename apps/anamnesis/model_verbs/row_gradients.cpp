@@ -81,16 +81,15 @@ Json RowGradients::to_json() const {
                 layer.count[tau] += layer.count[tau] > 0 ? length - tau : 0;
             }
         }
-        result.set(
-            format("{}", layer.layer),
-            Json::Object{
-                {"g_per_head", heads_json(layer.sums, layer.count)},
-                {"g", means_json(layer.sums, layer.count)},
-                {"count", counts_json(layer.count)},
-                {"g_per_head_predicting",
-                 heads_json(layer.predicting_sums, layer.predicting_count)},
-                {"g_predicting", means_json(layer.predicting_sums, layer.predicting_count)},
-                {"count_predicting", counts_json(layer.predicting_count)}});
+        result.set(format("{}", layer.layer),
+                   Json::Object{
+                       {"g_per_head", heads_json(layer.sums, layer.count)},
+                       {"g", means_json(layer.sums, layer.count)},
+                       {"count", counts_json(layer.count)},
+                       {"g_per_head_predicting",
+                        heads_json(layer.predicting_sums, layer.predicting_count)},
+                       {"g_predicting", means_json(layer.predicting_sums, layer.predicting_count)},
+                       {"count_predicting", counts_json(layer.predicting_count)}});
     }
     return result;
 }

@@ -18,9 +18,9 @@ public:
     /// Of a row without a prediction: its pairs count, its gradients are zero.
     void add_without_loss(const analysis::LabelledText& row);
 
-    /// By layer: `g_per_head` [heads][T] and `g` [T], means over the pairs of all rows; `count` [T],
-    /// the pairs of one head in all rows; the same of queries that carry a prediction. null where
-    /// no pair has the distance.
+    /// By layer: `g_per_head` [heads][T] and `g` [T], means over the pairs of all rows; `count`
+    /// [T], the pairs of one head in all rows; the same of queries that carry a prediction. null
+    /// where no pair has the distance.
     Json to_json() const;
 
 private:

@@ -67,9 +67,8 @@ std::vector<LinePoint> above(std::span<const DecayPoint> points, double floor) {
         }
         const double over = point.value - floor;
         const double share = over / point.value;
-        line.push_back({.x = point.distance,
-                        .y = std::log(over),
-                        .weight = point.weight * share * share});
+        line.push_back(
+            {.x = point.distance, .y = std::log(over), .weight = point.weight * share * share});
     }
     return line;
 }
@@ -131,10 +130,11 @@ std::string doubt_of(const DecayFit& fit) {
         return "the curve does not fall with distance";
     }
     if (fit.last - fit.first < fit.length) {
-        return format("it falls by less than a factor e over the distances {:.0f} to {:.0f} that "
-                      "stand above its floor",
-                      fit.first,
-                      fit.last);
+        return format(
+            "it falls by less than a factor e over the distances {:.0f} to {:.0f} that "
+            "stand above its floor",
+            fit.first,
+            fit.last);
     }
     if (fit.r_squared < least_r_squared) {
         return format("an exponential explains {:.2f} of the logarithms' variance, less than {}",
@@ -142,10 +142,11 @@ std::string doubt_of(const DecayFit& fit) {
                       least_r_squared);
     }
     if (fit.power_law_r_squared > fit.r_squared) {
-        return format("a power of distance explains more of the logarithms' variance ({:.3f}) than "
-                      "an exponential ({:.3f})",
-                      fit.power_law_r_squared,
-                      fit.r_squared);
+        return format(
+            "a power of distance explains more of the logarithms' variance ({:.3f}) than "
+            "an exponential ({:.3f})",
+            fit.power_law_r_squared,
+            fit.r_squared);
     }
     return {};
 }

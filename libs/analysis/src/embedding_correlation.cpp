@@ -64,13 +64,13 @@ std::vector<double> EmbeddingCorrelation::sums(std::span<const std::int64_t> ids
         const std::int64_t step = block_rows(length);
         for (std::int64_t first = 0; first < length; first += step) {
             const std::int64_t count = std::min(step, length - first);
-            add_by_distance(
-                {.values = at::mm(rows.narrow(0, first, count), rows.narrow(0, 0, first + count).t()),
-                 .first_query = first,
-                 .first_key = 0,
-                 .window = length},
-                Term::value,
-                sums);
+            add_by_distance({.values = at::mm(rows.narrow(0, first, count),
+                                              rows.narrow(0, 0, first + count).t()),
+                             .first_query = first,
+                             .first_key = 0,
+                             .window = length},
+                            Term::value,
+                            sums);
         }
         return sums;
     });

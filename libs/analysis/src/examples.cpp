@@ -143,9 +143,7 @@ std::vector<Example> read_examples(const std::filesystem::path& path,
            lines.next(line)) {
         Example example = in_context(
             [&] { return format("reading {}", lines.place()); },
-            [&] {
-                return Example{.id = id_of(line, lines.number()), .text = reader.read(line)};
-            });
+            [&] { return Example{.id = id_of(line, lines.number()), .text = reader.read(line)}; });
         if (prediction_count(example.text) > 0) {
             examples.push_back(std::move(example));
         }

@@ -151,9 +151,8 @@ RowTotals sum_logit_gradients(const LayerPass& pass,
     const std::vector<std::int64_t> shape{pass.q.size(0), pass.q.size(1), 1};
     const RowTotals totals{.log_sum = at::empty(shape, pass.q.options()),
                            .mean_change = at::empty(shape, pass.q.options())};
-    for_each_head(pass, [&](std::int64_t h) {
-        sum_head(Head(pass, h), h, predicting, result, totals);
-    });
+    for_each_head(pass,
+                  [&](std::int64_t h) { sum_head(Head(pass, h), h, predicting, result, totals); });
     count_pairs(pass, predicting, result);
     return totals;
 }

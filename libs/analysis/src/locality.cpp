@@ -148,8 +148,7 @@ private:
         for (std::size_t i = 0; i < bins_.size(); ++i) {
             const double pairs = totals.front().pairs[i];
             curve.points.push_back({.bin = bins_[i], .value = values[i], .pairs = pairs});
-            points.push_back(
-                {.distance = bins_[i].middle(), .value = values[i], .weight = pairs});
+            points.push_back({.distance = bins_[i].middle(), .value = values[i], .weight = pairs});
         }
         curve.fit = fit_decay(points);
         return curve;
@@ -234,8 +233,7 @@ LayerLocality layer_locality(std::span<const ExampleRecord> records,
     const auto over_heads = of_each(records, [&](const ExampleRecord& record) {
         return mean_over_heads(record.layers[layer]);
     });
-    result.curve =
-        CurveMaker({over_heads}, bins, mean_of_parts).make_with_intervals(bootstrap);
+    result.curve = CurveMaker({over_heads}, bins, mean_of_parts).make_with_intervals(bootstrap);
     for (std::size_t head = 0; head < records.front().layers[layer].sums.size(); ++head) {
         const auto of_head = of_each(records, [&](const ExampleRecord& record) {
             return Binned{.sums = record.layers[layer].sums[head],

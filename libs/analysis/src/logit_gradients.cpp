@@ -52,11 +52,8 @@ struct Projections {
 Projections projections_of(const Network& network, std::size_t layer) {
     const runtime::ModelSpec& spec = network.spec();
     const auto weight = [&](const char* name) {
-        return network.parameters().at(format("{}layers.{}.{}.{}.weight",
-                                              spec.prefix,
-                                              layer,
-                                              spec.layers[layer].mixer_name,
-                                              name));
+        return network.parameters().at(format(
+            "{}layers.{}.{}.{}.weight", spec.prefix, layer, spec.layers[layer].mixer_name, name));
     };
     return {.query = weight("q_proj"),
             .key = weight("k_proj"),
@@ -185,8 +182,8 @@ LayerGradients measure_layer(const Network& network,
         .v = by_head(values.v),
         .mixed_grad = by_head(mixed_grad),
         .window = spec.window ? std::min<std::int64_t>(*spec.window, length) : length};
-    LayerGradients result = empty_layer(
-        observed.layer, static_cast<std::size_t>(pass.q.size(0)), text.ids.size());
+    LayerGradients result =
+        empty_layer(observed.layer, static_cast<std::size_t>(pass.q.size(0)), text.ids.size());
     const RowTotals totals = sum_logit_gradients(pass, predicting_positions(text), result);
     for (const DistanceBand& band : options.bands) {
         result.bands.push_back(norms_of(share_of(band, pass, totals),
@@ -225,16 +222,15 @@ LogitGradients measure(const Network& network,
         }
     }
     // Bands go once more from q, k and v to the weights.
-    const std::vector<at::Tensor> grads = torch::autograd::grad(
-        {hidden}, wanted, {loss.hidden_grad}, /*retain_graph=*/has_bands);
+    const std::vector<at::Tensor> grads =
+        torch::autograd::grad({hidden}, wanted, {loss.hidden_grad}, /*retain_graph=*/has_bands);
     for (std::size_t i = 0; i < observed.size(); ++i) {
-        result.layers.push_back(
-            measure_layer(network,
-                          observed[i],
-                          grads[i],
-                          has_bands ? grads[observed.size() + i] : at::Tensor(),
-                          text,
-                          options));
+        result.layers.push_back(measure_layer(network,
+                                              observed[i],
+                                              grads[i],
+                                              has_bands ? grads[observed.size() + i] : at::Tensor(),
+                                              text,
+                                              options));
         observed[i].values = {};
     }
     return result;
@@ -260,8 +256,7 @@ std::vector<double> mean_over_heads(const std::vector<std::vector<double>>& sums
         for (const std::vector<double>& head : sums) {
             total += head[tau];
         }
-        means[tau] =
-            total / (static_cast<double>(count[tau]) * static_cast<double>(sums.size()));
+        means[tau] = total / (static_cast<double>(count[tau]) * static_cast<double>(sums.size()));
     }
     return means;
 }

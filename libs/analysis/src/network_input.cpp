@@ -18,12 +18,10 @@ namespace {
 
 void check_token(std::int64_t id, std::uint32_t vocabulary, const char* what, std::size_t at) {
     if (id < 0 || id >= std::int64_t{vocabulary}) {
-        throw Error(ErrorKind::mismatch,
-                    format("{} {} at position {} is outside the vocabulary of {}",
-                           what,
-                           id,
-                           at,
-                           vocabulary));
+        throw Error(
+            ErrorKind::mismatch,
+            format(
+                "{} {} at position {} is outside the vocabulary of {}", what, id, at, vocabulary));
     }
 }
 

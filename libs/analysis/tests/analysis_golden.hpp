@@ -55,8 +55,7 @@ struct Golden {
     }
 
     const Json& example(std::size_t index, const std::string& kind, std::size_t layer) const {
-        return expected.at("examples").as_array("examples")[index].at(kind).at(
-            format("{}", layer));
+        return expected.at("examples").as_array("examples")[index].at(kind).at(format("{}", layer));
     }
 };
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/analysis/decay_fit.hpp"
+
 #include <cmath>
 #include <cstddef>
 #include <functional>
@@ -7,7 +9,6 @@
 
 #include <gtest/gtest.h>
 
-#include "anamnesis/analysis/decay_fit.hpp"
 #include "anamnesis/base/random.hpp"
 
 namespace anamnesis::analysis {
@@ -46,7 +47,8 @@ TEST(DistanceBins, CoverEveryDistanceOnceAndGrowByAFixedFactor) {
 
 TEST(DistanceBins, SumWhatLiesInThem) {
     const std::vector<double> values{1, 2, 3, 4, 5, 6, 7, 8};
-    const std::vector<double> sums = binned(values, std::vector<DistanceBin>{{0, 1}, {1, 4}, {6, 12}});
+    const std::vector<double> sums =
+        binned(values, std::vector<DistanceBin>{{0, 1}, {1, 4}, {6, 12}});
     EXPECT_EQ(sums, (std::vector<double>{1, 9, 15}));
 }
 

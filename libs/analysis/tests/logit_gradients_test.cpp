@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/analysis/logit_gradients.hpp"
+
 #include <cmath>
 #include <cstddef>
 #include <filesystem>
@@ -9,7 +11,6 @@
 #include <gtest/gtest.h>
 
 #include "anamnesis/analysis/labelled_text.hpp"
-#include "anamnesis/analysis/logit_gradients.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 
@@ -46,9 +47,9 @@ TEST_P(GoldenLogitGradients, AgreeForEveryLayerHeadAndDistance) {
                     EXPECT_LE(relative_difference(layer.sums[head],
                                                   expected.at("abs_sum").as_array("sums")[head]),
                               tolerance);
-                    EXPECT_LE(relative_difference(layer.predicting_sums[head],
-                                                  expected.at("abs_sum_predicting_queries")
-                                                      .as_array("sums")[head]),
+                    EXPECT_LE(relative_difference(
+                                  layer.predicting_sums[head],
+                                  expected.at("abs_sum_predicting_queries").as_array("sums")[head]),
                               tolerance);
                 }
                 EXPECT_EQ(layer.count, testing::counts_of(expected.at("count")));

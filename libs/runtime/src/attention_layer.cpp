@@ -91,9 +91,8 @@ at::Tensor mix(const AttentionLayer& layer,
     const at::Tensor through = gate.defined() ? gated(y, gate) : y;
     at::Tensor output = apply(layer.o_proj, through.reshape({x.size(0), x.size(1), -1}));
     if (call.attention != nullptr) {
-        (*call.attention)(
-            call.layer,
-            {.q = q, .k = k, .v = v, .mixed = y, .gate = gate, .output = output});
+        (*call.attention)(call.layer,
+                          {.q = q, .k = k, .v = v, .mixed = y, .gate = gate, .output = output});
     }
     return output;
 }

@@ -13,7 +13,9 @@ struct DistanceBin {
     std::size_t first = 0;
     std::size_t end = 0;
 
-    double middle() const { return (static_cast<double>(first) + static_cast<double>(end - 1)) / 2.0; }
+    double middle() const {
+        return (static_cast<double>(first) + static_cast<double>(end - 1)) / 2.0;
+    }
     friend bool operator==(const DistanceBin&, const DistanceBin&) = default;
 };
 
@@ -34,13 +36,13 @@ struct DecayPoint {
 /// value = amplitude exp(-distance / length) + floor.
 struct DecayFit {
     bool is_exponential = false;
-    std::string reason{};    ///< why not, else empty
-    double length = 0.0;     ///< tokens; the other figures stand where `has_line` is true
+    std::string reason{};  ///< why not, else empty
+    double length = 0.0;   ///< tokens; the other figures stand where `has_line` is true
     double amplitude = 0.0;
     double floor = 0.0;
-    double first = 0.0;      ///< the range that stands above the floor
+    double first = 0.0;  ///< the range that stands above the floor
     double last = 0.0;
-    double r_squared = 0.0;  ///< of log(value - floor) over that range, weighted
+    double r_squared = 0.0;            ///< of log(value - floor) over that range, weighted
     double power_law_r_squared = 0.0;  ///< the same for a power of distance
     bool has_line = false;
 };

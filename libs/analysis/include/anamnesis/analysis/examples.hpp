@@ -35,10 +35,9 @@ struct ExampleOptions {
 /// `open_template` is asked at the first line of form 1.
 /// Errors: `malformed`, naming file and line, for other lines; `mismatch` where no example is left;
 ///         what `open_template` throws.
-std::vector<Example> read_examples(
-    const std::filesystem::path& path,
-    const language::Tokenizer& tokenizer,
-    const std::function<language::ChatTemplate()>& open_template,
-    const ExampleOptions& options);
+std::vector<Example> read_examples(const std::filesystem::path& path,
+                                   const language::Tokenizer& tokenizer,
+                                   const std::function<language::ChatTemplate()>& open_template,
+                                   const ExampleOptions& options);
 
 }  // namespace anamnesis::analysis

@@ -56,8 +56,8 @@ struct Curve {
 
 struct LayerLocality {
     std::size_t layer = 0;
-    Curve curve{};                  ///< mean over heads
-    std::vector<Curve> heads{};     ///< without intervals
+    Curve curve{};                   ///< mean over heads
+    std::vector<Curve> heads{};      ///< without intervals
     std::vector<BandNorms> bands{};  ///< root mean squares over examples
 };
 
@@ -65,10 +65,10 @@ struct Locality {
     std::size_t examples = 0;
     std::size_t tokens = 0;
     std::size_t predictions = 0;
-    double loss = 0.0;                   ///< mean over examples
-    Curve curve{};                       ///< mean over softmax layers: g(tau), and W_grad
+    double loss = 0.0;  ///< mean over examples
+    Curve curve{};      ///< mean over softmax layers: g(tau), and W_grad
     std::vector<LayerLocality> layers{};
-    Curve correlation{};                 ///< of the embeddings, 1 at distance 0; and W_corr
+    Curve correlation{};  ///< of the embeddings, 1 at distance 0; and W_corr
 };
 
 /// Folds examples of one data set. Errors: `mismatch` for examples of different models; `internal`
