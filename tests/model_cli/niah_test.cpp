@@ -104,6 +104,54 @@ TEST_F(NiahOnAModel, AnswersTheSameBehindAServer) {
     EXPECT_TRUE(server.bodies().front().at("prompt").is_array());
 }
 
+TEST_F(NiahOnAModel, ReasonsTheSameBehindAServer) {
+    const std::string data = folder_
+                                 .write("data.jsonl",
+                                        R"({"question": "What is 1 + 1?", "answer": "2"})"
+                                        "\n"
+                                        R"({"question": "What is 2 + 3?", "answer": "5"})")
+                                 .string();
+    const auto reason = [&](const std::string& out, const std::vector<std::string>& who) {
+        std::vector<std::string> words{ANAMNESIS_BINARY,
+                                       "reason",
+                                       "--task",
+                                       "custom",
+                                       "--data",
+                                       data,
+                                       "--plain",
+                                       "--max-tokens",
+                                       "24",
+                                       "--chunk",
+                                       "256",
+                                       "--out",
+                                       (folder_.path() / out).string()};
+        words.insert(words.end(), who.begin(), who.end());
+        const CommandResult result = run_command(words);
+        EXPECT_EQ(result.exit_code, 0) << result.errors;
+        return io::read_text(folder_.path() / out / "results.jsonl");
+    };
+    const auto responses = [](const std::string& lines) {
+        std::map<std::string, std::string> result;
+        for (const std::string& line : split(lines, '\n')) {
+            if (!line.empty()) {
+                const Json json = Json::parse(line);
+                result[json.at("id").as_string("id")] = json.at("response").as_string("response");
+            }
+        }
+        return result;
+    };
+    const std::string embedded = reason("embedded", {"--model", "m=" + model_.path().string()});
+    const auto checkpoint = checkpoint::Checkpoint::open(model_.path());
+    const auto hybrid = runtime::HybridModel::load(
+        checkpoint, checkpoint::recognise(checkpoint), {.prefill_chunk = 256});
+    const OpenAiServer server(*hybrid);
+    const std::string remote = reason(
+        "remote",
+        {"--model", "m=tiny", "--endpoint", server.url(), "--tokenizer", model_.path().string()});
+    EXPECT_EQ(responses(embedded).size(), 2U);
+    EXPECT_EQ(responses(remote), responses(embedded));
+}
+
 TEST_F(NiahOnAModel, IsTrustedByItsEngineCheckButForItsLoops) {
     const CommandResult result =
         on_the_model("r", {"--tasks", "s1", "--samples", "1", "--check-engine"});
