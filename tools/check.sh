@@ -28,7 +28,8 @@ echo "== rooms that run models, with LibTorch"
 tools/bootstrap.sh --full
 cmake --preset full >build/full-configure.log 2>&1 || { tail -n 40 build/full-configure.log; exit 1; }
 cmake --build --preset full --target runtime_tests model_cli_tests speed_bench kernels_bench
-ctest --preset full -j 2 -L '^(runtime|model_cli)$' >build/full/ctest.log 2>&1 || { tail -n 80 build/full/ctest.log; exit 1; }
+cmake --build --preset full --target analysis_tests analysis_cli_tests gradients_bench
+ctest --preset full -j 2 -L '^(runtime|model_cli|analysis|analysis_cli)$' >build/full/ctest.log 2>&1 || { tail -n 80 build/full/ctest.log; exit 1; }
 grep -E '% tests passed' build/full/ctest.log
 
 echo "== address and undefined-behaviour sanitizers, room tests and fuzz corpora"

@@ -19,96 +19,14 @@
 
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
+#include "tiny_model.hpp"
 
 namespace anamnesis::testing {
 namespace {
 
-/// Ids of the tiny tokenizer: 420 of its BPE, 7 special ones.
-constexpr std::size_t vocabulary = 427;
-
-std::string text_of(const std::filesystem::path& path) {
-    return io::read_text(path, std::uint64_t{1} << 20U);
-}
-
-std::string bytes_of(const formats::SafetensorsFile& file, const formats::TensorInfo& tensor) {
-    std::string bytes(tensor.data.size(), '\0');
-    file.file().read_at(file.data_begin() + tensor.data.begin(),
-                        std::as_writable_bytes(std::span(bytes)));
-    return bytes;
-}
-
-struct NamedBytes {
-    std::string name;
-    std::string dtype;
-    std::vector<std::uint64_t> shape;
-    std::string bytes;
-};
-
-std::string safetensors_of(const std::vector<NamedBytes>& tensors) {
-    Json header = Json::object();
-    std::string data;
-    for (const NamedBytes& tensor : tensors) {
-        Json shape = Json::array();
-        for (const std::uint64_t size : tensor.shape) {
-            shape.push_back(size);
-        }
-        Json offsets = Json::array();
-        offsets.push_back(std::uint64_t{data.size()});
-        data += tensor.bytes;
-        offsets.push_back(std::uint64_t{data.size()});
-        header.set(tensor.name,
-                   Json::Object{{"dtype", tensor.dtype},
-                                {"shape", std::move(shape)},
-                                {"data_offsets", std::move(offsets)}});
-    }
-    std::string text = header.dump();
-    text.append((8 - text.size() % 8) % 8, ' ');
-    std::string length(8, '\0');
-    const std::uint64_t size = text.size();
-    std::memcpy(length.data(), &size, sizeof size);
-    return length + text + data;
-}
-
-/// The Qwen3 golden with the tiny tokenizer: its matrices of tokens grow by repeating their rows,
-/// a little smaller each time.
-void write_model(const TemporaryFolder& folder) {
-    const std::filesystem::path testdata = ANAMNESIS_TESTDATA;
-    const std::filesystem::path golden = testdata / "models/qwen3_base";
-    const auto file = formats::SafetensorsFile::open(golden / "model.safetensors");
-    std::vector<NamedBytes> tensors;
-    for (const formats::TensorInfo& tensor : file.tensors()) {
-        NamedBytes copy{.name = tensor.name,
-                        .dtype = "F32",
-                        .shape = {tensor.shape.begin(), tensor.shape.end()},
-                        .bytes = bytes_of(file, tensor)};
-        if (copy.name == "model.embed_tokens.weight" || copy.name == "lm_head.weight") {
-            std::vector<float> values(copy.bytes.size() / sizeof(float));
-            std::memcpy(values.data(), copy.bytes.data(), copy.bytes.size());
-            const std::size_t known = values.size();
-            values.resize(vocabulary * copy.shape[1]);
-            for (std::size_t i = known; i < values.size(); ++i) {
-                values[i] = 0.9F * values[i - known];
-            }
-            copy.shape[0] = vocabulary;
-            copy.bytes.resize(values.size() * sizeof(float));
-            std::memcpy(copy.bytes.data(), values.data(), copy.bytes.size());
-        }
-        tensors.push_back(std::move(copy));
-    }
-    folder.write("model.safetensors", safetensors_of(tensors));
-    Json config = Json::parse(text_of(golden / "config.json"));
-    config.set("vocab_size", std::uint64_t{vocabulary});
-    folder.write("config.json", config.dump(2));
-    folder.write("tokenizer.json", text_of(testdata / "tokenizer/tiny/qwen2/tokenizer.json"));
-    folder.write("chat_template.jinja",
-                 "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + "
-                 "message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}{% if "
-                 "add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}");
-}
-
 class Generate : public ::testing::Test {
 protected:
-    Generate() { write_model(folder_); }
+    Generate() { write_tiny_model(folder_); }
 
     CommandResult run(std::vector<std::string> arguments, const CommandOptions& options = {}) {
         std::vector<std::string> all{
@@ -179,7 +97,7 @@ TEST_F(Generate, ChoosesTheTokensThatTheLogitsOfTheWholeTextFavour) {
     const std::vector<float> logits = logits_of(text);
     const auto& logprobs = answers[0].at("logprobs").as_array("logprobs");
     for (std::size_t i = 0; i < chosen.size(); ++i) {
-        const auto row = std::span(logits).subspan((i + 1) * vocabulary, vocabulary);
+        const auto row = std::span(logits).subspan((i + 1) * tiny_vocabulary, tiny_vocabulary);
         const auto best = std::ranges::max_element(row) - row.begin();
         EXPECT_EQ(chosen[i], best);
         double sum = 0.0;
