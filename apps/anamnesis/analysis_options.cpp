@@ -60,7 +60,9 @@ CLI::App* declare_verb(CLI::App& app, AttentionOptions& options) {
                      options.haystack.lengths,
                      "With --niah: context in tokens, 4k,8k or 4k..32k (default 4k)")
         ->delimiter(',');
+    options.haystack.samples = 10;
     declare(*verb, options.haystack);
+    verb->get_option("--samples")->description("Samples of each task and length (default 10)");
     verb->add_flag("--own-answers",
                    options.own_answers,
                    "Retrieval over what the model itself writes (Wu et al.); without it, over the "

@@ -109,8 +109,11 @@ BandBlock band_block(const Head& head,
                      std::int64_t h,
                      std::int64_t first,
                      std::int64_t rows) {
-    const auto nearest = static_cast<std::int64_t>(band.first);
-    const std::int64_t end = std::min(static_cast<std::int64_t>(band.end), head.pair.window);
+    const auto nearest =
+        static_cast<std::int64_t>(std::min(band.first, static_cast<std::size_t>(head.pair.window)));
+    // In this order: the end of an open band is no signed number.
+    const auto end =
+        static_cast<std::int64_t>(std::min(band.end, static_cast<std::size_t>(head.pair.window)));
     const std::int64_t begin_key = std::max<std::int64_t>(0, first - end + 1);
     const std::int64_t end_key = first + rows - nearest;
     BandBlock block{.first_key = begin_key, .weights = {}, .logit_grad = {}};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "anamnesis/runtime/torch.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -65,6 +67,12 @@ inline std::vector<std::uint64_t> counts_of(const Json& json) {
         counts.push_back(count.as_unsigned("count"));
     }
     return counts;
+}
+
+/// |actual - expected| / |expected|, both as root mean squares.
+inline double relative_rms(const at::Tensor& actual, const at::Tensor& expected) {
+    return std::sqrt((actual - expected).square().sum().item<double>() /
+                     expected.square().sum().item<double>());
 }
 
 /// The largest relative difference of two lists; infinite where their lengths differ.
