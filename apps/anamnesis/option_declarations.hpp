@@ -24,5 +24,6 @@ CLI::App* declare_verb(CLI::App& app, GradeOptions& options);
 CLI::App* declare_verb(CLI::App& app, GenerateOptions& options);
 CLI::App* declare_verb(CLI::App& app, LogitsOptions& options);
 CLI::App* declare_verb(CLI::App& app, TrainOptions& options);
+CLI::App* declare_verb(CLI::App& app, ProbeOptions& options);
 
 }  // namespace anamnesis::app

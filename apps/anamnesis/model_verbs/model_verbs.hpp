@@ -10,5 +10,6 @@ namespace anamnesis::app {
 int run(const GenerateOptions& options, Terminal& terminal);
 int run(const LogitsOptions& options, Terminal& terminal);
 int run(const TrainOptions& options, Terminal& terminal);
+int run(const ProbeOptions& options, Terminal& terminal);
 
 }  // namespace anamnesis::app
