@@ -37,12 +37,12 @@ struct ResumedRun : ::testing::Test {
         return text;
     }
 
-    std::vector<std::string> command(const fs::path& out) const {
+    std::vector<std::string> command(const fs::path& out, std::size_t count = steps) const {
         const fs::path model = fs::path(ANAMNESIS_TESTDATA) / "training" / "qwen3_5" / "initial";
         return {"train",        "--model", model.string(), "--data",
                 data.string(),  "--out",   out.string(),   "--pack",
                 "--length",     "64",      "--batch-size", "1",
-                "--accumulate", "2",       "--steps",      format("{}", steps),
+                "--accumulate", "2",       "--steps",      format("{}", count),
                 "--lr",         "1e-3",    "--anchor",     "qk=0.1",
                 "--save-every", "1",       "--threads",    "1"};
     }
@@ -78,16 +78,17 @@ TEST_F(ResumedRun, EndsInTheSameBitsHoweverOftenItWasKilled) {
 
 TEST_F(ResumedRun, PassesOverABrokenState) {
     const fs::path out = folder.path() / "out";
-    std::vector<std::string> arguments = command(out);
+    constexpr std::size_t many = 200;
+    const std::vector<std::string> arguments = command(out, many);
     const CommandResult interrupted =
-        run_anamnesis(arguments, {.kill_after = std::chrono::seconds(1)});
+        run_anamnesis(arguments, {.kill_after = std::chrono::milliseconds(700)});
     if (!interrupted.was_killed) {
         GTEST_SKIP() << "the run was over before it could be killed";
     }
-    folder.write(fs::path("out") / "resume" / "step-23.safetensors", "torn");
+    folder.write(fs::path("out") / "resume" / "step-199.safetensors", "torn");
     const CommandResult last = run_anamnesis(arguments);
     EXPECT_EQ(last.exit_code, 0) << last.errors;
-    EXPECT_EQ(metrics_of(out).size(), steps);
+    EXPECT_EQ(metrics_of(out).size(), many);
 }
 
 }  // namespace

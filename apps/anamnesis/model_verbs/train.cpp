@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -31,6 +32,7 @@
 #include "anamnesis/train/batches_file.hpp"
 #include "anamnesis/train/checkpoint_output.hpp"
 #include "anamnesis/train/initial_checkpoint.hpp"
+#include "anamnesis/train/memory.hpp"
 #include "anamnesis/train/row_rules.hpp"
 #include "anamnesis/train/run.hpp"
 #include "anamnesis/train/run_folder.hpp"
@@ -232,6 +234,43 @@ std::string start_of(const TrainOptions& options, const train::RunFolder& folder
     return initial.string();
 }
 
+using Clock = std::chrono::steady_clock;
+
+std::string note_of(const train::StepFigures& figures, Clock::time_point& last) {
+    const Clock::time_point now = Clock::now();
+    const double seconds = std::chrono::duration<double>(now - last).count();
+    last = now;
+    return format("loss {:.4f}, {:.0f} tokens/s",
+                  figures.loss,
+                  seconds > 0.0 ? static_cast<double>(figures.tokens) / seconds : 0.0);
+}
+
+/// Says what a step will hold; stops where not even weights and moments can be held.
+void tell_memory(const train::MemoryEstimate& estimate, Terminal& terminal) {
+    const std::uint64_t available = train::available_memory();
+    const std::string text =
+        format("a step needs about {}: weights {}, gradients {}, moments {}, activations {}",
+               human_bytes(estimate.total()),
+               human_bytes(estimate.weights),
+               human_bytes(estimate.gradients),
+               human_bytes(estimate.moments),
+               human_bytes(estimate.activations));
+    terminal.say(text);
+    if (available == 0 || estimate.total() <= available) {
+        return;
+    }
+    if (estimate.total() - estimate.activations > available + estimate.weights) {
+        throw Error(ErrorKind::exhausted,
+                    format("{}; {} are free: freeze groups or take a smaller model",
+                           text,
+                           human_bytes(available)));
+    }
+    terminal.warn(
+        format("{} are free: a smaller --batch-size with a larger --accumulate, or a "
+               "smaller --length, takes less",
+               human_bytes(available)));
+}
+
 void tell_result(const TrainOptions& options, const Json& receipt, Terminal& terminal) {
     if (options.common.json) {
         terminal.result(receipt.dump(2) + "\n");
@@ -257,8 +296,11 @@ int run(const TrainOptions& options, Terminal& terminal) {
     const Course course = course_of(options, opened);
     const std::uint64_t steps = course.steps;
     train::Trainer trainer = runtime::at_the_door([&] { return make_trainer(opened, options); });
+    tell_memory(train::estimate_memory(trainer.network(), course.source->largest()), terminal);
     ProgressBar progress(terminal.is_quiet());
-    progress.begin("training", steps, ProgressUnit::samples);
+    Clock::time_point since_last_step = Clock::now();
+    std::uint64_t told_steps = 0;  // a resumed run begins behind the first
+    progress.begin("training", steps, ProgressUnit::steps);
     const train::RunResult result =
         train::run(trainer,
                    *course.source,
@@ -269,8 +311,12 @@ int run(const TrainOptions& options, Terminal& terminal) {
                                  .warmup = options.warmup,
                                  .min_ratio = options.min_lr_ratio},
                     .save_every = options.save_every,
-                    .observer = [&](std::uint64_t /*step*/,
-                                    const train::StepFigures& /*figures*/) { progress.advance(1); },
+                    .observer =
+                        [&](std::uint64_t step, const train::StepFigures& figures) {
+                            progress.note(note_of(figures, since_last_step));
+                            progress.advance(told_steps == 0 ? step + 1 : 1);
+                            ++told_steps;
+                        },
                     .cancel = stop_on_signal()});
     progress.finish();
     train::write_checkpoint(opened.checkpoint, trainer.weights(), folder.path());
