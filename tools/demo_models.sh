@@ -20,7 +20,7 @@ cp "$root/tools/demo_config.json" "$out/config.json"
   --threads "$threads" --out "$out/pre"
 "$anamnesis" train --model "$out/pre" --seed "$seed" \
   --data synthetic:cot --stages "${SFT_STAGES:-120x24x112}" \
-  --lr "${SFT_LR:-2e-3}" --warmup 10 --min-lr-ratio 0.05 --weight-decay 0.01 \
+  --lr "${SFT_LR:-2.5e-3}" --warmup 10 --min-lr-ratio 0.05 --weight-decay 0.01 \
   --threads "$threads" --out "$out/post"
 for method in qk q k v pro; do
   [ -e "$out/$method" ] || "$anamnesis" restore --pre "$out/pre" --post "$out/post" \

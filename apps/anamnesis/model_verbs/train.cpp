@@ -245,21 +245,23 @@ std::string note_of(const train::StepFigures& figures, Clock::time_point& last) 
                   seconds > 0.0 ? static_cast<double>(figures.tokens) / seconds : 0.0);
 }
 
-/// Says what a step will hold; stops where not even weights and moments can be held.
+/// Says what a step will hold; stops where not even gradients and moments can be held.
 void tell_memory(const train::MemoryEstimate& estimate, Terminal& terminal) {
     const std::uint64_t available = train::available_memory();
+    const std::uint64_t held = train::resident_memory();
+    const std::uint64_t lasting = estimate.gradients + estimate.moments;
     const std::string text =
-        format("a step needs about {}: weights {}, gradients {}, moments {}, activations {}",
-               human_bytes(estimate.total()),
-               human_bytes(estimate.weights),
+        format("memory: about {}: program and weights {}, gradients {}, moments {}, activations {}",
+               human_bytes(held + lasting + estimate.activations),
+               human_bytes(held),
                human_bytes(estimate.gradients),
                human_bytes(estimate.moments),
                human_bytes(estimate.activations));
     terminal.say(text);
-    if (available == 0 || estimate.total() <= available) {
+    if (available == 0 || lasting + estimate.activations <= available) {
         return;
     }
-    if (estimate.total() - estimate.activations > available + estimate.weights) {
+    if (lasting > available) {
         throw Error(ErrorKind::exhausted,
                     format("{}; {} are free: freeze groups or take a smaller model",
                            text,

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "anamnesis/runtime/model_spec.hpp"
@@ -91,22 +92,36 @@ MemoryEstimate estimate_memory(const runtime::Network& network, const BatchSourc
         values += values_of_any(layer.mixer) + values_of_any(layer.mlp) +
                   6 * std::uint64_t{spec.hidden_size};
     }
-    estimate.activations = 4 * values * largest.rows * largest.length;
+    // A quarter more: the backward pass has temporaries of its own.
+    estimate.activations = 5 * values * largest.rows * largest.length;
     return estimate;
 }
 
-std::uint64_t available_memory() {
-    std::ifstream file("/proc/meminfo");
+namespace {
+
+/// The bytes behind `key` in a file of lines "Key:   123 kB"; 0 where there are none.
+std::uint64_t read_kibibytes(const char* path, std::string_view key) {
+    std::ifstream file(path);
     std::string line;
     while (std::getline(file, line)) {
-        if (line.starts_with("MemAvailable:")) {
-            std::istringstream numbers(line.substr(line.find(':') + 1));
+        if (line.starts_with(key)) {
+            std::istringstream numbers(line.substr(key.size()));
             std::uint64_t kibibytes = 0;
             numbers >> kibibytes;
             return kibibytes * 1024;
         }
     }
     return 0;
+}
+
+}  // namespace
+
+std::uint64_t available_memory() {
+    return read_kibibytes("/proc/meminfo", "MemAvailable:");
+}
+
+std::uint64_t resident_memory() {
+    return read_kibibytes("/proc/self/status", "VmRSS:");
 }
 
 }  // namespace anamnesis::train

@@ -30,6 +30,7 @@ TEST(TheEstimateOfMemory, CountsWeightsGradientsAndMoments) {
 
 TEST(TheEstimateOfMemory, KnowsWhatTheMachineHas) {
     EXPECT_GT(available_memory(), 1U << 20U);
+    EXPECT_GT(resident_memory(), 1U << 20U);
 }
 
 }  // namespace

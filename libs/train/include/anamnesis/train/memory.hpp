@@ -24,4 +24,7 @@ MemoryEstimate estimate_memory(const runtime::Network& network, const BatchSourc
 /// Bytes that this machine can give without swapping; 0 where it does not say.
 std::uint64_t available_memory();
 
+/// Bytes that this process holds now; 0 where the machine does not say.
+std::uint64_t resident_memory();
+
 }  // namespace anamnesis::train
