@@ -26,6 +26,7 @@ CLI::App* declare_verb(CLI::App& app, GradeOptions& options);
 CLI::App* declare_verb(CLI::App& app, GenerateOptions& options);
 CLI::App* declare_verb(CLI::App& app, LogitsOptions& options);
 CLI::App* declare_verb(CLI::App& app, TrainOptions& options);
+CLI::App* declare_verb(CLI::App& app, ProbeOptions& options);
 
 /// Verbs that look into a model.
 CLI::App* declare_verb(CLI::App& app, GradientsOptions& options);

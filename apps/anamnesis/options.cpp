@@ -235,6 +235,8 @@ Invocation parse_command_line(int argc, char** argv) {
     const CLI::App* verb_logits = declare_verb(app, logits);
     TrainOptions train;
     const CLI::App* verb_train = declare_verb(app, train);
+    ProbeOptions probe;
+    const CLI::App* verb_probe = declare_verb(app, probe);
     PromptsOptions prompts;
     const CLI::App* verb_prompts = declare_verb(app, prompts);
     NiahOptions niah;
@@ -276,6 +278,7 @@ Invocation parse_command_line(int argc, char** argv) {
                       {verb_generate, &generate},
                       {verb_logits, &logits},
                       {verb_train, &train},
+                      {verb_probe, &probe},
                       {verb_prompts, &prompts},
                       {verb_niah, &niah},
                       {verb_reason, &reason},

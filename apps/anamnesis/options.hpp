@@ -146,8 +146,19 @@ struct TrainOptions {
     CommonOptions common;
     ReadingOptions reading;
     std::string checkpoint;
+    std::string init;  ///< a config.json, instead of a checkpoint
+    std::string initializer = "range";
     std::string batches;
+    std::vector<std::string> data;
+    std::vector<std::string> stages;  ///< of synthetic data: STEPSxROWSxLENGTH
     std::string out;
+    bool chat = false;
+    bool learns_prompts = false;
+    std::uint64_t batch_size = 8;
+    std::uint64_t length = 0;  ///< 0: no limit
+    bool is_packed = false;
+    std::uint64_t accumulated = 1;
+    std::uint64_t seed = 0;
     std::optional<std::uint64_t> steps;
     double learning_rate = 1e-4;
     std::string schedule = "cosine";
@@ -162,6 +173,16 @@ struct TrainOptions {
     std::vector<std::string> frozen;
     std::vector<std::string> rates;
     std::vector<std::string> anchors;
+};
+
+/// Recall and reasoning on the synthetic tasks.
+struct ProbeOptions {
+    CommonOptions common;
+    ReadingOptions reading;
+    std::vector<std::string> checkpoints;
+    std::vector<std::uint64_t> lengths = {128, 256, 512, 1024, 2048};
+    std::uint64_t samples = 100;
+    std::uint64_t seed = 999;
 };
 
 /// Which needle-in-a-haystack prompts are made.
@@ -309,14 +330,16 @@ using Invocation = std::variant<PrintText,
                                 LogitsOptions,
                                 TrainOptions,
                                 GradientsOptions,
-                                AttentionOptions>;
+                                AttentionOptions,
+                                ProbeOptions>;
 
 /// Verbs that always run a model in this process and so need LibTorch.
 template <class Options>
 inline constexpr bool runs_model =
     std::is_same_v<Options, GenerateOptions> || std::is_same_v<Options, LogitsOptions> ||
     std::is_same_v<Options, TrainOptions> || std::is_same_v<Options, GradientsOptions> ||
-    std::is_same_v<Options, AttentionOptions>;
+    std::is_same_v<Options, AttentionOptions> ||
+    std::is_same_v<Options, ProbeOptions>;
 
 /// Verbs that ask models questions: in this process, or behind an endpoint.
 template <class Options>

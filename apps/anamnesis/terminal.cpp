@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "anamnesis/base/text.hpp"
 
@@ -20,6 +21,19 @@ namespace {
 void put(std::FILE* stream, std::string_view text) {
     // A full disk leaves its mark in the stream, where `main` looks at the end.
     static_cast<void>(std::fwrite(text.data(), 1, text.size(), stream));
+}
+
+std::string_view word_of(ProgressUnit unit) {
+    switch (unit) {
+        case ProgressUnit::tokens:
+            return "tokens";
+        case ProgressUnit::steps:
+            return "steps";
+        case ProgressUnit::bytes:
+        case ProgressUnit::samples:
+            break;
+    }
+    return "samples";
 }
 
 }  // namespace
@@ -71,19 +85,22 @@ void ProgressBar::draw(Clock::time_point now) {
     const std::uint64_t left = total_ > done_ ? total_ - done_ : 0;
     const double eta = rate > 0.0 ? static_cast<double>(left) / rate : 0.0;
     const auto rounded_rate = static_cast<std::uint64_t>(rate);
-    const std::string figures = unit_ == ProgressUnit::bytes
-                                    ? format("{} of {}, {}/s, {:.0f} s left",
-                                             human_bytes(done_),
-                                             human_bytes(total_),
-                                             human_bytes(rounded_rate),
-                                             eta)
-                                    : format("{} of {} {}, {:.{}f}/s, {:.0f} s left",
-                                             done_,
-                                             total_,
-                                             unit_ == ProgressUnit::tokens ? "tokens" : "samples",
-                                             rate,
-                                             rate < 10.0 ? 2 : 0,
-                                             eta);
+    std::string figures = unit_ == ProgressUnit::bytes
+                              ? format("{} of {}, {}/s, {:.0f} s left",
+                                       human_bytes(done_),
+                                       human_bytes(total_),
+                                       human_bytes(rounded_rate),
+                                       eta)
+                              : format("{} of {} {}, {:.{}f}/s, {:.0f} s left",
+                                       done_,
+                                       total_,
+                                       word_of(unit_),
+                                       rate,
+                                       rate < 10.0 ? 2 : 0,
+                                       eta);
+    if (!note_.empty()) {
+        figures += ", " + note_;
+    }
     if (is_terminal_) {
         constexpr std::size_t width = 24;
         const std::size_t full =
@@ -98,6 +115,11 @@ void ProgressBar::draw(Clock::time_point now) {
         put(stderr, format("{}: {}\n", phase_, figures));
     }
     has_drawn_ = true;
+}
+
+void ProgressBar::note(std::string words) {
+    const std::lock_guard lock(mutex_);
+    note_ = std::move(words);
 }
 
 void ProgressBar::finish() {

@@ -37,6 +37,8 @@ public:
     void begin(std::string_view phase, std::uint64_t total, ProgressUnit unit) override;
     void advance(std::uint64_t count) override;
     void finish() override;
+    /// Words behind the figures of the lines that follow.
+    void note(std::string words);
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -48,6 +50,7 @@ private:
     bool has_drawn_ = false;
     std::mutex mutex_;
     std::string phase_;
+    std::string note_;
     ProgressUnit unit_ = ProgressUnit::bytes;
     std::uint64_t total_ = 0;
     std::uint64_t done_ = 0;

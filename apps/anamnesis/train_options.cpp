@@ -30,6 +30,35 @@ void declare_optimiser(CLI::App& verb, TrainOptions& options) {
         ->check(CLI::IsMember({"f32", "bf16"}));
 }
 
+void declare_data(CLI::App& verb, TrainOptions& options) {
+    auto* batches = verb.add_option(
+        "--batches", options.batches, ".safetensors with input_ids and labels [steps, B, T]");
+    auto* data =
+        verb.add_option("--data",
+                        options.data,
+                        "JSON-lines files (docs/training.md), or one synthetic:TASK, made as it is "
+                        "needed: retrieval, lookup, arithmetic, cot or mix");
+    data->excludes(batches);
+    verb.add_option("--stages",
+                    options.stages,
+                    "Synthetic data: STEPSxROWSxLENGTH,… (150x32x64,500x20x128,330x12x256)")
+        ->delimiter(',')
+        ->needs(data);
+    verb.add_flag("--chat", options.chat, "Conversations in the checkpoint's chat template")
+        ->needs(data);
+    verb.add_flag("--loss-on-all", options.learns_prompts, "Learn prompts too, not only responses")
+        ->needs(data);
+    verb.add_option("--batch-size", options.batch_size, "Rows of a batch (8)")
+        ->check(CLI::Range(1U, 1U << 20U));
+    verb.add_option("--length", options.length, "Tokens of a sample, or of a packed row")
+        ->check(CLI::Range(2U, 1U << 24U));
+    verb.add_flag("--pack", options.is_packed, "Several samples in a row, none sees another")
+        ->needs(data);
+    verb.add_option("--accumulate", options.accumulated, "Batches of a step (1)")
+        ->check(CLI::Range(1U, 1U << 20U));
+    verb.add_option("--seed", options.seed, "Of the order of samples (0)");
+}
+
 void declare_groups(CLI::App& verb, TrainOptions& options) {
     verb.add_option("--freeze",
                     options.frozen,
@@ -43,16 +72,37 @@ void declare_groups(CLI::App& verb, TrainOptions& options) {
 
 CLI::App* declare_verb(CLI::App& app, TrainOptions& options) {
     CLI::App* verb = app.add_subcommand("train", "Train a checkpoint");
-    verb->add_option("--model", options.checkpoint, "Checkpoint folder to start from")->required();
+    auto* start = verb->add_option_group("start");
+    start->add_option("--model", options.checkpoint, "Checkpoint folder to start from");
+    start->add_option("--init", options.init, "config.json of a model with random weights");
+    start->require_option(1);
+    verb->add_option("--initializer",
+                     options.initializer,
+                     "With --init: range (the config's initializer_range, default) or fan_in")
+        ->check(CLI::IsMember({"range", "fan_in"}));
     verb->add_option("--out", options.out, "Folder to write; the same command resumes there")
         ->required();
-    verb->add_option(
-            "--batches", options.batches, ".safetensors with input_ids and labels [steps, B, T]")
-        ->required();
+    declare_data(*verb, options);
     verb->add_option("--steps", options.steps, "Steps of the optimiser");
     declare_optimiser(*verb, options);
     declare_groups(*verb, options);
     verb->add_option("--save-every", options.save_every, "Steps between states to resume from (0)");
+    declare(*verb, options.reading);
+    declare(*verb, options.common);
+    return verb;
+}
+
+CLI::App* declare_verb(CLI::App& app, ProbeOptions& options) {
+    CLI::App* verb = app.add_subcommand(
+        "probe", "Recall and reasoning on the synthetic tasks that 'train' makes");
+    verb->add_option("--model", options.checkpoints, "Checkpoint folder; may be given again")
+        ->required();
+    verb->add_option("--lengths", options.lengths, "Tokens (128,256,512,1024,2048)")
+        ->delimiter(',')
+        ->check(CLI::Range(68U, 1U << 20U));
+    verb->add_option("--samples", options.samples, "Of each task and length (100)")
+        ->check(CLI::Range(1U, 1U << 24U));
+    verb->add_option("--seed", options.seed, "Of the samples, the same for every model (999)");
     declare(*verb, options.reading);
     declare(*verb, options.common);
     return verb;

@@ -102,6 +102,18 @@ TEST_P(ReadyBatches, AreTrainedOnceAndTheFolderIsNoOtherRuns) {
     EXPECT_NE(refused.errors.find("lr was 0.001, now 0.002"), std::string::npos) << refused.errors;
 }
 
+TEST_P(ReadyBatches, TrainWhatAnEarlierRunWrote) {
+    ASSERT_EQ(run_anamnesis(command()).exit_code, 0);
+    std::vector<std::string> further = command();
+    further[2] = out();
+    further.back() = (folder.path() / "further").string();
+    ASSERT_EQ(run_anamnesis(further).exit_code, 0);
+    // Not the earlier run's record.
+    const CommandResult again = run_anamnesis(further);
+    EXPECT_EQ(again.exit_code, 0) << again.errors;
+    EXPECT_NE(again.output.find("finished already"), std::string::npos) << again.output;
+}
+
 TEST(ReadyBatchesFile, ThatDoesNotFitIsRefusedByName) {
     const fs::path golden = fs::path(ANAMNESIS_TESTDATA) / "training";
     const TemporaryFolder folder;

@@ -12,5 +12,6 @@ int run(const LogitsOptions& options, Terminal& terminal);
 int run(const TrainOptions& options, Terminal& terminal);
 int run(const GradientsOptions& options, Terminal& terminal);
 int run(const AttentionOptions& options, Terminal& terminal);
+int run(const ProbeOptions& options, Terminal& terminal);
 
 }  // namespace anamnesis::app

@@ -99,6 +99,13 @@ std::optional<unsigned char> find_byte(std::string_view token) {
     return static_cast<unsigned char>(high * 16 + low);
 }
 
+/// Unicode's White_Space.
+bool is_white_space(char32_t c) {
+    return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
+           c == 0x205F || c == 0x3000;
+}
+
 }  // namespace
 
 struct Tokenizer::Impl {
@@ -133,7 +140,9 @@ struct Tokenizer::Impl {
         ends.reserve(file.vocabulary.id_limit());
         for (std::size_t id = 0; id < file.vocabulary.id_limit(); ++id) {
             if (const auto text = file.vocabulary.find_text(static_cast<TokenId>(id))) {
-                if (file.is_byte_level) {
+                if (file.is_word_level) {
+                    bytes += " " + std::string(*text);
+                } else if (file.is_byte_level) {
                     const auto spelled = find_spelled_bytes(*text);
                     bytes += spelled ? *spelled : *text;
                 } else if (const auto byte = find_byte(*text)) {
@@ -195,11 +204,33 @@ struct Tokenizer::Impl {
         result.insert(result.end(), symbols.begin(), symbols.end());
     }
 
+    void encode_words(std::string_view text, std::vector<TokenId>& result) const {
+        std::size_t begin = 0;
+        const auto take = [&](std::size_t end) {
+            if (end > begin) {
+                const auto id = file.vocabulary.find(text.substr(begin, end - begin));
+                result.push_back(id.value_or(file.unknown));
+            }
+        };
+        for (std::size_t position = 0; position < text.size();) {
+            const std::size_t at = position;
+            if (is_white_space(next_character(text, position))) {
+                take(at);
+                begin = position;
+            }
+        }
+        take(text.size());
+    }
+
     /// Text without added tokens, normalised; must stay in place until `cache` forgets it.
     void encode_plain(std::string_view text,
                       PieceCache& cache,
                       std::vector<TokenId>& symbols,
                       std::vector<TokenId>& result) const {
+        if (file.is_word_level) {
+            encode_words(text, result);
+            return;
+        }
         constexpr std::size_t longest_kept = 64;
         splitter.split(text, [&](std::string_view piece) {
             if (piece.size() > longest_kept) {

@@ -279,6 +279,34 @@ void take_merges(TokenizerFile& file, const BulkTexts& merges) {
     }
 }
 
+/// A WordLevel model: words between spaces, decoded with one space between them.
+void read_word_level(TokenizerFile& file, const TokenizerJson& json) {
+    const Json& pre_tokenizer = json.rest.at("pre_tokenizer");
+    if (pre_tokenizer.is_null() || type_of(pre_tokenizer) != "WhitespaceSplit") {
+        refuse_feature("a WordLevel model with a pre_tokenizer other than", "WhitespaceSplit");
+    }
+    for (const char* section : {"normalizer", "decoder"}) {
+        if (is_set(json.rest, section)) {
+            refuse_feature("a WordLevel model with a", section);
+        }
+    }
+    for (std::size_t i = 0; i < json.tokens.size(); ++i) {
+        file.vocabulary.add(json.tokens.at(i), json.ids.at(i));
+    }
+    const std::string& unknown = json.rest.at("model").at("unk_token").as_string("unk_token");
+    const std::optional<TokenId> id = file.vocabulary.find(unknown);
+    if (!id) {
+        throw Error(ErrorKind::malformed,
+                    format("unk_token {} is not in the vocabulary", in_quotes(unknown)));
+    }
+    file.unknown = *id;
+    file.strips_leading_space = true;
+}
+
+bool has_words(const Json& model) {
+    return is_set(model, "type") && model.at("type").as_string("type") == "WordLevel";
+}
+
 void refuse_options(const Json& model) {
     if (is_set(model, "type") && model.at("type").as_string("type") != "BPE") {
         refuse_feature("model", model.at("type").as_string("type"));
@@ -348,20 +376,25 @@ TokenizerFile parse_tokenizer_json(std::string_view text) {
     static_cast<void>(json.rest.as_object("the tokenizer"));
     const Json& model = json.rest.at("model");
     static_cast<void>(model.as_object("model"));
-    refuse_options(model);
     const Json nothing;
     const auto section = [&](std::string_view name) -> const Json& {
         const Json* found = json.rest.find(name);
         return found == nullptr ? nothing : *found;
     };
     TokenizerFile file;
-    file.is_byte_level = !flag(model, "byte_fallback");
-    file.ignores_merges = flag(model, "ignore_merges");
-    read_normaliser(file, section("normalizer"));
-    read_pre_tokenizer(file, section("pre_tokenizer"));
-    read_decoder(file, section("decoder"));
-    take_vocabulary(file, json);
-    take_merges(file, json.merges);
+    file.is_word_level = has_words(model);
+    file.is_byte_level = !file.is_word_level && !flag(model, "byte_fallback");
+    if (file.is_word_level) {
+        read_word_level(file, json);
+    } else {
+        refuse_options(model);
+        file.ignores_merges = flag(model, "ignore_merges");
+        read_normaliser(file, section("normalizer"));
+        read_pre_tokenizer(file, section("pre_tokenizer"));
+        read_decoder(file, section("decoder"));
+        take_vocabulary(file, json);
+        take_merges(file, json.merges);
+    }
     if (!section("added_tokens").is_null()) {
         for (const Json& entry : section("added_tokens").as_array("added_tokens")) {
             add_token(file, entry, entry.at("id").as_unsigned("id of an added token"));

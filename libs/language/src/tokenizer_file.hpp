@@ -28,7 +28,9 @@ struct TokenizerFile {
     std::vector<AddedToken> added;
     std::vector<Rewrite> normaliser;
     std::vector<std::string> patterns;
-    bool is_byte_level = true;  ///< else characters, with `<0xNN>` for those outside
+    bool is_byte_level = true;   ///< else characters, with `<0xNN>` for those outside
+    bool is_word_level = false;  ///< whole words between spaces; then not byte level
+    TokenId unknown = -1;        ///< word level: for words outside the vocabulary
     bool adds_prefix_space = false;
     bool ignores_merges = false;        ///< a piece that is a token is that token
     bool strips_leading_space = false;  ///< when decoding

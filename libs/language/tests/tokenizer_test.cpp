@@ -179,6 +179,30 @@ void expect_refusal(std::string text,
     }
 }
 
+TEST(Tokenizer, OfWholeWordsCutsAtWhiteSpaceAndJoinsWithSpaces) {
+    const std::string json = R"({"added_tokens": [{"id": 0, "content": "<unk>", "special": true}],
+        "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"}, "decoder": null,
+        "model": {"type": "WordLevel", "unk_token": "<unk>",
+                  "vocab": {"<unk>": 0, "the": 1, "dog": 2, ".": 3, "\u00e9t\u00e9": 4}}})";
+    const Tokenizer tokenizer = Tokenizer::read(json);
+    const std::vector<TokenId> expected{1, 2, 0, 4, 3};
+    EXPECT_EQ(tokenizer.encode("the dog\tbarks\u3000\u00e9t\u00e9\n ."), expected);
+    EXPECT_EQ(tokenizer.decode(expected), "the dog \u00e9t\u00e9 .");
+    EXPECT_EQ(tokenizer.decode(expected, SpecialTokens::keep), "the dog <unk> \u00e9t\u00e9 .");
+    StreamDecoder stream(tokenizer);
+    std::string text;
+    for (const TokenId token : expected) {
+        text += stream.push(token);
+    }
+    EXPECT_EQ(text + stream.finish(), "the dog \u00e9t\u00e9 .");
+    std::string other = json;
+    other.replace(other.find("\"unk_token\": \"<unk>\""), 20, "\"unk_token\": \"<non>\"");
+    EXPECT_THROW(Tokenizer::read(other), Error);
+    std::string split = json;
+    split.replace(split.find("WhitespaceSplit"), 15, "BertPreTokenizer");
+    EXPECT_THROW(Tokenizer::read(split), Error);
+}
+
 TEST(Tokenizer, RefusesOtherKindsByName) {
     // One line, so that what is replaced does not depend on how the file is indented.
     const std::string text = Json::parse(tiny_text()).dump();

@@ -54,12 +54,13 @@ void write_weights(const checkpoint::Checkpoint& source,
     output.commit();
 }
 
-/// Files beside the weights that make a checkpoint usable. Receipts, undo files and the like speak
-/// of other weights.
+/// Files beside the weights that make a checkpoint usable. Receipts, undo files and what an earlier
+/// run of training left speak of other weights.
 bool belongs_to_model(const fs::path& path) {
     constexpr std::array extensions{".json", ".txt", ".jinja", ".model", ".py", ".tiktoken"};
     const std::string name = path.filename().string();
-    if (name.starts_with('.') || name.starts_with("anamnesis") || name == "training.json") {
+    if (name.starts_with('.') || name.starts_with("anamnesis") || name == "run.json" ||
+        name == "training.json") {
         return false;
     }
     for (const std::string_view extension : extensions) {

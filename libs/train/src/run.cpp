@@ -9,6 +9,8 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/runtime/device.hpp"
+#include "anamnesis/runtime/network.hpp"
+#include "anamnesis/train/packing_check.hpp"
 
 namespace anamnesis::train {
 namespace {
@@ -30,6 +32,16 @@ Json line_of(std::uint64_t step, const StepFigures& figures, double seconds) {
         {"tokens_per_second", seconds > 0.0 ? static_cast<double>(figures.tokens) / seconds : 0.0}};
 }
 
+/// Holds the first row with two samples against them alone.
+void check_first_pair(const runtime::Network& network, const BatchSource& source) {
+    for (const Batch& batch : source.batches(0)) {
+        if (batch.boundaries.size() > 2) {
+            check_packing(network, batch);
+            return;
+        }
+    }
+}
+
 }  // namespace
 
 RunResult run(Trainer& trainer,
@@ -37,6 +49,9 @@ RunResult run(Trainer& trainer,
               RunFolder& folder,
               const RunSettings& settings) {
     const Clock::time_point start = Clock::now();
+    if (source.is_packed()) {
+        runtime::at_the_door([&] { check_first_pair(trainer.network(), source); });
+    }
     RunResult result;
     std::uint64_t saved = 0;
     if (const auto newest = folder.newest_state()) {

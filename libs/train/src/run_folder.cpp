@@ -30,6 +30,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view settings_name = "run.json";
+constexpr std::string_view receipt_name = "training.json";
 constexpr std::string_view state_prefix = "step-";
 constexpr std::string_view state_suffix = ".safetensors";
 constexpr std::size_t states_kept = 2;
@@ -101,29 +102,37 @@ RunFolder::RunFolder(const fs::path& folder, Json settings)
                     format("{} exists and is not the folder of a training run",
                            in_quotes(folder.string(), 1000)));
     }
+    if (!is_new) {
+        check_settings();
+    }
+    if (fs::exists(folder / receipt_name)) {
+        receipt_ = Json::parse(io::read_text(folder / receipt_name));
+        return;
+    }
     std::error_code error;
     fs::create_directories(folder / "resume", error);
     if (error) {
         throw io_error(format("making {}", in_quotes((folder / "resume").string(), 1000)),
                        error.value());
     }
-    if (is_new) {
-        io::write_text_atomically(folder / settings_name, settings_.dump(2) + "\n");
-    }
     lock_ = open_lock(folder / "resume" / ".lock");
     if (!lock_->try_lock()) {
         throw Error(ErrorKind::usage,
                     format("another process trains in {}", in_quotes(folder.string(), 1000)));
     }
-    const Json found = Json::parse(io::read_text(folder / settings_name));
-    if (found.dump() != settings_.dump()) {
+    io::write_text_atomically(folder / settings_name, settings_.dump(2) + "\n");
+}
+
+/// A run that failed before its first step leaves its folder to any other.
+void RunFolder::check_settings() const {
+    const Json found = Json::parse(io::read_text(folder_ / settings_name));
+    const bool has_begun =
+        fs::exists(folder_ / "metrics.jsonl") || fs::exists(folder_ / receipt_name);
+    if (has_begun && found.dump() != settings_.dump()) {
         throw Error(ErrorKind::usage,
                     format("{} belongs to another run: {}; choose another folder",
-                           in_quotes(folder.string(), 1000),
+                           in_quotes(folder_.string(), 1000),
                            difference(found, settings_)));
-    }
-    if (fs::exists(folder / "training.json")) {
-        receipt_ = Json::parse(io::read_text(folder / "training.json"));
     }
 }
 
@@ -174,7 +183,7 @@ void RunFolder::save_state(std::uint64_t steps_done, const NamedTensors& state) 
 }
 
 void RunFolder::finish(Json receipt) {
-    io::write_text_atomically(folder_ / "training.json", receipt.dump(2) + "\n");
+    io::write_text_atomically(folder_ / receipt_name, receipt.dump(2) + "\n");
     receipt_ = std::move(receipt);
     metrics_.reset();
     lock_.reset();

@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/train/loss.hpp"
+#include "anamnesis/train/packing_check.hpp"
 
 #include "golden_run.hpp"
 
@@ -78,6 +80,20 @@ TEST_P(Packing, WithoutBoundariesIsFarOff) {
     leaking.boundaries.clear();
     const Outcome wrong = outcome_of(*this, leaking, at::kDouble);
     EXPECT_GT(wrong.gradient_error, 0.1);
+}
+
+TEST_P(Packing, IsCheckedBeforeTraining) {
+    const runtime::Network network = testing::initial_network(GetParam(), at::kFloat);
+    EXPECT_NO_THROW(check_packing(network, packed()));
+    const auto leaking = [&](const at::Tensor& ids, std::span<const std::int64_t> /*all*/) {
+        return network.forward(ids);
+    };
+    try {
+        check_packing(network, packed(), leaking);
+        ADD_FAILURE() << "a leak went unseen";
+    } catch (const Error& error) {
+        EXPECT_NE(error.message().find("29 and 19 tokens"), std::string::npos) << error.what();
+    }
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 namespace anamnesis {
 
 /// What is counted.
-enum class ProgressUnit : std::uint8_t { bytes, tokens, samples };
+enum class ProgressUnit : std::uint8_t { bytes, tokens, samples, steps };
 
 /// Where libraries report how far they are; only the command prints.
 /// Threads: `advance` may be called from several at once.

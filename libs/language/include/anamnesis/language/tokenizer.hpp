@@ -34,6 +34,9 @@ struct EncodeOptions {
 ///  3. an expression cuts it into pieces;
 ///  4. each piece is spelled in bytes, and the pairs of lowest rank are merged.
 ///
+/// A WordLevel model cuts at white space instead, and knows whole words only; decoded words stand
+/// one space apart.
+///
 /// Bytes that are no UTF-8 are read as U+FFFD, one for each maximal ill-formed part.
 ///
 /// Threads: all const functions may run at once.

@@ -19,7 +19,7 @@ namespace anamnesis::train {
 class RunFolder {
 public:
     /// Makes the folder, or goes on in one that the same run left. `settings` says what the run
-    /// is: another run's folder is refused.
+    /// is: the folder of another run that has begun is refused.
     /// Errors: `usage` for a folder of another run, one that is not a run's and not empty, or one
     /// that another process writes to.
     RunFolder(const std::filesystem::path& folder, Json settings);
@@ -47,6 +47,8 @@ public:
     void finish(Json receipt);
 
 private:
+    void check_settings() const;
+
     std::filesystem::path folder_;
     Json settings_;
     std::optional<io::File> lock_;

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "anamnesis/base/json.hpp"
+
+namespace anamnesis::train {
+
+enum class Initialiser : std::uint8_t {
+    /// Normal with the config's `initializer_range`, as the family's own code.
+    range,
+    /// Normal with 1 / sqrt(inputs), what adds to the residual stream divided by sqrt(2 layers),
+    /// the embedding 0.05: small models learn faster from it.
+    fan_in,
+};
+
+/// Writes a checkpoint of random float32 weights that config.json describes. Norm gains are 1.
+/// A weight depends on seed and name alone.
+/// Errors: `unsupported` for a family other than hypenet and qwen3; `malformed` for sizes that are
+/// missing.
+void write_initial_checkpoint(const Json& config,
+                              Initialiser initialiser,
+                              std::uint64_t seed,
+                              const std::filesystem::path& folder);
+
+}  // namespace anamnesis::train

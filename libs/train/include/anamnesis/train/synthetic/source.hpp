@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/train/batch.hpp"
+
+namespace anamnesis::train::synthetic {
+
+enum class Task : std::uint8_t {
+    retrieval,
+    lookup,
+    arithmetic,
+    cot,
+    /// What pretraining needs: of 12 steps 3 are sums (three quarters of them chained), 2 look-ups
+    /// and 7 retrieval with up to six needles and four questions.
+    mix,
+};
+
+/// Errors: `usage` for a word that is no task.
+Task task_of(std::string_view word);
+
+/// So many steps of batches of this size; look-ups, sums and chains of thought have lengths of
+/// their own.
+struct Stage {
+    std::uint64_t steps = 0;
+    std::size_t rows = 0;
+    std::size_t length = 0;  ///< of retrieval
+};
+
+/// Samples made as they are needed: those of a step depend on seed and step alone.
+class SyntheticSource final : public BatchSource {
+public:
+    /// Errors: `usage` for no stages, or texts shorter than a needle and its question.
+    SyntheticSource(Task task, std::vector<Stage> stages, std::uint64_t seed);
+
+    /// Of all stages together.
+    std::uint64_t steps() const noexcept;
+
+    std::vector<Batch> batches(std::uint64_t step) const override;
+    Size largest() const override;
+
+private:
+    Task task_;
+    std::vector<Stage> stages_;
+    std::uint64_t seed_;
+};
+
+}  // namespace anamnesis::train::synthetic

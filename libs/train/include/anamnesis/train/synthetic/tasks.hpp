@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "anamnesis/base/random.hpp"
+#include "anamnesis/train/sample.hpp"
+
+namespace anamnesis::train::synthetic {
+
+/// What a needle's value and the text around it are, after RULER's NIAH single 1, 2 and 3.
+enum class Needle : std::uint8_t {
+    s1,  ///< 4 digits in repeated sentences
+    s2,  ///< 4 digits in varied text
+    s3,  ///< 6 symbols of a uuid in varied text
+};
+
+struct RetrievalShape {
+    Needle needle = Needle::s2;
+    std::size_t length = 128;   ///< tokens of the sample
+    std::size_t needles = 1;    ///< those that no question asks for are distractors
+    std::size_t questions = 1;  ///< at most as many as needles
+};
+
+/// Weight of the prediction of running text beside that of answers (1).
+inline constexpr float text_weight = 0.05F;
+
+/// "the magic number for river is 4 0 9 2 ." somewhere in a text, and behind it
+/// "question : the magic number for river is 4 0 9 2 .".
+/// Errors: `usage` for a length that needles and questions do not fit.
+Sample retrieval(Random& random, const RetrievalShape& shape);
+
+/// "let b is 8 ; … find f is 2 ; …": letters and digits, then those asked for.
+Sample lookup(Random& random);
+
+enum class Chain : std::uint8_t { none, joined, spaced };
+
+/// "3 4 + 5 = 3 9 ;" again and again. In a chain each sum is taken up by the next one; spaced: up
+/// to four words stand between.
+Sample arithmetic(Random& random, std::size_t length, Chain chain);
+
+/// Six variables to look up and add, step by step, among distractors:
+/// "let g is 7 ; … find : g is 7 , 0 0 + 7 = 0 7 ; … answer 3 1 .". Learned: what follows the
+/// colon.
+Sample chain_of_thought(Random& random);
+
+}  // namespace anamnesis::train::synthetic

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/train/synthetic/exactness.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/tensor.h>
+
+#include "anamnesis/base/random.hpp"
+#include "anamnesis/train/batch.hpp"
+#include "anamnesis/train/samples_source.hpp"
+
+namespace anamnesis::train::synthetic {
+namespace {
+
+/// The rows of a batch whose answer tokens are all the likeliest.
+std::uint64_t right_rows(const runtime::Network& network, const Batch& batch) {
+    std::vector<std::int64_t> positions;
+    std::vector<std::int64_t> answers;
+    std::vector<std::size_t> rows;
+    for (std::size_t i = 1; i < batch.ids.size(); ++i) {
+        if (batch.labels[i] != no_label && batch.weights[i] == 1.0F) {
+            positions.push_back(static_cast<std::int64_t>(i) - 1);
+            answers.push_back(batch.labels[i]);
+            rows.push_back(i / batch.length);
+        }
+    }
+    const at::Tensor ids =
+        at::tensor(batch.ids, at::kLong)
+            .view({static_cast<std::int64_t>(batch.rows), static_cast<std::int64_t>(batch.length)});
+    const at::Tensor hidden = network.forward(ids);
+    const at::Tensor chosen =
+        at::argmax(network.logits(at::index_select(
+                       hidden.reshape({-1, hidden.size(-1)}), 0, at::tensor(positions, at::kLong))),
+                   -1)
+            .contiguous();
+    std::vector<bool> is_wrong(batch.rows);
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        if (chosen.const_data_ptr<std::int64_t>()[i] != answers[i]) {
+            is_wrong[rows[i]] = true;
+        }
+    }
+    return static_cast<std::uint64_t>(std::ranges::count(is_wrong, false));
+}
+
+template <class Make>
+Exactness measure(const runtime::Network& network, std::size_t samples, const Make& make) {
+    const at::NoGradGuard no_gradients;
+    constexpr std::size_t tokens = 8192;  // of a batch
+    Exactness result;
+    while (result.samples < samples) {
+        std::vector<Sample> made{make()};
+        const std::size_t rows =
+            std::clamp<std::size_t>(tokens / made.front().ids.size(), 1, samples - result.samples);
+        while (made.size() < rows) {
+            made.push_back(make());
+        }
+        std::vector<const Sample*> pointers;
+        for (const Sample& sample : made) {
+            pointers.push_back(&sample);
+        }
+        result.right += right_rows(network, padded(pointers));
+        result.samples += rows;
+    }
+    return result;
+}
+
+}  // namespace
+
+Exactness recall(const runtime::Network& network,
+                 Needle needle,
+                 std::size_t length,
+                 std::size_t samples,
+                 std::uint64_t seed) {
+    Random random(Random(seed + length).next() + static_cast<std::uint64_t>(needle));
+    const RetrievalShape shape{
+        .needle = needle, .length = length, .needles = needle == Needle::s3 ? 4U : 1U};
+    return measure(network, samples, [&] { return retrieval(random, shape); });
+}
+
+Exactness reasoning(const runtime::Network& network, std::size_t samples, std::uint64_t seed) {
+    Random random(Random(seed).next());
+    return measure(network, samples, [&] { return chain_of_thought(random); });
+}
+
+}  // namespace anamnesis::train::synthetic

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/train/synthetic/source.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/random.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/train/samples_source.hpp"
+#include "anamnesis/train/synthetic/tasks.hpp"
+
+namespace anamnesis::train::synthetic {
+namespace {
+
+constexpr std::size_t shortest = 32;  // S3: a needle of 13 tokens, a question of 15
+constexpr std::size_t sums_length = 64;
+constexpr std::size_t sums_rows = 32;
+constexpr std::size_t lookup_rows = 24;
+
+/// S1, S2 and S3 as 25, 35 and 40 %.
+Needle draw_needle(Random& random) {
+    const std::uint64_t share = random.below(20);
+    return share < 5 ? Needle::s1 : share < 12 ? Needle::s2 : Needle::s3;
+}
+
+Sample draw_retrieval(Random& random, std::size_t length) {
+    const std::size_t room = std::max<std::size_t>(1, (length - 10) / 32);
+    const std::size_t needles = 1 + random.below(std::min<std::size_t>(6, room));
+    return retrieval(random,
+                     {.needle = draw_needle(random),
+                      .length = length,
+                      .needles = needles,
+                      .questions = std::min<std::size_t>(needles, 4)});
+}
+
+template <class Make>
+Batch batch_of(std::size_t rows, const Make& make) {
+    std::vector<Sample> samples;
+    std::vector<const Sample*> pointers;
+    for (std::size_t row = 0; row < rows; ++row) {
+        samples.push_back(make());
+    }
+    for (const Sample& sample : samples) {
+        pointers.push_back(&sample);
+    }
+    return padded(pointers);
+}
+
+Task task_of_step(Task task, std::uint64_t step) {
+    if (task != Task::mix) {
+        return task;
+    }
+    const std::uint64_t place = step % 12;
+    if (place % 4 == 3) {
+        return Task::arithmetic;
+    }
+    return place % 6 == 1 ? Task::lookup : Task::retrieval;
+}
+
+Batch draw_batch(Task task, const Stage& stage, Random& random) {
+    switch (task) {
+        case Task::lookup:
+            return batch_of(lookup_rows, [&] { return lookup(random); });
+        case Task::arithmetic: {
+            const Chain chain = random.below(4) == 0 ? Chain::none : Chain::spaced;
+            return batch_of(sums_rows, [&] { return arithmetic(random, sums_length, chain); });
+        }
+        case Task::cot:
+            return batch_of(stage.rows, [&] { return chain_of_thought(random); });
+        case Task::retrieval:
+        case Task::mix:
+            break;
+    }
+    // Some texts are half as long: a length must not become a habit.
+    const std::size_t length =
+        random.below(5) == 0 ? std::max<std::size_t>(64, stage.length / 2) : stage.length;
+    return batch_of(stage.rows, [&] { return draw_retrieval(random, length); });
+}
+
+}  // namespace
+
+Task task_of(std::string_view word) {
+    for (const auto& [name, task] :
+         {std::pair<std::string_view, Task>{"retrieval", Task::retrieval},
+          {"lookup", Task::lookup},
+          {"arithmetic", Task::arithmetic},
+          {"cot", Task::cot},
+          {"mix", Task::mix}}) {
+        if (word == name) {
+            return task;
+        }
+    }
+    throw Error(ErrorKind::usage,
+                format("synthetic task {} is not known, expected retrieval, lookup, arithmetic, "
+                       "cot or mix",
+                       in_quotes(word)));
+}
+
+SyntheticSource::SyntheticSource(Task task, std::vector<Stage> stages, std::uint64_t seed)
+    : task_(task), stages_(std::move(stages)), seed_(seed) {
+    for (const Stage& stage : stages_) {
+        if (stage.steps == 0 || stage.rows == 0 || stage.length < shortest) {
+            throw Error(ErrorKind::usage,
+                        format("a stage of {} steps of {} rows of {} tokens; needed are at least "
+                               "1, 1 and {}",
+                               stage.steps,
+                               stage.rows,
+                               stage.length,
+                               shortest));
+        }
+    }
+    if (stages_.empty()) {
+        throw Error(ErrorKind::usage, "synthetic data needs stages: steps, rows and length");
+    }
+}
+
+std::uint64_t SyntheticSource::steps() const noexcept {
+    std::uint64_t steps = 0;
+    for (const Stage& stage : stages_) {
+        steps += stage.steps;
+    }
+    return steps;
+}
+
+std::vector<Batch> SyntheticSource::batches(std::uint64_t step) const {
+    std::uint64_t behind = 0;
+    const Stage* current = &stages_.back();
+    for (const Stage& stage : stages_) {
+        behind += stage.steps;
+        if (step < behind) {
+            current = &stage;
+            break;
+        }
+    }
+    // Two rounds of mixing: neighbouring seeds and steps share nothing.
+    Random random(Random(Random(seed_).next() ^ step).next());
+    return {draw_batch(task_of_step(task_, step), *current, random)};
+}
+
+BatchSource::Size SyntheticSource::largest() const {
+    Size largest;
+    for (const Stage& stage : stages_) {
+        const std::size_t length =
+            task_ == Task::cot ? std::size_t{112} : std::max(stage.length, std::size_t{74});
+        if (stage.rows * length > largest.rows * largest.length) {
+            largest = {.rows = stage.rows, .length = length};
+        }
+    }
+    return largest;
+}
+
+}  // namespace anamnesis::train::synthetic

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/train/synthetic/tasks.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/random.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/train/synthetic/words.hpp"
+
+#include "synthetic/running_text.hpp"
+#include "synthetic/writer.hpp"
+
+namespace anamnesis::train::synthetic {
+namespace {
+
+constexpr std::size_t needle_words = 4;  // "the magic number for"
+
+/// Symbols of a value are drawn without replacement. A uuid's letters, a to f, are not those of
+/// the variables of chain_of_thought.
+std::vector<std::int64_t> draw_value(Random& random, Needle needle) {
+    if (needle == Needle::s3) {
+        return draw(random, {.first = digits().first, .count = 16}, 6);
+    }
+    return draw(random, digits(), 4);
+}
+
+struct Fact {
+    std::int64_t key = 0;
+    std::vector<std::int64_t> value;
+};
+
+void put_beginning(Writer& writer) {
+    for (const std::string_view word : {"the", "magic", "number", "for"}) {
+        writer.put(word, Worth::text);
+    }
+}
+
+void put_needle(Writer& writer, const Fact& fact) {
+    put_beginning(writer);
+    writer.put(fact.key, Worth::nothing);
+    writer.put("is", Worth::text);
+    writer.put(fact.value, Worth::nothing);
+    writer.put(".", Worth::text);
+}
+
+void put_question(Writer& writer, const Fact& fact) {
+    writer.put("question", Worth::text);
+    writer.put(":", Worth::text);
+    put_beginning(writer);
+    writer.put(fact.key, Worth::nothing);
+    writer.put("is", Worth::text);
+    writer.put(fact.value, Worth::answer);
+    writer.put(".", Worth::text);
+}
+
+/// "find : g is 7 , 0 0 + 7 = 0 7 ;": one step of a sum.
+void put_step(Writer& writer, std::int64_t variable, std::uint64_t value, std::uint64_t total) {
+    const std::int64_t digit = digits().first + static_cast<std::int64_t>(value);
+    writer.put(variable, Worth::answer);
+    writer.put("is", Worth::answer);
+    writer.put(digit, Worth::answer);
+    writer.put(",", Worth::answer);
+    writer.put_number(total, Worth::answer);
+    writer.put("+", Worth::answer);
+    writer.put(digit, Worth::answer);
+    writer.put("=", Worth::answer);
+    writer.put_number(total + value, Worth::answer);
+    writer.put(";", Worth::answer);
+}
+
+/// A word that may stand between two sums of a chain.
+std::int64_t draw_filler(Random& random) {
+    const std::uint64_t kind = random.below(4);
+    if (kind == 0) {
+        return letters().first + static_cast<std::int64_t>(random.below(letters().count));
+    }
+    if (kind == 1) {
+        return random.below(3) == 0
+                   ? id_of("is")
+                   : digits().first + static_cast<std::int64_t>(random.below(digits().count));
+    }
+    const WordRange range = kind == 2 ? nouns() : verbs();
+    return range.first + static_cast<std::int64_t>(random.below(range.count));
+}
+
+}  // namespace
+
+Sample retrieval(Random& random, const RetrievalShape& shape) {
+    const std::vector<std::int64_t> chosen = draw(random, keys(), shape.needles);
+    std::vector<Fact> facts;
+    for (const std::int64_t key : chosen) {
+        facts.push_back({.key = key, .value = draw_value(random, shape.needle)});
+    }
+    const std::size_t symbols = shape.needle == Needle::s3 ? 6 : 4;
+    const std::size_t needle = needle_words + 3 + symbols;
+    const std::size_t fixed = 1 + shape.needles * needle + shape.questions * (needle + 2);
+    if (shape.questions > shape.needles || shape.length < fixed) {
+        throw Error(ErrorKind::usage,
+                    format("{} needles and {} questions do not fit a text of {} tokens",
+                           shape.needles,
+                           shape.questions,
+                           shape.length));
+    }
+    const std::vector<std::int64_t> text = shape.needle == Needle::s1
+                                               ? repeated_text(random, shape.length - fixed)
+                                               : varied_text(random, shape.length - fixed);
+    std::vector<std::size_t> cuts;
+    for (std::size_t i = 0; i < shape.needles; ++i) {
+        cuts.push_back(random.below(text.size() + 1));
+    }
+    std::ranges::sort(cuts);
+    Writer writer;
+    writer.put("<bos>", Worth::nothing);
+    std::size_t done = 0;
+    for (std::size_t i = 0; i < facts.size(); ++i) {
+        writer.put(std::span(text).subspan(done, cuts[i] - done), Worth::text);
+        done = cuts[i];
+        put_needle(writer, facts[i]);
+    }
+    writer.put(std::span(text).subspan(done), Worth::text);
+    for (std::size_t i = 0; i < shape.questions; ++i) {
+        std::swap(facts[i], facts[i + random.below(facts.size() - i)]);
+        put_question(writer, facts[i]);
+    }
+    return std::move(writer).finish();
+}
+
+Sample lookup(Random& random) {
+    constexpr std::size_t pairs = 8;
+    const std::vector<std::int64_t> names = draw(random, letters(), pairs);
+    std::array<std::int64_t, pairs> values{};
+    Writer writer;
+    writer.put("<bos>", Worth::nothing);
+    writer.put("let", Worth::text);
+    const auto put_pair = [&](std::size_t i, Worth worth) {
+        writer.put(names[i], Worth::nothing);
+        writer.put("is", Worth::text);
+        writer.put(values.at(i), worth);
+        writer.put(";", Worth::text);
+    };
+    for (std::size_t i = 0; i < pairs; ++i) {
+        values.at(i) = digits().first + static_cast<std::int64_t>(random.below(10));
+        put_pair(i, Worth::nothing);
+    }
+    writer.put("find", Worth::text);
+    for (const std::int64_t i : draw(random, {.first = 0, .count = pairs}, pairs)) {
+        put_pair(static_cast<std::size_t>(i), Worth::answer);
+    }
+    return std::move(writer).finish();
+}
+
+Sample arithmetic(Random& random, std::size_t length, Chain chain) {
+    constexpr std::uint64_t limit = 90;
+    Writer writer;
+    writer.put("<bos>", Worth::nothing);
+    std::uint64_t total = random.below(limit);
+    bool is_first = true;
+    while (writer.size() < length) {
+        const bool goes_on = chain != Chain::none && total < limit && !is_first;
+        if (goes_on && chain == Chain::spaced && random.below(4) != 0) {
+            for (std::uint64_t words = random.below(5); words > 0; --words) {
+                writer.put(draw_filler(random), Worth::nothing);
+            }
+            writer.put(",", Worth::nothing);
+        }
+        const std::uint64_t left = goes_on ? total : random.below(limit);
+        const std::uint64_t right = random.below(10);
+        writer.put_number(left, goes_on ? Worth::answer : Worth::nothing);
+        writer.put("+", Worth::text);
+        writer.put(digits().first + static_cast<std::int64_t>(right), Worth::nothing);
+        writer.put("=", Worth::text);
+        total = left + right;
+        writer.put_number(total, Worth::answer);
+        writer.put(";", Worth::text);
+        is_first = false;
+    }
+    return std::move(writer).finish(length);
+}
+
+Sample chain_of_thought(Random& random) {
+    constexpr std::size_t terms = 6;
+    constexpr std::size_t distractors = 2;
+    const std::int64_t first = letters().first + 6;  // g
+    std::vector<std::int64_t> names;
+    for (std::size_t i = 0; i < terms; ++i) {
+        names.push_back(first + static_cast<std::int64_t>(i));
+    }
+    const std::vector<std::int64_t> others =
+        draw(random,
+             {.first = first + static_cast<std::int64_t>(terms), .count = 10 - terms},
+             distractors);
+    names.insert(names.end(), others.begin(), others.end());
+    std::array<std::uint64_t, terms + distractors> values{};
+    for (std::uint64_t& value : values) {
+        value = random.below(10);
+    }
+    Writer writer;
+    writer.put("<bos>", Worth::nothing);
+    writer.put("let", Worth::nothing);
+    for (const std::int64_t i : draw(random, {.first = 0, .count = values.size()}, values.size())) {
+        const auto place = static_cast<std::size_t>(i);
+        writer.put(names[place], Worth::nothing);
+        writer.put("is", Worth::nothing);
+        writer.put(digits().first + static_cast<std::int64_t>(values.at(place)), Worth::nothing);
+        writer.put(";", Worth::nothing);
+    }
+    writer.put("find", Worth::nothing);
+    writer.put(":", Worth::nothing);
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < terms; ++i) {
+        put_step(writer, names[i], values.at(i), total);
+        total += values.at(i);
+    }
+    writer.put("answer", Worth::answer);
+    writer.put_number(total, Worth::answer);
+    writer.put(".", Worth::answer);
+    return std::move(writer).finish();
+}
+
+}  // namespace anamnesis::train::synthetic

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/io/file.hpp"
+
+#include "train_command.hpp"
+
+namespace anamnesis::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The demo's pair, barely trained: the way from random weights to a repaired checkpoint.
+TEST(ASyntheticRun, GivesCheckpointsThatEveryVerbReads) {
+    const TemporaryFolder folder;
+    const auto at = [&](const char* name) { return (folder.path() / name).string(); };
+    const std::string config = std::string(ANAMNESIS_SOURCE) + "/tools/demo_config.json";
+    const CommandResult pre = run_anamnesis({"train",
+                                             "--init",
+                                             config,
+                                             "--initializer",
+                                             "fan_in",
+                                             "--data",
+                                             "synthetic:mix",
+                                             "--stages",
+                                             "10x4x64,4x2x96",
+                                             "--lr",
+                                             "3e-3",
+                                             "--out",
+                                             at("pre")});
+    ASSERT_EQ(pre.exit_code, 0) << pre.errors;
+    EXPECT_NE(pre.output.find("memory: about"), std::string::npos) << pre.output;
+    const Json::Array lines = metrics_of(at("pre"));
+    ASSERT_EQ(lines.size(), 14U);
+    EXPECT_LT(lines[12].at("loss").as_double("loss"), lines[0].at("loss").as_double("loss"));
+    const CommandResult post = run_anamnesis({"train",
+                                              "--model",
+                                              at("pre"),
+                                              "--data",
+                                              "synthetic:cot",
+                                              "--stages",
+                                              "3x4x112",
+                                              "--lr",
+                                              "1e-3",
+                                              "--out",
+                                              at("post")});
+    ASSERT_EQ(post.exit_code, 0) << post.errors;
+    const CommandResult repaired =
+        run_anamnesis({"restore", "--pre", at("pre"), "--post", at("post"), "--out", at("qk")});
+    EXPECT_EQ(repaired.exit_code, 0) << repaired.errors;
+    const CommandResult written = run_anamnesis(
+        {"generate", "--model", at("qk"), "--prompt", "the dog", "--max-tokens", "4"});
+    EXPECT_EQ(written.exit_code, 0) << written.errors;
+    const CommandResult probed = run_anamnesis({"probe",
+                                                "--model",
+                                                at("pre"),
+                                                "--model",
+                                                at("qk"),
+                                                "--lengths",
+                                                "128",
+                                                "--samples",
+                                                "5",
+                                                "--json"});
+    ASSERT_EQ(probed.exit_code, 0) << probed.errors;
+    const Json figures = Json::parse(probed.output);
+    ASSERT_EQ(figures.at("models").as_array("models").size(), 2U);
+    EXPECT_EQ(figures.at("models").as_array("models")[0].at("S3").at("128").at("samples"),
+              Json(std::uint64_t{5}));
+}
+
+TEST(ASyntheticRun, IsRefusedWhereItMakesNoSense) {
+    const TemporaryFolder folder;
+    const std::string config = std::string(ANAMNESIS_SOURCE) + "/tools/demo_config.json";
+    const auto train = [&](const std::string& task, const std::string& stages) {
+        return run_anamnesis({"train",
+                              "--init",
+                              config,
+                              "--data",
+                              task,
+                              "--stages",
+                              stages,
+                              "--out",
+                              (folder.path() / "out").string()});
+    };
+    EXPECT_EQ(train("synthetic:poetry", "1x1x64").exit_code, 2);
+    EXPECT_EQ(train("synthetic:mix", "1x64").exit_code, 2);
+    EXPECT_EQ(train("synthetic:mix", "1x1x8").exit_code, 2);
+    const CommandResult good = train("synthetic:lookup", "1x1x64");
+    EXPECT_EQ(good.exit_code, 0) << good.errors;
+}
+
+}  // namespace
+}  // namespace anamnesis::testing
