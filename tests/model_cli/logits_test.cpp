@@ -62,7 +62,12 @@ INSTANTIATE_TEST_SUITE_P(Models,
 TEST_P(Logits, AgreeWithTheReferenceInEveryForm) {
     const TemporaryFolder folder;
     const std::string expected = golden(GetParam()) + "/expected.safetensors";
-    const std::vector<std::vector<std::string>> forms{{}, {"--chunk", "37"}, {"--step"}};
+    const std::vector<std::vector<std::string>> forms{{},
+                                                      {"--chunk", "37"},
+                                                      {"--step"},
+                                                      {"--dtype", "f64"},
+                                                      {"--dtype", "f64", "--chunk", "37"},
+                                                      {"--dtype", "f64", "--step"}};
     for (const std::vector<std::string>& form : forms) {
         const std::string out = (folder.path() / "logits.safetensors").string();
         std::vector<std::string> arguments{

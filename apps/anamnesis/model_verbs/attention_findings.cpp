@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <limits>
 #include <map>
 #include <string>
@@ -16,7 +15,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/eval/niah_summary.hpp"
+#include "anamnesis/eval/checkpoint_roles.hpp"
 #include "anamnesis/eval/run_folder.hpp"
 #include "anamnesis/eval/statistics.hpp"
 

@@ -10,7 +10,7 @@
 
 #include "anamnesis/analysis/attention_statistics.hpp"
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/eval/niah_summary.hpp"
+#include "anamnesis/eval/checkpoint_roles.hpp"
 #include "anamnesis/eval/run_folder.hpp"
 #include "anamnesis/eval/statistics.hpp"
 #include "anamnesis/report/document.hpp"

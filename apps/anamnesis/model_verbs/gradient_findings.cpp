@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/analysis/decay_fit.hpp"
 #include "anamnesis/analysis/locality.hpp"
 #include "anamnesis/analysis/logit_gradients.hpp"
 #include "anamnesis/base/json.hpp"

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/analysis/attention_statistics.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"

@@ -140,8 +140,8 @@ private:
                     static_cast<double>(row.powers[i]) * share;
             }
         }
-        if (asked_.is_answer(query)) {
-            look_for_needle(row, query, first_key, sum);
+        if (asked_.is_answer(query) && asked_.question.needle) {
+            look_for_needle(row, query, first_key, sum, *asked_.question.needle);
         }
     }
 
@@ -149,8 +149,8 @@ private:
     void look_for_needle(const Row<Value>& row,
                          std::size_t query,
                          std::size_t first_key,
-                         double sum) {
-        const TokenSpan& needle = *asked_.question.needle;
+                         double sum,
+                         const TokenSpan& needle) {
         const std::size_t begin = std::max(needle.first, first_key);
         const std::size_t end = std::min(needle.end, query + 1);
         for (std::size_t key = begin; key < end; ++key) {

@@ -16,6 +16,8 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "anamnesis/analysis/logit_gradients.hpp"
+
 #include "attention_rows.hpp"
 #include "distance_sums.hpp"
 

@@ -17,6 +17,8 @@ class EmbeddingCorrelation {
 public:
     /// The mean is that of `texts`. Errors: as `check_ids`.
     EmbeddingCorrelation(const runtime::Network& network, std::span<const LabelledText> texts);
+    EmbeddingCorrelation(const EmbeddingCorrelation&) = delete;
+    EmbeddingCorrelation& operator=(const EmbeddingCorrelation&) = delete;
     EmbeddingCorrelation(EmbeddingCorrelation&&) noexcept;
     EmbeddingCorrelation& operator=(EmbeddingCorrelation&&) noexcept;
     ~EmbeddingCorrelation();
