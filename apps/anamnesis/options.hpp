@@ -338,8 +338,7 @@ template <class Options>
 inline constexpr bool runs_model =
     std::is_same_v<Options, GenerateOptions> || std::is_same_v<Options, LogitsOptions> ||
     std::is_same_v<Options, TrainOptions> || std::is_same_v<Options, GradientsOptions> ||
-    std::is_same_v<Options, AttentionOptions> ||
-    std::is_same_v<Options, ProbeOptions>;
+    std::is_same_v<Options, AttentionOptions> || std::is_same_v<Options, ProbeOptions>;
 
 /// Verbs that ask models questions: in this process, or behind an endpoint.
 template <class Options>

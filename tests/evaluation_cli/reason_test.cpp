@@ -185,7 +185,7 @@ TEST_F(Reason, RefusesSeveralSamplesAtTemperatureZero) {
 TEST_F(Reason, KeepsTheServersSlotsBusy) {
     auto model = adder(20);
     OpenAiServer server(model);
-    server.delay(std::chrono::milliseconds(30));
+    server.gather(8);
     const CommandResult result = reason(
         server, "m", "r", {"--plain", "--k", "4", "--temperature", "1", "--concurrency", "8"});
     ASSERT_EQ(result.exit_code, 0) << result.errors;

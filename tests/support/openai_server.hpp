@@ -71,6 +71,9 @@ public:
     }
     /// Makes every answer wait, so that requests overlap.
     void delay(std::chrono::milliseconds time) { delay_ = time; }
+    /// Holds the first answers back until this many requests are under way (or a minute is over):
+    /// a client that never has as many in flight shows in `most_at_once`, however slow the machine.
+    void gather(std::size_t requests) { gathered_ = requests; }
 
 private:
     void answer(const httplib::Request& request, httplib::Response& response, bool is_chat) {
@@ -78,6 +81,10 @@ private:
         const std::size_t now = ++under_way_;
         std::size_t most = most_at_once_;
         while (now > most && !most_at_once_.compare_exchange_weak(most, now)) {
+        }
+        const auto patience = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+        while (most_at_once_ < gathered_ && std::chrono::steady_clock::now() < patience) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
         std::this_thread::sleep_for(delay_.load());
         const Json body = Json::parse(request.body);
@@ -156,6 +163,7 @@ private:
     std::atomic<std::size_t> requests_ = 0;
     std::atomic<std::size_t> under_way_ = 0;
     std::atomic<std::size_t> most_at_once_ = 0;
+    std::atomic<std::size_t> gathered_ = 0;
     std::atomic<std::chrono::milliseconds> delay_{std::chrono::milliseconds(0)};
     mutable std::mutex mutex_;
     std::vector<Json> bodies_;

@@ -81,6 +81,7 @@ TEST(EndpointBackEnd, AnswersEveryQuestionOnce) {
 TEST(EndpointBackEnd, KeepsTheAskedConcurrencyAndNoMore) {
     ScriptedModel model(script);
     OpenAiServer server(model);
+    server.gather(3);
     server.delay(std::chrono::milliseconds(20));
     EndpointBackEnd back_end(options_of(server), nullptr);
     ask(back_end, 30);
