@@ -26,7 +26,11 @@ CLI::App* declare_verb(CLI::App& app, GradeOptions& options);
 CLI::App* declare_verb(CLI::App& app, GenerateOptions& options);
 CLI::App* declare_verb(CLI::App& app, LogitsOptions& options);
 CLI::App* declare_verb(CLI::App& app, TrainOptions& options);
+
+/// Verbs of the small models that the project trains itself.
 CLI::App* declare_verb(CLI::App& app, ProbeOptions& options);
+CLI::App* declare_verb(CLI::App& app, ReproduceOptions& options);
+CLI::App* declare_verb(CLI::App& app, DemoOptions& options);
 
 /// Verbs that look into a model.
 CLI::App* declare_verb(CLI::App& app, GradientsOptions& options);

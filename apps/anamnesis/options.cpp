@@ -237,6 +237,10 @@ Invocation parse_command_line(int argc, char** argv) {
     const CLI::App* verb_train = declare_verb(app, train);
     ProbeOptions probe;
     const CLI::App* verb_probe = declare_verb(app, probe);
+    ReproduceOptions reproduce;
+    const CLI::App* verb_reproduce = declare_verb(app, reproduce);
+    DemoOptions demo;
+    const CLI::App* verb_demo = declare_verb(app, demo);
     PromptsOptions prompts;
     const CLI::App* verb_prompts = declare_verb(app, prompts);
     NiahOptions niah;
@@ -279,6 +283,8 @@ Invocation parse_command_line(int argc, char** argv) {
                       {verb_logits, &logits},
                       {verb_train, &train},
                       {verb_probe, &probe},
+                      {verb_reproduce, &reproduce},
+                      {verb_demo, &demo},
                       {verb_prompts, &prompts},
                       {verb_niah, &niah},
                       {verb_reason, &reason},

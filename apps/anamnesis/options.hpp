@@ -12,9 +12,9 @@ namespace anamnesis::app {
 
 /// How checkpoints are read, where their config.json does not say enough.
 struct ReadingOptions {
-    std::string family;   ///< overrides config.json
-    std::string routing;  ///< a routing map for a family of one's own
-    std::string config;   ///< a config.json for checkpoints that have none
+    std::string family{};   ///< overrides config.json
+    std::string routing{};  ///< a routing map for a family of one's own
+    std::string config{};   ///< a config.json for checkpoints that have none
 };
 
 struct CommonOptions {
@@ -24,50 +24,50 @@ struct CommonOptions {
 };
 
 struct InspectOptions {
-    CommonOptions common;
-    ReadingOptions reading;
-    std::string checkpoint;
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::string checkpoint{};
     bool all_tensors = false;
 };
 
 /// Which rows a repair takes; the words of the command line, checked by the verb.
 struct SelectionOptions {
     std::string method = "qk";
-    std::string groups;
-    std::string layers;
-    std::string heads;
+    std::string groups{};
+    std::string layers{};
+    std::string heads{};
     bool no_bias = false;
     bool include_sliding = false;
     bool include_mtp = false;
     bool include_norms = false;
     bool include_adapters = false;
-    std::vector<std::string> allow;
-    std::vector<double> lambda_relative;
-    std::vector<double> lambda_absolute;
+    std::vector<std::string> allow{};
+    std::vector<double> lambda_relative{};
+    std::vector<double> lambda_absolute{};
     std::string metric = "gram";
     double alpha = 0.5;
     bool has_selection = false;  ///< some selection option was given
 };
 
 struct DriftOptions {
-    CommonOptions common;
-    ReadingOptions reading;
-    std::string pre;
-    std::string post;
-    std::string html;
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::string pre{};
+    std::string post{};
+    std::string html{};
     bool include_sliding = false;
     bool include_mtp = false;
-    std::optional<double> limit;
+    std::optional<double> limit{};
 };
 
 struct RestoreOptions {
-    CommonOptions common;
-    ReadingOptions reading;
-    SelectionOptions selection;
-    std::string pre;
-    std::string post;
-    std::string out;
-    std::string patch;
+    CommonOptions common{};
+    ReadingOptions reading{};
+    SelectionOptions selection{};
+    std::string pre{};
+    std::string post{};
+    std::string out{};
+    std::string patch{};
     bool in_place = false;
     bool link = false;
     bool model_card = false;
@@ -76,24 +76,24 @@ struct RestoreOptions {
 };
 
 struct VerifyOptions {
-    CommonOptions common;
-    ReadingOptions reading;
-    SelectionOptions selection;
-    std::string pre;
-    std::string post;
-    std::string repaired;
+    CommonOptions common{};
+    ReadingOptions reading{};
+    SelectionOptions selection{};
+    std::string pre{};
+    std::string post{};
+    std::string repaired{};
 };
 
 struct UndoOptions {
-    CommonOptions common;
-    std::string checkpoint;
+    CommonOptions common{};
+    std::string checkpoint{};
 };
 
 struct ApplyOptions {
-    CommonOptions common;
-    std::string patch;
-    std::string to;
-    std::string out;
+    CommonOptions common{};
+    std::string patch{};
+    std::string to{};
+    std::string out{};
     bool link = false;
     bool no_sync = false;
     bool allow_links = false;
@@ -101,57 +101,57 @@ struct ApplyOptions {
 
 /// How a model is made to run.
 struct ModelOptions {
-    std::string tokenizer;
-    std::string dtype;
-    std::string cache_dtype;
+    std::string tokenizer{};
+    std::string dtype{};
+    std::string cache_dtype{};
     std::string device = "cpu";
     std::uint32_t chunk = 0;  ///< 0: the library's default
-    std::string attn_logits_scaling;
+    std::string attn_logits_scaling{};
     std::uint64_t context_length = 0;  ///< 0: the config's
 };
 
 struct GenerateOptions {
-    CommonOptions common;
-    ReadingOptions reading;
-    std::string checkpoint;
-    ModelOptions model;
-    std::vector<std::string> prompts;
-    std::vector<std::string> prompt_files;
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::string checkpoint{};
+    ModelOptions model{};
+    std::vector<std::string> prompts{};
+    std::vector<std::string> prompt_files{};
     bool chat = false;
-    std::string system;
-    std::optional<bool> thinking;
+    std::string system{};
+    std::optional<bool> thinking{};
     std::uint32_t max_tokens = 256;
     double temperature = 0.0;
     double top_p = 1.0;
     std::uint32_t top_k = 0;
     std::uint64_t seed = 0;
-    std::vector<std::string> stop;
+    std::vector<std::string> stop{};
     bool ignore_eos = false;
     bool logprobs = false;
 };
 
 struct LogitsOptions {
-    CommonOptions common;
-    ReadingOptions reading;
-    std::string checkpoint;
-    ModelOptions model;
-    std::string ids;
-    std::string out;
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::string checkpoint{};
+    ModelOptions model{};
+    std::string ids{};
+    std::string out{};
     bool hidden_states = false;
     bool step = false;
 };
 
 /// A training run.
 struct TrainOptions {
-    CommonOptions common;
-    ReadingOptions reading;
-    std::string checkpoint;
-    std::string init;  ///< a config.json, instead of a checkpoint
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::string checkpoint{};
+    std::string init{};  ///< a config.json, instead of a checkpoint
     std::string initializer = "range";
-    std::string batches;
-    std::vector<std::string> data;
-    std::vector<std::string> stages;  ///< of synthetic data: STEPSxROWSxLENGTH
-    std::string out;
+    std::string batches{};
+    std::vector<std::string> data{};
+    std::vector<std::string> stages{};  ///< of synthetic data: STEPSxROWSxLENGTH
+    std::string out{};
     bool chat = false;
     bool learns_prompts = false;
     std::uint64_t batch_size = 8;
@@ -159,7 +159,7 @@ struct TrainOptions {
     bool is_packed = false;
     std::uint64_t accumulated = 1;
     std::uint64_t seed = 0;
-    std::optional<std::uint64_t> steps;
+    std::optional<std::uint64_t> steps{};
     double learning_rate = 1e-4;
     std::string schedule = "cosine";
     std::uint64_t warmup = 0;
@@ -170,28 +170,43 @@ struct TrainOptions {
     double clip = 1.0;  ///< 0: no clipping
     std::string dtype = "f32";
     std::uint64_t save_every = 0;
-    std::vector<std::string> frozen;
-    std::vector<std::string> rates;
-    std::vector<std::string> anchors;
+    std::vector<std::string> frozen{};
+    std::vector<std::string> rates{};
+    std::vector<std::string> anchors{};
 };
 
 /// Recall and reasoning on the synthetic tasks.
 struct ProbeOptions {
-    CommonOptions common;
-    ReadingOptions reading;
-    std::vector<std::string> checkpoints;
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::vector<std::string> checkpoints{};
     std::vector<std::uint64_t> lengths = {128, 256, 512, 1024, 2048};
     std::uint64_t samples = 100;
     std::uint64_t seed = 999;
 };
 
+/// The finding from end to end.
+struct ReproduceOptions {
+    CommonOptions common{};
+    std::vector<std::uint64_t> seeds = {0, 1, 2};
+    std::string out{};
+    bool is_quick = false;
+};
+
+/// The story on the pair that ships with the project.
+struct DemoOptions {
+    CommonOptions common{};
+    std::string out = "anamnesis-demo";
+    std::uint64_t samples = 50;
+};
+
 /// Which needle-in-a-haystack prompts are made.
 struct HaystackOptions {
-    std::vector<std::string> tasks;
-    std::vector<std::string> lengths;
+    std::vector<std::string> tasks{};
+    std::vector<std::string> lengths{};
     std::uint64_t samples = 500;
     std::uint64_t seed = 42;
-    std::string essays;
+    std::string essays{};
     std::string wrapper = "base";
     bool sane_wording = false;
     bool remove_newline_tab = false;
@@ -200,19 +215,19 @@ struct HaystackOptions {
 };
 
 struct PromptsOptions {
-    CommonOptions common;
-    HaystackOptions haystack;
-    std::string tokenizer;
-    std::string out;
+    CommonOptions common{};
+    HaystackOptions haystack{};
+    std::string tokenizer{};
+    std::string out{};
     bool prepare_for_ns = false;
 };
 
 /// Who answers the questions of an evaluation, and how.
 struct AskingOptions {
-    std::vector<std::string> models;  ///< PATH, NAME=PATH, or names that a server knows
-    ModelOptions how;
-    ReadingOptions reading;
-    std::string endpoint;
+    std::vector<std::string> models{};  ///< PATH, NAME=PATH, or names that a server knows
+    ModelOptions how{};
+    ReadingOptions reading{};
+    std::string endpoint{};
     std::string api_key_variable = "OPENAI_API_KEY";
     std::string transport = "tokens";
     std::uint32_t concurrency = 4;
@@ -220,65 +235,65 @@ struct AskingOptions {
     std::uint32_t retries = 5;
     bool plain_openai = false;
     bool chat = false;
-    std::optional<bool> thinking;
+    std::optional<bool> thinking{};
     std::uint32_t max_tokens = 0;  ///< 0: the task's own
     bool no_sharing = false;
     bool check_engine = false;
-    std::string out;
-    std::string shard;
+    std::string out{};
+    std::string shard{};
 };
 
 struct NiahOptions {
-    CommonOptions common;
-    AskingOptions asking;
-    HaystackOptions haystack;
-    std::string prompts;
+    CommonOptions common{};
+    AskingOptions asking{};
+    HaystackOptions haystack{};
+    std::string prompts{};
     bool no_prefix = false;
     bool no_logprobs = false;
 };
 
 struct ReasonOptions {
-    CommonOptions common;
-    AskingOptions asking;
-    std::string task;
-    std::string data;
+    CommonOptions common{};
+    AskingOptions asking{};
+    std::string task{};
+    std::string data{};
     std::uint64_t limit = 0;  ///< 0: all problems
     std::uint32_t k = 1;
-    std::optional<double> temperature;
-    std::optional<double> top_p;
+    std::optional<double> temperature{};
+    std::optional<double> top_p{};
     std::uint32_t top_k = 0;
     std::uint64_t seed = 0;
     std::uint32_t shots = 0;
-    std::string train;
-    std::string prompt_template;
+    std::string train{};
+    std::string prompt_template{};
     bool plain = false;
 };
 
 struct ReportOptions {
-    CommonOptions common;
-    std::vector<std::string> folders;
-    std::string pre;
-    std::string post;
+    CommonOptions common{};
+    std::vector<std::string> folders{};
+    std::string pre{};
+    std::string post{};
 };
 
 struct GradeOptions {
-    CommonOptions common;
-    std::string in;
-    std::string out;
-    std::string data;
-    std::string task;
+    CommonOptions common{};
+    std::string in{};
+    std::string out{};
+    std::string data{};
+    std::string task{};
 };
 
 /// Where a loss reaches: gradients of attention logits by distance.
 struct GradientsOptions {
-    CommonOptions common;
-    ReadingOptions reading;
-    std::string checkpoint;
-    ModelOptions model;
-    std::string rows;
-    std::string data;
-    std::string compare;
-    std::string out;
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::string checkpoint{};
+    ModelOptions model{};
+    std::string rows{};
+    std::string data{};
+    std::string compare{};
+    std::string out{};
     std::uint32_t max_tokens = 8192;
     std::uint32_t samples = 0;  ///< 0: all
     bool all_text = false;
@@ -289,28 +304,28 @@ struct GradientsOptions {
 
 /// Where attention looks.
 struct AttentionOptions {
-    CommonOptions common;
-    ReadingOptions reading;
-    std::vector<std::string> models;  ///< PATH or NAME=PATH
-    ModelOptions model;
-    HaystackOptions haystack;
-    std::string prompts;
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::vector<std::string> models{};  ///< PATH or NAME=PATH
+    ModelOptions model{};
+    HaystackOptions haystack{};
+    std::string prompts{};
     bool niah = false;
     bool own_answers = false;
-    std::string out;
-    std::vector<std::uint32_t> beyond;
-    std::string select_layers;
+    std::string out{};
+    std::vector<std::uint32_t> beyond{};
+    std::string select_layers{};
     std::uint32_t select_count = 0;  ///< 0: a quarter of the layers
 };
 
 struct ExampleOptions {
-    CommonOptions common;
-    std::string folder;
+    CommonOptions common{};
+    std::string folder{};
 };
 
 /// A demand for text: --help or --version.
 struct PrintText {
-    std::string text;
+    std::string text{};
 };
 
 using Invocation = std::variant<PrintText,
@@ -331,14 +346,17 @@ using Invocation = std::variant<PrintText,
                                 TrainOptions,
                                 GradientsOptions,
                                 AttentionOptions,
-                                ProbeOptions>;
+                                ProbeOptions,
+                                ReproduceOptions,
+                                DemoOptions>;
 
 /// Verbs that always run a model in this process and so need LibTorch.
 template <class Options>
 inline constexpr bool runs_model =
     std::is_same_v<Options, GenerateOptions> || std::is_same_v<Options, LogitsOptions> ||
     std::is_same_v<Options, TrainOptions> || std::is_same_v<Options, GradientsOptions> ||
-    std::is_same_v<Options, AttentionOptions> || std::is_same_v<Options, ProbeOptions>;
+    std::is_same_v<Options, AttentionOptions> || std::is_same_v<Options, ProbeOptions> ||
+    std::is_same_v<Options, ReproduceOptions> || std::is_same_v<Options, DemoOptions>;
 
 /// Verbs that ask models questions: in this process, or behind an endpoint.
 template <class Options>

@@ -37,7 +37,7 @@ void declare_data(CLI::App& verb, TrainOptions& options) {
         verb.add_option("--data",
                         options.data,
                         "JSON-lines files (docs/training.md), or one synthetic:TASK, made as it is "
-                        "needed: retrieval, lookup, arithmetic, cot or mix");
+                        "needed: retrieval, lookup, arithmetic, cot, instruct or mix");
     data->excludes(batches);
     verb.add_option("--stages",
                     options.stages,
@@ -87,22 +87,6 @@ CLI::App* declare_verb(CLI::App& app, TrainOptions& options) {
     declare_optimiser(*verb, options);
     declare_groups(*verb, options);
     verb->add_option("--save-every", options.save_every, "Steps between states to resume from (0)");
-    declare(*verb, options.reading);
-    declare(*verb, options.common);
-    return verb;
-}
-
-CLI::App* declare_verb(CLI::App& app, ProbeOptions& options) {
-    CLI::App* verb = app.add_subcommand(
-        "probe", "Recall and reasoning on the synthetic tasks that 'train' makes");
-    verb->add_option("--model", options.checkpoints, "Checkpoint folder; may be given again")
-        ->required();
-    verb->add_option("--lengths", options.lengths, "Tokens (128,256,512,1024,2048)")
-        ->delimiter(',')
-        ->check(CLI::Range(68U, 1U << 20U));
-    verb->add_option("--samples", options.samples, "Of each task and length (100)")
-        ->check(CLI::Range(1U, 1U << 24U));
-    verb->add_option("--seed", options.seed, "Of the samples, the same for every model (999)");
     declare(*verb, options.reading);
     declare(*verb, options.common);
     return verb;

@@ -13,5 +13,7 @@ int run(const TrainOptions& options, Terminal& terminal);
 int run(const GradientsOptions& options, Terminal& terminal);
 int run(const AttentionOptions& options, Terminal& terminal);
 int run(const ProbeOptions& options, Terminal& terminal);
+int run(const ReproduceOptions& options, Terminal& terminal);
+int run(const DemoOptions& options, Terminal& terminal);
 
 }  // namespace anamnesis::app

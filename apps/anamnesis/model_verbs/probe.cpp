@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <array>
 #include <cstdint>
 #include <string>
-#include <utility>
+#include <vector>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/reproduction/comparison.hpp"
+#include "anamnesis/reproduction/measurement.hpp"
 #include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
-#include "anamnesis/train/synthetic/exactness.hpp"
-#include "anamnesis/train/synthetic/tasks.hpp"
 #include "anamnesis/train/synthetic/words.hpp"
 
 #include "model_verbs/model_verbs.hpp"
@@ -22,15 +21,6 @@
 
 namespace anamnesis::app {
 namespace {
-
-using train::synthetic::Exactness;
-using train::synthetic::Needle;
-
-struct Kind {
-    Needle needle;
-    const char* name;
-};
-constexpr std::array kinds{Kind{Needle::s1, "S1"}, Kind{Needle::s2, "S2"}, Kind{Needle::s3, "S3"}};
 
 runtime::Network open_network(const std::string& path, const ReadingOptions& reading) {
     const OpenedCheckpoint opened = open_checkpoint(path, reading, checkpoint::Missing::refuse);
@@ -49,47 +39,34 @@ runtime::Network open_network(const std::string& path, const ReadingOptions& rea
     return network;
 }
 
-Json figure_of(const Exactness& exactness) {
-    return Json::Object{{"right", exactness.right}, {"samples", exactness.samples}};
-}
-
 }  // namespace
 
 int run(const ProbeOptions& options, Terminal& terminal) {
     runtime::use_threads(options.common.threads);
-    std::string head = format("{:<24} {:>5}", "recall %", "");
-    for (const std::uint64_t length : options.lengths) {
-        head += format(" {:>6}", length);
-    }
-    terminal.say(head);
-    Json models = Json::array();
+    const reproduction::Questions questions{
+        .lengths = {options.lengths.begin(), options.lengths.end()},
+        .recall_samples = options.samples,
+        .reasoning_samples = options.samples,
+        .seed = options.seed};
+    std::vector<reproduction::NamedMeasurement> checkpoints;
     for (const std::string& path : options.checkpoints) {
-        runtime::at_the_door([&] {
-            const runtime::Network network = open_network(path, options.reading);
-            Json model = Json::Object{{"model", path}};
-            for (const Kind& kind : kinds) {
-                std::string row = format("{:<24} {:>5}", path, kind.name);
-                Json lengths = Json::object();
-                for (const std::uint64_t length : options.lengths) {
-                    const Exactness found = train::synthetic::recall(
-                        network, kind.needle, length, options.samples, options.seed);
-                    row += format(" {:>6.1f}", found.percent());
-                    lengths.set(format("{}", length), figure_of(found));
-                }
-                terminal.say(row);
-                model.set(kind.name, std::move(lengths));
-            }
-            const Exactness chains =
-                train::synthetic::reasoning(network, options.samples, options.seed);
-            terminal.say(format("{:<24} {:>5} {:>6.1f}", path, "CoT", chains.percent()));
-            model.set("cot", figure_of(chains));
-            models.push_back(std::move(model));
-        });
+        ProgressBar progress(terminal.is_quiet());
+        progress.begin(path, reproduction::parts_of(questions), ProgressUnit::steps);
+        checkpoints.push_back({.name = path, .measurement = runtime::at_the_door([&] {
+                                   return reproduction::measure(
+                                       open_network(path, options.reading), questions, [&] {
+                                           progress.advance(1);
+                                       });
+                               })});
+        progress.finish();
     }
     if (options.common.json) {
-        terminal.result(
-            Json(Json::Object{{"seed", options.seed}, {"models", std::move(models)}}).dump(2) +
-            "\n");
+        terminal.result(Json(Json::Object{{"seed", options.seed},
+                                          {"models", reproduction::to_json(checkpoints)}})
+                            .dump(2) +
+                        "\n");
+    } else {
+        terminal.result(reproduction::to_text(checkpoints));
     }
     return 0;
 }

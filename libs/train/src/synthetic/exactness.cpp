@@ -18,8 +18,8 @@
 namespace anamnesis::train::synthetic {
 namespace {
 
-/// The rows of a batch whose answer tokens are all the likeliest.
-std::uint64_t right_rows(const runtime::Network& network, const Batch& batch) {
+/// Whether the answer tokens of a row are all the likeliest; row by row.
+std::vector<bool> right_rows(const runtime::Network& network, const Batch& batch) {
     std::vector<std::int64_t> positions;
     std::vector<std::int64_t> answers;
     std::vector<std::size_t> rows;
@@ -39,13 +39,13 @@ std::uint64_t right_rows(const runtime::Network& network, const Batch& batch) {
                        hidden.reshape({-1, hidden.size(-1)}), 0, at::tensor(positions, at::kLong))),
                    -1)
             .contiguous();
-    std::vector<bool> is_wrong(batch.rows);
+    std::vector<bool> is_right(batch.rows, true);
     for (std::size_t i = 0; i < answers.size(); ++i) {
         if (chosen.const_data_ptr<std::int64_t>()[i] != answers[i]) {
-            is_wrong[rows[i]] = true;
+            is_right[rows[i]] = false;
         }
     }
-    return static_cast<std::uint64_t>(std::ranges::count(is_wrong, false));
+    return is_right;
 }
 
 template <class Make>
@@ -53,10 +53,10 @@ Exactness measure(const runtime::Network& network, std::size_t samples, const Ma
     const at::NoGradGuard no_gradients;
     constexpr std::size_t tokens = 8192;  // of a batch
     Exactness result;
-    while (result.samples < samples) {
+    while (result.outcomes.size() < samples) {
         std::vector<Sample> made{make()};
         const std::size_t rows =
-            std::clamp<std::size_t>(tokens / made.front().ids.size(), 1, samples - result.samples);
+            std::clamp<std::size_t>(tokens / made.front().ids.size(), 1, samples - result.outcomes.size());
         while (made.size() < rows) {
             made.push_back(make());
         }
@@ -64,13 +64,24 @@ Exactness measure(const runtime::Network& network, std::size_t samples, const Ma
         for (const Sample& sample : made) {
             pointers.push_back(&sample);
         }
-        result.right += right_rows(network, padded(pointers));
-        result.samples += rows;
+        for (const bool is_right : right_rows(network, padded(pointers))) {
+            result.outcomes.push_back(is_right);
+        }
     }
     return result;
 }
 
 }  // namespace
+
+std::uint64_t Exactness::right() const {
+    return static_cast<std::uint64_t>(std::ranges::count(outcomes, true));
+}
+
+double Exactness::percent() const {
+    return outcomes.empty()
+               ? 0.0
+               : 100.0 * static_cast<double>(right()) / static_cast<double>(outcomes.size());
+}
 
 Exactness recall(const runtime::Network& network,
                  Needle needle,

@@ -2,6 +2,7 @@
 #include "anamnesis/train/synthetic/source.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -21,6 +22,14 @@ constexpr std::size_t shortest = 32;  // S3: a needle of 13 tokens, a question o
 constexpr std::size_t sums_length = 64;
 constexpr std::size_t sums_rows = 32;
 constexpr std::size_t lookup_rows = 24;
+
+constexpr std::array<std::pair<std::string_view, Task>, 6> task_names{
+    {{"retrieval", Task::retrieval},
+     {"lookup", Task::lookup},
+     {"arithmetic", Task::arithmetic},
+     {"cot", Task::cot},
+     {"instruct", Task::instruct},
+     {"mix", Task::mix}}};
 
 /// S1, S2 and S3 as 25, 35 and 40 %.
 Needle draw_needle(Random& random) {
@@ -62,6 +71,11 @@ Task task_of_step(Task task, std::uint64_t step) {
     return place % 6 == 1 ? Task::lookup : Task::retrieval;
 }
 
+/// As many as a text of the stage's length holds, at least one.
+std::size_t problems_in(const Stage& stage) {
+    return std::max<std::size_t>(1, (stage.length - 1) / problem_tokens);
+}
+
 Batch draw_batch(Task task, const Stage& stage, Random& random) {
     switch (task) {
         case Task::lookup:
@@ -71,7 +85,9 @@ Batch draw_batch(Task task, const Stage& stage, Random& random) {
             return batch_of(sums_rows, [&] { return arithmetic(random, sums_length, chain); });
         }
         case Task::cot:
-            return batch_of(stage.rows, [&] { return chain_of_thought(random); });
+            return batch_of(stage.rows, [&] { return chain_of_thought(random, problems_in(stage)); });
+        case Task::instruct:
+            return batch_of(stage.rows, [&] { return instruction(random, problems_in(stage)); });
         case Task::retrieval:
         case Task::mix:
             break;
@@ -85,20 +101,24 @@ Batch draw_batch(Task task, const Stage& stage, Random& random) {
 }  // namespace
 
 Task task_of(std::string_view word) {
-    for (const auto& [name, task] :
-         {std::pair<std::string_view, Task>{"retrieval", Task::retrieval},
-          {"lookup", Task::lookup},
-          {"arithmetic", Task::arithmetic},
-          {"cot", Task::cot},
-          {"mix", Task::mix}}) {
+    for (const auto& [name, task] : task_names) {
         if (word == name) {
             return task;
         }
     }
     throw Error(ErrorKind::usage,
                 format("synthetic task {} is not known, expected retrieval, lookup, arithmetic, "
-                       "cot or mix",
+                       "cot, instruct or mix",
                        in_quotes(word)));
+}
+
+std::string_view name_of(Task task) {
+    for (const auto& [name, one] : task_names) {
+        if (one == task) {
+            return name;
+        }
+    }
+    throw Error(ErrorKind::internal, "a synthetic task without a name");
 }
 
 SyntheticSource::SyntheticSource(Task task, std::vector<Stage> stages, std::uint64_t seed)
@@ -145,8 +165,9 @@ std::vector<Batch> SyntheticSource::batches(std::uint64_t step) const {
 BatchSource::Size SyntheticSource::largest() const {
     Size largest;
     for (const Stage& stage : stages_) {
-        const std::size_t length =
-            task_ == Task::cot ? std::size_t{112} : std::max(stage.length, std::size_t{74});
+        const bool is_problem = task_ == Task::cot || task_ == Task::instruct;
+        const std::size_t length = is_problem ? 1 + problems_in(stage) * problem_tokens
+                                              : std::max(stage.length, std::size_t{74});
         if (stage.rows * length > largest.rows * largest.length) {
             largest = {.rows = stage.rows, .length = length};
         }

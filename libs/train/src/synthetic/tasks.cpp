@@ -76,6 +76,49 @@ void put_step(Writer& writer, std::int64_t variable, std::uint64_t value, std::u
     writer.put(";", Worth::answer);
 }
 
+/// Variables to look up, in order, and distractors behind them.
+struct Problem {
+    static constexpr std::size_t terms = 6;
+    static constexpr std::size_t distractors = 2;
+
+    std::vector<std::int64_t> names{};
+    std::array<std::uint64_t, terms + distractors> values{};
+};
+
+Problem draw_problem(Random& random) {
+    constexpr std::size_t terms = Problem::terms;
+    Problem problem;
+    const std::int64_t first = letters().first + 6;  // g
+    for (std::size_t i = 0; i < terms; ++i) {
+        problem.names.push_back(first + static_cast<std::int64_t>(i));
+    }
+    const std::vector<std::int64_t> others =
+        draw(random,
+             {.first = first + static_cast<std::int64_t>(terms), .count = 10 - terms},
+             Problem::distractors);
+    problem.names.insert(problem.names.end(), others.begin(), others.end());
+    for (std::uint64_t& value : problem.values) {
+        value = random.below(10);
+    }
+    return problem;
+}
+
+/// "let k is 3 ; g is 7 ; … find :"
+void put_problem(Writer& writer, const Problem& problem, Random& random) {
+    const std::size_t count = problem.values.size();
+    writer.put("let", Worth::nothing);
+    for (const std::int64_t i : draw(random, {.first = 0, .count = count}, count)) {
+        const auto place = static_cast<std::size_t>(i);
+        writer.put(problem.names[place], Worth::nothing);
+        writer.put("is", Worth::nothing);
+        writer.put(digits().first + static_cast<std::int64_t>(problem.values.at(place)),
+                   Worth::nothing);
+        writer.put(";", Worth::nothing);
+    }
+    writer.put("find", Worth::nothing);
+    writer.put(":", Worth::nothing);
+}
+
 /// A word that may stand between two sums of a chain.
 std::int64_t draw_filler(Random& random) {
     const std::uint64_t kind = random.below(4);
@@ -185,43 +228,38 @@ Sample arithmetic(Random& random, std::size_t length, Chain chain) {
     return std::move(writer).finish(length);
 }
 
-Sample chain_of_thought(Random& random) {
-    constexpr std::size_t terms = 6;
-    constexpr std::size_t distractors = 2;
-    const std::int64_t first = letters().first + 6;  // g
-    std::vector<std::int64_t> names;
-    for (std::size_t i = 0; i < terms; ++i) {
-        names.push_back(first + static_cast<std::int64_t>(i));
-    }
-    const std::vector<std::int64_t> others =
-        draw(random,
-             {.first = first + static_cast<std::int64_t>(terms), .count = 10 - terms},
-             distractors);
-    names.insert(names.end(), others.begin(), others.end());
-    std::array<std::uint64_t, terms + distractors> values{};
-    for (std::uint64_t& value : values) {
-        value = random.below(10);
-    }
+Sample chain_of_thought(Random& random, std::size_t problems) {
     Writer writer;
     writer.put("<bos>", Worth::nothing);
-    writer.put("let", Worth::nothing);
-    for (const std::int64_t i : draw(random, {.first = 0, .count = values.size()}, values.size())) {
-        const auto place = static_cast<std::size_t>(i);
-        writer.put(names[place], Worth::nothing);
-        writer.put("is", Worth::nothing);
-        writer.put(digits().first + static_cast<std::int64_t>(values.at(place)), Worth::nothing);
-        writer.put(";", Worth::nothing);
+    for (std::size_t i = 0; i < problems; ++i) {
+        const Problem problem = draw_problem(random);
+        put_problem(writer, problem, random);
+        std::uint64_t total = 0;
+        for (std::size_t term = 0; term < Problem::terms; ++term) {
+            put_step(writer, problem.names[term], problem.values.at(term), total);
+            total += problem.values.at(term);
+        }
+        writer.put("answer", Worth::answer);
+        writer.put_number(total, Worth::answer);
+        writer.put(".", Worth::answer);
     }
-    writer.put("find", Worth::nothing);
-    writer.put(":", Worth::nothing);
-    std::uint64_t total = 0;
-    for (std::size_t i = 0; i < terms; ++i) {
-        put_step(writer, names[i], values.at(i), total);
-        total += values.at(i);
+    return std::move(writer).finish();
+}
+
+Sample instruction(Random& random, std::size_t problems) {
+    Writer writer;
+    writer.put("<bos>", Worth::nothing);
+    for (std::size_t i = 0; i < problems; ++i) {
+        const Problem problem = draw_problem(random);
+        put_problem(writer, problem, random);
+        for (std::size_t term = 0; term < Problem::terms; ++term) {
+            writer.put(problem.names[term], Worth::answer);
+            writer.put("is", Worth::answer);
+            writer.put(digits().first + static_cast<std::int64_t>(problem.values.at(term)),
+                       Worth::answer);
+            writer.put(term + 1 < Problem::terms ? ";" : ".", Worth::answer);
+        }
     }
-    writer.put("answer", Worth::answer);
-    writer.put_number(total, Worth::answer);
-    writer.put(".", Worth::answer);
     return std::move(writer).finish();
 }
 

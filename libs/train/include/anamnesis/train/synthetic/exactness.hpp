@@ -3,20 +3,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "anamnesis/runtime/network.hpp"
 #include "anamnesis/train/synthetic/tasks.hpp"
 
 namespace anamnesis::train::synthetic {
 
-/// Of how many samples every answer token was right.
+/// Of which samples every answer token was right.
 struct Exactness {
-    std::uint64_t right = 0;
-    std::uint64_t samples = 0;
-    double percent() const {
-        return samples == 0 ? 0.0
-                            : 100.0 * static_cast<double>(right) / static_cast<double>(samples);
-    }
+    std::vector<bool> outcomes{};  ///< in the order of the samples, which follows from the seed
+
+    std::uint64_t right() const;
+    double percent() const;  ///< 0 for no samples
 };
 
 /// One question each; S3 with three distractors. Answers count if greedy decoding gives all of

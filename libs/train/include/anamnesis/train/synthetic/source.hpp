@@ -15,6 +15,7 @@ enum class Task : std::uint8_t {
     lookup,
     arithmetic,
     cot,
+    instruct,
     /// What pretraining needs: of 12 steps 3 are sums (three quarters of them chained), 2 look-ups
     /// and 7 retrieval with up to six needles and four questions.
     mix,
@@ -22,13 +23,14 @@ enum class Task : std::uint8_t {
 
 /// Errors: `usage` for a word that is no task.
 Task task_of(std::string_view word);
+std::string_view name_of(Task task);
 
-/// So many steps of batches of this size; look-ups, sums and chains of thought have lengths of
-/// their own.
+/// So many steps of batches of this size. Look-ups and sums have lengths of their own; of chains
+/// of thought a text holds as many as fit, at least one.
 struct Stage {
     std::uint64_t steps = 0;
     std::size_t rows = 0;
-    std::size_t length = 0;  ///< of retrieval
+    std::size_t length = 0;  ///< tokens of a text
 };
 
 /// Samples made as they are needed: those of a step depend on seed and step alone.

@@ -40,9 +40,16 @@ enum class Chain : std::uint8_t { none, joined, spaced };
 /// to four words stand between.
 Sample arithmetic(Random& random, std::size_t length, Chain chain);
 
+/// Tokens of a problem with its chain of thought, the first token of the text not counted.
+inline constexpr std::size_t problem_tokens = 111;
+
 /// Six variables to look up and add, step by step, among distractors:
 /// "let g is 7 ; … find : g is 7 , 0 0 + 7 = 0 7 ; … answer 3 1 .". Learned: what follows the
-/// colon.
-Sample chain_of_thought(Random& random);
+/// colon. Of several problems in a text each has values of its own.
+Sample chain_of_thought(Random& random, std::size_t problems = 1);
+
+/// The same problems, answered by the values alone, "g is 7 ; h is 9 ; … .": a fine-tune without a
+/// chain of thought.
+Sample instruction(Random& random, std::size_t problems = 1);
 
 }  // namespace anamnesis::train::synthetic

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/report/document.hpp"
+#include "anamnesis/reproduction/comparison.hpp"
+#include "anamnesis/reproduction/demo_pair.hpp"
+#include "anamnesis/reproduction/measurement.hpp"
+#include "anamnesis/reproduction/seed_run.hpp"
+#include "anamnesis/runtime/device.hpp"
+
+#include "model_verbs/model_verbs.hpp"
+#include "options.hpp"
+#include "terminal.hpp"
+#include "verbs/verbs.hpp"
+
+namespace anamnesis::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The folder of the demo, and what its steps share.
+struct Stage {
+    fs::path folder;
+    CommonOptions common;
+    Terminal& terminal;
+
+    std::string at(const char* name) const { return (folder / name).string(); }
+
+    /// Shows the command that a user would type, then runs it.
+    template <class Options>
+    void play(std::initializer_list<std::string> words, const Options& options) const {
+        terminal.say("\n$ anamnesis " + join(std::vector<std::string>(words), " "));
+        Terminal own(terminal.is_quiet());
+        run(options, own);
+    }
+};
+
+void inspect_and_repair(const Stage& stage) {
+    const std::string pre = stage.at("pre");
+    const std::string post = stage.at("post");
+    const std::string repaired = stage.at("repaired");
+    stage.play({"inspect", post}, InspectOptions{.common = stage.common, .checkpoint = post});
+    stage.play({"drift", "--pre", pre, "--post", post},
+               DriftOptions{.common = stage.common, .pre = pre, .post = post});
+    if (!fs::exists(repaired)) {
+        stage.play({"restore", "--pre", pre, "--post", post, "--out", repaired},
+                   RestoreOptions{
+                       .common = stage.common, .pre = pre, .post = post, .out = repaired});
+    }
+    stage.play({"verify", "--pre", pre, "--post", post, "--repaired", repaired},
+               VerifyOptions{
+                   .common = stage.common, .pre = pre, .post = post, .repaired = repaired});
+}
+
+std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
+                                                    const reproduction::Questions& questions) {
+    std::vector<reproduction::NamedMeasurement> checkpoints;
+    ProgressBar progress(stage.terminal.is_quiet());
+    progress.begin("needles and chains of thought",
+                   3 * reproduction::parts_of(questions),
+                   ProgressUnit::steps);
+    for (const char* name : {"pre", "post", "repaired"}) {
+        checkpoints.push_back({.name = name, .measurement = runtime::at_the_door([&] {
+                                   return reproduction::measure(
+                                       reproduction::load_network(stage.at(name)), questions, [&] {
+                                           progress.advance(1);
+                                       });
+                               })});
+    }
+    progress.finish();
+    return checkpoints;
+}
+
+}  // namespace
+
+int run(const DemoOptions& options, Terminal& terminal) {
+    runtime::use_threads(options.common.threads);
+    const Stage stage{
+        .folder = options.out,
+        .common = {.quiet = options.common.quiet || options.common.json,
+                   .threads = options.common.threads},
+        .terminal = terminal};
+    reproduction::write_demo_pair(stage.folder);
+    terminal.say(format("{0}/pre recalls, {0}/post was fine-tuned on chains of thought: 0.4 "
+                        "million weights each, trained by 'anamnesis reproduce'",
+                        options.out));
+    if (options.common.json) {
+        Terminal nobody(true);
+        if (!fs::exists(stage.at("repaired"))) {
+            run(RestoreOptions{.common = stage.common,
+                               .pre = stage.at("pre"),
+                               .post = stage.at("post"),
+                               .out = stage.at("repaired")},
+                nobody);
+        }
+    } else {
+        inspect_and_repair(stage);
+    }
+    const reproduction::Questions questions{.lengths = {128, 512, 2048},
+                                            .recall_samples = options.samples,
+                                            .reasoning_samples = options.samples,
+                                            .seed = 999};
+    const auto checkpoints = ask_all(stage, questions);
+    const fs::path page = stage.folder / "report.html";
+    io::write_text_atomically(page, report::to_html(reproduction::to_document(checkpoints)));
+    if (options.common.json) {
+        terminal.result(Json(Json::Object{{"models", reproduction::to_json(checkpoints)},
+                                          {"report", page.string()}})
+                            .dump(2) +
+                        "\n");
+    } else {
+        terminal.result("\n" + reproduction::to_text(checkpoints));
+    }
+    terminal.say(format("report: {}", page.string()));
+    return 0;
+}
+
+}  // namespace anamnesis::app

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "claims.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/eval/statistics.hpp"
+
+#include "anamnesis/reproduction/findings.hpp"
+#include "anamnesis/reproduction/measurement.hpp"
+
+namespace anamnesis::reproduction {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double tolerance = 5.0;  ///< points that count as nothing
+
+struct Range {
+    double low = -infinity;
+    double high = infinity;
+};
+constexpr Range above_zero{.low = 0.0};
+constexpr Range below_zero{.high = 0.0};
+constexpr Range no_loss{.low = -tolerance};
+constexpr Range no_change{.low = -tolerance, .high = tolerance};
+
+Estimate difference(const Estimate& first, const Estimate& second) {
+    std::vector<double> values;
+    for (std::size_t i = 0; i < first.values.size(); ++i) {
+        values.push_back(first.values[i] - second.values[i]);
+    }
+    return estimate_of(std::move(values));
+}
+
+Estimate mean_of(const std::vector<Estimate>& estimates) {
+    std::vector<double> values(estimates.front().values.size());
+    for (const Estimate& estimate : estimates) {
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            values[i] += estimate.values[i] / static_cast<double>(estimates.size());
+        }
+    }
+    return estimate_of(std::move(values));
+}
+
+/// Recall of one needle at the longest lengths.
+Estimate long_recall(const Findings& findings, const std::string& variant, std::size_t needle) {
+    const auto& row = figures_of(findings, variant).recall.at(needle);
+    return mean_of(
+        {row.end() - static_cast<std::ptrdiff_t>(findings.long_lengths.size()), row.end()});
+}
+
+/// Recall over all needles at the shortest length.
+Estimate short_recall(const Findings& findings, const std::string& variant) {
+    std::vector<Estimate> estimates;
+    for (const auto& row : figures_of(findings, variant).recall) {
+        estimates.push_back(row.front());
+    }
+    return mean_of(estimates);
+}
+
+Verdict verdict_of(const Estimate& estimate, const Range& range) {
+    if (!estimate.interval) {
+        return Verdict::open;
+    }
+    const eval::Interval& interval = *estimate.interval;
+    if (interval.low > range.low && interval.high < range.high) {
+        return Verdict::held;
+    }
+    return interval.high <= range.low || interval.low >= range.high ? Verdict::not_held
+                                                                    : Verdict::open;
+}
+
+Claim claim(std::string text, std::string measure, Estimate estimate, const Range& range) {
+    const Verdict verdict = verdict_of(estimate, range);
+    return {.text = std::move(text),
+            .measure = std::move(measure),
+            .estimate = std::move(estimate),
+            .low = range.low,
+            .high = range.high,
+            .verdict = verdict};
+}
+
+/// The repair that wins most recall back while reasoning stays within the tolerance; null where
+/// none keeps it.
+const VariantFigures* best_repair(const Findings& findings) {
+    const double reasoning = figures_of(findings, "post").reasoning.mean;
+    const VariantFigures* best = nullptr;
+    for (const VariantFigures& figures : findings.variants) {
+        if (!figures.variant.repair || figures.variant.repair->post != "post" ||
+            figures.reasoning.mean < reasoning - tolerance) {
+            continue;
+        }
+        if (best == nullptr || figures.long_recall.mean > best->long_recall.mean) {
+            best = &figures;
+        }
+    }
+    return best;
+}
+
+std::string points(double value) {
+    return format("{:.1f}", value);
+}
+
+}  // namespace
+
+std::vector<Claim> claims_of(const Findings& findings) {
+    const auto recall = [&](const char* first, const char* second) {
+        return difference(figures_of(findings, first).long_recall,
+                          figures_of(findings, second).long_recall);
+    };
+    const auto reasoning = [&](const char* first, const char* second) {
+        return difference(figures_of(findings, first).reasoning,
+                          figures_of(findings, second).reasoning);
+    };
+    const auto loss = [&](std::size_t needle) {
+        return difference(long_recall(findings, "pre", needle),
+                          long_recall(findings, "post", needle));
+    };
+    const std::string pro = pro_name(findings.recipe.lambdas.size() > 1
+                                         ? findings.recipe.lambdas[1]
+                                         : findings.recipe.lambdas.front());
+    const auto part = [&](const char* name) {
+        const auto found = std::ranges::find(findings.drift, name, &PartDrift::part);
+        return found->hybrid;
+    };
+    std::vector<Claim> claims;
+    const auto add = [&](const char* text, std::string measure, Estimate estimate, Range range) {
+        claims.push_back(claim(text, std::move(measure), std::move(estimate), range));
+    };
+    add("Fine-tuning on chains of thought raises reasoning",
+        "reasoning, post - pre",
+        reasoning("post", "pre"),
+        above_zero);
+    add("It lowers long-range recall", "recall, post - pre", recall("post", "pre"), below_zero);
+    add("The loss is larger in longer contexts",
+        "loss at the longest lengths - loss at the shortest",
+        difference(recall("pre", "post"),
+                   difference(short_recall(findings, "pre"), short_recall(findings, "post"))),
+        above_zero);
+    add("The loss is larger for harder needles", "loss, S3 - S1", difference(loss(2), loss(0)), above_zero);
+    add("W_Q and W_K of pre bring recall back", "recall, qk - post", recall("qk", "post"), above_zero);
+    add("They keep reasoning", "reasoning, qk - post", reasoning("qk", "post"), no_loss);
+    add("W_Q alone brings back less", "recall, qk - q", recall("qk", "q"), above_zero);
+    add("W_K alone brings back less", "recall, qk - k", recall("qk", "k"), above_zero);
+    add("W_V brings nothing back", "recall, v - post", recall("v", "post"), no_change);
+    add("QK-Pro keeps more reasoning than QK-Restore",
+        format("reasoning, {} - qk", pro),
+        reasoning(pro.c_str(), "qk"),
+        above_zero);
+    add("QK-Pro brings back less recall than QK-Restore",
+        format("recall, {} - qk", pro),
+        recall(pro.c_str(), "qk"),
+        below_zero);
+    add("Restoring beats training with W_Q and W_K frozen",
+        "recall, qk - frozen",
+        recall("qk", "frozen"),
+        above_zero);
+    add("Fine-tuning without chains of thought costs no recall",
+        "recall, instruct - pre",
+        recall("instruct", "pre"),
+        no_loss);
+    add("A pure softmax model loses recall too",
+        "recall, softmax-post - softmax-pre",
+        recall("softmax-post", "softmax-pre"),
+        below_zero);
+    add("There the repair brings nothing back",
+        "recall, softmax-qk - softmax-post",
+        recall("softmax-qk", "softmax-post"),
+        no_change);
+    add("The gradients of chains of thought reach less far than those of retrieval",
+        format("share of the gradient at {} tokens and more, CoT - retrieval", far),
+        difference(findings.gradients.cot_share, findings.gradients.retrieval_share),
+        below_zero);
+    add("W_Q and W_K of softmax layers drift further than W_V and W_O",
+        "relative drift, mean of q, k - mean of v, o",
+        difference(mean_of({part("q"), part("k")}), mean_of({part("v"), part("o")})),
+        above_zero);
+    return claims;
+}
+
+std::vector<Goal> goals_of(const Findings& findings) {
+    std::vector<Goal> goals;
+    const VariantFigures& pre = figures_of(findings, "pre");
+    const VariantFigures& post = figures_of(findings, "post");
+    double lowest = 100.0;
+    for (const auto& row : pre.recall) {
+        for (const Estimate& estimate : row) {
+            lowest = std::min(lowest, estimate.mean);
+        }
+    }
+    goals.push_back({.text = "pre recalls at least 98 % of every needle at every length",
+                     .figure = format("lowest {} %", points(lowest)),
+                     .is_reached = lowest >= 98.0});
+    goals.push_back(
+        {.text = "reasoning rises from at most 5 % to at least 95 %",
+         .figure = format("{} % to {} %", points(pre.reasoning.mean), points(post.reasoning.mean)),
+         .is_reached = pre.reasoning.mean <= 5.0 && post.reasoning.mean >= 95.0});
+    const double lost = pre.long_recall.mean - post.long_recall.mean;
+    goals.push_back({.text = "at least 30 points of recall are lost at the longest lengths",
+                     .figure = format("{} points", points(lost)),
+                     .is_reached = lost >= 30.0});
+    const auto loss = [&](std::size_t needle) {
+        return long_recall(findings, "pre", needle).mean -
+               long_recall(findings, "post", needle).mean;
+    };
+    goals.push_back({.text = "more of S3 than of S1",
+                     .figure = format("{} against {} points", points(loss(2)), points(loss(0))),
+                     .is_reached = loss(2) > loss(0)});
+    const VariantFigures* best = best_repair(findings);
+    const bool has_share = best != nullptr && best->recovered && best->recovered->share;
+    goals.push_back(
+        {.text = "the best repair wins at least 60 % of the loss back, reasoning within 5 points",
+         .figure = has_share ? format("{}: {} %, reasoning {:+.1f} points",
+                                      best->variant.name,
+                                      points(100.0 * *best->recovered->share),
+                                      best->reasoning.mean - post.reasoning.mean)
+                             : std::string("no repair keeps reasoning, or nothing was lost"),
+         .is_reached = has_share && *best->recovered->share >= 0.6});
+    const double v = figures_of(findings, "v").long_recall.mean - post.long_recall.mean;
+    goals.push_back({.text = "W_V alone stays within 5 points of post",
+                     .figure = format("{:+.1f} points", v),
+                     .is_reached = v < tolerance && v > -tolerance});
+    goals.push_back({.text = "one seed takes at most 15 minutes",
+                     .figure = format("{:.1f} minutes", findings.seconds.mean / 60.0),
+                     .is_reached = findings.seconds.mean <= 900.0});
+    return goals;
+}
+
+}  // namespace anamnesis::reproduction

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/reproduction/findings.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/analysis/decay_fit.hpp"
+#include "anamnesis/analysis/locality.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/eval/statistics.hpp"
+
+#include "anamnesis/reproduction/measurement.hpp"
+#include "anamnesis/reproduction/recipe.hpp"
+#include "anamnesis/reproduction/seed_run.hpp"
+#include "anamnesis/reproduction/variant.hpp"
+
+#include "claims.hpp"
+
+namespace anamnesis::reproduction {
+namespace {
+
+Estimate over_seeds(const std::vector<SeedFindings>& seeds,
+                    const std::function<double(const SeedFindings&)>& figure) {
+    std::vector<double> values;
+    for (const SeedFindings& seed : seeds) {
+        values.push_back(figure(seed));
+    }
+    return estimate_of(std::move(values));
+}
+
+double long_recall(const Measurement& measurement, const std::vector<std::size_t>& lengths) {
+    double sum = 0.0;
+    for (const std::size_t length : lengths) {
+        sum += measurement.recall_percent(length);
+    }
+    return sum / static_cast<double>(lengths.size());
+}
+
+VariantFigures figures_of_variant(const Variant& variant,
+                                  const Recipe& recipe,
+                                  const std::vector<SeedFindings>& seeds,
+                                  const std::vector<std::size_t>& long_lengths) {
+    VariantFigures figures{.variant = variant};
+    const auto measured = [&](const SeedFindings& seed) -> const Measurement& {
+        return seed.measurements.at(variant.name);
+    };
+    for (std::size_t needle = 0; needle < needles.size(); ++needle) {
+        figures.recall.emplace_back();
+        for (const std::size_t length : recipe.lengths) {
+            figures.recall.back().push_back(over_seeds(seeds, [&](const SeedFindings& seed) {
+                return measured(seed).recall_percent(needle, length);
+            }));
+        }
+    }
+    figures.long_recall = over_seeds(
+        seeds, [&](const SeedFindings& seed) { return long_recall(measured(seed), long_lengths); });
+    figures.reasoning = over_seeds(
+        seeds, [&](const SeedFindings& seed) { return measured(seed).reasoning.percent(); });
+    if (variant.repair) {
+        const auto values_of = [&](const std::string& name) {
+            return over_seeds(seeds,
+                              [&](const SeedFindings& seed) {
+                                  return long_recall(seed.measurements.at(name), long_lengths);
+                              })
+                .values;
+        };
+        figures.recovered = eval::recovered_share(values_of(variant.repair->pre),
+                                                  values_of(variant.repair->post),
+                                                  values_of(variant.name));
+    }
+    return figures;
+}
+
+/// Percent of the magnitude of all gradients that lies `far` tokens back and further.
+double far_share(const std::vector<analysis::ExampleRecord>& records) {
+    double near_sum = 0.0;
+    double far_sum = 0.0;
+    for (const analysis::ExampleRecord& record : records) {
+        const auto bins = analysis::distance_bins(record.tokens);
+        for (const analysis::LayerRecord& layer : record.layers) {
+            for (const std::vector<double>& head : layer.sums) {
+                for (std::size_t bin = 0; bin < head.size(); ++bin) {
+                    (bins.at(bin).first >= far ? far_sum : near_sum) += head[bin];
+                }
+            }
+        }
+    }
+    return 100.0 * far_sum / (near_sum + far_sum);
+}
+
+GradientFigures gradients_of(const std::vector<SeedFindings>& seeds) {
+    const auto all_of = [&](auto member) {
+        std::vector<analysis::ExampleRecord> records;
+        for (const SeedFindings& seed : seeds) {
+            records.insert(records.end(), (seed.*member).begin(), (seed.*member).end());
+        }
+        return records;
+    };
+    const eval::BootstrapOptions bootstrap{.resamples = 1000};
+    return {.cot = analysis::summarise(all_of(&SeedFindings::cot_gradients), bootstrap),
+            .retrieval = analysis::summarise(all_of(&SeedFindings::retrieval_gradients), bootstrap),
+            .cot_share = over_seeds(
+                seeds, [](const SeedFindings& seed) { return far_share(seed.cot_gradients); }),
+            .retrieval_share = over_seeds(seeds, [](const SeedFindings& seed) {
+                return far_share(seed.retrieval_gradients);
+            })};
+}
+
+/// NaN for a part that a model does not have.
+double drift_of(const std::vector<DriftRow>& rows, const std::string& part) {
+    for (const DriftRow& row : rows) {
+        if (row.part == part) {
+            return row.relative;
+        }
+    }
+    return std::numeric_limits<double>::quiet_NaN();
+}
+
+std::vector<PartDrift> drifts_of(const std::vector<SeedFindings>& seeds) {
+    std::vector<PartDrift> drifts;
+    for (const DriftRow& row : seeds.front().drift) {
+        drifts.push_back(
+            {.part = row.part,
+             .hybrid = over_seeds(
+                 seeds,
+                 [&](const SeedFindings& seed) { return drift_of(seed.drift, row.part); }),
+             .twin = over_seeds(seeds, [&](const SeedFindings& seed) {
+                 return drift_of(seed.twin_drift, row.part);
+             })});
+    }
+    return drifts;
+}
+
+}  // namespace
+
+Estimate estimate_of(std::vector<double> values) {
+    const eval::ClusteredMean mean = eval::clustered_mean(values);
+    Estimate estimate{.values = std::move(values),
+                      .mean = mean.mean,
+                      .deviation = mean.standard_deviation};
+    if (estimate.values.size() > 1) {
+        estimate.interval = mean.student;
+    }
+    return estimate;
+}
+
+std::string_view name_of(Verdict verdict) noexcept {
+    switch (verdict) {
+        case Verdict::held:
+            return "held";
+        case Verdict::not_held:
+            return "did not hold";
+        case Verdict::open:
+            break;
+    }
+    return "not settled";
+}
+
+const VariantFigures& figures_of(const Findings& findings, std::string_view variant) {
+    for (const VariantFigures& figures : findings.variants) {
+        if (figures.variant.name == variant) {
+            return figures;
+        }
+    }
+    throw Error(ErrorKind::internal, format("there is no variant {}", in_quotes(variant)));
+}
+
+Findings find(const Recipe& recipe, const std::vector<SeedFindings>& seeds) {
+    if (seeds.empty()) {
+        throw Error(ErrorKind::internal, "a reproduction without seeds");
+    }
+    Findings findings{.recipe = recipe};
+    for (const SeedFindings& seed : seeds) {
+        findings.seeds.push_back(seed.seed);
+    }
+    const std::size_t longest = std::min<std::size_t>(2, recipe.lengths.size());
+    findings.long_lengths.assign(recipe.lengths.end() - static_cast<std::ptrdiff_t>(longest),
+                                 recipe.lengths.end());
+    for (const Variant& variant : variants_of(findings.recipe)) {
+        findings.variants.push_back(
+            figures_of_variant(variant, recipe, seeds, findings.long_lengths));
+    }
+    findings.drift = drifts_of(seeds);
+    findings.gradients = gradients_of(seeds);
+    findings.seconds =
+        over_seeds(seeds, [](const SeedFindings& seed) { return seed.seconds; });
+    findings.claims = claims_of(findings);
+    findings.goals = goals_of(findings);
+    return findings;
+}
+
+}  // namespace anamnesis::reproduction

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/reproduction/recipe.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/train/synthetic/source.hpp"
+#include "anamnesis/train/synthetic/words.hpp"
+
+namespace anamnesis::reproduction {
+namespace {
+
+using train::synthetic::Stage;
+using train::synthetic::Task;
+
+/// HypeNet's blocks, small: d 96, 3 heads of 32 in softmax layers, 6 of 16 in linear ones.
+Json config_of(const std::vector<std::string>& mixers) {
+    Json types = Json::array();
+    for (const std::string& mixer : mixers) {
+        types.push_back(mixer);
+    }
+    return Json::Object{{"architectures", Json::Array{"HypeNetForCausalLM"}},
+                        {"model_type", "hypenet"},
+                        {"dtype", "float32"},
+                        {"hidden_size", 96},
+                        {"intermediate_size", 192},
+                        {"num_hidden_layers", std::uint64_t{mixers.size()}},
+                        {"num_attention_heads", 3},
+                        {"num_key_value_heads", 3},
+                        {"head_dim", 32},
+                        {"mixer_types", std::move(types)},
+                        {"attn_use_rope", false},
+                        {"attn_use_output_gate", false},
+                        {"attn_logits_scaling", "hype 64"},
+                        {"lightning_nh", 6},
+                        {"lightning_nkv", 6},
+                        {"lightning_head_dim", 16},
+                        {"lightning_use_qk_norm", true},
+                        {"lightning_use_output_norm", true},
+                        {"lightning_use_output_gate", true},
+                        {"lightning_use_rope", true},
+                        {"lightning_scale", "1/sqrt(d)"},
+                        {"rope_theta", 10000.0},
+                        {"rms_norm_eps", 1e-6},
+                        {"hidden_act", "silu"},
+                        {"max_position_embeddings", 4096},
+                        {"tie_word_embeddings", false},
+                        {"bos_token_id", 1},
+                        {"vocab_size", std::uint64_t{train::synthetic::words().size()}}};
+}
+
+Json hybrid_config() {
+    return config_of({"lightning-attn", "lightning-attn", "attn", "lightning-attn"});
+}
+
+Json twin_config() {
+    return config_of({"attn", "attn", "attn", "attn"});
+}
+
+Json numbers(const auto& values) {
+    Json list = Json::array();
+    for (const auto value : values) {
+        list.push_back(value);
+    }
+    return list;
+}
+
+}  // namespace
+
+Recipe standard_recipe() {
+    return {.name = "standard",
+            .hybrid = hybrid_config(),
+            .twin = twin_config(),
+            .pretraining = {.task = Task::mix,
+                            .stages = {{150, 32, 64}, {500, 20, 128}, {600, 12, 256}},
+                            .learning_rate = 3e-3,
+                            .warmup = 50},
+            .cot = {.task = Task::cot,
+                    .stages = {{120, 24, 112}},
+                    .learning_rate = 2.5e-3,
+                    .warmup = 10},
+            .instruction = {.task = Task::instruct,
+                            .stages = {{120, 24, 112}},
+                            .learning_rate = 2.5e-3,
+                            .warmup = 10},
+            .lambdas = {0.1, 1.0, 10.0},
+            .alpha = 0.5,
+            .lengths = {128, 256, 512, 1024, 2048},
+            .recall_samples = 100,
+            .reasoning_samples = 300,
+            .gradient_examples = 32,
+            .evaluation_seed = 999};
+}
+
+Recipe quick_recipe() {
+    Recipe recipe = standard_recipe();
+    recipe.name = "quick";
+    recipe.pretraining.stages = {{4, 4, 64}};
+    recipe.cot.stages = {{3, 4, 112}};
+    recipe.instruction.stages = {{3, 4, 112}};
+    recipe.lambdas = {1.0};
+    recipe.lengths = {128, 256};
+    recipe.recall_samples = 4;
+    recipe.reasoning_samples = 4;
+    recipe.gradient_examples = 3;
+    return recipe;
+}
+
+Json to_json(const Course& course) {
+    Json stages = Json::array();
+    for (const Stage& stage : course.stages) {
+        stages.push_back(Json::Object{{"steps", stage.steps},
+                                      {"rows", std::uint64_t{stage.rows}},
+                                      {"length", std::uint64_t{stage.length}}});
+    }
+    return Json::Object{{"task", name_of(course.task)},
+                        {"stages", std::move(stages)},
+                        {"lr", course.learning_rate},
+                        {"warmup", course.warmup},
+                        {"min_lr_ratio", course.min_ratio},
+                        {"weight_decay", course.weight_decay}};
+}
+
+Json to_json(const Recipe& recipe) {
+    return Json::Object{{"name", recipe.name},
+                        {"hybrid", recipe.hybrid},
+                        {"twin", recipe.twin},
+                        {"pretraining", to_json(recipe.pretraining)},
+                        {"cot", to_json(recipe.cot)},
+                        {"instruction", to_json(recipe.instruction)},
+                        {"lambdas", numbers(recipe.lambdas)},
+                        {"alpha", recipe.alpha},
+                        {"lengths", numbers(recipe.lengths)},
+                        {"recall_samples", std::uint64_t{recipe.recall_samples}},
+                        {"reasoning_samples", std::uint64_t{recipe.reasoning_samples}},
+                        {"gradient_examples", std::uint64_t{recipe.gradient_examples}},
+                        {"evaluation_seed", recipe.evaluation_seed}};
+}
+
+}  // namespace anamnesis::reproduction

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/reproduction/variant.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/restore/request.hpp"
+
+namespace anamnesis::reproduction {
+namespace {
+
+using restore::Method;
+
+Variant trained(std::string name, std::string description, Training training) {
+    return {.name = std::move(name),
+            .description = std::move(description),
+            .training = std::move(training)};
+}
+
+Variant repaired(std::string name, std::string description, restore::Request request) {
+    return {.name = std::move(name),
+            .description = std::move(description),
+            .repair = Repair{.pre = "pre", .post = "post", .request = std::move(request)}};
+}
+
+restore::Request request_of(Method method) {
+    restore::Request request;
+    request.selection.method = method;
+    return request;
+}
+
+}  // namespace
+
+std::string pro_name(double lambda) {
+    return format("pro-{}", lambda);
+}
+
+std::vector<Variant> variants_of(const Recipe& recipe) {
+    std::vector<Variant> variants;
+    variants.push_back(trained("pre",
+                               "pretrained",
+                               {.config = &recipe.hybrid, .course = &recipe.pretraining}));
+    variants.push_back(trained("post",
+                               "pre, fine-tuned on chains of thought",
+                               {.start = "pre", .course = &recipe.cot}));
+    variants.push_back(trained("instruct",
+                               "pre, fine-tuned on questions answered without a chain of thought",
+                               {.start = "pre", .course = &recipe.instruction}));
+    variants.push_back(trained("frozen",
+                               "as post, with W_Q and W_K of softmax layers frozen",
+                               {.start = "pre", .course = &recipe.cot, .frozen = "qk"}));
+    variants.push_back(
+        repaired("qk", "post with W_Q and W_K of pre: QK-Restore", request_of(Method::qk)));
+    for (const double lambda : recipe.lambdas) {
+        restore::Request request = request_of(Method::pro);
+        request.lambdas = {{.value = lambda, .is_relative = true}};
+        variants.push_back(repaired(pro_name(lambda),
+                                    format("QK-Pro, relative lambda {}", lambda),
+                                    std::move(request)));
+    }
+    restore::Request lerp = request_of(Method::lerp);
+    lerp.alpha = recipe.alpha;
+    variants.push_back(repaired("lerp",
+                                format("W_Q and W_K {} of the way from post to pre", recipe.alpha),
+                                std::move(lerp)));
+    variants.push_back(repaired("q", "post with W_Q of pre", request_of(Method::q)));
+    variants.push_back(repaired("k", "post with W_K of pre", request_of(Method::k)));
+    variants.push_back(repaired("v", "post with W_V of pre", request_of(Method::v)));
+    variants.push_back(trained("softmax-pre",
+                               "pretrained, softmax attention in every layer",
+                               {.config = &recipe.twin, .course = &recipe.pretraining}));
+    variants.push_back(trained("softmax-post",
+                               "softmax-pre, fine-tuned on chains of thought",
+                               {.start = "softmax-pre", .course = &recipe.cot}));
+    variants.push_back({.name = "softmax-qk",
+                        .description = "softmax-post with W_Q and W_K of softmax-pre",
+                        .repair = Repair{.pre = "softmax-pre",
+                                         .post = "softmax-post",
+                                         .request = request_of(Method::qk)}});
+    return variants;
+}
+
+}  // namespace anamnesis::reproduction
