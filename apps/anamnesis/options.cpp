@@ -272,26 +272,14 @@ Invocation parse_command_line(int argc, char** argv) {
     }
     restore.selection.has_selection = has_selection(*verb_restore);
     verify.selection.has_selection = has_selection(*verb_verify);
-    return chosen_of({{verb_inspect, &inspect},
-                      {verb_drift, &drift},
-                      {verb_restore, &restore},
-                      {verb_verify, &verify},
-                      {verb_undo, &undo},
-                      {verb_apply, &apply},
-                      {verb_example, &example},
-                      {verb_generate, &generate},
-                      {verb_logits, &logits},
-                      {verb_train, &train},
-                      {verb_probe, &probe},
-                      {verb_reproduce, &reproduce},
-                      {verb_demo, &demo},
-                      {verb_prompts, &prompts},
-                      {verb_niah, &niah},
-                      {verb_reason, &reason},
-                      {verb_report, &report},
-                      {verb_gradients, &gradients},
-                      {verb_attention, &attention},
-                      {verb_grade, &grade}});
+    return chosen_of(
+        {{verb_inspect, &inspect},     {verb_drift, &drift},       {verb_restore, &restore},
+         {verb_verify, &verify},       {verb_undo, &undo},         {verb_apply, &apply},
+         {verb_example, &example},     {verb_generate, &generate}, {verb_logits, &logits},
+         {verb_train, &train},         {verb_probe, &probe},       {verb_reproduce, &reproduce},
+         {verb_demo, &demo},           {verb_prompts, &prompts},   {verb_niah, &niah},
+         {verb_reason, &reason},       {verb_report, &report},     {verb_gradients, &gradients},
+         {verb_attention, &attention}, {verb_grade, &grade}});
 }
 
 }  // namespace anamnesis::app

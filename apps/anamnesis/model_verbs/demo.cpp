@@ -49,13 +49,13 @@ void inspect_and_repair(const Stage& stage) {
     stage.play({"drift", "--pre", pre, "--post", post},
                DriftOptions{.common = stage.common, .pre = pre, .post = post});
     if (!fs::exists(repaired)) {
-        stage.play({"restore", "--pre", pre, "--post", post, "--out", repaired},
-                   RestoreOptions{
-                       .common = stage.common, .pre = pre, .post = post, .out = repaired});
+        stage.play(
+            {"restore", "--pre", pre, "--post", post, "--out", repaired},
+            RestoreOptions{.common = stage.common, .pre = pre, .post = post, .out = repaired});
     }
-    stage.play({"verify", "--pre", pre, "--post", post, "--repaired", repaired},
-               VerifyOptions{
-                   .common = stage.common, .pre = pre, .post = post, .repaired = repaired});
+    stage.play(
+        {"verify", "--pre", pre, "--post", post, "--repaired", repaired},
+        VerifyOptions{.common = stage.common, .pre = pre, .post = post, .repaired = repaired});
 }
 
 std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
@@ -67,11 +67,11 @@ std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
                    ProgressUnit::steps);
     for (const char* name : {"pre", "post", "repaired"}) {
         checkpoints.push_back({.name = name, .measurement = runtime::at_the_door([&] {
-                                   return reproduction::measure(
-                                       reproduction::load_network(stage.at(name)), questions, [&] {
-                                           progress.advance(1);
-                                       });
-                               })});
+                                                 return reproduction::measure(
+                                                     reproduction::load_network(stage.at(name)),
+                                                     questions,
+                                                     [&] { progress.advance(1); });
+                                             })});
     }
     progress.finish();
     return checkpoints;
@@ -81,15 +81,15 @@ std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
 
 int run(const DemoOptions& options, Terminal& terminal) {
     runtime::use_threads(options.common.threads);
-    const Stage stage{
-        .folder = options.out,
-        .common = {.quiet = options.common.quiet || options.common.json,
-                   .threads = options.common.threads},
-        .terminal = terminal};
+    const Stage stage{.folder = options.out,
+                      .common = {.quiet = options.common.quiet || options.common.json,
+                                 .threads = options.common.threads},
+                      .terminal = terminal};
     reproduction::write_demo_pair(stage.folder);
-    terminal.say(format("{0}/pre recalls, {0}/post was fine-tuned on chains of thought: 0.4 "
-                        "million weights each, trained by 'anamnesis reproduce'",
-                        options.out));
+    terminal.say(
+        format("{0}/pre recalls, {0}/post was fine-tuned on chains of thought: 0.4 "
+               "million weights each, trained by 'anamnesis reproduce'",
+               options.out));
     if (options.common.json) {
         Terminal nobody(true);
         if (!fs::exists(stage.at("repaired"))) {

@@ -53,11 +53,11 @@ int run(const ProbeOptions& options, Terminal& terminal) {
         ProgressBar progress(terminal.is_quiet());
         progress.begin(path, reproduction::parts_of(questions), ProgressUnit::steps);
         checkpoints.push_back({.name = path, .measurement = runtime::at_the_door([&] {
-                                   return reproduction::measure(
-                                       open_network(path, options.reading), questions, [&] {
-                                           progress.advance(1);
-                                       });
-                               })});
+                                                 return reproduction::measure(
+                                                     open_network(path, options.reading),
+                                                     questions,
+                                                     [&] { progress.advance(1); });
+                                             })});
         progress.finish();
     }
     if (options.common.json) {

@@ -24,9 +24,10 @@ int run(const ReproduceOptions& options, Terminal& terminal) {
         options.is_quick ? reproduction::quick_recipe() : reproduction::standard_recipe();
     const std::filesystem::path folder(options.out);
     ProgressBar progress(terminal.is_quiet());
-    const reproduction::Execution execution{.threads = options.common.threads == 0 ? available_threads() : options.common.threads,
-                                            .progress = &progress,
-                                            .stop = stop_on_signal()};
+    const reproduction::Execution execution{
+        .threads = options.common.threads == 0 ? available_threads() : options.common.threads,
+        .progress = &progress,
+        .stop = stop_on_signal()};
     std::vector<reproduction::SeedFindings> seeds;
     for (const std::uint64_t seed : options.seeds) {
         seeds.push_back(

@@ -10,7 +10,6 @@
 
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/statistics.hpp"
-
 #include "anamnesis/reproduction/findings.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
 
@@ -121,9 +120,9 @@ std::vector<Claim> claims_of(const Findings& findings) {
         return difference(long_recall(findings, "pre", needle),
                           long_recall(findings, "post", needle));
     };
-    const std::string pro = pro_name(findings.recipe.lambdas.size() > 1
-                                         ? findings.recipe.lambdas[1]
-                                         : findings.recipe.lambdas.front());
+    const std::string pro =
+        pro_name(findings.recipe.lambdas.size() > 1 ? findings.recipe.lambdas[1]
+                                                    : findings.recipe.lambdas.front());
     const auto part = [&](const char* name) {
         const auto found = std::ranges::find(findings.drift, name, &PartDrift::part);
         return found->hybrid;
@@ -142,8 +141,14 @@ std::vector<Claim> claims_of(const Findings& findings) {
         difference(recall("pre", "post"),
                    difference(short_recall(findings, "pre"), short_recall(findings, "post"))),
         above_zero);
-    add("The loss is larger for harder needles", "loss, S3 - S1", difference(loss(2), loss(0)), above_zero);
-    add("W_Q and W_K of pre bring recall back", "recall, qk - post", recall("qk", "post"), above_zero);
+    add("The loss is larger for harder needles",
+        "loss, S3 - S1",
+        difference(loss(2), loss(0)),
+        above_zero);
+    add("W_Q and W_K of pre bring recall back",
+        "recall, qk - post",
+        recall("qk", "post"),
+        above_zero);
     add("They keep reasoning", "reasoning, qk - post", reasoning("qk", "post"), no_loss);
     add("W_Q alone brings back less", "recall, qk - q", recall("qk", "q"), above_zero);
     add("W_K alone brings back less", "recall, qk - k", recall("qk", "k"), above_zero);

@@ -11,9 +11,8 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/statistics.hpp"
 #include "anamnesis/report/document.hpp"
-#include "anamnesis/train/synthetic/exactness.hpp"
-
 #include "anamnesis/reproduction/measurement.hpp"
+#include "anamnesis/train/synthetic/exactness.hpp"
 
 namespace anamnesis::reproduction {
 namespace {
@@ -49,14 +48,14 @@ std::vector<double> scores_at(const Measurement& measurement, std::size_t length
 }
 
 report::Curves curves_of(const std::vector<NamedMeasurement>& checkpoints, std::size_t needle) {
-    report::Curves curves{.caption = format("{}: recall with its 95 % interval (Wilson)",
-                                            needles.at(needle).name),
-                          .x_label = "tokens",
-                          .y_label = "recall %",
-                          .series = {},
-                          .x_axis = report::Curves::Axis::logarithmic,
-                          .low = 0.0,
-                          .high = 100.0};
+    report::Curves curves{
+        .caption = format("{}: recall with its 95 % interval (Wilson)", needles.at(needle).name),
+        .x_label = "tokens",
+        .y_label = "recall %",
+        .series = {},
+        .x_axis = report::Curves::Axis::logarithmic,
+        .low = 0.0,
+        .high = 100.0};
     for (const auto& [name, measurement] : checkpoints) {
         report::Curves::Series series{.name = name, .points = {}};
         for (std::size_t i = 0; i < measurement.lengths.size(); ++i) {
@@ -99,8 +98,9 @@ report::Table figures_of(const std::vector<NamedMeasurement>& checkpoints) {
 
 report::Table shares_of(const std::vector<NamedMeasurement>& checkpoints) {
     report::Table table{
-        .caption = "How much of what post lost comes back, over all needles; 95 % bootstrap "
-                   "interval over samples",
+        .caption =
+            "How much of what post lost comes back, over all needles; 95 % bootstrap "
+            "interval over samples",
         .columns = {"checkpoint", "tokens", "pre", "post", "repaired", "comes back %", "interval"},
         .is_number = {false, true, true, true, true, true, true},
         .rows = {}};
@@ -168,15 +168,15 @@ std::string to_text(const std::vector<NamedMeasurement>& checkpoints) {
 
 Document to_document(const std::vector<NamedMeasurement>& checkpoints) {
     Document document{.title = "Recall and reasoning before, after and repaired",
-                      .subtitle = "Needles in haystacks and chains of thought of the synthetic "
-                                  "language; the same samples for every checkpoint.",
+                      .subtitle =
+                          "Needles in haystacks and chains of thought of the synthetic "
+                          "language; the same samples for every checkpoint.",
                       .blocks = {}};
     report::KeyFigures figures;
     const std::size_t longest = checkpoints.front().measurement.lengths.back();
     for (const auto& [name, measurement] : checkpoints) {
-        figures.figures.push_back(
-            {.value = format("{:.0f} %", measurement.recall_percent(longest)),
-             .label = format("recall at {} tokens, {}", longest, name)});
+        figures.figures.push_back({.value = format("{:.0f} %", measurement.recall_percent(longest)),
+                                   .label = format("recall at {} tokens, {}", longest, name)});
         figures.figures.push_back({.value = format("{:.0f} %", measurement.reasoning.percent()),
                                    .label = format("reasoning, {}", name)});
     }

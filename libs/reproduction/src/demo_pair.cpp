@@ -9,9 +9,8 @@
 #include "anamnesis/io/atomic_directory.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
-#include "anamnesis/train/synthetic/words.hpp"
-
 #include "anamnesis/reproduction/recipe.hpp"
+#include "anamnesis/train/synthetic/words.hpp"
 
 #include "demo_weights.hpp"
 
@@ -24,9 +23,9 @@ void write_checkpoint(const fs::path& folder, std::string_view weights) {
     constexpr const char* name = "model.safetensors";
     if (fs::exists(folder)) {
         if (!fs::exists(folder / name) || io::read_text(folder / name) != weights) {
-            throw Error(ErrorKind::usage,
-                        format("{} is in the way; choose another --out",
-                               in_quotes(folder.string(), 1000)));
+            throw Error(
+                ErrorKind::usage,
+                format("{} is in the way; choose another --out", in_quotes(folder.string(), 1000)));
         }
         return;
     }

@@ -14,7 +14,6 @@
 #include "anamnesis/analysis/locality.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/report/document.hpp"
-
 #include "anamnesis/reproduction/findings.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
 
@@ -77,36 +76,35 @@ void add_key_figures(Document& document, const Findings& findings) {
 void add_claims(Document& document, const Findings& findings) {
     add_heading(document, "The paper's claims");
     report::Table table{
-        .caption = "A claim held where the whole 95 % interval over seeds (Student's) lies on its "
-                   "side; 'not settled' where the interval crosses the bound. Up to 5 points of "
-                   "difference count as none.",
+        .caption =
+            "A claim held where the whole 95 % interval over seeds (Student's) lies on its "
+            "side; 'not settled' where the interval crosses the bound. Up to 5 points of "
+            "difference count as none.",
         .columns = {"claim", "figure", "mean", "interval", "verdict"},
         .is_number = {false, false, true, true, false},
         .rows = {}};
     for (const Claim& claim : findings.claims) {
         const bool is_small = std::abs(claim.estimate.mean) < 1.0;
-        table.rows.push_back(
-            {claim.text,
-             claim.measure,
-             is_small ? format("{:+.3f}", claim.estimate.mean)
-                      : format("{:+.1f}", claim.estimate.mean),
-             claim.estimate.interval && is_small
-                 ? format("[{:.3f}, {:.3f}]",
-                          claim.estimate.interval->low,
-                          claim.estimate.interval->high)
-                 : interval_of(claim.estimate),
-             std::string(name_of(claim.verdict))});
+        table.rows.push_back({claim.text,
+                              claim.measure,
+                              is_small ? format("{:+.3f}", claim.estimate.mean)
+                                       : format("{:+.1f}", claim.estimate.mean),
+                              claim.estimate.interval && is_small
+                                  ? format("[{:.3f}, {:.3f}]",
+                                           claim.estimate.interval->low,
+                                           claim.estimate.interval->high)
+                                  : interval_of(claim.estimate),
+                              std::string(name_of(claim.verdict))});
     }
     add(document, std::move(table));
 }
 
 void add_goals(Document& document, const Findings& findings) {
     add_heading(document, "Goals of this reproduction");
-    report::Table table{
-        .caption = format("Means over {}", seeds_text(findings)),
-        .columns = {"goal", "figure", ""},
-        .is_number = {},
-        .rows = {}};
+    report::Table table{.caption = format("Means over {}", seeds_text(findings)),
+                        .columns = {"goal", "figure", ""},
+                        .is_number = {},
+                        .rows = {}};
     for (const Goal& goal : findings.goals) {
         table.rows.push_back({goal.text, goal.figure, goal.is_reached ? "reached" : "missed"});
     }
@@ -129,11 +127,12 @@ std::string recovered_text(const VariantFigures& figures) {
 report::Table main_table(const Findings& findings) {
     const std::size_t longest = findings.recipe.lengths.size() - 1;
     report::Table table{
-        .caption = format("Recall at {} tokens and reasoning (whole chains of thought), percent, "
-                          "mean ± deviation over {}; share of the loss that comes back at {} tokens",
-                          findings.recipe.lengths[longest],
-                          seeds_text(findings),
-                          lengths_text(findings)),
+        .caption =
+            format("Recall at {} tokens and reasoning (whole chains of thought), percent, "
+                   "mean ± deviation over {}; share of the loss that comes back at {} tokens",
+                   findings.recipe.lengths[longest],
+                   seeds_text(findings),
+                   lengths_text(findings)),
         .columns = {"checkpoint", "what it is", "S1", "S2", "S3", "reasoning", "comes back %"},
         .is_number = {false, false, true, true, true, true, true},
         .rows = {}};
@@ -159,14 +158,14 @@ report::Curves::Point point_of(double x, const Estimate& estimate) {
 void add_curves(Document& document, const Findings& findings) {
     add_heading(document, "Recall by length");
     for (std::size_t needle = 0; needle < needles.size(); ++needle) {
-        report::Curves curves{
-            .caption = format("{}: mean over seeds with its 95 % interval", needles.at(needle).name),
-            .x_label = "tokens",
-            .y_label = "recall %",
-            .series = {},
-            .x_axis = report::Curves::Axis::logarithmic,
-            .low = 0.0,
-            .high = 100.0};
+        report::Curves curves{.caption = format("{}: mean over seeds with its 95 % interval",
+                                                needles.at(needle).name),
+                              .x_label = "tokens",
+                              .y_label = "recall %",
+                              .series = {},
+                              .x_axis = report::Curves::Axis::logarithmic,
+                              .low = 0.0,
+                              .high = 100.0};
         for (const char* name : {"pre", "post", "qk", "frozen", "instruct"}) {
             report::Curves::Series series{.name = name, .points = {}};
             const auto& recall = figures_of(findings, name).recall.at(needle);
@@ -226,7 +225,8 @@ std::string decay_text(const char* name, const analysis::Curve& curve) {
     }
     std::string text = format("{}: W_grad {:.1f} tokens", name, curve.fit.length);
     if (curve.length_interval) {
-        text += format(" [{:.1f}, {:.1f}]", curve.length_interval->low, curve.length_interval->high);
+        text +=
+            format(" [{:.1f}, {:.1f}]", curve.length_interval->low, curve.length_interval->high);
     }
     return text + ".";
 }
@@ -235,8 +235,9 @@ void add_gradients(Document& document, const Findings& findings) {
     const GradientFigures& gradients = findings.gradients;
     add_heading(document, "How far gradients reach");
     report::Curves curves{
-        .caption = "g(distance), the mean gradient of an attention logit of pre's softmax layer, "
-                   "on texts of equal length; 95 % bootstrap interval over examples",
+        .caption =
+            "g(distance), the mean gradient of an attention logit of pre's softmax layer, "
+            "on texts of equal length; 95 % bootstrap interval over examples",
         .x_label = "distance in tokens",
         .y_label = "g",
         .series = {gradient_series("chains of thought", gradients.cot.curve),
@@ -261,8 +262,9 @@ void add_gradients(Document& document, const Findings& findings) {
 void add_drift(Document& document, const Findings& findings) {
     add_heading(document, "Drift");
     report::Table table{
-        .caption = "|post - pre| / |pre| by part, mean ± deviation over seeds. q, k, v, o: "
-                   "softmax layers; mixer: linear layers.",
+        .caption =
+            "|post - pre| / |pre| by part, mean ± deviation over seeds. q, k, v, o: "
+            "softmax layers; mixer: linear layers.",
         .columns = {"part", "hybrid", "softmax twin"},
         .is_number = {false, true, true},
         .rows = {}};
@@ -309,11 +311,10 @@ void add_everything(Document& document, const Findings& findings) {
                     [](const Estimate& estimate) { return text_of(estimate); }));
     for (std::size_t i = 0; i < findings.seeds.size() && findings.seeds.size() > 1; ++i) {
         add(document,
-            all_figures(findings,
-                        format("Seed {}, percent", findings.seeds[i]),
-                        [&](const Estimate& estimate) {
-                            return format("{:.0f}", estimate.values[i]);
-                        }));
+            all_figures(
+                findings,
+                format("Seed {}, percent", findings.seeds[i]),
+                [&](const Estimate& estimate) { return format("{:.0f}", estimate.values[i]); }));
     }
     add(document,
         report::Details{.summary = "Recipe", .texts = {to_json(findings.recipe).dump(2)}});
@@ -358,11 +359,13 @@ std::string to_text(const Findings& findings) {
     }
     text += "\n";
     for (const Claim& claim : findings.claims) {
-        text += format("{:<13} {} ({:+.3g})\n", name_of(claim.verdict), claim.text, claim.estimate.mean);
+        text += format(
+            "{:<13} {} ({:+.3g})\n", name_of(claim.verdict), claim.text, claim.estimate.mean);
     }
     text += "\n";
     for (const Goal& goal : findings.goals) {
-        text += format("{:<8} {}: {}\n", goal.is_reached ? "reached" : "missed", goal.text, goal.figure);
+        text += format(
+            "{:<8} {}: {}\n", goal.is_reached ? "reached" : "missed", goal.text, goal.figure);
     }
     return text;
 }

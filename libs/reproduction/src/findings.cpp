@@ -17,7 +17,6 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/statistics.hpp"
-
 #include "anamnesis/reproduction/measurement.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
 #include "anamnesis/reproduction/seed_run.hpp"
@@ -131,8 +130,7 @@ std::vector<PartDrift> drifts_of(const std::vector<SeedFindings>& seeds) {
         drifts.push_back(
             {.part = row.part,
              .hybrid = over_seeds(
-                 seeds,
-                 [&](const SeedFindings& seed) { return drift_of(seed.drift, row.part); }),
+                 seeds, [&](const SeedFindings& seed) { return drift_of(seed.drift, row.part); }),
              .twin = over_seeds(seeds, [&](const SeedFindings& seed) {
                  return drift_of(seed.twin_drift, row.part);
              })});
@@ -144,9 +142,8 @@ std::vector<PartDrift> drifts_of(const std::vector<SeedFindings>& seeds) {
 
 Estimate estimate_of(std::vector<double> values) {
     const eval::ClusteredMean mean = eval::clustered_mean(values);
-    Estimate estimate{.values = std::move(values),
-                      .mean = mean.mean,
-                      .deviation = mean.standard_deviation};
+    Estimate estimate{
+        .values = std::move(values), .mean = mean.mean, .deviation = mean.standard_deviation};
     if (estimate.values.size() > 1) {
         estimate.interval = mean.student;
     }
@@ -191,8 +188,7 @@ Findings find(const Recipe& recipe, const std::vector<SeedFindings>& seeds) {
     }
     findings.drift = drifts_of(seeds);
     findings.gradients = gradients_of(seeds);
-    findings.seconds =
-        over_seeds(seeds, [](const SeedFindings& seed) { return seed.seconds; });
+    findings.seconds = over_seeds(seeds, [](const SeedFindings& seed) { return seed.seconds; });
     findings.claims = claims_of(findings);
     findings.goals = goals_of(findings);
     return findings;

@@ -9,7 +9,6 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/statistics.hpp"
-
 #include "anamnesis/reproduction/findings.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
 #include "anamnesis/reproduction/recipe.hpp"

@@ -74,11 +74,8 @@ Measurement measure(const runtime::Network& network,
     };
     for (std::size_t i = 0; i < needles.size(); ++i) {
         for (const std::size_t length : questions.lengths) {
-            measurement.recall.at(i).push_back(train::synthetic::recall(network,
-                                                                        needles.at(i).needle,
-                                                                        length,
-                                                                        questions.recall_samples,
-                                                                        questions.seed));
+            measurement.recall.at(i).push_back(train::synthetic::recall(
+                network, needles.at(i).needle, length, questions.recall_samples, questions.seed));
             tell();
         }
     }

@@ -25,7 +25,7 @@ Json config_of(const std::vector<std::string>& mixers) {
     }
     return Json::Object{{"architectures", Json::Array{"HypeNetForCausalLM"}},
                         {"model_type", "hypenet"},
-                        {"dtype", "float32"},
+                        {"dtype", "bfloat16"},
                         {"hidden_size", 96},
                         {"intermediate_size", 192},
                         {"num_hidden_layers", std::uint64_t{mixers.size()}},
@@ -54,11 +54,12 @@ Json config_of(const std::vector<std::string>& mixers) {
 }
 
 Json hybrid_config() {
-    return config_of({"lightning-attn", "lightning-attn", "attn", "lightning-attn"});
+    return config_of(
+        {"lightning-attn", "lightning-attn", "attn", "lightning-attn", "lightning-attn", "attn"});
 }
 
 Json twin_config() {
-    return config_of({"attn", "attn", "attn", "attn"});
+    return config_of(std::vector<std::string>(6, "attn"));
 }
 
 Json numbers(const auto& values) {
@@ -72,28 +73,26 @@ Json numbers(const auto& values) {
 }  // namespace
 
 Recipe standard_recipe() {
-    return {.name = "standard",
-            .hybrid = hybrid_config(),
-            .twin = twin_config(),
-            .pretraining = {.task = Task::mix,
-                            .stages = {{150, 32, 64}, {500, 20, 128}, {600, 12, 256}},
-                            .learning_rate = 3e-3,
-                            .warmup = 50},
-            .cot = {.task = Task::cot,
-                    .stages = {{120, 24, 112}},
-                    .learning_rate = 2.5e-3,
-                    .warmup = 10},
-            .instruction = {.task = Task::instruct,
-                            .stages = {{120, 24, 112}},
-                            .learning_rate = 2.5e-3,
-                            .warmup = 10},
-            .lambdas = {0.1, 1.0, 10.0},
-            .alpha = 0.5,
-            .lengths = {128, 256, 512, 1024, 2048},
-            .recall_samples = 100,
-            .reasoning_samples = 300,
-            .gradient_examples = 32,
-            .evaluation_seed = 999};
+    return {
+        .name = "standard",
+        .hybrid = hybrid_config(),
+        .twin = twin_config(),
+        .pretraining = {.task = Task::mix,
+                        .stages = {{150, 32, 64}, {500, 20, 128}, {600, 12, 256}},
+                        .learning_rate = 3e-3,
+                        .warmup = 50},
+        .cot = {.task = Task::cot, .stages = {{120, 24, 112}}, .learning_rate = 2e-3, .warmup = 10},
+        .instruction = {.task = Task::instruct,
+                        .stages = {{120, 24, 112}},
+                        .learning_rate = 2e-3,
+                        .warmup = 10},
+        .lambdas = {0.3, 1.0, 3.0},
+        .alpha = 0.5,
+        .lengths = {128, 256, 512, 1024, 2048},
+        .recall_samples = 50,
+        .reasoning_samples = 200,
+        .gradient_examples = 32,
+        .evaluation_seed = 999};
 }
 
 Recipe quick_recipe() {

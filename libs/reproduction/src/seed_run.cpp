@@ -22,6 +22,9 @@
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/reproduction/measurement.hpp"
+#include "anamnesis/reproduction/recipe.hpp"
+#include "anamnesis/reproduction/variant.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/checkpoint_drift.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -30,10 +33,6 @@
 #include "anamnesis/runtime/network.hpp"
 #include "anamnesis/train/sample.hpp"
 #include "anamnesis/train/synthetic/tasks.hpp"
-
-#include "anamnesis/reproduction/measurement.hpp"
-#include "anamnesis/reproduction/recipe.hpp"
-#include "anamnesis/reproduction/variant.hpp"
 
 #include "training.hpp"
 
@@ -121,10 +120,9 @@ Json measure_variant(const Recipe& recipe,
                               .reasoning_samples = recipe.reasoning_samples,
                               .seed = recipe.evaluation_seed};
     if (execution.progress != nullptr) {
-        execution.progress->begin(
-            format("seed {}: asking {}", seed, folder.filename().string()),
-            parts_of(questions),
-            ProgressUnit::steps);
+        execution.progress->begin(format("seed {}: asking {}", seed, folder.filename().string()),
+                                  parts_of(questions),
+                                  ProgressUnit::steps);
     }
     const Measurement measurement = runtime::at_the_door([&] {
         return measure(load_network(folder), questions, [&] {
@@ -234,11 +232,10 @@ SeedFindings run_seed(const Recipe& recipe,
         const fs::path place = folder / variant.name;
         results.get("made-" + variant.name,
                     [&] { return make_variant(variant, seed, place, execution); });
-        findings.measurements.emplace(
-            variant.name,
-            read_measurement(results.get("recall-" + variant.name, [&] {
-                return measure_variant(recipe, seed, place, execution);
-            })));
+        findings.measurements.emplace(variant.name,
+                                      read_measurement(results.get("recall-" + variant.name, [&] {
+                                          return measure_variant(recipe, seed, place, execution);
+                                      })));
     }
     const auto drift_of = [&](const std::string& pre, const std::string& post) {
         return drift_rows(results.get("drift-" + post, [&] {
@@ -250,9 +247,8 @@ SeedFindings run_seed(const Recipe& recipe,
     Random probe(0);
     const std::size_t length = train::synthetic::chain_of_thought(probe).ids.size();
     const auto gradients_on = [&](const std::string& data, const MakeSample& make) {
-        return read_records(results.get("gradients-" + data, [&] {
-            return measure_gradients(recipe, folder / "pre", make);
-        }));
+        return read_records(results.get(
+            "gradients-" + data, [&] { return measure_gradients(recipe, folder / "pre", make); }));
     };
     findings.cot_gradients = gradients_on(
         "cot", [](Random& random) { return train::synthetic::chain_of_thought(random); });

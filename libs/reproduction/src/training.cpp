@@ -45,8 +45,7 @@ fs::path start_of(const Training& training, std::uint64_t seed, const fs::path& 
         return folder.parent_path() / training.start;
     }
     fs::path initial = folder / "initial";
-    train::write_initial_checkpoint(
-        *training.config, train::Initialiser::fan_in, seed, initial);
+    train::write_initial_checkpoint(*training.config, train::Initialiser::fan_in, seed, initial);
     io::write_text_atomically(initial / "tokenizer.json", train::synthetic::tokenizer_json());
     io::write_text_atomically(initial / "tokenizer_config.json",
                               train::synthetic::tokenizer_config_json());
@@ -88,28 +87,29 @@ void train_variant(const Training& training,
     const Course& course = *training.course;
     const train::synthetic::SyntheticSource data(course.task, course.stages, seed);
     if (execution.progress != nullptr) {
-        execution.progress->begin(
-            format("seed {}: {}", seed, folder.filename().string()), data.steps(), ProgressUnit::steps);
+        execution.progress->begin(format("seed {}: {}", seed, folder.filename().string()),
+                                  data.steps(),
+                                  ProgressUnit::steps);
     }
     bool is_first = true;
-    const train::RunResult result = train::run(
-        trainer,
-        data,
-        run,
-        {.schedule = {.peak = course.learning_rate,
-                      .decay = train::Decay::cosine,
-                      .steps = data.steps(),
-                      .warmup = course.warmup,
-                      .min_ratio = course.min_ratio},
-         .save_every = 200,
-         .observer =
-             [&](std::uint64_t step, const train::StepFigures&) {
-                 if (execution.progress != nullptr) {
-                     execution.progress->advance(is_first ? step + 1 : 1);
-                 }
-                 is_first = false;
-             },
-         .cancel = execution.stop});
+    const train::RunResult result =
+        train::run(trainer,
+                   data,
+                   run,
+                   {.schedule = {.peak = course.learning_rate,
+                                 .decay = train::Decay::cosine,
+                                 .steps = data.steps(),
+                                 .warmup = course.warmup,
+                                 .min_ratio = course.min_ratio},
+                    .save_every = 200,
+                    .observer =
+                        [&](std::uint64_t step, const train::StepFigures&) {
+                            if (execution.progress != nullptr) {
+                                execution.progress->advance(is_first ? step + 1 : 1);
+                            }
+                            is_first = false;
+                        },
+                    .cancel = execution.stop});
     if (execution.progress != nullptr) {
         execution.progress->finish();
     }

@@ -7,11 +7,13 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/request.hpp"
 
 namespace anamnesis::reproduction {
 namespace {
 
+using checkpoint::TensorGroup;
 using restore::Method;
 
 Variant trained(std::string name, std::string description, Training training) {
@@ -40,12 +42,10 @@ std::string pro_name(double lambda) {
 
 std::vector<Variant> variants_of(const Recipe& recipe) {
     std::vector<Variant> variants;
-    variants.push_back(trained("pre",
-                               "pretrained",
-                               {.config = &recipe.hybrid, .course = &recipe.pretraining}));
-    variants.push_back(trained("post",
-                               "pre, fine-tuned on chains of thought",
-                               {.start = "pre", .course = &recipe.cot}));
+    variants.push_back(
+        trained("pre", "pretrained", {.config = &recipe.hybrid, .course = &recipe.pretraining}));
+    variants.push_back(trained(
+        "post", "pre, fine-tuned on chains of thought", {.start = "pre", .course = &recipe.cot}));
     variants.push_back(trained("instruct",
                                "pre, fine-tuned on questions answered without a chain of thought",
                                {.start = "pre", .course = &recipe.instruction}));
@@ -57,15 +57,17 @@ std::vector<Variant> variants_of(const Recipe& recipe) {
     for (const double lambda : recipe.lambdas) {
         restore::Request request = request_of(Method::pro);
         request.lambdas = {{.value = lambda, .is_relative = true}};
-        variants.push_back(repaired(pro_name(lambda),
-                                    format("QK-Pro, relative lambda {}", lambda),
-                                    std::move(request)));
+        variants.push_back(repaired(
+            pro_name(lambda), format("QK-Pro, relative lambda {}", lambda), std::move(request)));
     }
     restore::Request lerp = request_of(Method::lerp);
     lerp.alpha = recipe.alpha;
     variants.push_back(repaired("lerp",
                                 format("W_Q and W_K {} of the way from post to pre", recipe.alpha),
                                 std::move(lerp)));
+    restore::Request whole = request_of(Method::groups);
+    whole.selection.groups = {TensorGroup::q, TensorGroup::k, TensorGroup::v, TensorGroup::o};
+    variants.push_back(repaired("qkvo", "post with the whole softmax attention of pre", whole));
     variants.push_back(repaired("q", "post with W_Q of pre", request_of(Method::q)));
     variants.push_back(repaired("k", "post with W_K of pre", request_of(Method::k)));
     variants.push_back(repaired("v", "post with W_V of pre", request_of(Method::v)));
@@ -75,11 +77,11 @@ std::vector<Variant> variants_of(const Recipe& recipe) {
     variants.push_back(trained("softmax-post",
                                "softmax-pre, fine-tuned on chains of thought",
                                {.start = "softmax-pre", .course = &recipe.cot}));
-    variants.push_back({.name = "softmax-qk",
-                        .description = "softmax-post with W_Q and W_K of softmax-pre",
-                        .repair = Repair{.pre = "softmax-pre",
-                                         .post = "softmax-post",
-                                         .request = request_of(Method::qk)}});
+    variants.push_back(
+        {.name = "softmax-qk",
+         .description = "softmax-post with W_Q and W_K of softmax-pre",
+         .repair = Repair{
+             .pre = "softmax-pre", .post = "softmax-post", .request = request_of(Method::qk)}});
     return variants;
 }
 

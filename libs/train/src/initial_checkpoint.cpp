@@ -13,6 +13,7 @@
 
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/half.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/shape.hpp"
@@ -179,16 +180,35 @@ std::uint64_t hash_of(std::string_view name) {
     return hash;
 }
 
-std::vector<float> weights_of(const formats::TensorSpec& tensor,
-                              Initialiser initialiser,
-                              std::uint64_t seed,
-                              const Json& config) {
-    std::vector<float> values(find_element_count(tensor.shape).value_or(0), 1.0F);
+/// The type that config.json asks for.
+DType dtype_of(const Json& config) {
+    for (const char* key : {"dtype", "torch_dtype"}) {
+        if (!has(config, key)) {
+            continue;
+        }
+        const std::string& name = config.at(key).as_string(key);
+        if (name == "bfloat16") {
+            return DType::bf16;
+        }
+        if (name != "float32") {
+            throw Error(ErrorKind::unsupported,
+                        format("random weights are made in float32 and bfloat16, not in {}",
+                               in_quotes(name)));
+        }
+    }
+    return DType::f32;
+}
+
+std::vector<double> weights_of(const formats::TensorSpec& tensor,
+                               Initialiser initialiser,
+                               std::uint64_t seed,
+                               const Json& config) {
+    std::vector<double> values(find_element_count(tensor.shape).value_or(0), 1.0);
     if (tensor.shape.size() == 2) {
         const double deviation = deviation_of(tensor, initialiser, config);
         Random random(Random(seed).next() ^ hash_of(tensor.name));
-        for (float& value : values) {
-            value = static_cast<float>(deviation * random.normal());
+        for (double& value : values) {
+            value = deviation * random.normal();
         }
     }
     return values;
@@ -200,15 +220,19 @@ void write_initial_checkpoint(const Json& config,
                               Initialiser initialiser,
                               std::uint64_t seed,
                               const std::filesystem::path& folder) {
-    const std::vector<formats::TensorSpec> tensors = tensors_of(config);
+    std::vector<formats::TensorSpec> tensors = tensors_of(config);
+    for (formats::TensorSpec& tensor : tensors) {
+        tensor.dtype = dtype_of(config);
+    }
     const auto prologue = formats::make_safetensors_prologue(tensors, {{"format", "pt"}});
     std::filesystem::create_directories(folder);
     io::AtomicFile file{folder / "model.safetensors"};
     file.file().write_at(0, std::as_bytes(std::span(prologue.bytes)));
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-        const std::vector<float> values = weights_of(tensors[i], initialiser, seed, config);
-        file.file().write_at(prologue.bytes.size() + prologue.offsets[i],
-                             std::as_bytes(std::span(values)));
+        const std::vector<double> values = weights_of(tensors[i], initialiser, seed, config);
+        std::vector<std::byte> bytes(values.size() * (bits_of(tensors[i].dtype) / 8));
+        narrow(tensors[i].dtype, values, bytes);
+        file.file().write_at(prologue.bytes.size() + prologue.offsets[i], bytes);
     }
     file.commit();
     io::write_text_atomically(folder / "config.json", config.dump(2) + "\n");

@@ -55,8 +55,8 @@ Exactness measure(const runtime::Network& network, std::size_t samples, const Ma
     Exactness result;
     while (result.outcomes.size() < samples) {
         std::vector<Sample> made{make()};
-        const std::size_t rows =
-            std::clamp<std::size_t>(tokens / made.front().ids.size(), 1, samples - result.outcomes.size());
+        const std::size_t rows = std::clamp<std::size_t>(
+            tokens / made.front().ids.size(), 1, samples - result.outcomes.size());
         while (made.size() < rows) {
             made.push_back(make());
         }

@@ -85,7 +85,8 @@ Batch draw_batch(Task task, const Stage& stage, Random& random) {
             return batch_of(sums_rows, [&] { return arithmetic(random, sums_length, chain); });
         }
         case Task::cot:
-            return batch_of(stage.rows, [&] { return chain_of_thought(random, problems_in(stage)); });
+            return batch_of(stage.rows,
+                            [&] { return chain_of_thought(random, problems_in(stage)); });
         case Task::instruct:
             return batch_of(stage.rows, [&] { return instruction(random, problems_in(stage)); });
         case Task::retrieval:

@@ -6,7 +6,6 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/report/document.hpp"
-
 #include "anamnesis/reproduction/measurement.hpp"
 
 namespace anamnesis::reproduction {

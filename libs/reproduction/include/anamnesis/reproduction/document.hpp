@@ -4,7 +4,6 @@
 #include <string>
 
 #include "anamnesis/report/document.hpp"
-
 #include "anamnesis/reproduction/findings.hpp"
 
 namespace anamnesis::reproduction {

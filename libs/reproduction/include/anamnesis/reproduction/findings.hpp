@@ -10,7 +10,6 @@
 #include "anamnesis/analysis/locality.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/eval/statistics.hpp"
-
 #include "anamnesis/reproduction/recipe.hpp"
 #include "anamnesis/reproduction/seed_run.hpp"
 #include "anamnesis/reproduction/variant.hpp"

@@ -27,8 +27,8 @@ struct Recipe {
     Json hybrid{};  ///< config.json
     Json twin{};    ///< the same with softmax attention in every layer
     Course pretraining{};
-    Course cot{};          ///< fine-tuning on chains of thought
-    Course instruction{};  ///< fine-tuning on questions that are answered without one
+    Course cot{};                        ///< fine-tuning on chains of thought
+    Course instruction{};                ///< fine-tuning on questions that are answered without one
     std::vector<double> lambdas{};       ///< of QK-Pro, relative
     double alpha = 0.5;                  ///< of lerp
     std::vector<std::size_t> lengths{};  ///< of haystacks, in tokens

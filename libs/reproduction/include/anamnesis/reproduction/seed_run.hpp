@@ -10,7 +10,6 @@
 
 #include "anamnesis/analysis/locality.hpp"
 #include "anamnesis/base/progress.hpp"
-
 #include "anamnesis/reproduction/measurement.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
 

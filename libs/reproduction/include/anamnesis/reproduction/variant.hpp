@@ -6,9 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "anamnesis/restore/request.hpp"
-
 #include "anamnesis/reproduction/recipe.hpp"
+#include "anamnesis/restore/request.hpp"
 
 namespace anamnesis::reproduction {
 
@@ -36,9 +35,9 @@ struct Variant {
 };
 
 /// pre; post, fine-tuned on chains of thought; the controls instruct (fine-tuned without them) and
-/// frozen (W_Q and W_K frozen); repairs of post: qk, q, k, v, pro at each lambda, lerp; and
-/// softmax-pre, softmax-post, softmax-qk, the twin without linear layers. Each stands behind what
-/// it is made of. The recipe must outlive them.
+/// frozen (W_Q and W_K frozen); repairs of post: qk, pro at each lambda, lerp, qkvo,
+/// q, k, v; and softmax-pre, softmax-post, softmax-qk, the twin without linear layers. Each stands
+/// behind what it is made of. The recipe must outlive them.
 std::vector<Variant> variants_of(const Recipe& recipe);
 
 /// "pro-1" for a lambda of 1.

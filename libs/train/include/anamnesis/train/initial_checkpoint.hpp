@@ -16,10 +16,11 @@ enum class Initialiser : std::uint8_t {
     fan_in,
 };
 
-/// Writes a checkpoint of random float32 weights that config.json describes. Norm gains are 1.
+/// Writes a checkpoint of random weights that config.json describes, in its `dtype` (float32 where
+/// it has none). Norm gains are 1.
 /// A weight depends on seed and name alone.
-/// Errors: `unsupported` for a family other than hypenet and qwen3; `malformed` for sizes that are
-/// missing.
+/// Errors: `unsupported` for a family other than hypenet and qwen3, and for other types;
+/// `malformed` for sizes that are missing.
 void write_initial_checkpoint(const Json& config,
                               Initialiser initialiser,
                               std::uint64_t seed,

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/io/file.hpp"
+
+#include "run_command.hpp"
+#include "temporary_folder.hpp"
+
+namespace anamnesis::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Reproduction : public ::testing::Test {
+protected:
+    std::string at(const std::string& name) const { return (folder_.path() / name).string(); }
+    std::string text_at(const std::string& name) const { return io::read_text(at(name)); }
+
+    static CommandResult command(std::vector<std::string> arguments, const CommandOptions& how = {}) {
+        arguments.insert(arguments.begin(), ANAMNESIS_BINARY);
+        return run_command(arguments, how);
+    }
+
+    CommandResult reproduce(const std::string& out, const CommandOptions& how = {}) const {
+        return command(
+            {"reproduce", "--quick", "--seeds", "3,4", "--threads", "1", "--out", at(out)}, how);
+    }
+
+    /// summary.json without what the clock says.
+    Json summary_of(const std::string& out) const {
+        Json summary = Json::parse(text_at(out + "/summary.json"));
+        summary.set("seconds", Json());
+        Json goals = Json::array();
+        for (const Json& goal : summary.at("goals").as_array("goals")) {
+            if (goal.at("goal").as_string("goal").find("minutes") == std::string::npos) {
+                goals.push_back(goal);
+            }
+        }
+        summary.set("goals", goals);
+        return summary;
+    }
+
+    TemporaryFolder folder_;
+};
+
+TEST_F(Reproduction, GoesFromRandomWeightsToAReport) {
+    const CommandResult result = reproduce("whole");
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_THAT(result.output, HasSubstr("W_Q and W_K of pre bring recall back"));
+    const Json summary = summary_of("whole");
+    EXPECT_EQ(summary.at("seeds").as_array("seeds").size(), 2U);
+    for (const char* name : {"pre", "post", "instruct", "frozen", "qk", "q", "k", "v", "lerp",
+                             "pro-1", "softmax-pre", "softmax-post", "softmax-qk"}) {
+        EXPECT_NE(summary.at("checkpoints").find(name), nullptr) << name;
+        EXPECT_TRUE(std::filesystem::exists(at(std::string("whole/seed-4/") + name +
+                                               "/model.safetensors")))
+            << name;
+    }
+    EXPECT_THAT(text_at("whole/report.html"), HasSubstr("<svg"));
+    EXPECT_THAT(text_at("whole/summary.md"), HasSubstr("The paper's claims"));
+    // The frozen control kept its queries and keys, bit for bit.
+    const CommandResult drift = command({"drift",
+                                         "--pre",
+                                         at("whole/seed-3/pre"),
+                                         "--post",
+                                         at("whole/seed-3/frozen"),
+                                         "--json"});
+    ASSERT_EQ(drift.exit_code, 0) << drift.errors;
+    const CommandResult verified = command({"verify",
+                                            "--pre",
+                                            at("whole/seed-3/pre"),
+                                            "--post",
+                                            at("whole/seed-3/post"),
+                                            "--repaired",
+                                            at("whole/seed-3/qk")});
+    EXPECT_EQ(verified.exit_code, 0) << verified.output << verified.errors;
+}
+
+TEST_F(Reproduction, GoesOnWhereItWasKilled) {
+    ASSERT_EQ(reproduce("whole").exit_code, 0);
+    CommandResult result;
+    int runs = 0;
+    for (std::chrono::milliseconds patience(300);; patience *= 2, ++runs) {
+        result = reproduce("pieces", {.kill_after = patience});
+        if (!result.was_killed) {
+            break;
+        }
+    }
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_GT(runs, 0);
+    EXPECT_EQ(summary_of("pieces"), summary_of("whole"));
+}
+
+TEST_F(Reproduction, RefusesTheFolderOfAnotherRecipe) {
+    ASSERT_EQ(reproduce("quick").exit_code, 0);
+    const CommandResult result =
+        command({"reproduce", "--seeds", "3", "--out", at("quick")});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.errors, HasSubstr("another recipe"));
+}
+
+TEST_F(Reproduction, IsToldInAMinuteByTheDemo) {
+    const std::vector<std::string> arguments{
+        "demo", "--samples", "3", "--threads", "1", "--out", at("demo")};
+    const CommandResult result = command(arguments);
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    for (const char* step : {"$ anamnesis inspect", "$ anamnesis drift", "$ anamnesis restore",
+                             "$ anamnesis verify", "proven", "recall %", "reasoning"}) {
+        EXPECT_THAT(result.output, HasSubstr(step));
+    }
+    EXPECT_THAT(text_at("demo/report.html"), HasSubstr("<svg"));
+    // Once more, over what is there.
+    std::vector<std::string> again = arguments;
+    again.emplace_back("--json");
+    const CommandResult json = command(again);
+    ASSERT_EQ(json.exit_code, 0) << json.errors;
+    EXPECT_EQ(Json::parse(json.output).at("models").as_array("models").size(), 3U);
+}
+
+}  // namespace
+}  // namespace anamnesis::testing
