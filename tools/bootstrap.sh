@@ -4,7 +4,7 @@
 #   tools/bootstrap.sh            compilers, libraries, test tools
 #   tools/bootstrap.sh --lint     and clang-format, clang-tidy, libFuzzer (clang 19)
 #   tools/bootstrap.sh --browser  and what looks at the pages in tests (Chromium, poppler)
-#   tools/bootstrap.sh --full     and a virtual environment .venv with LibTorch (the torch wheel)
+#   tools/bootstrap.sh --full     and a virtual environment .venv with LibTorch (the torch wheel), and MPI
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,7 @@ for argument in "$@"; do
   case "$argument" in
     --lint) packages+=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev) ;;
     --browser) packages+=(chromium poppler-utils) ;;
-    --full) want_torch=true; packages+=(python3-venv) ;;
+    --full) want_torch=true; packages+=(python3-venv libopenmpi-dev openmpi-bin) ;;
     *) echo "tools/bootstrap.sh: unknown option '$argument'; see its first lines" >&2; exit 2 ;;
   esac
 done

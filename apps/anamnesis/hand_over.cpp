@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -31,9 +32,23 @@ std::vector<std::filesystem::path> places() {
     return folders;
 }
 
+/// Threads of a step that are done wait a few microseconds and then sleep. By default they would
+/// spin for milliseconds, which on a machine shared with others takes the core from the thread they
+/// wait for. OpenMP reads this when it is loaded, so it is set before the other program starts.
+void wait_politely() {
+    // NOLINTBEGIN(concurrency-mt-unsafe): no thread runs yet.
+    if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
+        static_cast<void>(::setenv("GOMP_SPINCOUNT", "1000", /*overwrite=*/0));
+    }
+    // NOLINTEND(concurrency-mt-unsafe)
+}
+
 }  // namespace
 
 int hand_over(char** argv) {
+    if (std::string_view(argv[1]) == "train") {
+        wait_politely();
+    }
     std::vector<std::string> tried;
     for (const std::filesystem::path& folder : places()) {
         const std::string path = (folder / program).string();

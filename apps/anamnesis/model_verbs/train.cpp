@@ -33,6 +33,7 @@
 #include "anamnesis/train/checkpoint_output.hpp"
 #include "anamnesis/train/initial_checkpoint.hpp"
 #include "anamnesis/train/memory.hpp"
+#include "anamnesis/train/processes.hpp"
 #include "anamnesis/train/row_rules.hpp"
 #include "anamnesis/train/run.hpp"
 #include "anamnesis/train/run_folder.hpp"
@@ -190,7 +191,9 @@ Course course_of(const TrainOptions& options, const OpenedCheckpoint& opened) {
     return {.source = std::move(source), .steps = options.steps.value_or(epoch)};
 }
 
-train::Trainer make_trainer(const OpenedCheckpoint& opened, const TrainOptions& options) {
+train::Trainer make_trainer(const OpenedCheckpoint& opened,
+                            const TrainOptions& options,
+                            train::Processes& processes) {
     const runtime::ModelSpec spec = runtime::describe(opened.checkpoint, opened.model);
     const auto load = [&](at::ScalarType type) {
         return runtime::Network::load(
@@ -204,7 +207,8 @@ train::Trainer make_trainer(const OpenedCheckpoint& opened, const TrainOptions& 
         .rules = train::row_rules_of(
             opened.checkpoint,
             opened.model,
-            {.frozen = options.frozen, .rates = options.rates, .anchors = options.anchors})};
+            {.frozen = options.frozen, .rates = options.rates, .anchors = options.anchors}),
+        .processes = &processes};
     if (options.clip > 0.0) {
         settings.clip = options.clip;
     }
@@ -283,23 +287,53 @@ void tell_result(const TrainOptions& options, const Json& receipt, Terminal& ter
                         receipt.at("loss").as_double("loss")));
 }
 
-}  // namespace
+/// The folder, made by the first process, and the checkpoint to start from.
+struct Start {
+    train::RunFolder folder;
+    std::string checkpoint;
+};
 
-int run(const TrainOptions& options, Terminal& terminal) {
-    runtime::use_threads(options.common.threads);
-    train::RunFolder folder(options.out, settings_of(options));
+Start start_together(const TrainOptions& options, train::Processes& processes) {
+    std::optional<Start> start;
+    processes.agree([&] {
+        if (processes.is_first()) {
+            train::RunFolder folder(options.out, settings_of(options));
+            const bool is_finished = folder.receipt().has_value();
+            std::string checkpoint = is_finished ? "" : start_of(options, folder);
+            start = Start{.folder = std::move(folder), .checkpoint = std::move(checkpoint)};
+        }
+    });
+    if (!start) {
+        start = Start{.folder = train::RunFolder::of_another(options.out),
+                      .checkpoint = options.init.empty()
+                                        ? options.checkpoint
+                                        : (fs::path(options.out) / "initial").string()};
+    }
+    return *std::move(start);
+}
+
+int train_with(train::Processes& processes, const TrainOptions& options, Terminal& terminal) {
+    auto [folder, checkpoint] = start_together(options, processes);
     if (folder.receipt()) {
         terminal.say("this run is finished already");
         tell_result(options, *folder.receipt(), terminal);
         return 0;
     }
-    const OpenedCheckpoint opened =
-        open_checkpoint(start_of(options, folder), options.reading, checkpoint::Missing::refuse);
-    const Course course = course_of(options, opened);
+    std::optional<OpenedCheckpoint> files;
+    Course course;
+    std::optional<train::Trainer> learner;
+    processes.agree([&] {
+        files = open_checkpoint(checkpoint, options.reading, checkpoint::Missing::refuse);
+        course = course_of(options, *files);
+        runtime::at_the_door([&] { learner.emplace(make_trainer(*files, options, processes)); });
+    });
+    const OpenedCheckpoint& opened = *files;
+    train::Trainer& trainer = *learner;
     const std::uint64_t steps = course.steps;
-    train::Trainer trainer = runtime::at_the_door([&] { return make_trainer(opened, options); });
-    tell_memory(train::estimate_memory(trainer.network(), course.source->largest()), terminal);
-    ProgressBar progress(terminal.is_quiet());
+    processes.agree([&] {
+        tell_memory(train::estimate_memory(trainer.network(), course.source->largest()), terminal);
+    });
+    ProgressBar progress(terminal.is_quiet() || !processes.is_first());
     Clock::time_point since_last_step = Clock::now();
     std::uint64_t told_steps = 0;  // a resumed run begins behind the first
     progress.begin("training", steps, ProgressUnit::steps);
@@ -314,21 +348,48 @@ int run(const TrainOptions& options, Terminal& terminal) {
                                  .min_ratio = options.min_lr_ratio},
                     .save_every = options.save_every,
                     .observer =
-                        [&](std::uint64_t step, const train::StepFigures& figures) {
+                        [&](std::uint64_t step, const train::StepFigures& figures, const Json&) {
                             progress.note(note_of(figures, since_last_step));
                             progress.advance(told_steps == 0 ? step + 1 : 1);
                             ++told_steps;
                         },
-                    .cancel = stop_on_signal()});
+                    .cancel = stop_on_signal(),
+                    .processes = &processes});
     progress.finish();
-    train::write_checkpoint(opened.checkpoint, trainer.weights(), folder.path());
-    folder.finish(Json::Object{{"steps", steps},
-                               {"loss", result.last_loss},
-                               {"resumed_at", result.first_step},
-                               {"tokens", result.tokens},
-                               {"seconds", result.seconds}});
-    tell_result(options, *folder.receipt(), terminal);
+    processes.agree([&] {
+        if (processes.is_first()) {
+            train::write_checkpoint(opened.checkpoint, trainer.weights(), folder.path());
+            folder.finish(Json::Object{{"steps", steps},
+                                       {"loss", result.last_loss},
+                                       {"resumed_at", result.first_step},
+                                       {"tokens", result.tokens},
+                                       {"seconds", result.seconds},
+                                       {"processes", processes.count()}});
+            tell_result(options, *folder.receipt(), terminal);
+        }
+    });
     return 0;
+}
+
+}  // namespace
+
+int run(const TrainOptions& options, Terminal& terminal) {
+    runtime::use_threads(options.common.threads);
+    const std::unique_ptr<train::Processes> processes = train::launched_processes();
+    if (processes->is_first()) {
+        return train_with(*processes, options, terminal);
+    }
+    Terminal silent(/*is_quiet=*/true);
+    TrainOptions unspoken = options;
+    unspoken.common.json = false;
+    try {
+        return train_with(*processes, unspoken, silent);
+    } catch (const Error& error) {
+        if (processes->failed_elsewhere()) {
+            return exit_code_of(error.kind());
+        }
+        throw;
+    }
 }
 
 }  // namespace anamnesis::app

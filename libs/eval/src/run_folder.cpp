@@ -2,10 +2,8 @@
 #include "anamnesis/eval/run_folder.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstddef>
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -17,6 +15,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/launcher.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/results_file.hpp"
 #include "anamnesis/io/atomic_file.hpp"
@@ -32,12 +31,6 @@ std::optional<std::size_t> number_of(std::string_view text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     return error == std::errc{} && end == text.data() + text.size() ? std::optional(number)
                                                                     : std::nullopt;
-}
-
-std::optional<std::size_t> variable(const char* name) {
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): read before any thread runs.
-    const char* text = std::getenv(name);
-    return text == nullptr ? std::nullopt : number_of(text);
 }
 
 std::string suffix_of(const Shard& shard) {
@@ -92,18 +85,9 @@ Shard Shard::parse(std::string_view text) {
 }
 
 std::optional<Shard> Shard::from_environment() {
-    constexpr std::array<std::pair<const char*, const char*>, 3> launchers{
-        {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-         {"PMI_RANK", "PMI_SIZE"},
-         {"SLURM_PROCID", "SLURM_NTASKS"}}};
-    for (const auto& [rank, size] : launchers) {
-        const auto index = variable(rank);
-        const auto count = variable(size);
-        if (index && count && *index < *count) {
-            return Shard{.index = *index, .count = *count};
-        }
-    }
-    return std::nullopt;
+    const auto launched = launched_rank();
+    return launched ? std::optional(Shard{.index = launched->rank, .count = launched->count})
+                    : std::nullopt;
 }
 
 RunFolder::RunFolder(fs::path record_path, Json record, ResultsFile results)

@@ -13,6 +13,7 @@
 #include <ATen/ops/mm.h>
 
 #include "cpu_kernels.hpp"
+#include "differentiable.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -123,6 +124,9 @@ at::Tensor apply(const Linear& linear, const LinearInput& input) {
     const at::Tensor& x = input.x();
     const bool is_same_type = weight.scalar_type() == x.scalar_type();
     const bool reads_once = x.is_cpu() && x.scalar_type() == at::kFloat && !has_many_rows(x);
+    if (needs_gradient(linear, x) && has_many_rows(x) && differentiable::applies_to(x)) {
+        return differentiable::linear(x, weight.to(x.scalar_type()), linear.bias);
+    }
     if (needs_gradient(linear, x) || (is_same_type && !reads_once)) {
         return at::linear(x, weight.to(x.scalar_type()), linear.bias);
     }

@@ -14,6 +14,7 @@
 #include <ATen/ops/silu.h>
 
 #include "cpu_kernels.hpp"
+#include "differentiable.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -45,12 +46,15 @@ at::Tensor apply(const RmsNorm& norm, const at::Tensor& x) {
             });
         return y;
     }
+    if (differentiable::applies_to(x, gain)) {
+        return differentiable::rms_norm(x, gain, norm.eps);
+    }
     return gain * (x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + norm.eps));
 }
 
 at::Tensor l2_normalised(const at::Tensor& x) {
     constexpr double eps = 1e-6;
-    if (runs_in_kernel(x)) {
+    if (runs_in_kernel(x) || differentiable::applies_to(x, x)) {
         // sum + eps is width times mean + eps / width.
         const auto width = static_cast<double>(x.size(-1));
         return apply({.gain = at::full({x.size(-1)}, 1.0 / std::sqrt(width), x.options()),
@@ -79,6 +83,9 @@ at::Tensor swiglu(at::Tensor gate, const at::Tensor& up) {
         });
         return gate;
     }
+    if (differentiable::applies_to(gate, up) && gate.sizes() == up.sizes()) {
+        return differentiable::swiglu(gate, up);
+    }
     return at::silu(gate) * up;
 }
 
@@ -93,6 +100,9 @@ at::Tensor activated(at::Tensor x) {
 }
 
 at::Tensor gated(const at::Tensor& y, const at::Tensor& gate) {
+    if (differentiable::applies_to(y, gate) && y.sizes() == gate.sizes()) {
+        return differentiable::gated(y, gate);
+    }
     return y * at::sigmoid(gate);
 }
 

@@ -15,6 +15,7 @@
 #include <ATen/ops/tensor.h>
 
 #include "cpu_kernels.hpp"
+#include "differentiable.hpp"
 #include "norm.hpp"
 
 namespace anamnesis::runtime {
@@ -55,6 +56,9 @@ at::Tensor rotate(const at::Tensor& x, const RotaryTables& tables) {
             }
         });
         return x;
+    }
+    if (differentiable::applies_to(x, x)) {
+        return differentiable::rotate(x, tables);
     }
     const at::Tensor cosine = tables.cosine.unsqueeze(2);
     const at::Tensor sine = tables.sine.unsqueeze(2);

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/train/adamw.hpp"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/full.h>
-#include <torch/optim/adamw.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
@@ -17,45 +19,84 @@
 namespace anamnesis::train {
 namespace {
 
-using torch::optim::AdamWOptions;
-using torch::optim::AdamWParamState;
+/// A tensor and what is remembered of its gradients, from its first one on.
+struct Moved {
+    std::string name;
+    at::Tensor parameter;
+    at::Tensor average{};     ///< undefined before the first gradient
+    at::Tensor square{};      ///< of the gradients' squares
+    at::Tensor steps_done{};  ///< float32 of no dimension, as the library wants it
 
-AdamWOptions options_of(const AdamWSettings& settings, double weight_decay) {
-    return AdamWOptions(0.0)
-        .betas(std::tuple(settings.beta1, settings.beta2))
-        .eps(settings.eps)
-        .weight_decay(weight_decay);
-}
+    bool has_begun() const { return average.defined(); }
+    void begin(double steps) {
+        average = at::zeros_like(parameter);
+        square = at::zeros_like(parameter);
+        steps_done = at::full({}, steps, parameter.options().dtype(at::kFloat));
+    }
+};
 
-torch::optim::OptimizerParamGroup group_of(std::vector<at::Tensor> tensors, AdamWOptions options) {
-    return {std::move(tensors), std::make_unique<AdamWOptions>(std::move(options))};
+at::Tensor saved(const NamedTensors& state, const std::string& key, at::IntArrayRef shape) {
+    const auto found = state.find(key);
+    if (found == state.end() || found->second.sizes() != shape) {
+        throw Error(ErrorKind::mismatch,
+                    format("no tensor {} of the right shape in the saved state", in_quotes(key)));
+    }
+    return found->second;
 }
 
 }  // namespace
 
 struct AdamW::Parts {
-    NamedTensors parameters;
-    torch::optim::AdamW library;
+    AdamWSettings settings{};
+    std::vector<Moved> matrices{};
+    std::vector<Moved> others{};
 
-    AdamWParamState* find_state(const at::Tensor& tensor) {
-        const auto found = library.state().find(tensor.unsafeGetTensorImpl());
-        return found == library.state().end() ? nullptr
-                                              : static_cast<AdamWParamState*>(found->second.get());
+    std::array<std::vector<Moved>*, 2> groups() { return {&matrices, &others}; }
+
+    void step(std::vector<Moved>& group, double learning_rate, double weight_decay) const {
+        std::vector<at::Tensor> parameters;
+        std::vector<at::Tensor> gradients;
+        std::vector<at::Tensor> averages;
+        std::vector<at::Tensor> squares;
+        std::vector<at::Tensor> steps;
+        for (Moved& one : group) {
+            if (!one.parameter.grad().defined()) {
+                continue;
+            }
+            if (!one.has_begun()) {
+                one.begin(0.0);
+            }
+            one.steps_done.add_(1.0);
+            parameters.push_back(one.parameter);
+            gradients.push_back(one.parameter.grad());
+            averages.push_back(one.average);
+            squares.push_back(one.square);
+            steps.push_back(one.steps_done);
+        }
+        if (!parameters.empty()) {
+            at::_fused_adamw_(parameters,
+                              gradients,
+                              averages,
+                              squares,
+                              /*max_exp_avg_sqs=*/{},
+                              steps,
+                              learning_rate,
+                              settings.beta1,
+                              settings.beta2,
+                              weight_decay,
+                              settings.eps,
+                              /*amsgrad=*/false,
+                              /*maximize=*/false);
+        }
     }
 };
 
-AdamW::AdamW(const NamedTensors& parameters, const AdamWSettings& settings) {
-    std::vector<at::Tensor> matrices;
-    std::vector<at::Tensor> others;
+AdamW::AdamW(const NamedTensors& parameters, const AdamWSettings& settings)
+    : parts_(std::make_unique<Parts>(Parts{.settings = settings})) {
     for (const auto& [name, tensor] : parameters) {
-        (tensor.dim() == 2 ? matrices : others).push_back(tensor);
+        (tensor.dim() == 2 ? parts_->matrices : parts_->others)
+            .push_back({.name = name, .parameter = tensor});
     }
-    std::vector<torch::optim::OptimizerParamGroup> groups;
-    groups.push_back(group_of(std::move(matrices), options_of(settings, settings.weight_decay)));
-    groups.push_back(group_of(std::move(others), options_of(settings, 0.0)));
-    parts_ = std::make_unique<Parts>(
-        Parts{.parameters = parameters,
-              .library = torch::optim::AdamW(groups, options_of(settings, settings.weight_decay))});
 }
 
 AdamW::AdamW(AdamW&& other) noexcept = default;
@@ -63,45 +104,36 @@ AdamW& AdamW::operator=(AdamW&& other) noexcept = default;
 AdamW::~AdamW() = default;
 
 void AdamW::step(double learning_rate) {
-    for (torch::optim::OptimizerParamGroup& group : parts_->library.param_groups()) {
-        group.options().set_lr(learning_rate);
-    }
-    parts_->library.step();
+    const at::NoGradGuard no_gradients;
+    parts_->step(parts_->matrices, learning_rate, parts_->settings.weight_decay);
+    parts_->step(parts_->others, learning_rate, 0.0);
 }
 
 NamedTensors AdamW::state() const {
     NamedTensors tensors;
-    for (const auto& [name, tensor] : parts_->parameters) {
-        if (const AdamWParamState* state = parts_->find_state(tensor)) {
-            tensors.emplace("exp_avg." + name, state->exp_avg());
-            tensors.emplace("exp_avg_sq." + name, state->exp_avg_sq());
-            tensors.emplace("step." + name, at::full({1}, state->step(), at::kLong));
+    for (const std::vector<Moved>* group : parts_->groups()) {
+        for (const Moved& one : *group) {
+            if (one.has_begun()) {
+                tensors.emplace("exp_avg." + one.name, one.average);
+                tensors.emplace("exp_avg_sq." + one.name, one.square);
+                tensors.emplace("step." + one.name, one.steps_done.to(at::kLong).view({1}));
+            }
         }
     }
     return tensors;
 }
 
 void AdamW::restore(const NamedTensors& state) {
-    for (const auto& [name, tensor] : parts_->parameters) {
-        const auto step = state.find("step." + name);
-        if (step == state.end()) {
-            continue;
-        }
-        const auto moment = [&, &owner = tensor](const std::string& key) {
-            const auto found = state.find(key);
-            if (found == state.end() || found->second.sizes() != owner.sizes()) {
-                throw Error(ErrorKind::mismatch,
-                            format("no tensor {} of the weight's shape in the state of the "
-                                   "optimiser",
-                                   in_quotes(key)));
+    for (std::vector<Moved>* group : parts_->groups()) {
+        for (Moved& one : *group) {
+            if (!state.contains("step." + one.name)) {
+                one.average.reset();
+                continue;
             }
-            return found->second.to(owner.device(), owner.scalar_type(), false, /*copy=*/true);
-        };
-        auto entry = std::make_unique<AdamWParamState>();
-        entry->step(step->second.item<std::int64_t>());
-        entry->exp_avg(moment("exp_avg." + name));
-        entry->exp_avg_sq(moment("exp_avg_sq." + name));
-        parts_->library.state()[tensor.unsafeGetTensorImpl()] = std::move(entry);
+            one.begin(saved(state, "step." + one.name, {1}).item<double>());
+            one.average.copy_(saved(state, "exp_avg." + one.name, one.parameter.sizes()));
+            one.square.copy_(saved(state, "exp_avg_sq." + one.name, one.parameter.sizes()));
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/train/batches_file.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -55,6 +57,32 @@ std::vector<std::int64_t> read(const formats::SafetensorsFile& file,
                                       : integers_of<std::int32_t>(bytes);
 }
 
+std::vector<float> read_weights(const formats::SafetensorsFile& file, const Shape& shape) {
+    const formats::TensorInfo* tensor = file.find("weights");
+    if (tensor == nullptr) {
+        return {};
+    }
+    if (tensor->dtype != DType::f32 || tensor->shape != shape) {
+        throw Error(ErrorKind::mismatch,
+                    format("tensor 'weights' of {} is {} of shape {}, expected F32 of shape {}",
+                           file.path().string(),
+                           name_of(tensor->dtype),
+                           to_string(tensor->shape),
+                           to_string(shape)));
+    }
+    std::vector<float> weights(tensor->data.size() / sizeof(float));
+    file.file().read_at(file.data_begin() + tensor->data.begin(),
+                        std::as_writable_bytes(std::span(weights)));
+    // Written so that NaN fails.
+    if (!std::ranges::all_of(weights,
+                             [](float one) { return one >= 0.0F && std::isfinite(one); })) {
+        throw Error(ErrorKind::malformed,
+                    format("tensor 'weights' of {} holds a weight that is no number or below 0",
+                           file.path().string()));
+    }
+    return weights;
+}
+
 }  // namespace
 
 BatchesFile::BatchesFile(const std::filesystem::path& path) {
@@ -73,16 +101,21 @@ BatchesFile::BatchesFile(const std::filesystem::path& path) {
     length_ = ids.shape[2];
     ids_ = read(file, ids);
     labels_ = read(file, labels);
+    weights_ = read_weights(file, ids.shape);
 }
 
 std::vector<Batch> BatchesFile::batches(std::uint64_t step) const {
     ANAMNESIS_CHECK(step < steps_, "a step that the file of batches has");
     const std::size_t size = rows_ * length_;
-    const auto part = [&](const std::vector<std::int64_t>& all) {
-        const std::span<const std::int64_t> values = std::span(all).subspan(step * size, size);
-        return std::vector<std::int64_t>(values.begin(), values.end());
+    const auto part = [&](const auto& all) {
+        const auto values = std::span(all).subspan(step * size, size);
+        return std::vector(values.begin(), values.end());
     };
-    return {{.rows = rows_, .length = length_, .ids = part(ids_), .labels = part(labels_)}};
+    return {{.rows = rows_,
+             .length = length_,
+             .ids = part(ids_),
+             .labels = part(labels_),
+             .weights = weights_.empty() ? std::vector<float>() : part(weights_)}};
 }
 
 }  // namespace anamnesis::train

@@ -3,17 +3,15 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
-#include <ATen/core/Reduction.h>
-#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
 
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/runtime/cross_entropy.hpp"
 
 namespace anamnesis::train {
 namespace {
@@ -95,12 +93,8 @@ at::Tensor summed_loss(const runtime::Network& network, const Batch& batch) {
     const at::Tensor logits = network.logits(
         at::index_select(rows, 0, at::tensor(positions, at::kLong).to(rows.device())));
     const at::Tensor targets = at::tensor(labels, at::kLong).to(logits.device());
-    if (weights.empty()) {
-        return at::cross_entropy_loss(logits, targets, std::nullopt, at::Reduction::Sum);
-    }
-    const at::Tensor each =
-        at::cross_entropy_loss(logits, targets, std::nullopt, at::Reduction::None);
-    return (each * at::tensor(weights, at::kDouble).to(each.device(), each.scalar_type())).sum();
+    return runtime::summed_cross_entropy(
+        logits, targets, weights.empty() ? at::Tensor() : at::tensor(weights, at::kDouble));
 }
 
 }  // namespace anamnesis::train

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <utility>
 
 #include "anamnesis/base/error.hpp"
@@ -49,9 +50,6 @@ RunResult run(Trainer& trainer,
               RunFolder& folder,
               const RunSettings& settings) {
     const Clock::time_point start = Clock::now();
-    if (source.is_packed()) {
-        runtime::at_the_door([&] { check_first_pair(trainer.network(), source); });
-    }
     RunResult result;
     std::uint64_t saved = 0;
     if (const auto newest = folder.newest_state()) {
@@ -59,32 +57,52 @@ RunResult run(Trainer& trainer,
         result.first_step = newest->steps_done;
         saved = newest->steps_done;
     }
-    folder.begin_metrics(result.first_step);
+    Processes alone;
+    Processes& processes = settings.processes == nullptr ? alone : *settings.processes;
+    // What only the first process does may fail there; the others must not wait for it.
+    const auto write = [&](const std::function<void()>& work) {
+        processes.agree([&] {
+            if (processes.is_first()) {
+                work();
+            }
+        });
+    };
+    if (source.is_packed()) {
+        processes.agree(
+            [&] { runtime::at_the_door([&] { check_first_pair(trainer.network(), source); }); });
+    }
+    write([&] { folder.begin_metrics(result.first_step); });
     for (std::uint64_t step = result.first_step; step < settings.schedule.steps; ++step) {
         const Clock::time_point began = Clock::now();
-        const StepFigures figures = in_context(
-            [&] { return format("training step {}", step); },
-            [&] {
-                return runtime::at_the_door(
-                    [&] { return trainer.step(source.batches(step), settings.schedule.at(step)); });
-            });
+        StepFigures figures;
+        processes.agree([&] {
+            figures = in_context([&] { return format("training step {}", step); },
+                                 [&] {
+                                     return runtime::at_the_door([&] {
+                                         return trainer.step(source.batches(step),
+                                                             settings.schedule.at(step));
+                                     });
+                                 });
+        });
         result.last_loss = figures.loss;
         result.tokens += figures.tokens;
         Json line = line_of(step, figures, seconds_since(began));
         const std::uint64_t done = step + 1;
-        if (settings.evaluate && settings.evaluate_every > 0 &&
-            done % settings.evaluate_every == 0) {
-            line.set("evaluation", settings.evaluate());
-        }
-        folder.append_metrics(line);
-        if (settings.observer) {
-            settings.observer(step, figures);
-        }
+        write([&] {
+            if (settings.evaluate && settings.evaluate_every > 0 &&
+                done % settings.evaluate_every == 0) {
+                line.set("evaluation", runtime::at_the_door(settings.evaluate));
+            }
+            folder.append_metrics(line);
+            if (settings.observer) {
+                settings.observer(step, figures, line);
+            }
+        });
         const bool is_last = done == settings.schedule.steps;
-        const bool is_cancelled = settings.cancel.stop_requested() && !is_last;
+        const bool is_cancelled = processes.any(settings.cancel.stop_requested()) && !is_last;
         if (is_cancelled ||
             (settings.save_every > 0 && done % settings.save_every == 0 && !is_last)) {
-            folder.save_state(done, trainer.state());
+            write([&] { folder.save_state(done, trainer.state()); });
             saved = done;
         }
         if (is_cancelled) {

@@ -123,6 +123,14 @@ RunFolder::RunFolder(const fs::path& folder, Json settings)
     io::write_text_atomically(folder / settings_name, settings_.dump(2) + "\n");
 }
 
+RunFolder RunFolder::of_another(const fs::path& folder) {
+    RunFolder there(folder);
+    if (fs::exists(folder / receipt_name)) {
+        there.receipt_ = Json::parse(io::read_text(folder / receipt_name));
+    }
+    return there;
+}
+
 /// A run that failed before its first step leaves its folder to any other.
 void RunFolder::check_settings() const {
     const Json found = Json::parse(io::read_text(folder_ / settings_name));

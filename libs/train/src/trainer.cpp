@@ -2,19 +2,32 @@
 #include "anamnesis/train/trainer.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/train/loss.hpp"
+#include "anamnesis/train/processes.hpp"
+
+#include "gradient_sums.hpp"
+#include "shares.hpp"
 
 namespace anamnesis::train {
 namespace {
@@ -52,6 +65,33 @@ bool is_frozen_whole(const at::Tensor& tensor, const std::vector<RowRule>& rules
     return frozen == static_cast<std::uint64_t>(tensor.size(0));
 }
 
+/// Values of a bucket of gradients: enough that a message is worth its latency, few enough that
+/// the first one leaves early.
+constexpr std::int64_t values_of_bucket = 1 << 20;
+
+/// The order in which a forward pass comes to the weights.
+std::vector<std::string> names_as_used(const runtime::Network& network) {
+    const auto place_of = [](const std::string& name) -> std::uint64_t {
+        constexpr std::string_view layers = "layers.";
+        if (name.find("embed_tokens") != std::string::npos) {
+            return 0;
+        }
+        const std::size_t found = name.find(layers);
+        if (found == std::string::npos) {
+            return std::numeric_limits<std::uint64_t>::max();
+        }
+        std::uint64_t layer = 0;
+        std::from_chars(name.data() + found + layers.size(), name.data() + name.size(), layer);
+        return layer + 1;
+    };
+    std::vector<std::string> names;
+    for (const auto& [name, parameter] : network.parameters()) {
+        names.push_back(name);
+    }
+    std::ranges::stable_sort(names, {}, place_of);
+    return names;
+}
+
 Supervision supervision_of_all(std::span<const Batch> batches, std::uint32_t vocabulary) {
     Supervision all;
     for (const Batch& batch : batches) {
@@ -81,23 +121,23 @@ Trainer::Trainer(runtime::Network network, TrainerSettings settings, const Named
             starts_.emplace(name, masters_.at(name).detach().clone());
         }
     }
+    if (settings_.processes != nullptr && settings_.processes->count() > 1) {
+        sums_ = std::make_unique<GradientSums>(
+            network_.parameters(), names_as_used(network_), *settings_.processes, values_of_bucket);
+    }
 }
+
+Trainer::Trainer(Trainer&& other) noexcept = default;
+Trainer::~Trainer() = default;
 
 StepFigures Trainer::step(std::span<const Batch> batches, double learning_rate) {
     const Supervision all = supervision_of_all(batches, network_.spec().vocabulary_size);
     StepFigures figures{.learning_rate = learning_rate, .supervised = all.predictions};
-    {
-        const at::AutoGradMode records(true);
-        for (const Batch& batch : batches) {
-            figures.tokens += batch.ids.size();
-            const at::Tensor sum = summed_loss(network_, batch);
-            if (sum.defined()) {
-                const at::Tensor share = sum / all.weight;
-                figures.loss += share.item<double>();
-                share.backward();
-            }
-        }
+    for (const Batch& batch : batches) {
+        figures.tokens += batch.ids.size();
     }
+    figures.loss =
+        sums_ ? accumulate_with_others(batches, all.weight) : accumulate(batches, all.weight);
     if (!std::isfinite(figures.loss)) {
         throw Error(
             ErrorKind::malformed,
@@ -109,6 +149,48 @@ StepFigures Trainer::step(std::span<const Batch> batches, double learning_rate) 
     figures.grad_norm = clip_gradients();
     update(learning_rate);
     return figures;
+}
+
+/// Adds the gradients of the batches' share in a loss of this weight; that share.
+double Trainer::accumulate(std::span<const Batch> batches, double weight) {
+    const at::AutoGradMode records(true);
+    double loss = 0.0;
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+        const at::Tensor sum = summed_loss(network_, batches[i]);
+        if (sums_ && i + 1 == batches.size()) {
+            sums_->watch();
+        }
+        if (sum.defined()) {
+            const at::Tensor share = sum / weight;
+            loss += share.item<double>();
+            share.backward();
+        }
+    }
+    return loss;
+}
+
+/// The same for all processes together: each takes its share of the rows. A process that fails
+/// takes part in the sums all the same, since the others wait for it there.
+double Trainer::accumulate_with_others(std::span<const Batch> batches, double weight) {
+    Processes& processes = *settings_.processes;
+    std::array<double, 1> loss{};
+    std::exception_ptr failure;
+    try {
+        loss[0] = accumulate(share_of(batches, processes.rank(), processes.count()), weight);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    const NamedTensors gradients = sums_->finish();
+    processes.sum(loss);
+    processes.agree([&] {
+        if (failure) {
+            std::rethrow_exception(failure);
+        }
+    });
+    for (const auto& [name, gradient] : gradients) {
+        masters_.at(name).mutable_grad() = gradient;
+    }
+    return loss[0];
 }
 
 double Trainer::loss(std::span<const Batch> batches) const {
@@ -153,20 +235,21 @@ void Trainer::follow_rules_on_gradients() {
 }
 
 double Trainer::clip_gradients() const {
-    double squares = 0.0;
+    std::vector<at::Tensor> gradients;
     for (const auto& [name, master] : masters_) {
         if (master.grad().defined()) {
-            const double norm = master.grad().norm().item<double>();
-            squares += norm * norm;
+            gradients.push_back(master.grad());
         }
+    }
+    double squares = 0.0;
+    for (const at::Tensor& norm : at::_foreach_norm(gradients)) {
+        squares += std::pow(norm.item<double>(), 2.0);
     }
     const double total = std::sqrt(squares);
     if (settings_.clip) {
         const double factor = std::min(1.0, *settings_.clip / (total + 1e-6));
-        for (const auto& [name, master] : masters_) {
-            if (factor < 1.0 && master.grad().defined()) {
-                master.grad().mul_(factor);
-            }
+        if (factor < 1.0) {
+            at::_foreach_mul_(gradients, at::Scalar(factor));
         }
     }
     return total;

@@ -20,7 +20,7 @@ struct AdamWSettings {
     double weight_decay = 0.01;
 };
 
-/// LibTorch's AdamW over named tensors. Matrices decay; gains, biases, decays and convolution
+/// LibTorch's fused AdamW over named tensors. Matrices decay; gains, biases, decays and convolution
 /// kernels do not: what has other than two dimensions.
 /// Source: Loshchilov & Hutter 2019.
 class AdamW {

@@ -10,10 +10,12 @@
 namespace anamnesis::train {
 
 /// Ready batches, for comparing trainers: a safetensors file with `input_ids` and `labels`, I64 or
-/// I32 of shape [steps, B, T].
+/// I32 of shape [steps, B, T], and, if not all predictions count alike, `weights`, F32 of the same
+/// shape.
 class BatchesFile final : public BatchSource {
 public:
-    /// Errors: `not_found` or `mismatch`, naming the tensor.
+    /// Errors: `not_found` or `mismatch`, naming the tensor; `malformed` for a weight that is no
+    /// number or below 0.
     explicit BatchesFile(const std::filesystem::path& path);
 
     std::uint64_t steps() const noexcept { return steps_; }
@@ -26,6 +28,7 @@ private:
     std::size_t length_ = 0;
     std::vector<std::int64_t> ids_;
     std::vector<std::int64_t> labels_;
+    std::vector<float> weights_;  ///< empty: all predictions alike
 };
 
 }  // namespace anamnesis::train

@@ -7,6 +7,7 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/train/batch.hpp"
+#include "anamnesis/train/processes.hpp"
 #include "anamnesis/train/run_folder.hpp"
 #include "anamnesis/train/schedule.hpp"
 #include "anamnesis/train/trainer.hpp"
@@ -16,13 +17,15 @@ namespace anamnesis::train {
 struct RunSettings {
     Schedule schedule{};
     std::uint64_t save_every = 0;  ///< steps between states to resume from; 0: none
-    /// Told of every step.
-    std::function<void(std::uint64_t step, const StepFigures& figures)> observer{};
-    /// Evaluates now and then: called behind step N, 2 N, …; what it gives goes into that step's
-    /// line of metrics.jsonl.
+    /// Told of every step, with its line of metrics.jsonl.
+    std::function<void(std::uint64_t step, const StepFigures& figures, const Json& line)>
+        observer{};
+    /// Evaluates now and then: called behind step N, 2 N, … in the first process; what it gives
+    /// goes into that step's line of metrics.jsonl.
     std::uint64_t evaluate_every = 0;
     std::function<Json()> evaluate{};
     std::stop_token cancel{};
+    Processes* processes = nullptr;  ///< others of the same run; the first one writes
 };
 
 struct RunResult {

@@ -24,6 +24,9 @@ public:
     /// that another process writes to.
     RunFolder(const std::filesystem::path& folder, Json settings);
 
+    /// The same folder for a process that only reads in it, while another one writes.
+    static RunFolder of_another(const std::filesystem::path& folder);
+
     const std::filesystem::path& path() const& noexcept { return folder_; }
 
     /// training.json of a finished run.
@@ -47,6 +50,7 @@ public:
     void finish(Json receipt);
 
 private:
+    explicit RunFolder(const std::filesystem::path& folder) : folder_(folder) {}
     void check_settings() const;
 
     std::filesystem::path folder_;

@@ -4,12 +4,14 @@
 #include "anamnesis/runtime/torch.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 
 #include "anamnesis/runtime/network.hpp"
 #include "anamnesis/train/adamw.hpp"
 #include "anamnesis/train/batch.hpp"
+#include "anamnesis/train/processes.hpp"
 #include "anamnesis/train/row_rules.hpp"
 
 namespace anamnesis::train {
@@ -18,7 +20,10 @@ struct TrainerSettings {
     AdamWSettings adamw{};
     std::optional<double> clip{};  ///< largest norm of all gradients together
     RowRules rules{};
+    Processes* processes = nullptr;  ///< others that train the same model; null: none
 };
+
+class GradientSums;
 
 /// What one step did.
 struct StepFigures {
@@ -36,9 +41,13 @@ public:
     /// `network` was loaded as trainable. `exact`: its weights before they were rounded to
     /// bfloat16, where there are such.
     Trainer(runtime::Network network, TrainerSettings settings, const NamedTensors& exact = {});
+    Trainer(Trainer&& other) noexcept;
+    Trainer& operator=(Trainer&& other) = delete;
+    ~Trainer();
 
     /// One step of the optimiser. The loss is the mean of the cross-entropy over all supervised
-    /// predictions of all batches, each as heavy as its weight, however they are divided.
+    /// predictions of all batches, each as heavy as its weight, however they are divided. Where
+    /// several processes train, all are given all batches, and each takes its share of the rows.
     /// Errors: `malformed` where nothing is supervised or an id is outside the vocabulary;
     /// `internal` for a loss that is no number.
     StepFigures step(std::span<const Batch> batches, double learning_rate);
@@ -56,6 +65,8 @@ public:
     void restore(const NamedTensors& state);
 
 private:
+    double accumulate(std::span<const Batch> batches, double weight);
+    double accumulate_with_others(std::span<const Batch> batches, double weight);
     void collect_gradients();
     void follow_rules_on_gradients();
     double clip_gradients() const;
@@ -66,6 +77,7 @@ private:
     NamedTensors masters_;
     NamedTensors starts_;  ///< of tensors with anchored rows
     AdamW optimizer_;
+    std::unique_ptr<GradientSums> sums_;  ///< where there are other processes
 };
 
 }  // namespace anamnesis::train

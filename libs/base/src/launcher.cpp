@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/base/launcher.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdlib>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace anamnesis {
+namespace {
+
+std::optional<std::size_t> variable(const char* name) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): read before any thread runs.
+    const char* stated = std::getenv(name);
+    if (stated == nullptr) {
+        return std::nullopt;
+    }
+    const std::string_view text(stated);
+    std::size_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc{} && end == text.data() + text.size() ? std::optional(number)
+                                                                    : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<LaunchedRank> launched_rank() {
+    constexpr std::array<std::pair<const char*, const char*>, 3> launchers{
+        {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+         {"PMI_RANK", "PMI_SIZE"},
+         {"SLURM_PROCID", "SLURM_NTASKS"}}};
+    for (const auto& [rank, size] : launchers) {
+        const auto index = variable(rank);
+        const auto count = variable(size);
+        if (index && count && *index < *count) {
+            return LaunchedRank{.rank = *index, .count = *count};
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace anamnesis

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "differentiable.hpp"
+
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/rand.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/randn_like.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/silu.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/runtime/cross_entropy.hpp"
+
+#include "golden.hpp"
+#include "norm.hpp"
+#include "recurrence.hpp"
+#include "rotary.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+using testing::is_near;
+
+using Inputs = std::vector<at::Tensor>;
+using Operator = std::function<at::Tensor(const Inputs&)>;
+
+struct Outcome {
+    at::Tensor y{};
+    Inputs gradients{};
+};
+
+Outcome run(const Operator& f, const Inputs& inputs, at::ScalarType type, const at::Tensor& d_y) {
+    Inputs leaves;
+    for (const at::Tensor& input : inputs) {
+        leaves.push_back(input.to(type).clone().requires_grad_(true));
+    }
+    const at::Tensor y = f(leaves);
+    y.backward(d_y.to(y.scalar_type()).expand_as(y));
+    Outcome outcome{.y = y.detach()};
+    for (const at::Tensor& leaf : leaves) {
+        outcome.gradients.push_back(leaf.grad());
+    }
+    return outcome;
+}
+
+/// In float32 the operator under test; the definition in float64.
+void expect_same(const Operator& tested,
+                 const Operator& definition,
+                 const Inputs& inputs,
+                 const at::Tensor& d_y) {
+    const Outcome actual = run(tested, inputs, at::kFloat, d_y);
+    const Outcome expected = run(definition, inputs, at::kDouble, d_y);
+    EXPECT_TRUE(is_near(actual.y, expected.y, 2e-6));
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        EXPECT_TRUE(is_near(actual.gradients[i], expected.gradients[i], 2e-6)) << "input " << i;
+    }
+}
+
+TEST(Differentiable, LinearIsTheProduct) {
+    for (const std::int64_t rows : {3, 200}) {
+        expect_same([](const Inputs& in) { return differentiable::linear(in[0], in[1], in[2]); },
+                    [](const Inputs& in) { return at::linear(in[0], in[1], in[2]); },
+                    {at::randn({2, rows, 40}), at::randn({33, 40}), at::randn({33})},
+                    at::randn({2, rows, 33}));
+    }
+}
+
+TEST(Differentiable, RmsNormIsItsDefinition) {
+    for (const std::int64_t width : {7, 32, 100}) {
+        expect_same([](const Inputs& in) { return differentiable::rms_norm(in[0], in[1], 1e-5); },
+                    [](const Inputs& in) {
+                        return in[1] * in[0] *
+                               at::rsqrt(in[0].square().mean(-1, /*keepdim=*/true) + 1e-5);
+                    },
+                    {at::randn({3, 700, width}), at::randn({width})},
+                    at::randn({3, 700, width}));
+    }
+}
+
+TEST(Differentiable, GatesAreTheirDefinitions) {
+    // Both ends of the sigmoid.
+    const Inputs inputs{at::randn({5, 1001}) * 20.0, at::randn({5, 1001})};
+    const at::Tensor d_y = at::randn({5, 1001});
+    expect_same([](const Inputs& in) { return differentiable::swiglu(in[0], in[1]); },
+                [](const Inputs& in) { return at::silu(in[0]) * in[1]; },
+                inputs,
+                d_y);
+    expect_same([](const Inputs& in) { return differentiable::gated(in[1], in[0]); },
+                [](const Inputs& in) { return in[1] * at::sigmoid(in[0]); },
+                inputs,
+                d_y);
+}
+
+TEST(Differentiable, RotationTurnsBack) {
+    // Of 20 values of a head 12 turn.
+    RotarySpec spec{.dimensions = 12};
+    for (int j = 0; j < 6; ++j) {
+        spec.frequencies.push_back(std::pow(100.0, -j / 6.0));
+    }
+    const at::Tensor x = at::randn({2, 9, 3, 20});
+    const std::vector<std::int64_t> starts{0, 4};
+    const auto rotated = [&](const Inputs& in) {
+        return rotate(in[0], make_tables(spec, starts, 9, in[0]));
+    };
+    expect_same(rotated, rotated, {x}, at::randn_like(x));
+}
+
+TEST(Differentiable, LightningIsTheRecurrenceTokenByToken) {
+    const at::Tensor decay = -at::rand({3}, at::kDouble) * 0.5;
+    for (const std::int64_t length : {1, 5, 64, 65, 200}) {
+        for (const auto& [keys, values] : {std::pair{32, 32}, std::pair{20, 24}}) {
+            const auto input = [&](const Inputs& in) {
+                return Recurrence{.q = in[0],
+                                  .k = in[1],
+                                  .v = in[2],
+                                  .decay = decay.to(in[0].scalar_type()),
+                                  .scale = 0.3};
+            };
+            expect_same([&](const Inputs& in) { return differentiable::lightning(input(in)); },
+                        [&](const Inputs& in) { return naive_recurrence(input(in)).output; },
+                        {at::randn({2, length, 3, keys}),
+                         at::randn({2, length, 3, keys}),
+                         at::randn({2, length, 3, values})},
+                        at::randn({2, length, 3, values}));
+        }
+    }
+}
+
+TEST(CrossEntropy, IsItsDefinitionForEachWeight) {
+    const at::Tensor logits = at::randn({700, 37}) * 5.0;
+    const at::Tensor targets = at::randint(37, {700}, at::kLong);
+    for (const at::Tensor& weights : {at::Tensor(), at::rand({700})}) {
+        const auto loss = [&](const Inputs& in) {
+            return summed_cross_entropy(in[0], targets, weights);
+        };
+        expect_same(loss, loss, {logits}, at::randn({}));
+    }
+}
+
+}  // namespace
+}  // namespace anamnesis::runtime
