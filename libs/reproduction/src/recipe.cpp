@@ -54,12 +54,11 @@ Json config_of(const std::vector<std::string>& mixers) {
 }
 
 Json hybrid_config() {
-    return config_of(
-        {"lightning-attn", "lightning-attn", "attn", "lightning-attn", "lightning-attn", "attn"});
+    return config_of({"lightning-attn", "lightning-attn", "attn", "lightning-attn"});
 }
 
 Json twin_config() {
-    return config_of(std::vector<std::string>(6, "attn"));
+    return config_of(std::vector<std::string>(4, "attn"));
 }
 
 Json numbers(const auto& values) {
@@ -81,10 +80,10 @@ Recipe standard_recipe() {
                         .stages = {{150, 32, 64}, {500, 20, 128}, {600, 12, 256}},
                         .learning_rate = 3e-3,
                         .warmup = 50},
-        .cot = {.task = Task::cot, .stages = {{120, 24, 112}}, .learning_rate = 2e-3, .warmup = 10},
+        .cot = {.task = Task::cot, .stages = {{120, 24, 112}}, .learning_rate = 2.5e-3, .warmup = 10},
         .instruction = {.task = Task::instruct,
                         .stages = {{120, 24, 112}},
-                        .learning_rate = 2e-3,
+                        .learning_rate = 2.5e-3,
                         .warmup = 10},
         .lambdas = {0.3, 1.0, 3.0},
         .alpha = 0.5,
