@@ -133,20 +133,28 @@ ANAMNESIS_INLINE void group_scores_of(const float* queries,
     });
 }
 
-/// Columns [d, d + 64) of the sums of `Queries` queries.
-constexpr std::size_t column_parts = 2;
-template <std::size_t Queries, class Value>
+/// Calls `work` with each key of a strip, a place after the other in turn.
+template <class Work>
+ANAMNESIS_INLINE void for_each_key(Strip strip, const Work& work) {
+    for (std::size_t j = strip.first; j < strip.first + strip.count; ++j) {
+        for (std::size_t place = 0; place < strip.places; ++place) {
+            work(j + place * strip.apart);
+        }
+    }
+}
+
+/// Columns [d, d + 32 * Parts) of the sums of `Queries` queries.
+template <std::size_t Queries, std::size_t Parts, class Value>
 ANAMNESIS_INLINE void add_columns(
     const float* weights, const Value* values, float* sums, const KeyBlock& block, Strip strip) {
-    Parted held[Queries][column_parts];
+    Parted held[Queries][Parts];
     for (std::size_t g = 0; g < Queries; ++g) {
-        for (std::size_t i = 0; i < column_parts; ++i) {
+        for (std::size_t i = 0; i < Parts; ++i) {
             read_for<Value>(sums + g * block.dim + i * parted_width, held[g][i]);
         }
     }
-    for (std::size_t n = 0; n < strip.count * strip.places; ++n) {
-        const std::size_t j = strip.first + n / strip.places + n % strip.places * strip.apart;
-        for (std::size_t i = 0; i < column_parts; ++i) {
+    for_each_key(strip, [&](std::size_t j) __attribute__((always_inline)) {
+        for (std::size_t i = 0; i < Parts; ++i) {
             const Value* at = values + j * block.dim + i * parted_width;
             ask_for(at);
             Parted value;
@@ -157,9 +165,9 @@ ANAMNESIS_INLINE void add_columns(
                 held[g][i].second += weight * value.second;
             }
         }
-    }
+    });
     for (std::size_t g = 0; g < Queries; ++g) {
-        for (std::size_t i = 0; i < column_parts; ++i) {
+        for (std::size_t i = 0; i < Parts; ++i) {
             write_for<Value>(sums + g * block.dim + i * parted_width, held[g][i]);
         }
     }
@@ -169,20 +177,26 @@ ANAMNESIS_INLINE void add_columns(
 template <std::size_t Queries, class Value>
 ANAMNESIS_INLINE void add_strip(
     const float* weights, const Value* values, float* sums, const KeyBlock& block, Strip strip) {
+    // Sums fill 16 registers at most.
+    constexpr std::size_t parts = Queries == 4 ? 2 : 4;
     std::size_t d = 0;
-    constexpr std::size_t columns = column_parts * parted_width;
-    for (; d + columns <= block.dim; d += columns) {
-        add_columns<Queries>(weights, values + d, sums + d, block, strip);
+    for (; d + parts * parted_width <= block.dim; d += parts * parted_width) {
+        add_columns<Queries, parts>(weights, values + d, sums + d, block, strip);
     }
-    for (std::size_t n = 0; d < block.dim && n < strip.count * strip.places; ++n) {
-        const std::size_t j = strip.first + n / strip.places + n % strip.places * strip.apart;
+    for (; d + parted_width <= block.dim; d += parted_width) {
+        add_columns<Queries, 1>(weights, values + d, sums + d, block, strip);
+    }
+    if (d == block.dim) {
+        return;
+    }
+    for_each_key(strip, [&](std::size_t j) __attribute__((always_inline)) {
         for (std::size_t g = 0; g < Queries; ++g) {
             for (std::size_t column = d; column < block.dim; ++column) {
                 sums[g * block.dim + column] +=
                     weights[g * block.stride + j] * value_of(values[j * block.dim + column]);
             }
         }
-    }
+    });
 }
 
 template <class Value>

@@ -14,7 +14,7 @@ namespace anamnesis::runtime::cpu {
 inline constexpr std::size_t cache_line = 64;
 /// Bytes that are asked for before they are needed. Processors look ahead within a page of memory
 /// only, and mapped files lie in small ones.
-inline constexpr std::size_t ahead = 1024;
+inline constexpr std::size_t ahead = 2048;
 /// Places from which a matrix is read at once: one alone leaves a fifth of the rate of the memory
 /// unused.
 inline constexpr std::size_t streams = 4;
