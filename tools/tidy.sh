@@ -6,10 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # Rooms on LibTorch are looked at where tools/bootstrap.sh --full put it.
 torch=OFF
-if [ -d .venv ]; then
-  torch=ON
-  PATH="$PWD/.venv/bin:$PATH"
-fi
+if [ -d .venv ]; then torch=ON; fi
 cmake --preset tidy -DANAMNESIS_WITH_TORCH=$torch >/dev/null
 if [ "$#" -gt 0 ]; then
   files=("$@")

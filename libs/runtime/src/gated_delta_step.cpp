@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gated_delta_step.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>

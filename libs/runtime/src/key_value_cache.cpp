@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "key_value_cache.hpp"
 
+#include "anamnesis/runtime/torch.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
