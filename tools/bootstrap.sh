@@ -13,7 +13,7 @@ packages=(g++ cmake ninja-build ccache binutils libopenblas-dev libblas-dev pkg-
 want_torch=false
 for argument in "$@"; do
   case "$argument" in
-    --lint) packages+=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev) ;;
+    --lint) packages+=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev libomp-19-dev) ;;
     --browser) packages+=(chromium poppler-utils) ;;
     --full) want_torch=true; packages+=(python3-venv libopenmpi-dev openmpi-bin) ;;
     *) echo "tools/bootstrap.sh: unknown option '$argument'; see its first lines" >&2; exit 2 ;;

@@ -4,7 +4,10 @@
 #   tools/tidy.sh [file.cpp…]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cmake --preset tidy >/dev/null
+# Rooms on LibTorch are looked at where tools/bootstrap.sh --full put it.
+torch=OFF
+if [ -d .venv ]; then torch=ON; fi
+cmake --preset tidy -DANAMNESIS_WITH_TORCH=$torch >/dev/null
 if [ "$#" -gt 0 ]; then
   files=("$@")
 else

@@ -6,8 +6,10 @@
 //   speed_bench MODEL [lengths=2048,8192] [decode=2048] [steps=32] [threads=2] [chunk=1024]
 //               [dtype=bf16|f32] [rates=1]
 //
-// Before and after, the reachable rates: products of 2048 x 2048 matrices and reading from memory;
-// not with rates=0, so that rss_mb is the model's own peak.
+// Before and after, the reachable rates: products of 2048 x 2048 matrices and reading from memory.
+// Decoding is interrupted every few steps to read from memory again, because the rate of a virtual
+// machine changes within seconds: share_of_bandwidth compares the two over the same time. Not with
+// rates=0, so that rss_mb is the model's own peak.
 
 #include "anamnesis/runtime/torch.hpp"
 
@@ -20,10 +22,12 @@
 #include <cstdio>
 #include <exception>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -75,20 +79,31 @@ double product_rate(at::ScalarType type, int rounds) {
     return 2.0 * n * n * n / best / 1e9;
 }
 
-/// Bytes read per second by all threads, in GB/s.
-double bandwidth() {
-    const at::Tensor memory = at::ones({std::int64_t{1} << 28});
-    double best = 1e9;
-    for (int i = 0; i < 5; ++i) {
-        best = std::min(best, seconds_of([&] { memory.sum(); }));
+/// What all threads read from memory per second, over all rounds so far.
+class Bandwidth {
+public:
+    void measure() {
+        seconds_ += seconds_of([&] { memory_.sum(); });
+        ++rounds_;
     }
-    return static_cast<double>(memory.nbytes()) / best / 1e9;
-}
+    double gigabytes_per_second() const {
+        return static_cast<double>(memory_.nbytes()) * rounds_ / seconds_ / 1e9;
+    }
+
+private:
+    at::Tensor memory_ = at::ones({std::int64_t{1} << 26});
+    double seconds_ = 0.0;
+    int rounds_ = 0;
+};
 
 Json rates() {
+    Bandwidth bandwidth;
+    for (int i = 0; i < 10; ++i) {
+        bandwidth.measure();
+    }
     return Json::Object{{"f32", product_rate(at::kFloat, 5)},
                         {"bf16", product_rate(at::kBFloat16, 5)},
-                        {"bandwidth_gb_s", bandwidth()}};
+                        {"bandwidth_gb_s", bandwidth.gigabytes_per_second()}};
 }
 
 std::vector<std::int64_t> prompt_of(std::int64_t length, std::int64_t vocabulary) {
@@ -167,6 +182,10 @@ int measure(int argc, char** argv) {
     const std::int64_t chunk = std::stoll(settings["chunk"]);
     const std::vector<std::int64_t> decode = numbers_of(settings["decode"]);
     const double weights = weights_of(network);
+    double weight_bytes = 0.0;
+    for (const auto& [name, tensor] : network.parameters()) {
+        weight_bytes += static_cast<double>(tensor.nbytes());
+    }
     const auto read = [&](runtime::NetworkState& state, std::int64_t length) {
         const at::Tensor ids =
             at::tensor(prompt_of(length, network.spec().vocabulary_size)).unsqueeze(0);
@@ -200,6 +219,8 @@ int measure(int argc, char** argv) {
                           {"rss_mb", peak_megabytes()}});
         if (std::ranges::find(decode, length) != decode.end()) {
             const std::int64_t steps = std::stoll(settings["steps"]);
+            // Before the first step: what a prompt of whole pages fills.
+            const double bytes = weight_bytes + static_cast<double>(state.bytes());
             runtime::NetworkState* const pointer = &state;
             at::Tensor next = logits.argmax(-1).view({1, 1});
             const auto step = [&] {
@@ -209,19 +230,34 @@ int measure(int argc, char** argv) {
             };
             step();
             step();
-            const double elapsed = seconds_of([&] {
-                for (std::int64_t i = 0; i < steps; ++i) {
-                    step();
-                }
-            });
-            double bytes = static_cast<double>(state.bytes());
-            for (const auto& [name, tensor] : network.parameters()) {
-                bytes += static_cast<double>(tensor.nbytes());
+            constexpr std::int64_t between_reads = 4;
+            std::optional<Bandwidth> bandwidth;
+            if (wants_rates) {
+                bandwidth.emplace();
             }
-            emit(Json::Object{{"what", "decode"},
+            std::vector<double> seconds_of_steps;
+            for (std::int64_t i = 0; i < steps; ++i) {
+                if (bandwidth && i % between_reads == 0) {
+                    bandwidth->measure();
+                }
+                seconds_of_steps.push_back(seconds_of(step));
+            }
+            const double elapsed =
+                std::accumulate(seconds_of_steps.begin(), seconds_of_steps.end(), 0.0);
+            std::ranges::sort(seconds_of_steps);
+
+            const double read_rate = bytes * static_cast<double>(steps) / elapsed / 1e9;
+            Json::Object line{{"what", "decode"},
                               {"context", length},
                               {"tok_s", static_cast<double>(steps) / elapsed},
-                              {"read_gb_s", bytes * static_cast<double>(steps) / elapsed / 1e9}});
+                              {"median_tok_s", 1.0 / seconds_of_steps[seconds_of_steps.size() / 2]},
+                              {"read_gb_s", read_rate}};
+            if (bandwidth) {
+                line.emplace_back("bandwidth_gb_s", bandwidth->gigabytes_per_second());
+                line.emplace_back("share_of_bandwidth",
+                                  read_rate / bandwidth->gigabytes_per_second());
+            }
+            emit(std::move(line));
         }
     }
     if (wants_rates) {

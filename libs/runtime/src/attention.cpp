@@ -105,6 +105,9 @@ at::Tensor attend_to_cache(const at::Tensor& q,
                            const Visibility& visibility) {
     if (q.is_cpu() && q.scalar_type() == at::kFloat) {
         const std::int64_t window = visibility.window.value_or(cache.length());
+        if (can_attend_by_pages(q, cache)) {
+            return attend_by_pages(q, cache, window);
+        }
         return can_attend_in_tiles(q, cache) ? attend_in_tiles(q, cache, window)
                                              : attend_in_blocks(q, cache, window);
     }

@@ -43,22 +43,19 @@ at::Tensor mix(const AttentionLayer& layer,
         return rows.reshape({x.size(0), x.size(1), heads, -1});
     };
     const bool is_full_width = spec.qk_norm == checkpoint::QkNorm::full_width;
-    const LinearInput input(x);
-    at::Tensor q = apply(layer.q_proj, input);
-    at::Tensor k = apply(layer.k_proj, input);
+    auto [q, k, v, gate] = apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.o_gate);
     if (is_full_width) {
         q = apply(layer.q_norm, q);
         k = apply(layer.k_norm, k);
     }
     q = in_heads(q, spec.heads.query_heads);
     k = in_heads(k, spec.heads.kv_heads);
-    const at::Tensor v = in_heads(apply(layer.v_proj, input), spec.heads.kv_heads);
-    at::Tensor gate;
+    v = in_heads(v, spec.heads.kv_heads);
     if (spec.gate == OutputGate::interleaved) {
         gate = q.narrow(-1, spec.heads.head_dim, spec.heads.head_dim);
         q = q.narrow(-1, 0, spec.heads.head_dim);
     } else if (spec.gate == OutputGate::separate) {
-        gate = in_heads(apply(layer.o_gate, input), spec.heads.query_heads);
+        gate = in_heads(gate, spec.heads.query_heads);
     }
     if (layer.q_norm.is_defined() && !is_full_width) {
         q = apply(layer.q_norm, q);

@@ -25,8 +25,6 @@ namespace {
 /// cache between the two products.
 constexpr std::int64_t block_keys = 256;
 constexpr std::int64_t block_rows = 256;
-/// Few enough rows that reading keys and values is the work.
-constexpr std::int64_t few_rows = 16;
 
 struct Task {
     std::int64_t kv_head = 0;
@@ -92,33 +90,9 @@ private:
                               .first = first,
                               .position = key,
                               .count = std::min({block_keys, end - key, page_length - first})};
-            if (task.rows <= few_rows && cache_.type() == at::kBFloat16) {
-                read_once<cpu::Bf16>(task, block);
-            } else if (task.rows <= few_rows && cache_.type() == at::kFloat) {
-                read_once<float>(task, block);
-            } else {
-                multiply(task, block);
-            }
+            multiply(task, block);
             key += block.count;
         }
-    }
-
-    template <class Value>
-    void read_once(const Task& task, const Block& block) {
-        const cpu::KeyBlock shape{.group = static_cast<std::size_t>(task.rows),
-                                  .count = static_cast<std::size_t>(block.count),
-                                  .dim = static_cast<std::size_t>(shape_.dim),
-                                  .stride = block_keys};
-        auto* scores = scores_.mutable_data_ptr<float>();
-        cpu::group_scores(queries_.const_data_ptr<float>(),
-                          head_rows<Value>(block.page->keys, task.kv_head, block.first),
-                          scores,
-                          shape);
-        advance(task, block);
-        cpu::group_sums(scores,
-                        head_rows<Value>(block.page->values, task.kv_head, block.first),
-                        sums_.mutable_data_ptr<float>(),
-                        shape);
     }
 
     void multiply(const Task& task, const Block& block) {
@@ -203,7 +177,7 @@ at::Tensor attend_in_blocks(const at::Tensor& q, const KeyValueCache& cache, std
     at::Tensor output = at::empty_like(queries);
     const AttentionShape shape(queries, cache, window);
     const std::int64_t all = shape.tokens * shape.group;
-    const std::int64_t most = all <= few_rows ? all : std::min(all, block_rows);
+    const std::int64_t most = std::min(all, block_rows);
     const std::int64_t parts = (all + most - 1) / most;
     share_tasks(parts * shape.kv_heads, [&] {
         const auto worker =

@@ -14,8 +14,7 @@ namespace anamnesis::runtime {
 /// Attention over a cache on the CPU: a query at position p sees the keys in (p - window, p].
 /// Shapes: q [T, heads, D] float32, the last T tokens of the cache -> the same.
 
-/// In float32, keys and values as they lie. Each is read once where few queries share them;
-/// otherwise blocks of them go through products of matrices.
+/// In float32: blocks of keys and values go through products of matrices.
 at::Tensor attend_in_blocks(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window);
 
 /// On bfloat16 products: q is rounded to bfloat16, and so are the weights of the values.
@@ -23,7 +22,12 @@ at::Tensor attend_in_tiles(const at::Tensor& q, const KeyValueCache& cache, std:
 /// True where tiles are possible and faster.
 bool can_attend_in_tiles(const at::Tensor& q, const KeyValueCache& cache);
 
-/// What both know of a call. Rows are the queries of one kv head: token by token, in each token
+/// In float32, for few queries: keys and values are read once and as they lie, each page by itself.
+at::Tensor attend_by_pages(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window);
+/// True where reading them is the work.
+bool can_attend_by_pages(const at::Tensor& q, const KeyValueCache& cache);
+
+/// What all know of a call. Rows are the queries of one kv head: token by token, in each token
 /// head by head.
 struct AttentionShape {
     AttentionShape(const at::Tensor& q, const KeyValueCache& cache, std::int64_t seen)

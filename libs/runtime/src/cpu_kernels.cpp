@@ -14,23 +14,35 @@ namespace {
 // Bodies that hold vectors stand apart from the functions that are cloned: a vector must not pass
 // between code for different instruction sets.
 
-ANAMNESIS_INLINE void rms_norm_of(
-    const float* x, const float* gain, float eps, float* y, std::size_t rows, std::size_t columns) {
+ANAMNESIS_INLINE float sum_of_squares(const float* x, std::size_t count) {
+    Floats partial{};
+    std::size_t done = 0;
+    for (; done + width <= count; done += width) {
+        partial += load(x + done) * load(x + done);
+    }
+    float squares = total_of(partial);
+    for (; done < count; ++done) {
+        squares += x[done] * x[done];
+    }
+    return squares;
+}
+
+ANAMNESIS_INLINE void rms_norm_of(const float* x, const Norm& norm, float* y, std::size_t rows) {
     for (std::size_t r = 0; r < rows; ++r) {
-        const float* row = x + r * columns;
-        Floats partial{};
-        std::size_t done = 0;
-        for (; done + width <= columns; done += width) {
-            partial += load(row + done) * load(row + done);
+        const float* row = x + r * norm.columns;
+        const float squares = sum_of_squares(row, norm.columns);
+        const float factor =
+            1.0F / std::sqrt(squares / static_cast<float>(norm.columns) + norm.eps);
+        for (std::size_t i = 0; i < norm.columns; ++i) {
+            y[r * norm.columns + i] = (norm.offset + norm.gain[i]) * (row[i] * factor);
         }
-        float squares = total_of(partial);
-        for (; done < columns; ++done) {
-            squares += row[done] * row[done];
-        }
-        const float factor = 1.0F / std::sqrt(squares / static_cast<float>(columns) + eps);
-        for (std::size_t i = 0; i < columns; ++i) {
-            y[r * columns + i] = gain[i] * (row[i] * factor);
-        }
+    }
+}
+
+ANAMNESIS_INLINE void l2_normalise_of(float* x, float eps, std::size_t count) {
+    const float factor = 1.0F / std::sqrt(sum_of_squares(x, count) + eps);
+    for (std::size_t i = 0; i < count; ++i) {
+        x[i] *= factor;
     }
 }
 
@@ -126,9 +138,13 @@ void narrow(const float* source, Bf16* target, std::size_t count) {
 }
 
 ANAMNESIS_FOR_EACH_CPU
-void rms_norm(
-    const float* x, const float* gain, float eps, float* y, std::size_t rows, std::size_t columns) {
-    rms_norm_of(x, gain, eps, y, rows, columns);
+void rms_norm(const float* x, const Norm& norm, float* y, std::size_t rows) {
+    rms_norm_of(x, norm, y, rows);
+}
+
+ANAMNESIS_FOR_EACH_CPU
+void l2_normalise(float* x, float eps, std::size_t count) {
+    l2_normalise_of(x, eps, count);
 }
 
 ANAMNESIS_FOR_EACH_CPU
@@ -170,6 +186,23 @@ void convolve(const float* const* inputs,
         const float* weights = kernel + w * channels;
         for (std::size_t c = 0; c < channels; ++c) {
             y[c] += weights[c] * row[c];
+        }
+    }
+}
+
+ANAMNESIS_FOR_EACH_CPU
+void convolve_next(const ConvolutionStep& step, float* y, std::size_t begin, std::size_t end) {
+    const std::size_t before = step.taps - 1;
+    for (std::size_t c = begin; c < end; ++c) {
+        y[c] = step.kernel[c * step.taps + before] * step.x[c];
+    }
+    for (std::size_t w = 0; w < before; ++w) {
+        const bool is_newest = w + 1 == before;
+        float* row = step.past + w * step.channels;
+        const float* next = is_newest ? step.x : row + step.channels;
+        for (std::size_t c = begin; c < end; ++c) {
+            y[c] += step.kernel[c * step.taps + w] * row[c];
+            row[c] = next[c];
         }
     }
 }

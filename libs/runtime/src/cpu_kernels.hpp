@@ -32,10 +32,18 @@ inline constexpr std::size_t most_few_rows = 8;
 void product(const Bf16* weight, const FewRows& product, std::size_t begin, std::size_t end);
 void product(const float* weight, const FewRows& product, std::size_t begin, std::size_t end);
 
-/// Row r of y = gain * x / rms(x).
+/// Row r of y = (offset + gain) * x / sqrt(mean of squares + eps). y may be x.
 /// Shapes: x, y [rows, columns], gain [columns].
-void rms_norm(
-    const float* x, const float* gain, float eps, float* y, std::size_t rows, std::size_t columns);
+struct Norm {
+    const float* gain = nullptr;
+    float offset = 0.0F;
+    float eps = 0.0F;
+    std::size_t columns = 0;
+};
+void rms_norm(const float* x, const Norm& norm, float* y, std::size_t rows);
+
+/// x / sqrt(sum of squares + eps), in place.
+void l2_normalise(float* x, float eps, std::size_t count);
 
 /// Turns the halves of the first 2 * pairs values of a head.
 /// Shapes: head [>= 2 * pairs], cosine, sine [pairs].
@@ -52,6 +60,17 @@ void convolve(const float* const* inputs,
               float* y,
               std::size_t taps,
               std::size_t channels);
+
+/// The next token of the same convolution in channels [begin, end), whose past moves on.
+/// Shapes: x, y [channels], kernel [channels, taps], past [taps - 1, channels].
+struct ConvolutionStep {
+    const float* x = nullptr;
+    const float* kernel = nullptr;
+    float* past = nullptr;
+    std::size_t taps = 0;
+    std::size_t channels = 0;
+};
+void convolve_next(const ConvolutionStep& step, float* y, std::size_t begin, std::size_t end);
 
 /// x = silu(x).
 void silu(float* x, std::size_t count);
@@ -88,7 +107,7 @@ void group_sums(const float* weights, const float* values, float* sums, const Ke
 
 /// One step of a linear recurrence of one head: S = decay * S; v -= S^T k where `corrects`;
 /// S += k (beta v)^T; out = scale * S^T q.
-/// Shapes: state [key_dim, value_dim], q, k [key_dim], v, out [value_dim].
+/// Shapes: state [key_dim, value_dim], q, k [key_dim], v, out [value_dim]; out may be v.
 struct RecurrentStep {
     const float* q = nullptr;
     const float* k = nullptr;
@@ -101,8 +120,7 @@ struct RecurrentStep {
     float scale = 1.0F;
     bool corrects = false;
 };
-/// `scratch` holds value_dim values.
-void recurrent_step(float* state, const RecurrentStep& step, float* scratch);
+void recurrent_step(float* state, const RecurrentStep& step);
 
 /// The tokens of one chunk in one head, in matrix form. Rows of q, k, v and out lie `*_stride`
 /// apart; decays are logarithms.

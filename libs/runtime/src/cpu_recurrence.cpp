@@ -184,6 +184,70 @@ ANAMNESIS_INLINE void recurrent_chunk_of(float* state,
     }
 }
 
+/// Columns [first, first + Vectors * width) of a state in one step. Their sums stay in registers.
+template <std::size_t Vectors>
+ANAMNESIS_INLINE void step_columns(float* state, const RecurrentStep& step, std::size_t first) {
+    Floats added[Vectors];
+    Floats out[Vectors] = {};
+    for (std::size_t i = 0; i < Vectors; ++i) {
+        added[i] = load(step.v + first + i * width);
+    }
+    if (step.corrects) {
+        Floats held[Vectors] = {};
+        for (std::size_t r = 0; r < step.key_dim; ++r) {
+            for (std::size_t i = 0; i < Vectors; ++i) {
+                held[i] += step.k[r] * load(state + r * step.value_dim + first + i * width);
+            }
+        }
+        for (std::size_t i = 0; i < Vectors; ++i) {
+            added[i] -= step.decay * held[i];
+        }
+    }
+    for (std::size_t i = 0; i < Vectors; ++i) {
+        added[i] *= step.beta;
+    }
+    for (std::size_t r = 0; r < step.key_dim; ++r) {
+        float* row = state + r * step.value_dim + first;
+        for (std::size_t i = 0; i < Vectors; ++i) {
+            const Floats updated = step.decay * load(row + i * width) + step.k[r] * added[i];
+            store(row + i * width, updated);
+            out[i] += step.q[r] * updated;
+        }
+    }
+    for (std::size_t i = 0; i < Vectors; ++i) {
+        store(step.out + first + i * width, step.scale * out[i]);
+    }
+}
+
+ANAMNESIS_INLINE void step_column(float* state, const RecurrentStep& step, std::size_t column) {
+    float added = step.v[column];
+    for (std::size_t r = 0; step.corrects && r < step.key_dim; ++r) {
+        added -= step.decay * step.k[r] * state[r * step.value_dim + column];
+    }
+    added *= step.beta;
+    float out = 0.0F;
+    for (std::size_t r = 0; r < step.key_dim; ++r) {
+        float& value = state[r * step.value_dim + column];
+        value = step.decay * value + step.k[r] * added;
+        out += step.q[r] * value;
+    }
+    step.out[column] = step.scale * out;
+}
+
+ANAMNESIS_INLINE void recurrent_step_of(float* state, const RecurrentStep& step) {
+    constexpr std::size_t vectors = 8;
+    std::size_t column = 0;
+    for (; column + vectors * width <= step.value_dim; column += vectors * width) {
+        step_columns<vectors>(state, step, column);
+    }
+    for (; column + width <= step.value_dim; column += width) {
+        step_columns<1>(state, step, column);
+    }
+    for (; column < step.value_dim; ++column) {
+        step_column(state, step, column);
+    }
+}
+
 }  // namespace
 
 std::size_t recurrent_chunk_scratch(std::size_t length,
@@ -201,34 +265,8 @@ void recurrent_chunk(float* state, const RecurrentChunk& chunk, float* scratch) 
 }
 
 ANAMNESIS_FOR_EACH_CPU
-void recurrent_step(float* state, const RecurrentStep& step, float* scratch) {
-    const std::size_t columns = step.value_dim;
-    for (std::size_t c = 0; c < columns; ++c) {
-        scratch[c] = step.v[c];
-    }
-    if (step.corrects) {
-        for (std::size_t r = 0; r < step.key_dim; ++r) {
-            const float weight = step.decay * step.k[r];
-            const float* row = state + r * columns;
-            for (std::size_t c = 0; c < columns; ++c) {
-                scratch[c] -= weight * row[c];
-            }
-        }
-    }
-    for (std::size_t c = 0; c < columns; ++c) {
-        scratch[c] *= step.beta;
-        step.out[c] = 0.0F;
-    }
-    for (std::size_t r = 0; r < step.key_dim; ++r) {
-        float* row = state + r * columns;
-        const float key = step.k[r];
-        const float query = step.scale * step.q[r];
-        for (std::size_t c = 0; c < columns; ++c) {
-            const float updated = step.decay * row[c] + key * scratch[c];
-            row[c] = updated;
-            step.out[c] += query * updated;
-        }
-    }
+void recurrent_step(float* state, const RecurrentStep& step) {
+    recurrent_step_of(state, step);
 }
 
 }  // namespace anamnesis::runtime::cpu

@@ -92,15 +92,11 @@ struct RmsNorm : Function<RmsNorm> {
         const std::int64_t width = x.size(-1);
         const float* from = data(source);
         float* to = target(y);
-        const float* factors = data(gain);
+        const cpu::Norm norm{
+            .gain = data(gain), .eps = static_cast<float>(eps), .columns = size(width)};
         at::parallel_for(
             0, x.numel() / width, 1 + grain / width, [&](std::int64_t begin, std::int64_t end) {
-                cpu::rms_norm(from + begin * width,
-                              factors,
-                              static_cast<float>(eps),
-                              to + begin * width,
-                              size(end - begin),
-                              size(width));
+                cpu::rms_norm(from + begin * width, norm, to + begin * width, size(end - begin));
             });
         return y;
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "key_value_cache.hpp"
 
+#include "anamnesis/runtime/torch.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +13,30 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
+#include "cpu_kernels.hpp"
+
 namespace anamnesis::runtime {
+namespace {
+
+/// Rows [T, kv_heads, D] as the tokens [first, first + T) of a page [kv_heads, page_length, D].
+void write(const at::Tensor& rows, at::Tensor& page, std::int64_t first) {
+    const std::int64_t heads = rows.size(1);
+    const std::int64_t dim = rows.size(2);
+    if (rows.size(0) != 1 || !rows.is_cpu() || !rows.is_contiguous() ||
+        rows.scalar_type() != at::kFloat || page.scalar_type() != at::kBFloat16) {
+        page.narrow(1, first, rows.size(0)).copy_(rows.transpose(0, 1));
+        return;
+    }
+    // One token, by the operators above, costs more than its way through the kernel.
+    for (std::int64_t head = 0; head < heads; ++head) {
+        cpu::narrow(
+            rows.const_data_ptr<float>() + head * dim,
+            static_cast<cpu::Bf16*>(page.mutable_data_ptr()) + (head * page.size(1) + first) * dim,
+            static_cast<std::size_t>(dim));
+    }
+}
+
+}  // namespace
 
 KeyValueCache::Page& KeyValueCache::writable_page(const at::Tensor& like) {
     const std::int64_t used = length_ % page_length_;
@@ -38,8 +63,8 @@ void KeyValueCache::append(const at::Tensor& keys, const at::Tensor& values) {
         Page& page = writable_page(keys);
         const std::int64_t used = length_ % page_length_;
         const std::int64_t count = std::min(tokens - done, page_length_ - used);
-        page.keys.narrow(1, used, count).copy_(keys.narrow(0, done, count).transpose(0, 1));
-        page.values.narrow(1, used, count).copy_(values.narrow(0, done, count).transpose(0, 1));
+        write(keys.narrow(0, done, count), page.keys, used);
+        write(values.narrow(0, done, count), page.values, used);
         length_ += count;
         done += count;
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include <ATen/Parallel.h>
@@ -21,32 +22,60 @@ namespace {
 /// Elements of a widened block: small enough to stay in the cache for the product that follows.
 constexpr std::int64_t block_elements = 1 << 20;
 
-template <class Weight>
-void product_by_rows(const Weight* weight, const cpu::FewRows& product) {
-    const auto outputs = static_cast<std::int64_t>(product.outputs);
-    const auto inputs = static_cast<std::int64_t>(product.inputs);
-    const std::int64_t grain =
-        std::max<std::int64_t>(1, (1 << 15) / std::max<std::int64_t>(inputs, 1));
-    at::parallel_for(0, outputs, grain, [&](std::int64_t begin, std::int64_t end) {
-        cpu::product(
-            weight, product, static_cast<std::size_t>(begin), static_cast<std::size_t>(end));
-    });
+bool has_few_rows(const at::Tensor& x) {
+    return x.numel() <= static_cast<std::int64_t>(cpu::most_few_rows) * x.size(-1);
 }
 
-/// A few rows: reading the weights is the work, so they are read once and as they lie.
-at::Tensor product_of_few(const at::Tensor& weight, const at::Tensor& x) {
-    at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
-    const cpu::FewRows product{.x = x.const_data_ptr<float>(),
-                               .rows = static_cast<std::size_t>(x.size(0)),
-                               .inputs = static_cast<std::size_t>(x.size(1)),
-                               .outputs = static_cast<std::size_t>(weight.size(0)),
-                               .y = y.mutable_data_ptr<float>()};
-    if (weight.scalar_type() == at::kFloat) {
-        product_by_rows(weight.const_data_ptr<float>(), product);
-    } else {
-        product_by_rows(static_cast<const cpu::Bf16*>(weight.const_data_ptr()), product);
+/// True where reading the weights is the work: they are read once and as they lie.
+bool reads_once(const at::Tensor& weight, const at::Tensor& x) {
+    return x.is_cpu() && x.scalar_type() == at::kFloat && has_few_rows(x) &&
+           weight.is_contiguous() &&
+           (weight.scalar_type() == at::kBFloat16 || weight.scalar_type() == at::kFloat);
+}
+
+std::vector<std::int64_t> output_sizes(const at::Tensor& weight, const at::Tensor& x) {
+    std::vector<std::int64_t> sizes = x.sizes().vec();
+    sizes.back() = weight.size(0);
+    return sizes;
+}
+
+/// A few rows times one of several matrices.
+struct FewRowsProduct {
+    const at::Tensor* weight = nullptr;
+    cpu::FewRows shape{};
+
+    void compute(std::int64_t begin, std::int64_t end) const {
+        const auto first = static_cast<std::size_t>(begin);
+        const auto last = static_cast<std::size_t>(end);
+        if (weight->scalar_type() == at::kFloat) {
+            cpu::product(weight->const_data_ptr<float>(), shape, first, last);
+        } else {
+            cpu::product(
+                static_cast<const cpu::Bf16*>(weight->const_data_ptr()), shape, first, last);
+        }
     }
-    return y;
+};
+
+/// The outputs of all matrices count through; each thread takes a stretch of them.
+void compute(std::span<const FewRowsProduct> products, std::int64_t inputs) {
+    std::int64_t all = 0;
+    for (const FewRowsProduct& product : products) {
+        all += static_cast<std::int64_t>(product.shape.outputs);
+    }
+    const std::int64_t grain =
+        std::max<std::int64_t>(1, (1 << 15) / std::max<std::int64_t>(inputs, 1));
+    at::parallel_for(0, all, grain, [&](std::int64_t begin, std::int64_t end) {
+        std::int64_t before = 0;
+        for (const FewRowsProduct& product : products) {
+            const auto outputs = static_cast<std::int64_t>(product.shape.outputs);
+            const std::int64_t first = std::max<std::int64_t>(begin - before, 0);
+            const std::int64_t last = std::min(end - before, outputs);
+            if (first < last) {
+                product.compute(first, last);
+            }
+            before += outputs;
+        }
+    });
 }
 
 /// Widens rows of a weight into `block`.
@@ -78,27 +107,28 @@ at::Tensor product_by_blocks(const at::Tensor& weight, const at::Tensor& x) {
     return y;
 }
 
-bool has_few_rows(const at::Tensor& weight, const at::Tensor& rows) {
-    return rows.size(0) <= static_cast<std::int64_t>(cpu::most_few_rows) &&
-           rows.scalar_type() == at::kFloat && weight.is_contiguous() &&
-           (weight.scalar_type() == at::kBFloat16 || weight.scalar_type() == at::kFloat);
-}
-
-at::Tensor product_on_cpu(const at::Tensor& weight, const at::Tensor& x) {
-    std::vector<std::int64_t> sizes = x.sizes().vec();
-    const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
-    sizes.back() = weight.size(0);
-    return (has_few_rows(weight, rows) ? product_of_few(weight, rows)
-                                       : product_by_blocks(weight, rows))
-        .view(sizes);
-}
-
 bool needs_gradient(const Linear& linear, const at::Tensor& x) {
     return at::GradMode::is_enabled() && (x.requires_grad() || linear.weight.requires_grad());
 }
 
-bool has_many_rows(const at::Tensor& x) {
-    return x.numel() > static_cast<std::int64_t>(cpu::most_few_rows) * x.size(-1);
+/// With its bias only where gradients flow.
+at::Tensor apply_to_many(const Linear& linear, const LinearInput& input) {
+    const at::Tensor& weight = linear.weight;
+    const at::Tensor& x = input.x();
+    if (needs_gradient(linear, x) && !has_few_rows(x) && differentiable::applies_to(x)) {
+        return differentiable::linear(x, weight.to(x.scalar_type()), linear.bias);
+    }
+    if (needs_gradient(linear, x)) {
+        return at::linear(x, weight.to(x.scalar_type()), linear.bias);
+    }
+    if (weight.scalar_type() == x.scalar_type()) {
+        return at::linear(x, weight);
+    }
+    if (!x.is_cpu() || multiplies_in_bf16(linear, x)) {
+        return at::linear(input.as(weight.scalar_type()), weight).to(x.scalar_type());
+    }
+    const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
+    return product_by_blocks(weight, rows).view(output_sizes(weight, x));
 }
 
 }  // namespace
@@ -116,27 +146,42 @@ const at::Tensor& LinearInput::as(at::ScalarType type) const& {
 bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x) {
     return x.is_cpu() && x.scalar_type() == at::kFloat &&
            linear.weight.scalar_type() == at::kBFloat16 && cpu::has_bf16_products() &&
-           has_many_rows(x) && !needs_gradient(linear, x);
+           !has_few_rows(x) && !needs_gradient(linear, x);
 }
 
 at::Tensor apply(const Linear& linear, const LinearInput& input) {
-    const at::Tensor& weight = linear.weight;
+    return apply_each(input, linear).front();
+}
+
+void apply_all(const LinearInput& input,
+               std::span<const Linear* const> linears,
+               std::span<at::Tensor> outputs) {
     const at::Tensor& x = input.x();
-    const bool is_same_type = weight.scalar_type() == x.scalar_type();
-    const bool reads_once = x.is_cpu() && x.scalar_type() == at::kFloat && !has_many_rows(x);
-    if (needs_gradient(linear, x) && has_many_rows(x) && differentiable::applies_to(x)) {
-        return differentiable::linear(x, weight.to(x.scalar_type()), linear.bias);
+    const at::Tensor rows = has_few_rows(x) ? x.contiguous() : x;
+    std::vector<FewRowsProduct> products;
+    for (std::size_t i = 0; i < linears.size(); ++i) {
+        if (!linears[i]->is_defined()) {
+            continue;
+        }
+        const at::Tensor& weight = linears[i]->weight;
+        if (needs_gradient(*linears[i], x) || !reads_once(weight, x)) {
+            outputs[i] = apply_to_many(*linears[i], input);
+            continue;
+        }
+        outputs[i] = at::empty(output_sizes(weight, x), x.options());
+        products.push_back({.weight = &weight,
+                            .shape = {.x = rows.const_data_ptr<float>(),
+                                      .rows = static_cast<std::size_t>(x.numel() / x.size(-1)),
+                                      .inputs = static_cast<std::size_t>(x.size(-1)),
+                                      .outputs = static_cast<std::size_t>(weight.size(0)),
+                                      .y = outputs[i].mutable_data_ptr<float>()}});
     }
-    if (needs_gradient(linear, x) || (is_same_type && !reads_once)) {
-        return at::linear(x, weight.to(x.scalar_type()), linear.bias);
+    compute(products, x.size(-1));
+    for (std::size_t i = 0; i < linears.size(); ++i) {
+        if (linears[i]->bias.defined() && !needs_gradient(*linears[i], x)) {
+            outputs[i].add_(linears[i]->bias);
+        }
     }
-    at::Tensor y;
-    if (!x.is_cpu() || multiplies_in_bf16(linear, x)) {
-        y = at::linear(input.as(weight.scalar_type()), weight).to(x.scalar_type());
-    } else {
-        y = product_on_cpu(weight, x);
-    }
-    return linear.bias.defined() ? y.add_(linear.bias) : y;
 }
 
 }  // namespace anamnesis::runtime

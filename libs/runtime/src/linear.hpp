@@ -3,6 +3,9 @@
 
 #include "anamnesis/runtime/torch.hpp"
 
+#include <array>
+#include <cstddef>
+#include <span>
 #include <utility>
 
 namespace anamnesis::runtime {
@@ -35,6 +38,21 @@ private:
 /// to it; elsewhere weights are widened block by block, so that memory does not grow. Gradients
 /// flow where both types agree.
 at::Tensor apply(const Linear& linear, const LinearInput& input);
+
+/// `apply` of several matrices to one input. Where reading them is the work, all are read in one
+/// parallel loop. A matrix that is not defined gives an undefined tensor.
+void apply_all(const LinearInput& input,
+               std::span<const Linear* const> linears,
+               std::span<at::Tensor> outputs);
+
+template <class... Linears>
+std::array<at::Tensor, sizeof...(Linears)> apply_each(const LinearInput& input,
+                                                      const Linears&... linears) {
+    const std::array<const Linear*, sizeof...(Linears)> all{&linears...};
+    std::array<at::Tensor, sizeof...(Linears)> outputs;
+    apply_all(input, all, outputs);
+    return outputs;
+}
 
 /// True where apply() rounds this input to bfloat16 and multiplies in it, on the CPU.
 bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x);

@@ -17,6 +17,7 @@
 
 #include "convolution.hpp"
 #include "differentiable.hpp"
+#include "gated_delta_step.hpp"
 #include "layer.hpp"
 #include "linear.hpp"
 #include "norm.hpp"
@@ -85,13 +86,6 @@ at::Tensor normed_and_gated(const RmsNorm& norm, const at::Tensor& y, const at::
     return swiglu(z, apply(norm, y));
 }
 
-struct DeltaInputs {
-    at::Tensor mixed;  ///< [B, T, channels]: all q, all k, all v
-    at::Tensor z;      ///< [B, T, value_heads, value_dim]
-    at::Tensor b;      ///< [B, T, value_heads]
-    at::Tensor a;
-};
-
 /// Qwen3-Next: rows lie key head by key head, each with its share of values and gates.
 DeltaInputs project_grouped(const GatedDeltaLayer& layer, const at::Tensor& x) {
     const GatedDeltaSpec& spec = layer.spec;
@@ -100,11 +94,10 @@ DeltaInputs project_grouped(const GatedDeltaLayer& layer, const at::Tensor& x) {
     const std::int64_t share = spec.value_heads / spec.key_heads;
     const std::int64_t key_dim = spec.key_dim;
     const std::int64_t values = share * spec.value_dim;
-    const LinearInput input(x);
-    const at::Tensor qkvz = apply(layer.in_proj[0], input)
-                                .view({batch, length, spec.key_heads, 2 * key_dim + 2 * values});
-    const at::Tensor ba =
-        apply(layer.in_proj[1], input).view({batch, length, spec.key_heads, 2 * share});
+    const auto projected = apply_each(x, layer.in_proj[0], layer.in_proj[1]);
+    const at::Tensor qkvz =
+        projected[0].view({batch, length, spec.key_heads, 2 * key_dim + 2 * values});
+    const at::Tensor ba = projected[1].view({batch, length, spec.key_heads, 2 * share});
     const auto part = [&](std::int64_t first, std::int64_t size) {
         return qkvz.narrow(-1, first, size).reshape({batch, length, -1});
     };
@@ -116,21 +109,17 @@ DeltaInputs project_grouped(const GatedDeltaLayer& layer, const at::Tensor& x) {
         .a = ba.narrow(-1, share, share).reshape({batch, length, -1})};
 }
 
-/// [channels, W].
-at::Tensor kernel_of(const GatedDeltaLayer& layer) {
-    return (layer.kernels.size() == 1 ? layer.kernels.front() : at::cat(layer.kernels)).squeeze(1);
-}
-
 DeltaInputs project(const GatedDeltaLayer& layer, const at::Tensor& x) {
     const GatedDeltaSpec& spec = layer.spec;
     if (spec.projections == DeltaProjections::grouped) {
         return project_grouped(layer, x);
     }
-    const LinearInput input(x);
-    std::vector<at::Tensor> parts;
+    std::vector<const Linear*> projections;
     for (const Linear& projection : layer.in_proj) {
-        parts.push_back(apply(projection, input));
+        projections.push_back(&projection);
     }
+    std::vector<at::Tensor> parts(projections.size());
+    apply_all(x, projections, parts);
     const std::size_t count = parts.size();
     const at::Tensor z = parts[count - 3];
     const at::Tensor b = parts[count - 2];
@@ -149,13 +138,13 @@ at::Tensor mix(const LightningLayer& layer,
                const Call& call,
                std::span<LayerState* const> states) {
     const LightningSpec& spec = layer.spec;
-    const LinearInput input(x);
-    const auto in_heads = [&](const Linear& projection, std::int64_t heads) {
-        return apply(projection, input).view({x.size(0), x.size(1), heads, spec.heads.head_dim});
+    const auto projected = apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.z_proj);
+    const auto in_heads = [&](const at::Tensor& rows, std::int64_t heads) {
+        return rows.view({x.size(0), x.size(1), heads, spec.heads.head_dim});
     };
-    at::Tensor q = in_heads(layer.q_proj, spec.heads.query_heads);
-    at::Tensor k = in_heads(layer.k_proj, spec.heads.kv_heads);
-    at::Tensor v = in_heads(layer.v_proj, spec.heads.kv_heads);
+    at::Tensor q = in_heads(projected[0], spec.heads.query_heads);
+    at::Tensor k = in_heads(projected[1], spec.heads.kv_heads);
+    at::Tensor v = in_heads(projected[2], spec.heads.kv_heads);
     if (spec.has_qk_norm) {
         q = apply(layer.q_norm, q);
         k = apply(layer.k_norm, k);
@@ -176,7 +165,7 @@ at::Tensor mix(const LightningLayer& layer,
         y = apply(layer.o_norm, y);
     }
     if (spec.has_output_gate) {
-        y = gated(y, apply(layer.z_proj, input));
+        y = gated(y, projected[3]);
     }
     return apply(layer.o_proj, y);
 }
@@ -187,6 +176,9 @@ at::Tensor mix(const GatedDeltaLayer& layer,
                std::span<LayerState* const> states) {
     const GatedDeltaSpec& spec = layer.spec;
     const DeltaInputs inputs = project(layer, x);
+    if (can_step_gated_delta(inputs, states)) {
+        return apply(layer.out_proj, step_gated_delta(layer, inputs, states));
+    }
     const ConvolutionResult convolved =
         convolve(inputs.mixed, kernel_of(layer), gather(states, &LayerState::past));
     scatter(convolved.past, states, &LayerState::past);
@@ -218,31 +210,35 @@ at::Tensor mix(const JetLayer& layer,
                const Call& /*call*/,
                std::span<LayerState* const> states) {
     const JetSpec& spec = layer.spec;
-    const LinearInput input(x);
+    const auto [q, k, projected_v, a, b, g, generated] = apply_each(x,
+                                                                    layer.q_proj,
+                                                                    layer.k_proj,
+                                                                    layer.v_proj,
+                                                                    layer.a_proj,
+                                                                    layer.b_proj,
+                                                                    layer.g_proj,
+                                                                    layer.generator_in);
     const std::int64_t batch = x.size(0);
     const std::int64_t length = x.size(1);
     const std::int64_t channels = std::int64_t{spec.heads} * spec.value_dim;
-    const auto keys_of = [&](const Linear& projection) {
-        return l2_normalised(
-            at::silu(apply(projection, input)).view({batch, length, spec.heads, spec.key_dim}));
+    const auto in_heads = [&](const at::Tensor& keys) {
+        return l2_normalised(at::silu(keys).view({batch, length, spec.heads, spec.key_dim}));
     };
-    const at::Tensor kernel = apply(layer.generator_out, at::silu(apply(layer.generator_in, input)))
+    const at::Tensor kernel = apply(layer.generator_out, at::silu(generated))
                                   .view({batch, length, channels, spec.conv_width});
     const ConvolutionResult convolved =
-        convolve_dynamically(apply(layer.v_proj, input), kernel, gather(states, &LayerState::past));
+        convolve_dynamically(projected_v, kernel, gather(states, &LayerState::past));
     scatter(convolved.past, states, &LayerState::past);
     const at::Tensor v =
         activated(convolved.output).view({batch, length, spec.heads, spec.value_dim});
-    const at::Tensor y =
-        run({.q = keys_of(layer.q_proj),
-             .k = keys_of(layer.k_proj),
-             .v = v,
-             .decay = log_decay_of(apply(layer.a_proj, input), layer.log_rate, layer.dt_bias),
-             .beta = at::sigmoid(apply(layer.b_proj, input)),
-             .scale = 1.0 / std::sqrt(static_cast<double>(spec.key_dim))},
-            states);
-    const at::Tensor z =
-        apply(layer.g_proj, input).view({batch, length, spec.heads, spec.value_dim});
+    const at::Tensor y = run({.q = in_heads(q),
+                              .k = in_heads(k),
+                              .v = v,
+                              .decay = log_decay_of(a, layer.log_rate, layer.dt_bias),
+                              .beta = at::sigmoid(b),
+                              .scale = 1.0 / std::sqrt(static_cast<double>(spec.key_dim))},
+                             states);
+    const at::Tensor z = g.view({batch, length, spec.heads, spec.value_dim});
     return apply(layer.o_proj, normed_and_gated(layer.norm, y, z).reshape({batch, length, -1}));
 }
 

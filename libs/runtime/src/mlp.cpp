@@ -29,7 +29,8 @@ at::Tensor apply(const DenseMlp& mlp, const at::Tensor& x) {
         const at::Tensor up = at::linear(rounded, mlp.up_proj.weight);
         return at::linear(swiglu(gate, up), mlp.down_proj.weight).to(x.scalar_type());
     }
-    return apply(mlp.down_proj, swiglu(apply(mlp.gate_proj, input), apply(mlp.up_proj, input)));
+    const auto [gate, up] = apply_each(input, mlp.gate_proj, mlp.up_proj);
+    return apply(mlp.down_proj, swiglu(gate, up));
 }
 
 at::Tensor apply(const MixtureMlp& mlp, const at::Tensor& x) {

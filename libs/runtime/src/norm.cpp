@@ -30,22 +30,24 @@ bool records_gradients(const at::Tensor& x) {
 }
 
 at::Tensor apply(const RmsNorm& norm, const at::Tensor& x) {
-    const at::Tensor gain = norm.is_offset ? norm.gain + 1.0 : norm.gain;
     if (runs_in_kernel(x) && !records_gradients(norm.gain)) {
         const at::Tensor source = x.contiguous();
         at::Tensor y = at::empty_like(source);
         const std::int64_t width = x.size(-1);
+        const cpu::Norm kernel{.gain = norm.gain.const_data_ptr<float>(),
+                               .offset = norm.is_offset ? 1.0F : 0.0F,
+                               .eps = static_cast<float>(norm.eps),
+                               .columns = static_cast<std::size_t>(width)};
         at::parallel_for(
             0, x.numel() / width, 1 + (1 << 14) / width, [&](std::int64_t begin, std::int64_t end) {
                 cpu::rms_norm(source.const_data_ptr<float>() + begin * width,
-                              gain.const_data_ptr<float>(),
-                              static_cast<float>(norm.eps),
+                              kernel,
                               y.mutable_data_ptr<float>() + begin * width,
-                              static_cast<std::size_t>(end - begin),
-                              static_cast<std::size_t>(width));
+                              static_cast<std::size_t>(end - begin));
             });
         return y;
     }
+    const at::Tensor gain = norm.is_offset ? norm.gain + 1.0 : norm.gain;
     if (differentiable::applies_to(x, gain)) {
         return differentiable::rms_norm(x, gain, norm.eps);
     }

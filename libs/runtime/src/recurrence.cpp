@@ -257,7 +257,6 @@ RecurrenceResult step_recurrence(const Recurrence& r) {
     const std::int64_t key_dim = q.size(3);
     const std::int64_t value_dim = v.size(3);
     at::parallel_for(0, q.size(0) * heads, 4, [&](std::int64_t begin, std::int64_t end) {
-        std::vector<float> scratch(static_cast<std::size_t>(value_dim));
         for (std::int64_t i = begin; i < end; ++i) {
             const std::int64_t gate = decay.dim() == 1 ? i % heads : i;
             cpu::recurrent_step(state.mutable_data_ptr<float>() + i * key_dim * value_dim,
@@ -270,8 +269,7 @@ RecurrenceResult step_recurrence(const Recurrence& r) {
                                  .decay = std::exp(decay.const_data_ptr<float>()[gate]),
                                  .beta = beta.defined() ? beta.const_data_ptr<float>()[i] : 1.0F,
                                  .scale = static_cast<float>(r.scale),
-                                 .corrects = beta.defined()},
-                                scratch.data());
+                                 .corrects = beta.defined()});
         }
     });
     return {.output = output, .state = state};

@@ -24,6 +24,8 @@ struct LayerState;
 
 /// What a network keeps of one sequence: caches of softmax layers, states of linear layers.
 /// Copies share all cache pages; writing to one leaves the other as it was.
+// Assignment by value copies or moves.
+// NOLINTNEXTLINE(cppcoreguidelines-special-member-functions)
 class NetworkState {
 public:
     NetworkState();
@@ -82,6 +84,8 @@ public:
 
     Network(Network&& other) noexcept;
     Network& operator=(Network&& other) noexcept;
+    Network(const Network&) = delete;
+    Network& operator=(const Network&) = delete;
     ~Network();
 
     const ModelSpec& spec() const& noexcept;

@@ -8,7 +8,7 @@
 
 // Its operators come one by one, not as all of <ATen/Functions.h>.
 #ifndef AT_PER_OPERATOR_HEADERS
-#define AT_PER_OPERATOR_HEADERS
+#define AT_PER_OPERATOR_HEADERS  // NOLINT(readability-identifier-naming): LibTorch's name
 #endif
 
 #include <ATen/TensorOperators.h>

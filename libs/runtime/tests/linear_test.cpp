@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "linear.hpp"
+
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/randn.h>
+#include <gtest/gtest.h>
+
+#include "golden.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+using testing::is_near;
+
+Linear random_linear(std::int64_t outputs, std::int64_t inputs, at::ScalarType type, bool biased) {
+    return {.weight = at::randn({outputs, inputs}).to(type),
+            .bias = biased ? at::randn({outputs}) : at::Tensor()};
+}
+
+/// In float64.
+at::Tensor naive(const Linear& linear, const at::Tensor& x) {
+    const at::Tensor y =
+        at::matmul(x.to(at::kDouble), linear.weight.to(at::kDouble).transpose(0, 1));
+    return linear.bias.defined() ? y + linear.bias : y;
+}
+
+TEST(Linear, SeveralMatricesAtOnceGiveWhatEachGivesAlone) {
+    const at::NoGradGuard no_gradients;
+    for (const std::int64_t inputs : {1, 31, 64, 200, 1024}) {
+        // Heights that four streams and two threads divide, and others.
+        const Linear first = random_linear(512, inputs, at::kBFloat16, false);
+        const Linear second = random_linear(37, inputs, at::kFloat, true);
+        const Linear third = random_linear(3, inputs, at::kBFloat16, true);
+        for (const std::int64_t tokens : {1, 2, 3, 8}) {
+            const at::Tensor x = at::randn({1, tokens, inputs});
+            const auto [a, b, none, c] = apply_each(x, first, second, Linear{}, third);
+            EXPECT_TRUE(is_near(a, naive(first, x), 1e-6)) << inputs << " " << tokens;
+            EXPECT_TRUE(is_near(b, naive(second, x), 1e-6)) << inputs << " " << tokens;
+            EXPECT_TRUE(is_near(c, naive(third, x), 1e-6)) << inputs << " " << tokens;
+            EXPECT_FALSE(none.defined());
+        }
+    }
+}
+
+TEST(Linear, ManyTokensMeetEveryTypeOfWeights) {
+    const at::NoGradGuard no_gradients;
+    const at::Tensor x = at::randn({2, 40, 96});
+    for (const at::ScalarType type : {at::kFloat, at::kHalf, at::kBFloat16}) {
+        const Linear linear = random_linear(50, 96, type, true);
+        const double tolerance = multiplies_in_bf16(linear, x) ? 8e-3 : 1e-6;
+        EXPECT_TRUE(is_near(apply(linear, x), naive(linear, x), tolerance));
+    }
+}
+
+TEST(Linear, GradientsReachWeightBiasAndInput) {
+    const Linear linear{.weight = at::randn({5, 4}).requires_grad_(true),
+                        .bias = at::randn({5}).requires_grad_(true)};
+    const at::Tensor x = at::randn({1, 1, 4}).requires_grad_(true);
+    apply(linear, x).sum().backward();
+    EXPECT_TRUE(is_near(linear.bias.grad(), at::ones({5}), 1e-6));
+    EXPECT_TRUE(is_near(x.grad().view({4}), linear.weight.sum(0), 1e-6));
+    EXPECT_TRUE(is_near(linear.weight.grad(), x.view({1, 4}).expand({5, 4}), 1e-6));
+}
+
+}  // namespace
+}  // namespace anamnesis::runtime
