@@ -103,7 +103,7 @@ void train_variant(const Training& training,
                                  .min_ratio = course.min_ratio},
                     .save_every = 200,
                     .observer =
-                        [&](std::uint64_t step, const train::StepFigures&) {
+                        [&](std::uint64_t step, const train::StepFigures&, const Json&) {
                             if (execution.progress != nullptr) {
                                 execution.progress->advance(is_first ? step + 1 : 1);
                             }
