@@ -170,6 +170,12 @@ struct TrainOptions {
     double clip = 1.0;  ///< 0: no clipping
     std::string dtype = "f32";
     std::uint64_t save_every = 0;
+    std::string replay{};           ///< a file, or synthetic:TASK
+    std::uint64_t replay_rows = 2;  ///< of each step
+    std::uint64_t evaluate_every = 0;
+    std::vector<std::uint64_t> evaluated_lengths = {128, 256, 512};
+    std::uint64_t evaluated_samples = 50;
+    bool tensorboard = false;
     std::vector<std::string> frozen{};
     std::vector<std::string> rates{};
     std::vector<std::string> anchors{};

@@ -59,6 +59,29 @@ void declare_data(CLI::App& verb, TrainOptions& options) {
     verb.add_option("--seed", options.seed, "Of the order of samples (0)");
 }
 
+void declare_replay_and_evaluation(CLI::App& verb, TrainOptions& options) {
+    auto* replay = verb.add_option("--replay",
+                                   options.replay,
+                                   "JSON-lines file or synthetic:TASK whose rows are mixed into "
+                                   "every step, against forgetting");
+    verb.add_option("--replay-rows", options.replay_rows, "Rows of it in each step (2)")
+        ->check(CLI::Range(1U, 1U << 20U))
+        ->needs(replay);
+    auto* every = verb.add_option(
+        "--eval-every",
+        options.evaluate_every,
+        "Steps between measurements of recall and reasoning, into metrics.jsonl; of models of the "
+        "synthetic language");
+    verb.add_option("--eval-lengths", options.evaluated_lengths, "Tokens (128,256,512)")
+        ->delimiter(',')
+        ->check(CLI::Range(68U, 1U << 20U))
+        ->needs(every);
+    verb.add_option("--eval-samples", options.evaluated_samples, "Of each task and length (50)")
+        ->check(CLI::Range(1U, 1U << 24U))
+        ->needs(every);
+    verb.add_flag("--tensorboard", options.tensorboard, "Metrics for TensorBoard too");
+}
+
 void declare_groups(CLI::App& verb, TrainOptions& options) {
     verb.add_option("--freeze",
                     options.frozen,
@@ -86,6 +109,7 @@ CLI::App* declare_verb(CLI::App& app, TrainOptions& options) {
     verb->add_option("--steps", options.steps, "Steps of the optimiser");
     declare_optimiser(*verb, options);
     declare_groups(*verb, options);
+    declare_replay_and_evaluation(*verb, options);
     verb->add_option("--save-every", options.save_every, "Steps between states to resume from (0)");
     declare(*verb, options.reading);
     declare(*verb, options.common);

@@ -22,30 +22,26 @@
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
-#include "anamnesis/language/chat_template.hpp"
-#include "anamnesis/language/special_tokens.hpp"
-#include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
 #include "anamnesis/train/batch.hpp"
-#include "anamnesis/train/batches_file.hpp"
 #include "anamnesis/train/checkpoint_output.hpp"
+#include "anamnesis/train/events_file.hpp"
 #include "anamnesis/train/initial_checkpoint.hpp"
 #include "anamnesis/train/memory.hpp"
 #include "anamnesis/train/processes.hpp"
 #include "anamnesis/train/row_rules.hpp"
 #include "anamnesis/train/run.hpp"
 #include "anamnesis/train/run_folder.hpp"
-#include "anamnesis/train/sample.hpp"
-#include "anamnesis/train/samples_source.hpp"
 #include "anamnesis/train/schedule.hpp"
-#include "anamnesis/train/synthetic/source.hpp"
 #include "anamnesis/train/synthetic/words.hpp"
 #include "anamnesis/train/trainer.hpp"
 
 #include "interrupt.hpp"
 #include "model_verbs/model_verbs.hpp"
+#include "model_verbs/train_course.hpp"
+#include "model_verbs/train_evaluation.hpp"
 #include "open_checkpoint.hpp"
 #include "options.hpp"
 #include "terminal.hpp"
@@ -64,131 +60,37 @@ Json settings_of(const TrainOptions& options) {
         }
         return Json(std::move(array));
     };
-    return Json::Object{{"model", options.checkpoint},
-                        {"init", options.init},
-                        {"initializer", options.initializer},
-                        {"batches", options.batches},
-                        {"data", list(options.data)},
-                        {"chat", options.chat},
-                        {"loss_on_all", options.learns_prompts},
-                        {"batch_size", options.batch_size},
-                        {"length", options.length},
-                        {"pack", options.is_packed},
-                        {"accumulate", options.accumulated},
-                        {"seed", options.seed},
-                        {"stages", list(options.stages)},
-                        {"steps", options.steps ? Json(*options.steps) : Json()},
-                        {"lr", options.learning_rate},
-                        {"schedule", options.schedule},
-                        {"warmup", options.warmup},
-                        {"min_lr_ratio", options.min_lr_ratio},
-                        {"betas", list(options.betas)},
-                        {"eps", options.eps},
-                        {"weight_decay", options.weight_decay},
-                        {"clip", options.clip},
-                        {"dtype", options.dtype},
-                        {"freeze", list(options.frozen)},
-                        {"lr_scale", list(options.rates)},
-                        {"anchor", list(options.anchors)}};
-}
-
-/// What is trained on, and for how long.
-struct Course {
-    std::unique_ptr<train::BatchSource> source;
-    std::uint64_t steps = 0;
-};
-
-Course ready_course(const TrainOptions& options) {
-    auto batches = std::make_unique<train::BatchesFile>(options.batches);
-    const std::uint64_t steps = options.steps.value_or(batches->steps());
-    if (steps == 0 || steps > batches->steps()) {
-        throw Error(ErrorKind::usage,
-                    format("--steps is {}; {} has batches for {}",
-                           steps,
-                           in_quotes(options.batches, 1000),
-                           batches->steps()));
+    Json settings = Json::Object{{"model", options.checkpoint},
+                                 {"init", options.init},
+                                 {"initializer", options.initializer},
+                                 {"batches", options.batches},
+                                 {"data", list(options.data)},
+                                 {"chat", options.chat},
+                                 {"loss_on_all", options.learns_prompts},
+                                 {"batch_size", options.batch_size},
+                                 {"length", options.length},
+                                 {"pack", options.is_packed},
+                                 {"accumulate", options.accumulated},
+                                 {"seed", options.seed},
+                                 {"stages", list(options.stages)},
+                                 {"steps", options.steps ? Json(*options.steps) : Json()},
+                                 {"lr", options.learning_rate},
+                                 {"schedule", options.schedule},
+                                 {"warmup", options.warmup},
+                                 {"min_lr_ratio", options.min_lr_ratio},
+                                 {"betas", list(options.betas)},
+                                 {"eps", options.eps},
+                                 {"weight_decay", options.weight_decay},
+                                 {"clip", options.clip},
+                                 {"dtype", options.dtype},
+                                 {"freeze", list(options.frozen)},
+                                 {"lr_scale", list(options.rates)},
+                                 {"anchor", list(options.anchors)}};
+    if (!options.replay.empty()) {
+        settings.set("replay", options.replay);
+        settings.set("replay_rows", options.replay_rows);
     }
-    return {.source = std::move(batches), .steps = steps};
-}
-
-constexpr std::string_view synthetic_prefix = "synthetic:";
-
-bool is_synthetic(const TrainOptions& options) {
-    return options.data.size() == 1 && options.data.front().starts_with(synthetic_prefix);
-}
-
-train::synthetic::Stage stage_of(const std::string& word) {
-    const std::vector<std::string> parts = split(word, 'x');
-    std::array<std::uint64_t, 3> numbers{};
-    bool is_stage = parts.size() == numbers.size();
-    for (std::size_t i = 0; is_stage && i < numbers.size(); ++i) {
-        const char* end = parts[i].data() + parts[i].size();
-        const auto [rest, error] = std::from_chars(parts[i].data(), end, numbers.at(i));
-        is_stage = error == std::errc{} && rest == end && numbers.at(i) < (1U << 24U);
-    }
-    if (!is_stage) {
-        throw Error(ErrorKind::usage,
-                    format("--stages has {}, expected STEPSxROWSxLENGTH", in_quotes(word)));
-    }
-    return {.steps = numbers[0], .rows = numbers[1], .length = numbers[2]};
-}
-
-Course synthetic_course(const TrainOptions& options) {
-    std::vector<train::synthetic::Stage> stages;
-    for (const std::string& word : options.stages) {
-        stages.push_back(stage_of(word));
-    }
-    auto source = std::make_unique<train::synthetic::SyntheticSource>(
-        train::synthetic::task_of(
-            std::string_view(options.data.front()).substr(synthetic_prefix.size())),
-        std::move(stages),
-        options.seed);
-    const std::uint64_t steps = options.steps.value_or(source->steps());
-    return {.source = std::move(source), .steps = steps};
-}
-
-Course course_of(const TrainOptions& options, const OpenedCheckpoint& opened) {
-    if (!options.batches.empty()) {
-        return ready_course(options);
-    }
-    if (is_synthetic(options)) {
-        return synthetic_course(options);
-    }
-    if (options.data.empty()) {
-        throw Error(ErrorKind::usage, "nothing to train on: give --data or --batches");
-    }
-    if (options.is_packed && options.length == 0) {
-        throw Error(ErrorKind::usage, "--pack needs --length, the tokens of a packed row");
-    }
-    const fs::path folder = opened.checkpoint.folder();
-    std::optional<language::Tokenizer> tokenizer;
-    if (fs::exists(folder / "tokenizer.json") || fs::exists(folder / "vocab.json")) {
-        tokenizer = language::Tokenizer::open(folder);
-    }
-    train::EncodingRules rules{.tokenizer = tokenizer ? &*tokenizer : nullptr,
-                               .learns_prompts = options.learns_prompts,
-                               .longest = options.length};
-    if (options.chat) {
-        rules.chat = language::ChatTemplate::open(folder);
-    }
-    const auto ends = language::end_of_text_tokens(folder, opened.checkpoint.config());
-    if (!ends.empty()) {
-        rules.end_of_text = ends.front();
-    }
-    std::vector<train::Sample> samples;
-    for (const std::string& path : options.data) {
-        std::vector<train::Sample> more = train::read_samples(path, rules);
-        std::ranges::move(more, std::back_inserter(samples));
-    }
-    auto source = std::make_unique<train::SamplesSource>(
-        std::move(samples),
-        train::BatchingRules{.rows = options.batch_size,
-                             .accumulated = options.accumulated,
-                             .packed_length = options.is_packed ? options.length : 0,
-                             .seed = options.seed});
-    const std::uint64_t rows = options.batch_size * options.accumulated;
-    const std::uint64_t epoch = (source->units() + rows - 1) / rows;
-    return {.source = std::move(source), .steps = options.steps.value_or(epoch)};
+    return settings;
 }
 
 train::Trainer make_trainer(const OpenedCheckpoint& opened,
@@ -247,6 +149,23 @@ std::string note_of(const train::StepFigures& figures, Clock::time_point& last) 
     return format("loss {:.4f}, {:.0f} tokens/s",
                   figures.loss,
                   seconds > 0.0 ? static_cast<double>(figures.tokens) / seconds : 0.0);
+}
+
+/// The numbers of a line of metrics, nested ones as "evaluation/S1/256".
+void add_scalars(const Json& value, const std::string& name, train::EventsFile::Scalars& scalars) {
+    if (value.is_object()) {
+        for (const auto& [key, inner] : value.as_object("metrics")) {
+            add_scalars(inner, name.empty() ? key : name + "/" + key, scalars);
+        }
+    } else if (name != "step") {
+        scalars.emplace_back(name, value.as_double(name));
+    }
+}
+
+train::EventsFile::Scalars scalars_of(const Json& line) {
+    train::EventsFile::Scalars scalars;
+    add_scalars(line, "", scalars);
+    return scalars;
 }
 
 /// Says what a step will hold; stops where not even gradients and moments can be held.
@@ -335,26 +254,35 @@ int train_with(train::Processes& processes, const TrainOptions& options, Termina
     });
     ProgressBar progress(terminal.is_quiet() || !processes.is_first());
     Clock::time_point since_last_step = Clock::now();
+    std::optional<train::EventsFile> events;
     std::uint64_t told_steps = 0;  // a resumed run begins behind the first
     progress.begin("training", steps, ProgressUnit::steps);
-    const train::RunResult result =
-        train::run(trainer,
-                   *course.source,
-                   folder,
-                   {.schedule = {.peak = options.learning_rate,
-                                 .decay = train::decay_of(options.schedule),
-                                 .steps = steps,
-                                 .warmup = options.warmup,
-                                 .min_ratio = options.min_lr_ratio},
-                    .save_every = options.save_every,
-                    .observer =
-                        [&](std::uint64_t step, const train::StepFigures& figures, const Json&) {
-                            progress.note(note_of(figures, since_last_step));
-                            progress.advance(told_steps == 0 ? step + 1 : 1);
-                            ++told_steps;
-                        },
-                    .cancel = stop_on_signal(),
-                    .processes = &processes});
+    const train::RunResult result = train::run(
+        trainer,
+        *course.source,
+        folder,
+        {.schedule = {.peak = options.learning_rate,
+                      .decay = train::decay_of(options.schedule),
+                      .steps = steps,
+                      .warmup = options.warmup,
+                      .min_ratio = options.min_lr_ratio},
+         .save_every = options.save_every,
+         .observer =
+             [&](std::uint64_t step, const train::StepFigures& figures, const Json& line) {
+                 if (options.tensorboard) {
+                     if (!events) {
+                         events.emplace(folder.path(), step);
+                     }
+                     events->add(step, scalars_of(line));
+                 }
+                 progress.note(note_of(figures, since_last_step));
+                 progress.advance(told_steps == 0 ? step + 1 : 1);
+                 ++told_steps;
+             },
+         .evaluate_every = options.evaluate_every,
+         .evaluate = evaluation_of(options, trainer.network()),
+         .cancel = stop_on_signal(),
+         .processes = &processes});
     progress.finish();
     processes.agree([&] {
         if (processes.is_first()) {

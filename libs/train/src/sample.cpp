@@ -159,6 +159,22 @@ Sample ready_sample(const Json& row) {
                            sample.ids.size(),
                            sample.labels.size()));
     }
+    if (has(row, "weights")) {
+        for (const Json& value : row.at("weights").as_array("weights")) {
+            const double weight = value.as_double("weights");
+            if (!(weight >= 0.0) || weight > 1e6) {
+                throw Error(ErrorKind::malformed,
+                            format("'weights' holds {}, expected 0 to 1e6", weight));
+            }
+            sample.weights.push_back(static_cast<float>(weight));
+        }
+        if (sample.weights.size() != sample.ids.size()) {
+            throw Error(ErrorKind::malformed,
+                        format("'input_ids' has {} entries, 'weights' {}",
+                               sample.ids.size(),
+                               sample.weights.size()));
+        }
+    }
     return sample;
 }
 
@@ -183,6 +199,9 @@ Sample sample_of(const Json& row, const EncodingRules& rules) {
     if (rules.longest > 0 && sample.ids.size() > rules.longest) {
         sample.ids.resize(rules.longest);
         sample.labels.resize(rules.longest);
+        if (!sample.weights.empty()) {
+            sample.weights.resize(rules.longest);
+        }
     }
     return sample;
 }

@@ -73,6 +73,10 @@ TEST_F(Rows, OfReadyIdsAreTakenAsTheyAre) {
     EXPECT_EQ(one.labels, (std::vector<std::int64_t>{-100, -100, 7}));
     EXPECT_THROW(sample(R"({"input_ids": [5, 6], "labels": [1]})"), Error);
     EXPECT_THROW(sample(R"({"input_ids": ["a"]})"), Error);
+    const Sample weighted = sample(R"({"input_ids": [5, 6, 7], "weights": [0, 0.5, 1]})");
+    EXPECT_EQ(weighted.weights, (std::vector<float>{0.0F, 0.5F, 1.0F}));
+    EXPECT_THROW(sample(R"({"input_ids": [5, 6], "weights": [1]})"), Error);
+    EXPECT_THROW(sample(R"({"input_ids": [5, 6], "weights": [1, -1]})"), Error);
 }
 
 TEST_F(Rows, LearnPromptsOnRequestAndEndWithTheEnd) {

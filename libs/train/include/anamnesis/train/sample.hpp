@@ -35,7 +35,7 @@ struct EncodingRules {
 ///  - `prompt` and `response` (or `completion`), Alpaca's `instruction`, `input`, `output`,
 ///    GSM8K's `question` and `answer`;
 ///  - `text`, all of which is learned;
-///  - `input_ids` and, if not all is learned, `labels`.
+///  - `input_ids` and, if not all is learned, `labels`; if not all counts alike, `weights`.
 /// In conversations the responses are the assistant's turns.
 /// Errors: `malformed`, naming what is missing or of another type; `usage` where text comes without
 /// a tokenizer.

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/io/file.hpp"
+
+#include "train_command.hpp"
+
+namespace anamnesis::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ARunThatIsWatched : ::testing::Test {
+    TemporaryFolder folder;
+
+    std::string out(const char* name) const { return (folder.path() / name).string(); }
+
+    CommandResult train(const char* name, const std::vector<std::string>& more) const {
+        std::vector<std::string> command{"train",
+                                         "--init",
+                                         std::string(ANAMNESIS_SOURCE) + "/tools/demo_config.json",
+                                         "--data",
+                                         "synthetic:cot",
+                                         "--stages",
+                                         "4x3x112",
+                                         "--threads",
+                                         "1",
+                                         "--out",
+                                         out(name)};
+        command.insert(command.end(), more.begin(), more.end());
+        return run_anamnesis(command);
+    }
+};
+
+TEST_F(ARunThatIsWatched, HasItsRecallInTheMetricsAndTheSameWeights) {
+    ASSERT_EQ(train("plain", {}).exit_code, 0);
+    const CommandResult watched = train(
+        "watched",
+        {"--eval-every", "2", "--eval-lengths", "68,96", "--eval-samples", "3", "--tensorboard"});
+    ASSERT_EQ(watched.exit_code, 0) << watched.errors;
+    const Json::Array lines = metrics_of(out("watched"));
+    ASSERT_EQ(lines.size(), 4U);
+    for (std::size_t step = 0; step < 4; ++step) {
+        const Json* evaluation = lines[step].find("evaluation");
+        ASSERT_EQ(evaluation != nullptr, step % 2 == 1) << step;
+        if (evaluation != nullptr) {
+            for (const char* task : {"S1", "S2", "S3"}) {
+                for (const char* length : {"68", "96"}) {
+                    const double percent = evaluation->at(task).at(length).as_double(length);
+                    EXPECT_GE(percent, 0.0);
+                    EXPECT_LE(percent, 100.0);
+                }
+            }
+            EXPECT_NE(evaluation->find("cot"), nullptr);
+        }
+    }
+    EXPECT_EQ(io::read_text(fs::path(out("watched")) / "model.safetensors"),
+              io::read_text(fs::path(out("plain")) / "model.safetensors"));
+    std::string events;
+    for (const fs::directory_entry& entry : fs::directory_iterator(out("watched"))) {
+        if (entry.path().filename().string().starts_with("events.out.tfevents.")) {
+            events = io::read_text(entry.path());
+        }
+    }
+    for (const char* name : {"brain.Event:2", "loss", "lr", "evaluation/S3/96", "evaluation/cot"}) {
+        EXPECT_NE(events.find(name), std::string::npos) << name;
+    }
+}
+
+TEST_F(ARunThatIsWatched, MixesReplayedRowsIntoEveryStep) {
+    ASSERT_EQ(train("plain", {}).exit_code, 0);
+    const CommandResult replaying = train(
+        "replaying", {"--replay", "synthetic:retrieval", "--replay-rows", "2", "--length", "96"});
+    ASSERT_EQ(replaying.exit_code, 0) << replaying.errors;
+    const Json::Array plain = metrics_of(out("plain"));
+    const Json::Array more = metrics_of(out("replaying"));
+    for (std::size_t step = 0; step < 4; ++step) {
+        const auto tokens = more[step].at("tokens").as_unsigned("tokens") -
+                            plain[step].at("tokens").as_unsigned("tokens");
+        EXPECT_TRUE(tokens == 2 * 96 || tokens == 2 * 64) << tokens;
+    }
+    const CommandResult refused = train("refused", {"--replay", "synthetic:nothing"});
+    EXPECT_EQ(refused.exit_code, 2) << refused.errors;
+}
+
+TEST_F(ARunThatIsWatched, RefusesToMeasureAModelOfAnotherLanguage) {
+    const fs::path golden = fs::path(ANAMNESIS_TESTDATA) / "training" / "qwen3";
+    const CommandResult refused = run_anamnesis({"train",
+                                                 "--model",
+                                                 (golden / "initial").string(),
+                                                 "--batches",
+                                                 (golden / "batches.safetensors").string(),
+                                                 "--eval-every",
+                                                 "1",
+                                                 "--out",
+                                                 out("other")});
+    EXPECT_EQ(refused.exit_code, 5) << refused.errors;
+    EXPECT_NE(refused.errors.find("synthetic language"), std::string::npos) << refused.errors;
+}
+
+}  // namespace
+}  // namespace anamnesis::testing
