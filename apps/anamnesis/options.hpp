@@ -158,6 +158,7 @@ struct TrainOptions {
     std::uint64_t length = 0;  ///< 0: no limit
     bool is_packed = false;
     std::uint64_t accumulated = 1;
+    bool recomputes_layers = false;
     std::uint64_t seed = 0;
     std::optional<std::uint64_t> steps{};
     double learning_rate = 1e-4;

@@ -54,6 +54,9 @@ void declare_data(CLI::App& verb, TrainOptions& options) {
         ->check(CLI::Range(2U, 1U << 24U));
     verb.add_flag("--pack", options.is_packed, "Several samples in a row, none sees another")
         ->needs(data);
+    verb.add_flag("--checkpoint-activations",
+                  options.recomputes_layers,
+                  "Compute layers again in the backward pass: less memory, a third more work");
     verb.add_option("--accumulate", options.accumulated, "Batches of a step (1)")
         ->check(CLI::Range(1U, 1U << 20U));
     verb.add_option("--seed", options.seed, "Of the order of samples (0)");

@@ -18,13 +18,15 @@ namespace anamnesis::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Reproduction : public ::testing::Test {
 protected:
     std::string at(const std::string& name) const { return (folder_.path() / name).string(); }
     std::string text_at(const std::string& name) const { return io::read_text(at(name)); }
 
-    static CommandResult command(std::vector<std::string> arguments, const CommandOptions& how = {}) {
+    static CommandResult command(std::vector<std::string> arguments,
+                                 const CommandOptions& how = {}) {
         arguments.insert(arguments.begin(), ANAMNESIS_BINARY);
         return run_command(arguments, how);
     }
@@ -57,23 +59,40 @@ TEST_F(Reproduction, GoesFromRandomWeightsToAReport) {
     EXPECT_THAT(result.output, HasSubstr("W_Q and W_K of pre bring recall back"));
     const Json summary = summary_of("whole");
     EXPECT_EQ(summary.at("seeds").as_array("seeds").size(), 2U);
-    for (const char* name : {"pre", "post", "instruct", "frozen", "qk", "q", "k", "v", "lerp",
-                             "pro-1", "softmax-pre", "softmax-post", "softmax-qk"}) {
+    for (const char* name : {"pre",
+                             "post",
+                             "instruct",
+                             "frozen",
+                             "qk",
+                             "q",
+                             "k",
+                             "v",
+                             "lerp",
+                             "pro-1",
+                             "softmax-pre",
+                             "softmax-post",
+                             "softmax-qk"}) {
         EXPECT_NE(summary.at("checkpoints").find(name), nullptr) << name;
-        EXPECT_TRUE(std::filesystem::exists(at(std::string("whole/seed-4/") + name +
-                                               "/model.safetensors")))
+        EXPECT_TRUE(
+            std::filesystem::exists(at(std::string("whole/seed-4/") + name + "/model.safetensors")))
             << name;
     }
     EXPECT_THAT(text_at("whole/report.html"), HasSubstr("<svg"));
     EXPECT_THAT(text_at("whole/summary.md"), HasSubstr("The paper's claims"));
-    // The frozen control kept its queries and keys, bit for bit.
-    const CommandResult drift = command({"drift",
-                                         "--pre",
-                                         at("whole/seed-3/pre"),
-                                         "--post",
-                                         at("whole/seed-3/frozen"),
-                                         "--json"});
-    ASSERT_EQ(drift.exit_code, 0) << drift.errors;
+    const CommandResult inspected = command({"inspect", at("whole/seed-3/pre")});
+    EXPECT_THAT(inspected.output, HasSubstr("BF16"));
+    // The frozen control kept its queries and keys, bit for bit, and nothing else.
+    const CommandResult frozen = command({"verify",
+                                          "--pre",
+                                          at("whole/seed-3/pre"),
+                                          "--post",
+                                          at("whole/seed-3/post"),
+                                          "--repaired",
+                                          at("whole/seed-3/frozen"),
+                                          "--method",
+                                          "qk"});
+    EXPECT_EQ(frozen.exit_code, 1) << frozen.output;
+    EXPECT_THAT(frozen.output, Not(HasSubstr("deviation: tensor model.layers.2.self_attn.q_proj")));
     const CommandResult verified = command({"verify",
                                             "--pre",
                                             at("whole/seed-3/pre"),
@@ -101,8 +120,7 @@ TEST_F(Reproduction, GoesOnWhereItWasKilled) {
 
 TEST_F(Reproduction, RefusesTheFolderOfAnotherRecipe) {
     ASSERT_EQ(reproduce("quick").exit_code, 0);
-    const CommandResult result =
-        command({"reproduce", "--seeds", "3", "--out", at("quick")});
+    const CommandResult result = command({"reproduce", "--seeds", "3", "--out", at("quick")});
     EXPECT_EQ(result.exit_code, 2);
     EXPECT_THAT(result.errors, HasSubstr("another recipe"));
 }
@@ -112,8 +130,13 @@ TEST_F(Reproduction, IsToldInAMinuteByTheDemo) {
         "demo", "--samples", "3", "--threads", "1", "--out", at("demo")};
     const CommandResult result = command(arguments);
     ASSERT_EQ(result.exit_code, 0) << result.errors;
-    for (const char* step : {"$ anamnesis inspect", "$ anamnesis drift", "$ anamnesis restore",
-                             "$ anamnesis verify", "proven", "recall %", "reasoning"}) {
+    for (const char* step : {"$ anamnesis inspect",
+                             "$ anamnesis drift",
+                             "$ anamnesis restore",
+                             "$ anamnesis verify",
+                             "proven",
+                             "recall %",
+                             "reasoning"}) {
         EXPECT_THAT(result.output, HasSubstr(step));
     }
     EXPECT_THAT(text_at("demo/report.html"), HasSubstr("<svg"));
@@ -122,7 +145,7 @@ TEST_F(Reproduction, IsToldInAMinuteByTheDemo) {
     again.emplace_back("--json");
     const CommandResult json = command(again);
     ASSERT_EQ(json.exit_code, 0) << json.errors;
-    EXPECT_EQ(Json::parse(json.output).at("models").as_array("models").size(), 3U);
+    EXPECT_EQ(Json::parse(json.output).at("models").as_array("models").size(), 4U);
 }
 
 }  // namespace

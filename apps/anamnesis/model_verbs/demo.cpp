@@ -41,21 +41,46 @@ struct Stage {
     }
 };
 
-void inspect_and_repair(const Stage& stage) {
+/// QK-Restore, and QK-Pro, which gives up a little recall for reasoning.
+void repair(const Stage& stage) {
+    for (const char* method : {"qk", "pro"}) {
+        const std::string out = stage.at(method);
+        if (fs::exists(out)) {
+            continue;
+        }
+        RestoreOptions options{
+            .common = stage.common, .pre = stage.at("pre"), .post = stage.at("post"), .out = out};
+        options.selection.method = method;
+        options.selection.has_selection = true;
+        stage.play({"restore",
+                    "--pre",
+                    options.pre,
+                    "--post",
+                    options.post,
+                    "--method",
+                    method,
+                    "--out",
+                    out},
+                   options);
+    }
+}
+
+void look(const Stage& stage) {
     const std::string pre = stage.at("pre");
     const std::string post = stage.at("post");
-    const std::string repaired = stage.at("repaired");
     stage.play({"inspect", post}, InspectOptions{.common = stage.common, .checkpoint = post});
     stage.play({"drift", "--pre", pre, "--post", post},
                DriftOptions{.common = stage.common, .pre = pre, .post = post});
-    if (!fs::exists(repaired)) {
-        stage.play(
-            {"restore", "--pre", pre, "--post", post, "--out", repaired},
-            RestoreOptions{.common = stage.common, .pre = pre, .post = post, .out = repaired});
-    }
+}
+
+void prove(const Stage& stage) {
+    const VerifyOptions options{.common = stage.common,
+                                .pre = stage.at("pre"),
+                                .post = stage.at("post"),
+                                .repaired = stage.at("qk")};
     stage.play(
-        {"verify", "--pre", pre, "--post", post, "--repaired", repaired},
-        VerifyOptions{.common = stage.common, .pre = pre, .post = post, .repaired = repaired});
+        {"verify", "--pre", options.pre, "--post", options.post, "--repaired", options.repaired},
+        options);
 }
 
 std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
@@ -63,9 +88,9 @@ std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
     std::vector<reproduction::NamedMeasurement> checkpoints;
     ProgressBar progress(stage.terminal.is_quiet());
     progress.begin("needles and chains of thought",
-                   3 * reproduction::parts_of(questions),
+                   4 * reproduction::parts_of(questions),
                    ProgressUnit::steps);
-    for (const char* name : {"pre", "post", "repaired"}) {
+    for (const char* name : {"pre", "post", "qk", "pro"}) {
         checkpoints.push_back({.name = name, .measurement = runtime::at_the_door([&] {
                                                  return reproduction::measure(
                                                      reproduction::load_network(stage.at(name)),
@@ -91,16 +116,11 @@ int run(const DemoOptions& options, Terminal& terminal) {
                "million weights each, trained by 'anamnesis reproduce'",
                options.out));
     if (options.common.json) {
-        Terminal nobody(true);
-        if (!fs::exists(stage.at("repaired"))) {
-            run(RestoreOptions{.common = stage.common,
-                               .pre = stage.at("pre"),
-                               .post = stage.at("post"),
-                               .out = stage.at("repaired")},
-                nobody);
-        }
+        repair(stage);
     } else {
-        inspect_and_repair(stage);
+        look(stage);
+        repair(stage);
+        prove(stage);
     }
     const reproduction::Questions questions{.lengths = {128, 512, 2048},
                                             .recall_samples = options.samples,

@@ -98,8 +98,11 @@ train::Trainer make_trainer(const OpenedCheckpoint& opened,
                             train::Processes& processes) {
     const runtime::ModelSpec spec = runtime::describe(opened.checkpoint, opened.model);
     const auto load = [&](at::ScalarType type) {
-        return runtime::Network::load(
-            opened.checkpoint, spec, {.weight_type = type, .is_trainable = true});
+        return runtime::Network::load(opened.checkpoint,
+                                      spec,
+                                      {.weight_type = type,
+                                       .is_trainable = true,
+                                       .recomputes_layers = options.recomputes_layers});
     };
     train::TrainerSettings settings{
         .adamw = {.beta1 = options.betas.at(0),
@@ -191,8 +194,8 @@ void tell_memory(const train::MemoryEstimate& estimate, Terminal& terminal) {
                            human_bytes(available)));
     }
     terminal.warn(
-        format("{} are free: a smaller --batch-size with a larger --accumulate, or a "
-               "smaller --length, takes less",
+        format("{} are free: a smaller --batch-size with a larger --accumulate, a smaller --length "
+               "or --checkpoint-activations takes less",
                human_bytes(available)));
 }
 
@@ -250,7 +253,9 @@ int train_with(train::Processes& processes, const TrainOptions& options, Termina
     train::Trainer& trainer = *learner;
     const std::uint64_t steps = course.steps;
     processes.agree([&] {
-        tell_memory(train::estimate_memory(trainer.network(), course.source->largest()), terminal);
+        tell_memory(train::estimate_memory(
+                        trainer.network(), course.source->largest(), options.recomputes_layers),
+                    terminal);
     });
     ProgressBar progress(terminal.is_quiet() || !processes.is_first());
     Clock::time_point since_last_step = Clock::now();

@@ -72,26 +72,28 @@ Json numbers(const auto& values) {
 }  // namespace
 
 Recipe standard_recipe() {
-    return {
-        .name = "standard",
-        .hybrid = hybrid_config(),
-        .twin = twin_config(),
-        .pretraining = {.task = Task::mix,
-                        .stages = {{150, 32, 64}, {500, 20, 128}, {600, 12, 256}},
-                        .learning_rate = 3e-3,
-                        .warmup = 50},
-        .cot = {.task = Task::cot, .stages = {{120, 24, 112}}, .learning_rate = 2.5e-3, .warmup = 10},
-        .instruction = {.task = Task::instruct,
-                        .stages = {{120, 24, 112}},
-                        .learning_rate = 2.5e-3,
-                        .warmup = 10},
-        .lambdas = {0.3, 1.0, 3.0},
-        .alpha = 0.5,
-        .lengths = {128, 256, 512, 1024, 2048},
-        .recall_samples = 50,
-        .reasoning_samples = 200,
-        .gradient_examples = 32,
-        .evaluation_seed = 999};
+    return {.name = "standard",
+            .hybrid = hybrid_config(),
+            .twin = twin_config(),
+            .pretraining = {.task = Task::mix,
+                            .stages = {{150, 32, 64}, {500, 20, 128}, {600, 12, 256}},
+                            .learning_rate = 3e-3,
+                            .warmup = 50},
+            .cot = {.task = Task::cot,
+                    .stages = {{120, 24, 112}},
+                    .learning_rate = 2.5e-3,
+                    .warmup = 10},
+            .instruction = {.task = Task::instruct,
+                            .stages = {{120, 24, 112}},
+                            .learning_rate = 2.5e-3,
+                            .warmup = 10},
+            .lambdas = {0.3, 1.0, 3.0},
+            .alpha = 0.5,
+            .lengths = {128, 256, 512, 1024, 2048},
+            .recall_samples = 50,
+            .reasoning_samples = 200,
+            .gradient_examples = 32,
+            .evaluation_seed = 999};
 }
 
 Recipe quick_recipe() {

@@ -75,8 +75,8 @@ SeedFindings story(const Recipe& recipe, std::uint64_t seed, int shift) {
             measurement = measured(recipe, {80 - shift, 70 - shift, 40 - shift}, 5, 99);
         } else if (name == "qk") {
             measurement = measured(recipe, {95, 94 - shift, 90}, 1, 98);
-        } else if (name == "q" || name == "k" || name == "frozen" || name == "lerp" || name == "qkvo" ||
-                   name.starts_with("pro")) {
+        } else if (name == "q" || name == "k" || name == "frozen" || name == "lerp" ||
+                   name == "qkvo" || name.starts_with("pro")) {
             measurement = measured(recipe, {85 - shift, 80, 60}, 3, 99);
         } else if (name == "softmax-post" || name == "softmax-qk") {
             measurement = measured(recipe, {50 - shift, 40, 30}, 5, 99);
@@ -85,7 +85,8 @@ SeedFindings story(const Recipe& recipe, std::uint64_t seed, int shift) {
     }
     for (const char* part : {"q", "k", "v", "o", "mlp"}) {
         const bool is_routing = *part == 'q' || *part == 'k';
-        findings.drift.push_back({.part = part, .relative = (is_routing ? 0.2 : 0.1) + 0.001 * shift});
+        findings.drift.push_back(
+            {.part = part, .relative = (is_routing ? 0.2 : 0.1) + 0.001 * shift});
         findings.twin_drift.push_back({.part = part, .relative = 0.1});
     }
     findings.cot_gradients = gradients(4.0 + 0.1 * shift);
@@ -178,9 +179,8 @@ TEST(Findings, MeasureWhatComesBackAtTheTwoLongestLengths) {
     const double post = 190.0 / 3.0 - 17.5;
     const double qk = 93.0 - 3.5;
     EXPECT_NEAR(figures_of(findings, "post").long_recall.mean, post, 1e-9);
-    EXPECT_NEAR(figures_of(findings, "qk").recovered->share.value(),
-                (qk - post) / (98.0 - post),
-                1e-9);
+    EXPECT_NEAR(
+        figures_of(findings, "qk").recovered->share.value(), (qk - post) / (98.0 - post), 1e-9);
     EXPECT_NEAR(figures_of(findings, "v").recovered->share.value(), 0.0, 1e-9);
     EXPECT_FALSE(figures_of(findings, "post").recovered);
 }
@@ -200,8 +200,7 @@ TEST(Findings, DecideGoalsByMeans) {
         seed.seconds = 1000.0;
     }
     findings = find(recipe, seeds);
-    EXPECT_THAT(goal_of(findings, "the best repair").figure,
-                ::testing::Not(HasSubstr("qk: ")));
+    EXPECT_THAT(goal_of(findings, "the best repair").figure, ::testing::Not(HasSubstr("qk: ")));
     EXPECT_FALSE(goal_of(findings, "the best repair").is_reached);
     EXPECT_FALSE(goal_of(findings, "pre recalls").is_reached);
     EXPECT_FALSE(goal_of(findings, "one seed takes").is_reached);

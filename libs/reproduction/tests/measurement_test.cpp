@@ -21,8 +21,8 @@
 namespace anamnesis::reproduction {
 namespace {
 
-using ::testing::HasSubstr;
 using anamnesis::testing::TemporaryFolder;
+using ::testing::HasSubstr;
 
 class DemoPair : public ::testing::Test {
 protected:
@@ -73,10 +73,11 @@ TEST(AMeasurement, IsReadWithCare) {
     const Measurement measurement = read_measurement(Json::parse(whole));
     EXPECT_EQ(measurement.recall_percent(0, 128), 50.0);
     EXPECT_EQ(measurement.recall_percent(128), 50.0);
-    for (const char* bad : {R"({"S1": {"128": "12"}, "S2": {}, "S3": {}, "reasoning": "1"})",
-                            R"({"S1": {"128": "1"}, "S2": {}, "S3": {"128": "1"}, "reasoning": ""})",
-                            R"({"S1": {"long": "1"}, "S2": {}, "S3": {}, "reasoning": ""})",
-                            R"({"S1": {"128": "1"}})"}) {
+    for (const char* bad :
+         {R"({"S1": {"128": "12"}, "S2": {}, "S3": {}, "reasoning": "1"})",
+          R"({"S1": {"128": "1"}, "S2": {}, "S3": {"128": "1"}, "reasoning": ""})",
+          R"({"S1": {"long": "1"}, "S2": {}, "S3": {}, "reasoning": ""})",
+          R"({"S1": {"128": "1"}})"}) {
         EXPECT_THROW(read_measurement(Json::parse(bad)), Error) << bad;
     }
 }

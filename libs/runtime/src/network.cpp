@@ -27,6 +27,7 @@
 #include "linear.hpp"
 #include "network_loading.hpp"
 #include "norm.hpp"
+#include "recomputed.hpp"
 #include "rotary.hpp"
 #include "weights.hpp"
 
@@ -88,6 +89,34 @@ at::Tensor mix_segments(const Mixer& mixer,
     return at::cat(mixed, 1);
 }
 
+/// What all layers of one pass share.
+struct Passage {
+    Call call;
+    std::vector<Segment> segments{};
+};
+
+/// The residual stream behind a layer.
+at::Tensor pass(const Layer& layer,
+                const at::Tensor& x,
+                const Call& call,
+                std::span<const Segment> segments,
+                std::span<LayerState* const> states) {
+    const auto mixed = [&](const at::Tensor& input) {
+        return segments.empty() ? mix_any(layer.mixer, input, call, states)
+                                : mix_segments(layer.mixer, input, segments);
+    };
+    const auto fed = [&](const at::Tensor& input) {
+        return std::visit([&](const auto& mlp) { return apply(mlp, input); }, layer.mlp);
+    };
+    // What a layer adds is a tensor of its own, and takes the sum.
+    if (layer.has_norms_behind) {
+        const at::Tensor y = apply(layer.mixer_norm, mixed(x)).add_(x);
+        return apply(layer.mlp_norm, fed(y)).add_(y);
+    }
+    const at::Tensor y = mixed(apply(layer.mixer_norm, x)).add_(x);
+    return fed(apply(layer.mlp_norm, y)).add_(y);
+}
+
 }  // namespace
 
 NetworkState::NetworkState() = default;
@@ -133,6 +162,7 @@ struct Network::Parts {
     RmsNorm final_norm{};
     Linear head{};
     std::vector<RotarySpec> rotaries{};
+    bool recomputes_layers = false;
     std::map<std::string, at::Tensor> parameters{};
 };
 
@@ -153,6 +183,7 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
     auto parts = std::make_unique<Parts>(Parts{.spec = std::move(spec)});
     const ModelSpec& model = parts->spec;
     parts->activation_type = weights.activation_type();
+    parts->recomputes_layers = options.recomputes_layers;
     parts->embedding = weights.matrix(model.prefix + "embed_tokens.weight",
                                       {model.vocabulary_size, model.hidden_size});
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
@@ -206,32 +237,27 @@ at::Tensor Network::run(const at::Tensor& ids,
     for (const RotarySpec& rotary : parts.rotaries) {
         call.tables.push_back(make_tables(rotary, call.starts, ids.size(1), x));
     }
-    const std::vector<Segment> segments = segments_of(boundaries, call);
     if (observer) {
         observer(0, x);
     }
+    const bool recomputes = parts.recomputes_layers && states.empty() && !observer && !attention;
+    // Kept for the backward pass where layers run again in it.
+    const auto passage =
+        std::make_shared<Passage>(Passage{.call = call, .segments = segments_of(boundaries, call)});
     std::vector<LayerState*> layer_states(states.size());
     for (std::size_t i = 0; i < parts.layers.size(); ++i) {
         const Layer& layer = parts.layers[i];
-        call.layer = i;
+        if (recomputes) {
+            x = recomputed(x, [&layer, passage](const at::Tensor& input) {
+                return pass(layer, input, passage->call, passage->segments, {});
+            });
+            continue;
+        }
+        passage->call.layer = i;
         for (std::size_t b = 0; b < states.size(); ++b) {
             layer_states[b] = &states[b]->layers_[i];
         }
-        const auto mixed = [&](const at::Tensor& input) {
-            return segments.empty() ? mix_any(layer.mixer, input, call, layer_states)
-                                    : mix_segments(layer.mixer, input, segments);
-        };
-        const auto fed = [&](const at::Tensor& input) {
-            return std::visit([&](const auto& mlp) { return apply(mlp, input); }, layer.mlp);
-        };
-        // What a layer adds is a tensor of its own, and takes the sum.
-        if (layer.has_norms_behind) {
-            x = apply(layer.mixer_norm, mixed(x)).add_(x);
-            x = apply(layer.mlp_norm, fed(x)).add_(x);
-        } else {
-            x = mixed(apply(layer.mixer_norm, x)).add_(x);
-            x = fed(apply(layer.mlp_norm, x)).add_(x);
-        }
+        x = pass(layer, x, passage->call, passage->segments, layer_states);
         if (observer) {
             observer(i + 1, x);
         }

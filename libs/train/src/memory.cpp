@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/train/memory.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <fstream>
 #include <sstream>
@@ -74,7 +75,9 @@ std::uint64_t values_of_any(const Spec& spec) {
 
 }  // namespace
 
-MemoryEstimate estimate_memory(const runtime::Network& network, const BatchSource::Size& largest) {
+MemoryEstimate estimate_memory(const runtime::Network& network,
+                               const BatchSource::Size& largest,
+                               bool recomputes_layers) {
     MemoryEstimate estimate;
     for (const auto& [name, parameter] : network.parameters()) {
         const auto count = static_cast<std::uint64_t>(parameter.numel());
@@ -88,10 +91,14 @@ MemoryEstimate estimate_memory(const runtime::Network& network, const BatchSourc
     }
     const runtime::ModelSpec& spec = network.spec();
     std::uint64_t values = 3 * std::uint64_t{spec.vocabulary_size};
+    std::uint64_t most = 0;
     for (const runtime::LayerSpec& layer : spec.layers) {
-        values += values_of_any(layer.mixer) + values_of_any(layer.mlp) +
-                  6 * std::uint64_t{spec.hidden_size};
+        const std::uint64_t layer_values = values_of_any(layer.mixer) + values_of_any(layer.mlp) +
+                                           6 * std::uint64_t{spec.hidden_size};
+        values += recomputes_layers ? std::uint64_t{spec.hidden_size} : layer_values;
+        most = std::max(most, layer_values);
     }
+    values += recomputes_layers ? most : 0;
     // A quarter more: the backward pass has temporaries of its own.
     estimate.activations = 5 * values * largest.rows * largest.length;
     return estimate;

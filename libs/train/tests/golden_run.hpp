@@ -43,11 +43,14 @@ inline Json expectation(const std::string& model) {
     return Json::parse(io::read_text(golden_folder(model) / "expected.json"));
 }
 
-inline runtime::Network initial_network(const std::string& model, at::ScalarType type) {
+inline runtime::Network initial_network(const std::string& model,
+                                        at::ScalarType type,
+                                        bool recomputes_layers = false) {
     const auto files = checkpoint::Checkpoint::open(golden_folder(model) / "initial");
-    return runtime::Network::load(files,
-                                  runtime::describe(files, checkpoint::recognise(files)),
-                                  {.weight_type = type, .is_trainable = true});
+    return runtime::Network::load(
+        files,
+        runtime::describe(files, checkpoint::recognise(files)),
+        {.weight_type = type, .is_trainable = true, .recomputes_layers = recomputes_layers});
 }
 
 /// The optimiser of the goldens.

@@ -51,8 +51,12 @@ struct Outcome {
     double gradient_error = 0.0;  ///< relative to the norm of the golden gradient
 };
 
-Outcome outcome_of(const Packing& test, const Batch& batch, at::ScalarType type) {
-    const runtime::Network network = testing::initial_network(test.GetParam(), type);
+Outcome outcome_of(const Packing& test,
+                   const Batch& batch,
+                   at::ScalarType type,
+                   bool recomputes_layers = false) {
+    const runtime::Network network =
+        testing::initial_network(test.GetParam(), type, recomputes_layers);
     const Supervision supervision = supervision_of(batch, network.spec().vocabulary_size);
     const at::Tensor loss = summed_loss(network, batch) / supervision.weight;
     loss.backward();
@@ -73,6 +77,13 @@ TEST_P(Packing, GivesLossAndGradientOfTheSamplesAlone) {
     const Outcome single = outcome_of(*this, packed(), at::kFloat);
     EXPECT_NEAR(single.loss, expected_loss(), 1e-6 * expected_loss());
     EXPECT_LE(single.gradient_error, 1e-5);
+}
+
+TEST_P(Packing, IsTheSameWhenLayersAreComputedAgain) {
+    const Outcome kept = outcome_of(*this, packed(), at::kDouble);
+    const Outcome again = outcome_of(*this, packed(), at::kDouble, true);
+    EXPECT_EQ(again.loss, kept.loss);
+    EXPECT_EQ(again.gradient_error, kept.gradient_error);
 }
 
 TEST_P(Packing, WithoutBoundariesIsFarOff) {

@@ -101,6 +101,23 @@ TEST_P(GoldenRun, IsTheSameWhenABatchIsDividedIntoParts) {
     EXPECT_EQ(one.supervised, other.supervised);
 }
 
+TEST_P(GoldenRun, IsTheSameInBitsWhenLayersAreComputedAgain) {
+    const BatchesFile batches(golden_folder(GetParam()) / "batches.safetensors");
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+        Trainer keeping(initial_network(GetParam(), type), golden_settings());
+        Trainer again(initial_network(GetParam(), type, true), golden_settings());
+        for (std::uint64_t step = 0; step < 3; ++step) {
+            const StepFigures one = keeping.step(batches.batches(step), 1e-3);
+            const StepFigures other = again.step(batches.batches(step), 1e-3);
+            EXPECT_EQ(one.loss, other.loss);
+            EXPECT_EQ(one.grad_norm, other.grad_norm);
+        }
+        for (const auto& [name, weight] : keeping.weights()) {
+            EXPECT_TRUE(weight.equal(again.weights().at(name))) << name;
+        }
+    }
+}
+
 TEST(TrainerInBf16, MovesFloat32MastersAndRoundsThem) {
     const BatchesFile batches(golden_folder("qwen3_5") / "batches.safetensors");
     Trainer exact(initial_network("qwen3_5", at::kFloat), golden_settings());

@@ -52,6 +52,9 @@ struct NetworkOptions {
     at::Device device = at::kCPU;
     /// Copies that may be written and ask for gradients, instead of the mapped file.
     bool is_trainable = false;
+    /// Keeps of each layer only what goes into it, and computes the rest again in the backward
+    /// pass.
+    bool recomputes_layers = false;
 };
 
 /// Told the residual stream: 0 is the embedding, i the stream behind layer i - 1. [B, T, d].

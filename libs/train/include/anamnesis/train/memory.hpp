@@ -18,8 +18,11 @@ struct MemoryEstimate {
     std::uint64_t total() const { return weights + gradients + moments + activations; }
 };
 
-/// For the largest batch, all of whose tokens are taken as supervised.
-MemoryEstimate estimate_memory(const runtime::Network& network, const BatchSource::Size& largest);
+/// For the largest batch, all of whose tokens are taken as supervised. With layers that are
+/// recomputed a step holds what goes into each, and the values of one.
+MemoryEstimate estimate_memory(const runtime::Network& network,
+                               const BatchSource::Size& largest,
+                               bool recomputes_layers = false);
 
 /// Bytes that this machine can give without swapping; 0 where it does not say.
 std::uint64_t available_memory();
