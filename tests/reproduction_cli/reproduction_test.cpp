@@ -140,6 +140,18 @@ TEST_F(Reproduction, IsToldInAMinuteByTheDemo) {
         EXPECT_THAT(result.output, HasSubstr(step));
     }
     EXPECT_THAT(text_at("demo/report.html"), HasSubstr("<svg"));
+    const CommandResult gradients = command({"gradients",
+                                             "--model",
+                                             at("demo/pre"),
+                                             "--data",
+                                             at("demo/cot.jsonl"),
+                                             "--compare",
+                                             at("demo/retrieval.jsonl"),
+                                             "--out",
+                                             at("gradients"),
+                                             "--json"});
+    ASSERT_EQ(gradients.exit_code, 0) << gradients.errors;
+    EXPECT_EQ(Json::parse(gradients.output).at("data").as_object("data").size(), 2U);
     // Once more, over what is there.
     std::vector<std::string> again = arguments;
     again.emplace_back("--json");

@@ -111,6 +111,7 @@ int run(const DemoOptions& options, Terminal& terminal) {
                                  .threads = options.common.threads},
                       .terminal = terminal};
     reproduction::write_demo_pair(stage.folder);
+    reproduction::write_demo_texts(stage.folder);
     terminal.say(
         format("{0}/pre recalls, {0}/post was fine-tuned on chains of thought: 0.4 "
                "million weights each, trained by 'anamnesis reproduce'",
@@ -138,6 +139,10 @@ int run(const DemoOptions& options, Terminal& terminal) {
         terminal.result("\n" + reproduction::to_text(checkpoints));
     }
     terminal.say(format("report: {}", page.string()));
+    terminal.say(
+        format("how far back gradients reach: anamnesis gradients --model {0}/pre --data "
+               "{0}/cot.jsonl --compare {0}/retrieval.jsonl --out {0}/gradients",
+               options.out));
     return 0;
 }
 

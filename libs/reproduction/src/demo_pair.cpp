@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/reproduction/demo_pair.hpp"
 
+#include <cstddef>
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/atomic_directory.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
+#include "anamnesis/train/batch.hpp"
+#include "anamnesis/train/sample.hpp"
+#include "anamnesis/train/synthetic/tasks.hpp"
 #include "anamnesis/train/synthetic/words.hpp"
 
 #include "demo_weights.hpp"
@@ -39,7 +46,35 @@ void write_checkpoint(const fs::path& folder, std::string_view weights) {
     output.commit();
 }
 
+/// The text before the first answer, and the rest.
+std::string line_of(const train::Sample& sample) {
+    std::string prompt;
+    std::string response;
+    for (std::size_t i = 0; i < sample.ids.size(); ++i) {
+        const bool is_answer = sample.labels[i] != train::no_label && sample.weights[i] == 1.0F;
+        std::string& part = is_answer || !response.empty() ? response : prompt;
+        part += part.empty() && response.empty() ? "" : " ";
+        part += train::synthetic::words()[static_cast<std::size_t>(sample.ids[i])];
+    }
+    return Json(Json::Object{{"prompt", prompt}, {"response", response}}).dump() + "\n";
+}
+
 }  // namespace
+
+void write_demo_texts(const fs::path& folder) {
+    constexpr int lines = 32;
+    Random random(1);
+    std::string cot;
+    std::string retrieval;
+    for (int i = 0; i < lines; ++i) {
+        const train::Sample sample = train::synthetic::chain_of_thought(random);
+        cot += line_of(sample);
+        retrieval += line_of(train::synthetic::retrieval(
+            random, {.needle = train::synthetic::Needle::s2, .length = sample.ids.size()}));
+    }
+    io::write_text_atomically(folder / "cot.jsonl", cot);
+    io::write_text_atomically(folder / "retrieval.jsonl", retrieval);
+}
 
 void write_demo_pair(const fs::path& folder) {
     fs::create_directories(folder);

@@ -11,4 +11,8 @@ namespace anamnesis::reproduction {
 /// Errors: `usage` where something else is in the way.
 void write_demo_pair(const std::filesystem::path& folder);
 
+/// Writes `folder`/cot.jsonl and `folder`/retrieval.jsonl, 32 lines each of `prompt` and
+/// `response`, texts of about equal length: what `anamnesis gradients --data … --compare …` reads.
+void write_demo_texts(const std::filesystem::path& folder);
+
 }  // namespace anamnesis::reproduction
