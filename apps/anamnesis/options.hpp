@@ -176,6 +176,8 @@ struct TrainOptions {
     std::uint64_t evaluate_every = 0;
     std::vector<std::uint64_t> evaluated_lengths = {128, 256, 512};
     std::uint64_t evaluated_samples = 50;
+    std::string evaluated_task{};  ///< of `reason`; empty: none
+    std::string evaluated_data{};
     bool tensorboard = false;
     std::vector<std::string> frozen{};
     std::vector<std::string> rates{};

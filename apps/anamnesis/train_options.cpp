@@ -70,11 +70,10 @@ void declare_replay_and_evaluation(CLI::App& verb, TrainOptions& options) {
     verb.add_option("--replay-rows", options.replay_rows, "Rows of it in each step (2)")
         ->check(CLI::Range(1U, 1U << 20U))
         ->needs(replay);
-    auto* every = verb.add_option(
-        "--eval-every",
-        options.evaluate_every,
-        "Steps between measurements of recall and reasoning, into metrics.jsonl; of models of the "
-        "synthetic language");
+    auto* every =
+        verb.add_option("--eval-every",
+                        options.evaluate_every,
+                        "Steps between measurements of recall and reasoning, into metrics.jsonl");
     verb.add_option("--eval-lengths", options.evaluated_lengths, "Tokens (128,256,512)")
         ->delimiter(',')
         ->check(CLI::Range(68U, 1U << 20U))
@@ -82,6 +81,13 @@ void declare_replay_and_evaluation(CLI::App& verb, TrainOptions& options) {
     verb.add_option("--eval-samples", options.evaluated_samples, "Of each task and length (50)")
         ->check(CLI::Range(1U, 1U << 24U))
         ->needs(every);
+    auto* reason = verb.add_option("--eval-reason",
+                                   options.evaluated_task,
+                                   "Reasoning too, as 'reason --task': gsm8k, math500, …")
+                       ->needs(every);
+    auto* data = verb.add_option("--eval-data", options.evaluated_data, "Its problems");
+    data->needs(reason);
+    reason->needs(data);
     verb.add_flag("--tensorboard", options.tensorboard, "Metrics for TensorBoard too");
 }
 

@@ -9,6 +9,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "tiny_model.hpp"
 #include "train_command.hpp"
 
 namespace anamnesis::testing {
@@ -89,7 +90,58 @@ TEST_F(ARunThatIsWatched, MixesReplayedRowsIntoEveryStep) {
     EXPECT_EQ(refused.exit_code, 2) << refused.errors;
 }
 
-TEST_F(ARunThatIsWatched, RefusesToMeasureAModelOfAnotherLanguage) {
+TEST_F(ARunThatIsWatched, AsksOtherModelsAsNiahAndReasonDo) {
+    const TemporaryFolder model;
+    write_tiny_model(model, "hypenet_base");
+    folder.write("sft.jsonl",
+                 R"({"prompt": "One and one", "response": " is two."})"
+                 "\n");
+    folder.write("gsm8k.jsonl",
+                 R"({"question": "One and one?", "answer": "It is two.\n#### 2"})"
+                 "\n");
+    const auto train_it = [&](const char* name, std::vector<std::string> more) {
+        std::vector<std::string> command{"train",
+                                         "--model",
+                                         model.path().string(),
+                                         "--data",
+                                         out("sft.jsonl"),
+                                         "--steps",
+                                         "2",
+                                         "--batch-size",
+                                         "1",
+                                         "--threads",
+                                         "1",
+                                         "--out",
+                                         out(name)};
+        command.insert(command.end(), more.begin(), more.end());
+        return run_anamnesis(command);
+    };
+    ASSERT_EQ(train_it("plain", {}).exit_code, 0);
+    const CommandResult watched = train_it("watched",
+                                           {"--eval-every",
+                                            "1",
+                                            "--eval-lengths",
+                                            "2048",
+                                            "--eval-samples",
+                                            "1",
+                                            "--eval-reason",
+                                            "gsm8k",
+                                            "--eval-data",
+                                            out("gsm8k.jsonl")});
+    ASSERT_EQ(watched.exit_code, 0) << watched.errors;
+    for (const Json& line : metrics_of(out("watched"))) {
+        const Json& evaluation = line.at("evaluation");
+        for (const char* task : {"niah_single_1", "niah_single_2", "niah_single_3"}) {
+            EXPECT_GE(evaluation.at(task).at("2048").as_double("score"), 0.0) << task;
+        }
+        EXPECT_GE(evaluation.at("gsm8k").as_double("gsm8k"), 0.0);
+    }
+    EXPECT_TRUE(fs::exists(out("watched") + "/evaluation/niah-2/report.html"));
+    EXPECT_EQ(io::read_text(fs::path(out("watched")) / "model.safetensors"),
+              io::read_text(fs::path(out("plain")) / "model.safetensors"));
+}
+
+TEST_F(ARunThatIsWatched, RefusesToMeasureAModelWithoutTokenizer) {
     const fs::path golden = fs::path(ANAMNESIS_TESTDATA) / "training" / "qwen3";
     const CommandResult refused = run_anamnesis({"train",
                                                  "--model",
@@ -101,7 +153,7 @@ TEST_F(ARunThatIsWatched, RefusesToMeasureAModelOfAnotherLanguage) {
                                                  "--out",
                                                  out("other")});
     EXPECT_EQ(refused.exit_code, 5) << refused.errors;
-    EXPECT_NE(refused.errors.find("synthetic language"), std::string::npos) << refused.errors;
+    EXPECT_NE(refused.errors.find("tokenizer.json"), std::string::npos) << refused.errors;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"

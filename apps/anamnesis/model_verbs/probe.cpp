@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdint>
+#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/reproduction/comparison.hpp"

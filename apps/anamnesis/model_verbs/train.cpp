@@ -285,7 +285,7 @@ int train_with(train::Processes& processes, const TrainOptions& options, Termina
                  ++told_steps;
              },
          .evaluate_every = options.evaluate_every,
-         .evaluate = evaluation_of(options, trainer.network()),
+         .evaluate = evaluation_of(options, opened, trainer),
          .cancel = stop_on_signal(),
          .processes = &processes});
     progress.finish();

@@ -1,18 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/runtime/network.hpp"
+#include "anamnesis/train/trainer.hpp"
 
+#include "open_checkpoint.hpp"
 #include "options.hpp"
 
 namespace anamnesis::app {
 
-/// What `--eval-every` measures of a model of the synthetic language while it learns: recall in
-/// percent by task and length, and whole chains of thought. The network outlives the function.
-/// Errors: `unsupported` for a model of another vocabulary.
-std::function<Json()> evaluation_of(const TrainOptions& options, const runtime::Network& network);
+/// What `--eval-every` measures behind so many steps, for that step's line of metrics.jsonl:
+/// percent by task and length, and reasoning.
+using Evaluate = std::function<Json(std::uint64_t steps_done)>;
+
+/// Models of the synthetic language answer its own tasks. Others are written to OUT/evaluation and
+/// asked by `niah` and, with --eval-reason, `reason`, whose folders stay. Empty where nothing is
+/// asked for. What it is given outlives it.
+/// Errors: `unsupported` for a model of another language without tokenizer.
+Evaluate evaluation_of(const TrainOptions& options,
+                       const OpenedCheckpoint& opened,
+                       const train::Trainer& trainer);
 
 }  // namespace anamnesis::app

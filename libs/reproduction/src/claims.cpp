@@ -2,6 +2,7 @@
 #include "claims.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <limits>
 #include <string>
@@ -11,7 +12,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/statistics.hpp"
 #include "anamnesis/reproduction/findings.hpp"
-#include "anamnesis/reproduction/measurement.hpp"
+#include "anamnesis/reproduction/variant.hpp"
 
 namespace anamnesis::reproduction {
 namespace {
@@ -99,6 +100,12 @@ const VariantFigures* best_repair(const Findings& findings) {
         }
     }
     return best;
+}
+
+/// NaN where nothing was lost, or there is no repair.
+double recovered_share(const VariantFigures* repair) {
+    constexpr double none = std::numeric_limits<double>::quiet_NaN();
+    return repair != nullptr && repair->recovered ? repair->recovered->share.value_or(none) : none;
 }
 
 std::string points(double value) {
@@ -217,15 +224,16 @@ std::vector<Goal> goals_of(const Findings& findings) {
                      .figure = format("{} against {} points", points(loss(2)), points(loss(0))),
                      .is_reached = loss(2) > loss(0)});
     const VariantFigures* best = best_repair(findings);
-    const bool has_share = best != nullptr && best->recovered && best->recovered->share;
+    const double share = recovered_share(best);
     goals.push_back(
         {.text = "the best repair wins at least 60 % of the loss back, reasoning within 5 points",
-         .figure = has_share ? format("{}: {} %, reasoning {:+.1f} points",
-                                      best->variant.name,
-                                      points(100.0 * *best->recovered->share),
-                                      best->reasoning.mean - post.reasoning.mean)
-                             : std::string("no repair keeps reasoning, or nothing was lost"),
-         .is_reached = has_share && *best->recovered->share >= 0.6});
+         .figure = !std::isnan(share)
+                       ? format("{}: {} %, reasoning {:+.1f} points",
+                                best->variant.name,
+                                points(100.0 * share),
+                                best->reasoning.mean - post.reasoning.mean)
+                       : std::string("no repair keeps reasoning, or nothing was lost"),
+         .is_reached = share >= 0.6});
     const double v = figures_of(findings, "v").long_recall.mean - post.long_recall.mean;
     goals.push_back({.text = "W_V alone stays within 5 points of post",
                      .figure = format("{:+.1f} points", v),

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/reproduction/findings.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
+#include "anamnesis/reproduction/recipe.hpp"
 
 namespace anamnesis::reproduction {
 namespace {

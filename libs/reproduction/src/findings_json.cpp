@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 #include <cstddef>
-#include <string>
+#include <cstdint>
 #include <utility>
 #include <vector>
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/reproduction/recipe.hpp"
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>

@@ -16,6 +16,7 @@
 #include "anamnesis/analysis/logit_gradients.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
@@ -28,6 +29,7 @@
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/checkpoint_drift.hpp"
 #include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
 #include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
@@ -105,7 +107,8 @@ Json make_variant(const Variant& variant,
                   const Execution& execution) {
     if (variant.training) {
         train_variant(*variant.training, seed, folder, execution);
-    } else {
+    }
+    if (variant.repair) {
         repair_variant(*variant.repair, folder, execution);
     }
     return variant.description;

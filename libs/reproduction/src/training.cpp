@@ -3,16 +3,18 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/reproduction/recipe.hpp"
+#include "anamnesis/reproduction/seed_run.hpp"
+#include "anamnesis/reproduction/variant.hpp"
 #include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/reproduction/recipe.hpp"
 #include "anamnesis/restore/request.hpp"
 
 namespace anamnesis::reproduction {

@@ -91,7 +91,8 @@ RunResult run(Trainer& trainer,
         write([&] {
             if (settings.evaluate && settings.evaluate_every > 0 &&
                 done % settings.evaluate_every == 0) {
-                line.set("evaluation", runtime::at_the_door(settings.evaluate));
+                line.set("evaluation",
+                         runtime::at_the_door([&] { return settings.evaluate(done); }));
             }
             folder.append_metrics(line);
             if (settings.observer) {

@@ -28,6 +28,8 @@ public:
     AdamW(const NamedTensors& parameters, const AdamWSettings& settings);
     AdamW(AdamW&& other) noexcept;
     AdamW& operator=(AdamW&& other) noexcept;
+    AdamW(const AdamW&) = delete;
+    AdamW& operator=(const AdamW&) = delete;
     ~AdamW();
 
     /// Moves every tensor that has a gradient.

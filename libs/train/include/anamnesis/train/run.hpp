@@ -23,7 +23,7 @@ struct RunSettings {
     /// Evaluates now and then: called behind step N, 2 N, … in the first process; what it gives
     /// goes into that step's line of metrics.jsonl.
     std::uint64_t evaluate_every = 0;
-    std::function<Json()> evaluate{};
+    std::function<Json(std::uint64_t steps_done)> evaluate{};
     std::stop_token cancel{};
     Processes* processes = nullptr;  ///< others of the same run; the first one writes
 };

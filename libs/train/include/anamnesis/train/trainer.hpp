@@ -43,6 +43,8 @@ public:
     Trainer(runtime::Network network, TrainerSettings settings, const NamedTensors& exact = {});
     Trainer(Trainer&& other) noexcept;
     Trainer& operator=(Trainer&& other) = delete;
+    Trainer(const Trainer&) = delete;
+    Trainer& operator=(const Trainer&) = delete;
     ~Trainer();
 
     /// One step of the optimiser. The loss is the mean of the cross-entropy over all supervised
