@@ -121,7 +121,7 @@ TEST_F(ARunThatIsWatched, AsksOtherModelsAsNiahAndReasonDo) {
                                            {"--eval-every",
                                             "1",
                                             "--eval-lengths",
-                                            "2048",
+                                            "4096",
                                             "--eval-samples",
                                             "1",
                                             "--eval-reason",
@@ -132,7 +132,7 @@ TEST_F(ARunThatIsWatched, AsksOtherModelsAsNiahAndReasonDo) {
     for (const Json& line : metrics_of(out("watched"))) {
         const Json& evaluation = line.at("evaluation");
         for (const char* task : {"niah_single_1", "niah_single_2", "niah_single_3"}) {
-            EXPECT_GE(evaluation.at(task).at("2048").as_double("score"), 0.0) << task;
+            EXPECT_GE(evaluation.at(task).at("4096").as_double("score"), 0.0) << task;
         }
         EXPECT_GE(evaluation.at("gsm8k").as_double("gsm8k"), 0.0);
     }
