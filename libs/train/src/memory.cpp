@@ -98,7 +98,8 @@ MemoryEstimate estimate_memory(const runtime::Network& network,
         values += recomputes_layers ? std::uint64_t{spec.hidden_size} : layer_values;
         most = std::max(most, layer_values);
     }
-    values += recomputes_layers ? most : 0;
+    // A layer's backward pass holds its values and their gradients.
+    values += recomputes_layers ? 2 * most : 0;
     // A quarter more: the backward pass has temporaries of its own.
     estimate.activations = 5 * values * largest.rows * largest.length;
     return estimate;
