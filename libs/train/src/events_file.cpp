@@ -3,7 +3,6 @@
 
 #include <bit>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -11,6 +10,7 @@
 #include <string_view>
 
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/io/file.hpp"
 
 namespace anamnesis::train {
 namespace {

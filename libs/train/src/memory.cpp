@@ -9,7 +9,10 @@
 #include <string_view>
 #include <variant>
 
+#include "anamnesis/base/index.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
+#include "anamnesis/runtime/network.hpp"
+#include "anamnesis/train/batch.hpp"
 
 namespace anamnesis::train {
 namespace {

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/train/batch.hpp"
+
 namespace anamnesis::train {
 
 Replay::Replay(std::unique_ptr<BatchSource> learned, std::unique_ptr<BatchSource> replayed)

@@ -3,9 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <vector>
+
+#include "anamnesis/train/batch.hpp"
 
 namespace anamnesis::train {
 namespace {
