@@ -13,6 +13,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/report/document.hpp"
+#include "anamnesis/reproduction/gradient_series.hpp"
 
 #include "model_verbs/gradient_findings.hpp"
 
@@ -30,22 +31,6 @@ std::string interval_of(const Curve& curve) {
     return curve.length_interval
                ? format("[{:.1f}, {:.1f}]", curve.length_interval->low, curve.length_interval->high)
                : std::string();
-}
-
-/// Distances from 1 on: 0 has no place on a logarithmic axis.
-report::Curves::Series series_of(const std::string& name, const Curve& curve) {
-    report::Curves::Series series{.name = name, .points = {}};
-    for (const analysis::CurvePoint& point : curve.points) {
-        if (point.bin.first == 0 || !(point.value > 0.0)) {
-            continue;
-        }
-        const double low = point.interval ? point.interval->low : point.value;
-        series.points.push_back({.x = point.bin.middle(),
-                                 .y = point.value,
-                                 .low = low > 0.0 ? low : point.value,
-                                 .high = point.interval ? point.interval->high : point.value});
-    }
-    return series;
 }
 
 /// The fitted curve over the range that it was fitted to.
@@ -75,7 +60,7 @@ void add_plot(Document& document,
                         .x_axis = report::Curves::Axis::logarithmic,
                         .y_axis = report::Curves::Axis::logarithmic};
     for (const auto& [name, curve] : curves) {
-        plot.series.push_back(series_of(name, *curve));
+        plot.series.push_back(reproduction::gradient_series(name, *curve));
     }
     for (const auto& [name, curve] : curves) {
         if (curve->fit.is_exponential) {

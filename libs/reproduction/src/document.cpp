@@ -16,6 +16,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/reproduction/findings.hpp"
+#include "anamnesis/reproduction/gradient_series.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
 
@@ -204,21 +205,6 @@ void add_trade_off(Document& document, const Findings& findings) {
                                   .y_high = y.high});
     }
     add(document, std::move(scatter));
-}
-
-report::Curves::Series gradient_series(const std::string& name, const analysis::Curve& curve) {
-    report::Curves::Series series{.name = name, .points = {}};
-    for (const analysis::CurvePoint& point : curve.points) {
-        if (point.bin.first == 0 || !(point.value > 0.0)) {
-            continue;
-        }
-        const double low = point.interval ? point.interval->low : point.value;
-        series.points.push_back({.x = point.bin.middle(),
-                                 .y = point.value,
-                                 .low = low > 0.0 ? low : point.value,
-                                 .high = point.interval ? point.interval->high : point.value});
-    }
-    return series;
 }
 
 std::string decay_text(const char* name, const analysis::Curve& curve) {

@@ -31,7 +31,8 @@ struct SeedFindings {
     /// Gradients of the attention logits of pre, on texts of equal length.
     std::vector<analysis::ExampleRecord> cot_gradients{};
     std::vector<analysis::ExampleRecord> retrieval_gradients{};
-    double seconds = 0.0;  ///< of all runs that made it, together
+    /// Of all parts together; one that was interrupted counts from its last start.
+    double seconds = 0.0;
 };
 
 struct Execution {

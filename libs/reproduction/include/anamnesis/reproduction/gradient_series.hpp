@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "anamnesis/analysis/locality.hpp"
+#include "anamnesis/report/document.hpp"
+
+namespace anamnesis::reproduction {
+
+/// A curve of gradients over distance for a page with logarithmic axes: distances from 1 on, values
+/// above 0, with their intervals.
+report::Curves::Series gradient_series(const std::string& name, const analysis::Curve& curve);
+
+}  // namespace anamnesis::reproduction
