@@ -3,6 +3,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/anamnesis)
 install(EXPORT anamnesis-core NAMESPACE anamnesis:: DESTINATION ${package_dir} COMPONENT core)
 if(ANAMNESIS_WITH_TORCH)
   install(EXPORT anamnesis-runtime NAMESPACE anamnesis:: DESTINATION ${package_dir} COMPONENT runtime)
+  install(FILES cmake/LibTorch.cmake DESTINATION ${package_dir} COMPONENT runtime)
 endif()
 configure_package_config_file(cmake/anamnesisConfig.cmake.in anamnesisConfig.cmake
   INSTALL_DESTINATION ${package_dir})

@@ -1,5 +1,8 @@
 # LibTorch lives in a Python environment: the wheel `torch` holds headers, libraries and its own
 # package file. The first python3 on the PATH that has it is asked; Torch_DIR overrides.
+#
+# Gives the target torch, TORCH_LIBRARY, and for a CUDA build anamnesis_torch_is_cuda and, where
+# NCCL's header is found, the target anamnesis_nccl.
 if(NOT Torch_DIR)
   execute_process(
     COMMAND python3 -c "import torch; print(torch.utils.cmake_prefix_path)"
@@ -7,6 +10,41 @@ if(NOT Torch_DIR)
   if(NOT torch_prefix)
     message(FATAL_ERROR "no python3 with torch on the PATH: run tools/bootstrap.sh --full and configure with the preset full")
   endif()
-  list(APPEND CMAKE_PREFIX_PATH ${torch_prefix})
+  set(Torch_DIR ${torch_prefix}/Torch)
 endif()
-find_package(Torch 2.11 REQUIRED)
+get_filename_component(torch_root ${Torch_DIR}/../../.. ABSOLUTE)
+set(anamnesis_torch_is_cuda FALSE)
+if(EXISTS ${torch_root}/lib/libtorch_cuda.so)
+  set(anamnesis_torch_is_cuda TRUE)
+endif()
+
+if(NOT anamnesis_torch_is_cuda)
+  find_package(Torch 2.11 REQUIRED)
+elseif(NOT TARGET torch)
+  # Its package file wants the whole CUDA toolkit, nvcc too, and nothing here is compiled by that.
+  set(TORCH_LIBRARY ${torch_root}/lib/libtorch.so)
+  add_library(torch INTERFACE IMPORTED GLOBAL)
+  target_include_directories(torch SYSTEM INTERFACE
+    ${torch_root}/include ${torch_root}/include/torch/csrc/api/include)
+  # libtorch_cuda registers its kernels when it is loaded, and no symbol of it is named.
+  target_link_libraries(torch INTERFACE -Wl,--no-as-needed
+    ${TORCH_LIBRARY} ${torch_root}/lib/libtorch_cpu.so ${torch_root}/lib/libtorch_cuda.so
+    ${torch_root}/lib/libc10.so ${torch_root}/lib/libc10_cuda.so -Wl,--as-needed)
+endif()
+
+if(anamnesis_torch_is_cuda)
+  # The wheel's companions: nvidia/nccl, and CUDA's own headers beside it.
+  get_filename_component(nvidia_root ${torch_root}/../nvidia ABSOLUTE)
+  file(GLOB cuda_roots LIST_DIRECTORIES TRUE ${nvidia_root}/cu[0-9]* ${nvidia_root}/cuda_runtime)
+  find_path(ANAMNESIS_NCCL_INCLUDE nccl.h HINTS ${nvidia_root}/nccl/include)
+  find_library(ANAMNESIS_NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${nvidia_root}/nccl/lib)
+  list(TRANSFORM cuda_roots APPEND /include OUTPUT_VARIABLE cuda_includes)
+  find_path(ANAMNESIS_CUDA_INCLUDE cuda_runtime_api.h
+    HINTS ${cuda_includes} PATHS /usr/local/cuda/include)
+  if(ANAMNESIS_NCCL_INCLUDE AND ANAMNESIS_NCCL_LIBRARY AND ANAMNESIS_CUDA_INCLUDE AND NOT TARGET anamnesis_nccl)
+    add_library(anamnesis_nccl INTERFACE IMPORTED GLOBAL)
+    target_include_directories(anamnesis_nccl SYSTEM INTERFACE
+      ${ANAMNESIS_NCCL_INCLUDE} ${ANAMNESIS_CUDA_INCLUDE})
+    target_link_libraries(anamnesis_nccl INTERFACE ${ANAMNESIS_NCCL_LIBRARY})
+  endif()
+endif()

@@ -34,4 +34,7 @@ fi
 if "$want_torch"; then
   [ -x .venv/bin/python ] || python3 -m venv .venv
   .venv/bin/pip install --quiet torch==2.13.0
+  # A CUDA build sums gradients by NCCL, whose header needs more of CUDA's than the wheel brings.
+  cuda=$(.venv/bin/python -W ignore -c 'import torch; print(torch.version.cuda or "")')
+  [ -z "$cuda" ] || .venv/bin/pip install --quiet "nvidia-cuda-crt==$cuda.*" "nvidia-cuda-cccl==$cuda.*"
 fi

@@ -170,6 +170,7 @@ struct TrainOptions {
     double weight_decay = 0.0;
     double clip = 1.0;  ///< 0: no clipping
     std::string dtype = "f32";
+    std::string device = "cpu";
     std::uint64_t save_every = 0;
     std::string replay{};           ///< a file, or synthetic:TASK
     std::uint64_t replay_rows = 2;  ///< of each step

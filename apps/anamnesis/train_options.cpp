@@ -28,6 +28,10 @@ void declare_optimiser(CLI::App& verb, TrainOptions& options) {
         ->check(CLI::NonNegativeNumber);
     verb.add_option("--dtype", options.dtype, "f32 (default), or bf16 with float32 masters")
         ->check(CLI::IsMember({"f32", "bf16"}));
+    verb.add_option("--device",
+                    options.device,
+                    "cpu (default), cuda or cuda:N; of several processes on a machine each takes "
+                    "the next one");
 }
 
 void declare_data(CLI::App& verb, TrainOptions& options) {

@@ -17,6 +17,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/launcher.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -93,6 +94,16 @@ Json settings_of(const TrainOptions& options) {
     return settings;
 }
 
+/// Processes that share a machine take one device each.
+at::Device device_of(const TrainOptions& options) {
+    const at::Device device = runtime::device_of(options.device);
+    const auto launched = launched_rank();
+    const bool is_named = options.device.find(':') != std::string::npos;
+    return device.is_cpu() || is_named || !launched
+               ? device
+               : runtime::device_of(format("{}:{}", options.device, launched->local));
+}
+
 train::Trainer make_trainer(const OpenedCheckpoint& opened,
                             const TrainOptions& options,
                             train::Processes& processes) {
@@ -101,6 +112,7 @@ train::Trainer make_trainer(const OpenedCheckpoint& opened,
         return runtime::Network::load(opened.checkpoint,
                                       spec,
                                       {.weight_type = type,
+                                       .device = device_of(options),
                                        .is_trainable = true,
                                        .recomputes_layers = options.recomputes_layers});
     };
@@ -172,13 +184,17 @@ train::EventsFile::Scalars scalars_of(const Json& line) {
 }
 
 /// Says what a step will hold; stops where not even gradients and moments can be held.
-void tell_memory(const train::MemoryEstimate& estimate, Terminal& terminal) {
-    const std::uint64_t available = train::available_memory();
-    const std::uint64_t held = train::resident_memory();
+void tell_memory(const train::MemoryEstimate& estimate,
+                 const at::Device& device,
+                 Terminal& terminal) {
+    const std::uint64_t available = train::available_memory(device);
+    const std::uint64_t held = device.is_cpu() ? train::resident_memory() : estimate.weights;
     const std::uint64_t lasting = estimate.gradients + estimate.moments;
     const std::string text =
-        format("memory: about {}: program and weights {}, gradients {}, moments {}, activations {}",
+        format("memory{}: about {}: {} {}, gradients {}, moments {}, activations {}",
+               device.is_cpu() ? "" : " of " + device.str(),
                human_bytes(held + lasting + estimate.activations),
+               device.is_cpu() ? "program and weights" : "weights",
                human_bytes(held),
                human_bytes(estimate.gradients),
                human_bytes(estimate.moments),
@@ -255,6 +271,7 @@ int train_with(train::Processes& processes, const TrainOptions& options, Termina
     processes.agree([&] {
         tell_memory(train::estimate_memory(
                         trainer.network(), course.source->largest(), options.recomputes_layers),
+                    device_of(options),
                     terminal);
     });
     ProgressBar progress(terminal.is_quiet() || !processes.is_first());

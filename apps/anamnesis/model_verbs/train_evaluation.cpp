@@ -54,6 +54,7 @@ AskingOptions asking_of(const TrainOptions& options, const fs::path& out) {
     AskingOptions asking;
     asking.models = {"trained=" + (fs::path(options.out) / "evaluation" / "checkpoint").string()};
     asking.how.dtype = options.dtype;
+    asking.how.device = options.device;
     asking.reading = options.reading;
     asking.chat = options.chat;
     asking.out = out.string();

@@ -122,14 +122,14 @@ Loss loss_of(const Network& network,
     return loss;
 }
 
-/// [1, T, H, D] -> [H, T, D], contiguous, outside the graph.
+/// [1, T, H, D] -> [H, T, D], contiguous, on the CPU, where pairs are added up; outside the graph.
 at::Tensor by_head(const at::Tensor& tensor) {
-    return tensor.detach().squeeze(0).transpose(0, 1).contiguous();
+    return tensor.detach().squeeze(0).transpose(0, 1).to(at::kCPU).contiguous();
 }
 
-/// [H, T, D] -> [1, T, H, D].
-at::Tensor by_token(const at::Tensor& tensor) {
-    return tensor.transpose(0, 1).unsqueeze(0);
+/// [H, T, D] -> [1, T, H, D], on the network's device.
+at::Tensor by_token(const at::Tensor& tensor, const at::Device& device) {
+    return tensor.transpose(0, 1).unsqueeze(0).to(device);
 }
 
 double norm_of(const at::Tensor& tensor) {
@@ -138,14 +138,15 @@ double norm_of(const at::Tensor& tensor) {
 
 /// What a gradient of q, k or v is to the weight behind it: linear, so bands add up.
 double norm_through(const at::Tensor& values, const at::Tensor& weight, const at::Tensor& grad) {
-    return norm_of(torch::autograd::grad({values}, {weight}, {by_token(grad)}, true).front());
+    return norm_of(
+        torch::autograd::grad({values}, {weight}, {by_token(grad, values.device())}, true).front());
 }
 
 BandNorms norms_of(const BandShare& share,
                    const AttentionValues& values,
                    const at::Tensor& output_grad,
                    const Projections& weights) {
-    at::Tensor mixed = by_token(share.mixed);
+    at::Tensor mixed = by_token(share.mixed, values.q.device());
     if (values.gate.defined()) {
         mixed = mixed * at::sigmoid(values.gate.detach());
     }

@@ -35,9 +35,10 @@ struct Golden {
     Json expected;
     std::vector<analysis::LabelledText> rows;
 
-    runtime::Network load(DType dtype) const {
+    runtime::Network load(DType dtype, const std::string& device = "cpu") const {
         const auto files = checkpoint::Checkpoint::open(folder / "model");
-        return runtime::load_network(files, checkpoint::recognise(files), {.dtype = dtype});
+        return runtime::load_network(
+            files, checkpoint::recognise(files), {.dtype = dtype, .device = device});
     }
 
     std::vector<std::size_t> layers() const {

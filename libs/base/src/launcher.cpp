@@ -8,7 +8,6 @@
 #include <optional>
 #include <string_view>
 #include <system_error>
-#include <utility>
 
 namespace anamnesis {
 namespace {
@@ -29,15 +28,21 @@ std::optional<std::size_t> variable(const char* name) {
 }  // namespace
 
 std::optional<LaunchedRank> launched_rank() {
-    constexpr std::array<std::pair<const char*, const char*>, 3> launchers{
-        {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-         {"PMI_RANK", "PMI_SIZE"},
-         {"SLURM_PROCID", "SLURM_NTASKS"}}};
-    for (const auto& [rank, size] : launchers) {
-        const auto index = variable(rank);
-        const auto count = variable(size);
+    struct Launcher {
+        const char* rank;
+        const char* count;
+        const char* local;
+    };
+    constexpr std::array<Launcher, 3> launchers{
+        {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"},
+         {"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"},
+         {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"}}};
+    for (const Launcher& launcher : launchers) {
+        const auto index = variable(launcher.rank);
+        const auto count = variable(launcher.count);
         if (index && count && *index < *count) {
-            return LaunchedRank{.rank = *index, .count = *count};
+            return LaunchedRank{
+                .rank = *index, .count = *count, .local = variable(launcher.local).value_or(0)};
         }
     }
     return std::nullopt;

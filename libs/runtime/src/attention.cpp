@@ -6,8 +6,12 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <tuple>
 #include <vector>
 
+#include <ATen/SDPBackend.h>
+#include <ATen/ops/_fused_sdp_choice.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
@@ -36,7 +40,32 @@ at::Tensor visible(std::int64_t first,
     return mask;
 }
 
-/// On accelerators the library's fused kernel, a piece of the queries at a time.
+/// Key or value heads as many times as query heads share them. On accelerators the library's
+/// kernels that keep no scores want that, except flash attention.
+at::Tensor for_each_query_head(const at::Tensor& heads, std::int64_t dim, std::int64_t group) {
+    return group == 1 ? heads : heads.repeat_interleave(group, dim);
+}
+
+/// True where the library would take its flash kernel, which lays the causal mask of fewer queries
+/// than keys to the right, as `attend_to_cache` wants it; scaled_dot_product_attention lays it
+/// left.
+bool takes_flash_kernel(const at::Tensor& q, const KeyValueCache::Page& all) {
+    constexpr std::int64_t dims = 8;  // of a head: their divisor
+    if (!q.is_cuda() || q.size(-1) % dims != 0) {
+        return false;
+    }
+    const auto choice = static_cast<at::SDPBackend>(at::_fused_sdp_choice(q,
+                                                                          all.keys,
+                                                                          all.values,
+                                                                          std::nullopt,
+                                                                          /*dropout_p=*/0.0,
+                                                                          /*is_causal=*/false,
+                                                                          std::nullopt,
+                                                                          /*enable_gqa=*/true));
+    return choice == at::SDPBackend::flash_attention || choice == at::SDPBackend::cudnn_attention;
+}
+
+/// What `attend_to_cache` does by the library's kernels.
 at::Tensor attend_to_gathered(const at::Tensor& q,
                               const KeyValueCache& cache,
                               const Visibility& visibility) {
@@ -45,20 +74,26 @@ at::Tensor attend_to_gathered(const at::Tensor& q,
     const std::int64_t begin =
         visibility.window ? std::max<std::int64_t>(0, first_query - *visibility.window + 1) : 0;
     const at::ScalarType type = q.is_cpu() ? q.scalar_type() : cache.type();
-    const KeyValueCache::Page all = cache.gather(begin, end, type);
     const at::Tensor queries = q.transpose(0, 1).unsqueeze(0).to(type);
-    const at::Tensor mask = visible(first_query - begin, q.size(0), end - begin, visibility, q);
+    const KeyValueCache::Page gathered = cache.gather(begin, end, type);
+    const KeyValueCache::Page all{.keys = gathered.keys.unsqueeze(0),
+                                  .values = gathered.values.unsqueeze(0)};
+    const auto in_rows = [&](const at::Tensor& y) {
+        return y.squeeze(0).transpose(0, 1).to(q.scalar_type());
+    };
+    if (!visibility.window && takes_flash_kernel(queries, all)) {
+        return in_rows(std::get<0>(at::_scaled_dot_product_flash_attention(
+            queries, all.keys, all.values, /*dropout_p=*/0.0, /*is_causal=*/true)));
+    }
+    const std::int64_t group = q.size(1) / gathered.keys.size(0);
     const bool sees_all = q.size(0) == 1;
-    const at::Tensor y =
-        at::scaled_dot_product_attention(queries,
-                                         all.keys.unsqueeze(0),
-                                         all.values.unsqueeze(0),
-                                         sees_all ? std::nullopt : std::optional<at::Tensor>(mask),
-                                         /*dropout_p=*/0.0,
-                                         /*is_causal=*/false,
-                                         /*scale=*/std::nullopt,
-                                         /*enable_gqa=*/true);
-    return y.squeeze(0).transpose(0, 1).to(q.scalar_type());
+    return in_rows(at::scaled_dot_product_attention(
+        queries,
+        for_each_query_head(all.keys, 1, group),
+        for_each_query_head(all.values, 1, group),
+        sees_all
+            ? std::nullopt
+            : std::optional(visible(first_query - begin, q.size(0), end - begin, visibility, q))));
 }
 
 }  // namespace
@@ -68,18 +103,20 @@ at::Tensor attend_within(const at::Tensor& q,
                          const at::Tensor& v,
                          const Visibility& visibility) {
     const std::int64_t length = q.size(1);
-    const auto attend = [](const at::Tensor& queries,
-                           const at::Tensor& keys,
-                           const at::Tensor& values,
-                           const std::optional<at::Tensor>& mask) {
-        return at::scaled_dot_product_attention(queries.transpose(1, 2),
-                                                keys.transpose(1, 2),
-                                                values.transpose(1, 2),
-                                                mask,
-                                                /*dropout_p=*/0.0,
-                                                /*is_causal=*/!mask,
-                                                /*scale=*/std::nullopt,
-                                                /*enable_gqa=*/true)
+    const std::int64_t group = q.is_cpu() ? 1 : q.size(2) / k.size(2);
+    const auto attend = [group](const at::Tensor& queries,
+                                const at::Tensor& keys,
+                                const at::Tensor& values,
+                                const std::optional<at::Tensor>& mask) {
+        return at::scaled_dot_product_attention(
+                   queries.transpose(1, 2),
+                   for_each_query_head(keys, 2, group).transpose(1, 2),
+                   for_each_query_head(values, 2, group).transpose(1, 2),
+                   mask,
+                   /*dropout_p=*/0.0,
+                   /*is_causal=*/!mask,
+                   /*scale=*/std::nullopt,
+                   /*enable_gqa=*/true)
             .transpose(1, 2);
     };
     if (!visibility.window || *visibility.window >= length) {

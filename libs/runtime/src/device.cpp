@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/runtime/device.hpp"
 
-#include <charconv>
+#include <algorithm>
+#include <optional>
 #include <string>
-#include <string_view>
-#include <system_error>
 
-#include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
+#include <c10/core/Device.h>
 #include <c10/util/Exception.h>
 
 #include "anamnesis/base/error.hpp"
@@ -16,31 +16,44 @@
 
 namespace anamnesis::runtime {
 
+namespace {
+
+/// What LibTorch reads from a name of its own; absent for a word that is none.
+std::optional<at::Device> parsed(const std::string& name) {
+    try {
+        return at::Device(name);
+    } catch (const c10::Error&) {
+        return std::nullopt;
+    }
+}
+
+}  // namespace
+
 at::Device device_of(const std::string& name) {
-    if (name == "cpu") {
-        return at::kCPU;
-    }
-    constexpr std::string_view cuda = "cuda";
-    int index = 0;
-    bool is_cuda = name.starts_with(cuda);
-    if (is_cuda && name.size() > cuda.size()) {
-        const char* end = name.data() + name.size();
-        const auto [rest, error] = std::from_chars(name.data() + cuda.size() + 1, end, index);
-        is_cuda = name[cuda.size()] == ':' && error == std::errc{} && rest == end && index >= 0 &&
-                  index < 64;
-    }
-    if (!is_cuda) {
-        throw Error(
-            ErrorKind::usage,
-            format("device {} is not known, expected cpu, cuda or cuda:N", in_quotes(name)));
-    }
-    if (!at::hasCUDA()) {
-        throw Error(ErrorKind::unsupported,
-                    format("device {} is not there: no CUDA device, or this LibTorch is a build "
-                           "for the CPU",
+    const std::optional<at::Device> device = parsed(name);
+    if (!device || !(device->is_cpu() || at::isAccelerator(device->type()))) {
+        throw Error(ErrorKind::usage,
+                    format("device {} is not known, expected cpu, cuda, cuda:N or what LibTorch "
+                           "calls another accelerator",
                            in_quotes(name)));
     }
-    return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
+    if (device->is_cpu()) {
+        return at::kCPU;
+    }
+    const bool is_its_accelerator = at::getAccelerator() == device->type();
+    const int count = is_its_accelerator ? at::accelerator::deviceCount() : 0;
+    const at::Device chosen(device->type(), std::max<at::DeviceIndex>(device->index(), 0));
+    if (chosen.index() >= count) {
+        throw Error(
+            ErrorKind::unsupported,
+            count > 0
+                ? format("device {} is not there: this machine has {}", in_quotes(name), count)
+                : format("device {} is not there: this machine has none, or this "
+                         "LibTorch is a build without {}",
+                         in_quotes(name),
+                         c10::DeviceTypeName(device->type())));
+    }
+    return chosen;
 }
 
 void use_threads(unsigned threads) {

@@ -62,8 +62,11 @@ GradientSums::GradientSums(const NamedTensors& parameters,
             torch::autograd::impl::set_post_acc_grad_hooks(members[m].parameter,
                                                            std::make_unique<Hook>(*this, b, m));
         }
-        buckets_[b].sum = at::zeros({std::ssize(members) + buckets_[b].values},
-                                    precise_type(members.front().parameter));
+        const at::Tensor& first = members.front().parameter;
+        buckets_[b].sum =
+            at::zeros({std::ssize(members) + buckets_[b].values},
+                      at::TensorOptions(precise_type(first))
+                          .device(processes.sums_on(first.device()) ? first.device() : at::kCPU));
     }
 }
 
@@ -117,11 +120,13 @@ NamedTensors GradientSums::finish() {
     processes_.finish_sums();
     NamedTensors sums;
     for (Bucket& bucket : buckets_) {
+        const at::Tensor holders =
+            bucket.sum.narrow(0, 0, std::ssize(bucket.members)).to(at::kCPU, at::kDouble);
         for (std::size_t m = 0; m < bucket.members.size(); ++m) {
             Member& member = bucket.members[m];
             member.is_whole = false;
             member.parameter.mutable_grad().reset();
-            if (bucket.sum[static_cast<std::int64_t>(m)].item<double>() > 0.0) {
+            if (holders.const_data_ptr<double>()[m] > 0.0) {
                 sums.emplace(member.name,
                              bucket.sum.narrow(0, member.offset, member.parameter.numel())
                                  .view(member.parameter.sizes())

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <variant>
 
+#include <ATen/DeviceAccelerator.h>
+
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
@@ -129,6 +131,11 @@ std::uint64_t read_kibibytes(const char* path, std::string_view key) {
 
 std::uint64_t available_memory() {
     return read_kibibytes("/proc/meminfo", "MemAvailable:");
+}
+
+std::uint64_t available_memory(const at::Device& device) {
+    return device.is_cpu() ? available_memory()
+                           : at::accelerator::getMemoryInfo(device.index()).first;
 }
 
 std::uint64_t resident_memory() {

@@ -14,6 +14,8 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 
+#include "nccl_sums.hpp"
+
 #ifdef ANAMNESIS_HAS_MPI
 #define OMPI_SKIP_MPICXX 1
 #define MPICH_SKIP_MPICXX 1
@@ -62,11 +64,19 @@ public:
     std::size_t rank() const noexcept override { return static_cast<std::size_t>(rank_); }
     std::size_t count() const noexcept override { return static_cast<std::size_t>(count_); }
 
+    bool sums_on(const at::Device& device) const override {
+        return device.is_cpu() || (device.is_cuda() && NcclSums::is_built());
+    }
+
     void begin_sum(const at::Tensor& values) override {
         ANAMNESIS_CHECK(
-            values.is_cpu() && values.is_contiguous() &&
+            sums_on(values.device()) && values.is_contiguous() &&
                 (values.scalar_type() == at::kFloat || values.scalar_type() == at::kDouble),
-            "values to sum over processes are float32 or float64 on the CPU");
+            "values to sum over processes are float32 or float64, on a device that can be summed");
+        if (values.is_cuda()) {
+            on_devices(values.device()).begin(values);
+            return;
+        }
         constexpr std::int64_t most = std::int64_t{1} << 30;
         const bool is_double = values.scalar_type() == at::kDouble;
         auto* bytes = static_cast<std::byte*>(values.data_ptr());
@@ -99,12 +109,30 @@ public:
             MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE),
             "MPI_Waitall");
         requests_.clear();
+        if (device_sums_) {
+            device_sums_->finish();
+        }
     }
 
     void sum(std::span<double> values) override { reduce(values, MPI_SUM); }
     void highest(std::span<double> values) override { reduce(values, MPI_MAX); }
 
 private:
+    NcclSums& on_devices(const at::Device& device) {
+        if (!device_sums_) {
+            device_sums_ =
+                std::make_unique<NcclSums>(device, rank(), count(), [](std::span<std::byte> bytes) {
+                    check(MPI_Bcast(bytes.data(),
+                                    static_cast<int>(bytes.size()),
+                                    MPI_BYTE,
+                                    0,
+                                    MPI_COMM_WORLD),
+                          "MPI_Bcast");
+                });
+        }
+        return *device_sums_;
+    }
+
     static void reduce(std::span<double> values, MPI_Op operation) {
         check(MPI_Allreduce(MPI_IN_PLACE,
                             values.data(),
@@ -119,6 +147,7 @@ private:
     int count_ = 1;
     int exceptions_ = 0;
     std::vector<MPI_Request> requests_;
+    std::unique_ptr<NcclSums> device_sums_;  ///< from the first sum on a device on
 };
 
 }  // namespace

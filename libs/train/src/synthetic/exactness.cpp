@@ -35,9 +35,12 @@ std::vector<bool> right_rows(const runtime::Network& network, const Batch& batch
             .view({static_cast<std::int64_t>(batch.rows), static_cast<std::int64_t>(batch.length)});
     const at::Tensor hidden = network.forward(ids);
     const at::Tensor chosen =
-        at::argmax(network.logits(at::index_select(
-                       hidden.reshape({-1, hidden.size(-1)}), 0, at::tensor(positions, at::kLong))),
-                   -1)
+        at::argmax(
+            network.logits(at::index_select(hidden.reshape({-1, hidden.size(-1)}),
+                                            0,
+                                            at::tensor(positions, at::kLong).to(hidden.device()))),
+            -1)
+            .to(at::kCPU)
             .contiguous();
     std::vector<bool> is_right(batch.rows, true);
     for (std::size_t i = 0; i < answers.size(); ++i) {

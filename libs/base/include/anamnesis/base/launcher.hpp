@@ -10,6 +10,7 @@ namespace anamnesis {
 struct LaunchedRank {
     std::size_t rank = 0;   ///< from 0
     std::size_t count = 1;  ///< processes that were started together
+    std::size_t local = 0;  ///< from 0 among those on this machine
 };
 
 /// Nothing where no launcher started this process.

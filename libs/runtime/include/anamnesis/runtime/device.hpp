@@ -13,6 +13,7 @@
 
 namespace anamnesis::runtime {
 
+/// "cpu", or the accelerator that this LibTorch was built for: "cuda", "cuda:1", …
 /// Errors: `usage` for a word that names no device, `unsupported` where it is not there.
 at::Device device_of(const std::string& name);
 

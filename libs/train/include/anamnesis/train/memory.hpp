@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "anamnesis/runtime/torch.hpp"
+
 #include <cstdint>
 
 #include "anamnesis/runtime/network.hpp"
@@ -26,6 +28,9 @@ MemoryEstimate estimate_memory(const runtime::Network& network,
 
 /// Bytes that this machine can give without swapping; 0 where it does not say.
 std::uint64_t available_memory();
+
+/// Bytes that a device has free: of the CPU the machine's, as above.
+std::uint64_t available_memory(const at::Device& device);
 
 /// Bytes that this process holds now; 0 where the machine does not say.
 std::uint64_t resident_memory();

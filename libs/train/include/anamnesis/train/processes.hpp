@@ -25,11 +25,14 @@ public:
     /// The one that writes.
     bool is_first() const noexcept { return rank() == 0; }
 
-    /// Begins to sum a contiguous CPU tensor, float32 or float64, over all processes, in place.
+    /// True where `begin_sum` takes tensors of this device: always of the CPU, of CUDA devices in
+    /// builds with NCCL.
+    virtual bool sums_on(const at::Device& device) const { return device.is_cpu(); }
+    /// Begins to sum a contiguous tensor, float32 or float64, over all processes, in place.
     virtual void begin_sum(const at::Tensor& /*values*/) {}
     /// Lets the sums that were begun go on.
     virtual void progress() {}
-    /// Waits for them.
+    /// Waits for them; where they are a device's, so does what the device is given from now on.
     virtual void finish_sums() {}
     /// The sums, and the highest values, over all processes, in place.
     virtual void sum(std::span<double> /*values*/) {}
