@@ -60,6 +60,18 @@ Json twin_config() {
     return config_of(std::vector<std::string>(4, "attn"));
 }
 
+/// Discriminative learning rates (Howard & Ruder 2018): the mixers of the upper half learn at the
+/// full rate, all else at a tenth of it.
+const std::vector<std::string> upper_mixers{"mixer@0,1=0.1", "mlp+embedding+head=0.1"};
+
+Course fine_tune(Task task) {
+    return {.task = task,
+            .stages = {{150, 24, 112}},
+            .learning_rate = 7e-3,
+            .warmup = 10,
+            .rates = upper_mixers};
+}
+
 Json numbers(const auto& values) {
     Json list = Json::array();
     for (const auto value : values) {
@@ -75,20 +87,14 @@ Recipe standard_recipe() {
             .hybrid = hybrid_config(),
             .twin = twin_config(),
             .pretraining = {.task = Task::mix,
-                            .stages = {{150, 32, 64}, {500, 20, 128}, {600, 12, 256}},
+                            .stages = {{150, 32, 64}, {500, 20, 128}, {900, 12, 256}},
                             .learning_rate = 3e-3,
                             .warmup = 50},
-            .cot = {.task = Task::cot,
-                    .stages = {{120, 24, 112}},
-                    .learning_rate = 2.5e-3,
-                    .warmup = 10},
-            .instruction = {.task = Task::instruct,
-                            .stages = {{120, 24, 112}},
-                            .learning_rate = 2.5e-3,
-                            .warmup = 10},
-            .lambdas = {0.3, 1.0, 3.0},
+            .cot = fine_tune(Task::cot),
+            .instruction = fine_tune(Task::instruct),
+            .lambdas = {1.0, 3.0, 10.0},
             .alpha = 0.5,
-            .lengths = {128, 256, 512, 1024, 2048},
+            .lengths = {256, 512, 1024, 2048},
             .recall_samples = 50,
             .reasoning_samples = 200,
             .gradient_examples = 32,
@@ -116,12 +122,17 @@ Json to_json(const Course& course) {
                                       {"rows", std::uint64_t{stage.rows}},
                                       {"length", std::uint64_t{stage.length}}});
     }
+    Json rates = Json::array();
+    for (const std::string& rate : course.rates) {
+        rates.push_back(rate);
+    }
     return Json::Object{{"task", name_of(course.task)},
                         {"stages", std::move(stages)},
                         {"lr", course.learning_rate},
                         {"warmup", course.warmup},
                         {"min_lr_ratio", course.min_ratio},
-                        {"weight_decay", course.weight_decay}};
+                        {"weight_decay", course.weight_decay},
+                        {"lr_scale", std::move(rates)}};
 }
 
 Json to_json(const Recipe& recipe) {

@@ -57,7 +57,7 @@ fs::path start_of(const Training& training, std::uint64_t seed, const fs::path& 
 train::Trainer trainer_of(const Training& training,
                           const checkpoint::Checkpoint& source,
                           const checkpoint::Model& model) {
-    train::RuleWords words;
+    train::RuleWords words{.frozen = {}, .rates = training.course->rates, .anchors = {}};
     if (!training.frozen.empty()) {
         words.frozen.push_back(training.frozen);
     }

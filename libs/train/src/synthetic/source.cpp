@@ -38,8 +38,9 @@ Needle draw_needle(Random& random) {
 }
 
 Sample draw_retrieval(Random& random, std::size_t length) {
-    const std::size_t room = std::max<std::size_t>(1, (length - 10) / 32);
-    const std::size_t needles = 1 + random.below(std::min<std::size_t>(6, room));
+    // A needle takes up to 13 tokens, four questions 60.
+    const std::size_t room = length < 96 ? 1 : (length - 70) / 13;
+    const std::size_t needles = 1 + random.below(std::min(most_needles, room));
     return retrieval(random,
                      {.needle = draw_needle(random),
                       .length = length,

@@ -23,13 +23,12 @@ namespace {
 
 constexpr std::size_t needle_words = 4;  // "the magic number for"
 
-/// Symbols of a value are drawn without replacement. A uuid's letters, a to f, are not those of
-/// the variables of chain_of_thought.
+/// Symbols of a value are drawn without replacement.
 std::vector<std::int64_t> draw_value(Random& random, Needle needle) {
     if (needle == Needle::s3) {
-        return draw(random, {.first = digits().first, .count = 16}, 6);
+        return draw(random, symbols(), 6);
     }
-    return draw(random, digits(), 4);
+    return draw(random, {.first = symbols().first, .count = 10}, 4);
 }
 
 struct Fact {

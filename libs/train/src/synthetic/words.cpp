@@ -16,7 +16,7 @@ namespace anamnesis::train::synthetic {
 namespace {
 
 // Order is meaning: checkpoints hold these ids. The ranges below name the groups.
-constexpr std::array<std::string_view, 215> all_words{
+constexpr std::array<std::string_view, 231> all_words{
     "<pad>",     "<bos>",      "<unk>",      ".",       "?",        ":",           ";",
     ",",         "=",          "+",          "find",    "let",      "answer",      "question",
     "the",       "magic",      "number",     "for",     "is",       "what",        "then",
@@ -47,7 +47,9 @@ constexpr std::array<std::string_view, 215> all_words{
     "roadside",  "everywhere", "today",      "often",   "rarely",   "slowly",      "quickly",
     "sometimes", "always",     "never",      "again",   "soon",     "later",       "early",
     "gladly",    "sadly",      "calmly",     "loudly",  "quietly",  "twice",       "once",
-    "maybe",     "suddenly",   "finally",    "usually", "nearly",
+    "maybe",     "suddenly",   "finally",    "usually", "nearly",   "alpha",       "beta",
+    "gamma",     "delta",      "epsilon",    "zeta",    "eta",      "theta",       "iota",
+    "kappa",     "lambda",     "mu",         "nu",      "xi",       "omicron",     "pi",
 };
 
 }  // namespace
@@ -92,6 +94,10 @@ WordRange places() {
 
 WordRange adverbs() {
     return {.first = 191, .count = 24};
+}
+
+WordRange symbols() {
+    return {.first = 215, .count = 16};
 }
 
 std::string tokenizer_json() {

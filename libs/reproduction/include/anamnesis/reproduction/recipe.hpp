@@ -19,6 +19,7 @@ struct Course {
     std::uint64_t warmup = 0;
     double min_ratio = 0.05;  ///< of the learning rate, at the end of the cosine
     double weight_decay = 0.01;
+    std::vector<std::string> rates{};  ///< "SELECTION=0.1", as of `train --lr-scale`
 };
 
 /// Everything that decides what a seed gives.

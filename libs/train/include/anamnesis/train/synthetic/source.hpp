@@ -17,7 +17,7 @@ enum class Task : std::uint8_t {
     cot,
     instruct,
     /// What pretraining needs: of 12 steps 3 are sums (three quarters of them chained), 2 look-ups
-    /// and 7 retrieval with up to six needles and four questions.
+    /// and 7 retrieval with up to fourteen needles and four questions.
     mix,
 };
 

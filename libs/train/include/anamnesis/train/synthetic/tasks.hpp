@@ -11,9 +11,9 @@ namespace anamnesis::train::synthetic {
 
 /// What a needle's value and the text around it are, after RULER's NIAH single 1, 2 and 3.
 enum class Needle : std::uint8_t {
-    s1,  ///< 4 digits in repeated sentences
-    s2,  ///< 4 digits in varied text
-    s3,  ///< 6 symbols of a uuid in varied text
+    s1,  ///< 4 of 10 symbols in repeated sentences
+    s2,  ///< 4 of 10 symbols in varied text
+    s3,  ///< 6 of 16 symbols in varied text
 };
 
 struct RetrievalShape {
@@ -23,12 +23,17 @@ struct RetrievalShape {
     std::size_t questions = 1;  ///< at most as many as needles
 };
 
+/// Needles of a question in pretraining and in measurements, where the text has room for them.
+inline constexpr std::size_t most_needles = 14;
+
 /// Weight of the prediction of running text beside that of answers (1).
 inline constexpr float text_weight = 0.05F;
 
-/// "the magic number for river is 4 0 9 2 ." somewhere in a text, and behind it
-/// "question : the magic number for river is 4 0 9 2 .".
-/// Errors: `usage` for a length that needles and questions do not fit.
+/// "the magic number for river is pi mu eta xi ." somewhere in a text, and behind it
+/// "question : the magic number for river is pi mu eta xi .". The symbols are no digits: where they
+/// were, a fine-tune on "g is 7 , 0 0 + 7" taught that a comma follows a digit, and what was lost
+/// was the second symbol of a value that had been found. Errors: `usage` for a length that needles
+/// and questions do not fit.
 Sample retrieval(Random& random, const RetrievalShape& shape);
 
 /// "let b is 8 ; … find f is 2 ; …": letters and digits, then those asked for.

@@ -15,7 +15,7 @@ struct WordRange {
     std::size_t count = 0;
 };
 
-/// The language of the synthetic tasks: some 215 words, each a token; id = place.
+/// The language of the synthetic tasks: some 231 words, each a token; id = place.
 std::span<const std::string_view> words();
 
 /// The id of a word that is there. Errors: `internal`.
@@ -29,6 +29,7 @@ WordRange nouns();
 WordRange verbs();
 WordRange places();
 WordRange adverbs();
+WordRange symbols();  ///< alpha to pi: of the values of needles, and of nothing else
 
 /// A tokenizer.json of this language, WordLevel over white space; and tokenizer_config.json.
 std::string tokenizer_json();
