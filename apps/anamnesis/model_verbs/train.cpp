@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -170,7 +165,7 @@ std::string note_of(const train::StepFigures& figures, Clock::time_point& last) 
 void add_scalars(const Json& value, const std::string& name, train::EventsFile::Scalars& scalars) {
     if (value.is_object()) {
         for (const auto& [key, inner] : value.as_object("metrics")) {
-            add_scalars(inner, name.empty() ? key : name + "/" + key, scalars);
+            add_scalars(inner, name.empty() ? key : format("{}/{}", name, key), scalars);
         }
     } else if (name != "step") {
         scalars.emplace_back(name, value.as_double(name));
@@ -265,8 +260,8 @@ int train_with(train::Processes& processes, const TrainOptions& options, Termina
         course = course_of(options, *files);
         runtime::at_the_door([&] { learner.emplace(make_trainer(*files, options, processes)); });
     });
-    const OpenedCheckpoint& opened = *files;
-    train::Trainer& trainer = *learner;
+    const OpenedCheckpoint& opened = files.value();
+    train::Trainer& trainer = learner.value();
     const std::uint64_t steps = course.steps;
     processes.agree([&] {
         tell_memory(train::estimate_memory(

@@ -66,8 +66,8 @@ const std::vector<std::string> upper_mixers{"mixer@0,1=0.1", "mlp+embedding+head
 
 Course fine_tune(Task task) {
     return {.task = task,
-            .stages = {{150, 24, 112}},
-            .learning_rate = 7e-3,
+            .stages = {{300, 24, 112}},
+            .learning_rate = 6e-3,
             .warmup = 10,
             .rates = upper_mixers};
 }

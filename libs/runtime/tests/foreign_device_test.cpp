@@ -15,7 +15,7 @@
 #include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
 
-#include "anamnesis/base/text.hpp"
+#include "anamnesis/base/dtype.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/language/language_model.hpp"

@@ -7,7 +7,6 @@
 #include <iterator>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
@@ -15,6 +14,7 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include "anamnesis/train/adamw.hpp"
 #include "anamnesis/train/processes.hpp"
 
 namespace anamnesis::train {

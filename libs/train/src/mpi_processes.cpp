@@ -13,12 +13,16 @@
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/train/processes.hpp"
 
 #include "nccl_sums.hpp"
 
 #ifdef ANAMNESIS_HAS_MPI
+// Of the C interface alone, by the libraries' own switches.
+// NOLINTBEGIN(readability-identifier-naming)
 #define OMPI_SKIP_MPICXX 1
 #define MPICH_SKIP_MPICXX 1
+// NOLINTEND(readability-identifier-naming)
 #include <mpi.h>
 #endif
 

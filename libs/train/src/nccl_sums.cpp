@@ -2,18 +2,20 @@
 #include "nccl_sums.hpp"
 
 #include <cstddef>
+
+#include "anamnesis/base/error.hpp"
+
+#ifdef ANAMNESIS_HAS_NCCL
 #include <memory>
 #include <span>
 
-#include "anamnesis/base/error.hpp"
-#include "anamnesis/base/text.hpp"
-
-#ifdef ANAMNESIS_HAS_NCCL
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
 #include <c10/core/Stream.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <nccl.h>
+
+#include "anamnesis/base/text.hpp"
 #endif
 
 namespace anamnesis::train {

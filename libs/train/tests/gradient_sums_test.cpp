@@ -2,12 +2,12 @@
 #include "gradient_sums.hpp"
 
 #include <cstddef>
-#include <string>
 #include <vector>
 
 #include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
 
+#include "anamnesis/train/adamw.hpp"
 #include "anamnesis/train/processes.hpp"
 
 namespace anamnesis::train {

@@ -80,6 +80,27 @@ TEST(ARetrievalSample, AsksForWhatItsNeedleSays) {
     EXPECT_THROW(retrieval(random, {.length = 20}), Error);
 }
 
+TEST(ValuesOfNeedles, AreWrittenInSymbolsThatNothingElseUses) {
+    const auto is_symbol = [](std::int64_t id) {
+        return id >= symbols().first &&
+               id < symbols().first + static_cast<std::int64_t>(symbols().count);
+    };
+    Random random(3);
+    const Sample needles =
+        retrieval(random, {.needle = Needle::s3, .length = 256, .needles = most_needles});
+    EXPECT_EQ(std::ranges::count_if(needles.ids, is_symbol), 6 * (most_needles + 1));
+    for (std::size_t i = 0; i < needles.ids.size(); ++i) {
+        EXPECT_TRUE(needles.weights[i] != 1.0F || needles.labels[i] == no_label ||
+                    is_symbol(needles.labels[i]));
+    }
+    for (const Sample& other : {chain_of_thought(random),
+                                instruction(random),
+                                lookup(random),
+                                arithmetic(random, 64, Chain::spaced)}) {
+        EXPECT_EQ(std::ranges::count_if(other.ids, is_symbol), 0);
+    }
+}
+
 TEST(AChainOfThought, AddsUpToItsAnswer) {
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
         Random random(seed);

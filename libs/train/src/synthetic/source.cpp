@@ -12,6 +12,8 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/train/batch.hpp"
+#include "anamnesis/train/sample.hpp"
 #include "anamnesis/train/samples_source.hpp"
 #include "anamnesis/train/synthetic/tasks.hpp"
 

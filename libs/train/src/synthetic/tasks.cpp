@@ -13,6 +13,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/train/sample.hpp"
 #include "anamnesis/train/synthetic/words.hpp"
 
 #include "synthetic/running_text.hpp"
