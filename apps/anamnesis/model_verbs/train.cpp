@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/launcher.hpp"
@@ -247,9 +248,9 @@ Start start_together(const TrainOptions& options, train::Processes& processes) {
 
 int train_with(train::Processes& processes, const TrainOptions& options, Terminal& terminal) {
     auto [folder, checkpoint] = start_together(options, processes);
-    if (folder.receipt()) {
+    if (const auto& receipt = folder.receipt()) {
         terminal.say("this run is finished already");
-        tell_result(options, *folder.receipt(), terminal);
+        tell_result(options, *receipt, terminal);
         return 0;
     }
     std::optional<OpenedCheckpoint> files;
@@ -257,11 +258,13 @@ int train_with(train::Processes& processes, const TrainOptions& options, Termina
     std::optional<train::Trainer> learner;
     processes.agree([&] {
         files = open_checkpoint(checkpoint, options.reading, checkpoint::Missing::refuse);
-        course = course_of(options, *files);
-        runtime::at_the_door([&] { learner.emplace(make_trainer(*files, options, processes)); });
+        course = course_of(options, files.value());
+        runtime::at_the_door(
+            [&] { learner.emplace(make_trainer(files.value(), options, processes)); });
     });
-    const OpenedCheckpoint& opened = files.value();
-    train::Trainer& trainer = learner.value();
+    ANAMNESIS_CHECK(files && learner, "what all processes agreed on is there");
+    const OpenedCheckpoint& opened = *files;
+    train::Trainer& trainer = *learner;
     const std::uint64_t steps = course.steps;
     processes.agree([&] {
         tell_memory(train::estimate_memory(

@@ -62,7 +62,7 @@ Json twin_config() {
 
 /// Discriminative learning rates (Howard & Ruder 2018): the mixers of the upper half learn at the
 /// full rate, all else at a tenth of it.
-const std::vector<std::string> upper_mixers{"mixer@0,1=0.1", "mlp+embedding+head=0.1"};
+const std::vector<std::string> upper_mixers{"mixer+q+k+v+o@0,1=0.1", "mlp+embedding+head=0.1"};
 
 Course fine_tune(Task task) {
     return {.task = task,
