@@ -78,6 +78,11 @@ TEST_F(Reproduction, GoesFromRandomWeightsToAReport) {
             << name;
     }
     EXPECT_THAT(text_at("whole/report.html"), HasSubstr("<svg"));
+    // The recipe's rates: MLPs learn at a tenth of what the softmax layer does.
+    const auto drift_of = [&](const char* part) {
+        return summary.at("drift").at(part).at("hybrid").at("mean").as_double(part);
+    };
+    EXPECT_LT(drift_of("mlp"), 0.1 * drift_of("o"));
     EXPECT_THAT(text_at("whole/summary.md"), HasSubstr("The paper's claims"));
     const CommandResult inspected = command({"inspect", at("whole/seed-3/pre")});
     EXPECT_THAT(inspected.output, HasSubstr("BF16"));

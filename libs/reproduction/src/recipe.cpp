@@ -60,16 +60,14 @@ Json twin_config() {
     return config_of(std::vector<std::string>(4, "attn"));
 }
 
-/// Discriminative learning rates (Howard & Ruder 2018): the mixers of the upper half learn at the
-/// full rate, all else at a tenth of it.
-const std::vector<std::string> upper_mixers{"mixer+q+k+v+o@0,1=0.1", "mlp+embedding+head=0.1"};
-
+/// Discriminative learning rates (Howard & Ruder 2018): the mixers of the upper half, and the gains
+/// of norms, learn at the full rate, all else at a tenth of it.
 Course fine_tune(Task task) {
     return {.task = task,
             .stages = {{300, 24, 112}},
             .learning_rate = 6e-3,
             .warmup = 10,
-            .rates = upper_mixers};
+            .rates = {"mixer+q+k+v+o@0,1=0.1", "mlp+embedding+head=0.1"}};
 }
 
 Json numbers(const auto& values) {

@@ -15,7 +15,6 @@
 #include "anamnesis/base/text.hpp"
 
 namespace anamnesis::runtime {
-
 namespace {
 
 /// What LibTorch reads from a name of its own; absent for a word that is none.

@@ -92,8 +92,9 @@ Exactness recall(const runtime::Network& network,
                  std::size_t samples,
                  std::uint64_t seed) {
     Random random(Random(seed + length).next() + static_cast<std::uint64_t>(needle));
-    // 13 tokens a needle; the question, with the beginning of the text, 16.
-    const std::size_t room = length < 29 ? 1 : (length - 16) / 13;
+    constexpr std::size_t question = question_tokens + 1;  // and the beginning of the text
+    const std::size_t room =
+        length < question + needle_tokens ? 1 : (length - question) / needle_tokens;
     const RetrievalShape shape{
         .needle = needle, .length = length, .needles = std::min(most_needles, room)};
     return measure(network, samples, [&] { return retrieval(random, shape); });

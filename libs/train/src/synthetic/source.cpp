@@ -40,8 +40,9 @@ Needle draw_needle(Random& random) {
 }
 
 Sample draw_retrieval(Random& random, std::size_t length) {
-    // A needle takes up to 13 tokens, four questions 60.
-    const std::size_t room = length < 96 ? 1 : (length - 70) / 13;
+    constexpr std::size_t questions = 4 * question_tokens + 10;  // and a little text
+    const std::size_t room =
+        length < questions + 2 * needle_tokens ? 1 : (length - questions) / needle_tokens;
     const std::size_t needles = 1 + random.below(std::min(most_needles, room));
     return retrieval(random,
                      {.needle = draw_needle(random),

@@ -23,6 +23,10 @@ struct RetrievalShape {
     std::size_t questions = 1;  ///< at most as many as needles
 };
 
+/// Tokens of the longest needle and of the longest question, those of S3.
+inline constexpr std::size_t needle_tokens = 13;
+inline constexpr std::size_t question_tokens = needle_tokens + 2;
+
 /// Needles of a question in pretraining and in measurements, where the text has room for them.
 inline constexpr std::size_t most_needles = 14;
 
