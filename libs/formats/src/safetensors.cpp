@@ -252,7 +252,7 @@ private:
                 format("tensor {}: {} elements of {} bits do not fill whole bytes, or overflow",
                        name(),
                        *elements,
-                       bits_of(tensor_.dtype)));
+                       8 * block_bytes(tensor_.dtype) / block_elements(tensor_.dtype)));
         }
         const auto [begin, end] = offsets_;
         if (begin > end || end > data_bytes_) {
@@ -385,6 +385,25 @@ const TensorInfo* SafetensorsFile::find(std::string_view name) const& {
     };
     const auto found = std::ranges::lower_bound(by_name_, name, {}, name_at);
     return found != by_name_.end() && name_at(*found) == name ? &header_.tensors[*found] : nullptr;
+}
+
+Catalog open_safetensors_catalog(const std::filesystem::path& path) {
+    const auto file = SafetensorsFile::open(path);
+    Catalog catalog{.file = file.shared_file(),
+                    .file_bytes = file.file_bytes(),
+                    .data_begin = file.data_begin(),
+                    .tensors = {},
+                    .metadata = file.header().metadata,
+                    .warnings = file.header().warnings};
+    catalog.tensors.reserve(file.tensors().size());
+    for (const TensorInfo& tensor : file.tensors()) {
+        catalog.tensors.push_back({.name = tensor.name,
+                                   .dtype = tensor.dtype,
+                                   .shape = tensor.shape,
+                                   .offset = file.data_begin() + tensor.data.begin(),
+                                   .bytes = tensor.data.size()});
+    }
+    return catalog;
 }
 
 }  // namespace anamnesis::formats

@@ -24,6 +24,8 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/side_files.hpp"
 #include "anamnesis/io/atomic_directory.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
@@ -31,8 +33,8 @@
 #include "anamnesis/restore/plan.hpp"
 
 #include "measure.hpp"
+#include "model_card.hpp"
 #include "row_targets.hpp"
-#include "side_files.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -43,7 +45,7 @@ constexpr std::uint64_t copy_block = 32U << 20U;
 
 /// One weight file of one output.
 struct OutputFile {
-    const formats::SafetensorsFile* source = nullptr;
+    const checkpoint::WeightFile* source = nullptr;
     fs::path path;
     std::optional<io::File> file;                               ///< absent for a linked file
     std::vector<std::pair<std::uint64_t, std::uint64_t>> kept;  ///< [begin, end) that stay post's
@@ -79,8 +81,8 @@ std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> kept_ranges(co
             }
             begin = to;
         }
-        if (begin < files[i].file_bytes()) {
-            kept[i].emplace_back(begin, files[i].file_bytes());
+        if (begin < files[i].bytes) {
+            kept[i].emplace_back(begin, files[i].bytes);
         }
     }
     return kept;
@@ -135,7 +137,7 @@ void copy_kept(const OutputFile& output, bool is_synced, const Execution& execut
         for (std::uint64_t begin = first; begin < end;) {
             execution.check();
             const std::uint64_t part = std::min(end - begin, copy_block);
-            io::copy_range(output.source->file(), begin, *output.file, begin, part);
+            io::copy_range(*output.source->file, begin, *output.file, begin, part);
             if (is_synced) {
                 output.file->start_writeback(begin, part);
             }
@@ -147,7 +149,7 @@ void copy_kept(const OutputFile& output, bool is_synced, const Execution& execut
 
 /// Shares all blocks of the source, so that only replaced rows are written.
 bool try_clone(const OutputFile& output) {
-    return ::ioctl(output.file->descriptor(), FICLONE, output.source->file().descriptor()) == 0;
+    return ::ioctl(output.file->descriptor(), FICLONE, output.source->file->descriptor()) == 0;
 }
 
 void prepare_files(const Plan& plan,
@@ -162,26 +164,26 @@ void prepare_files(const Plan& plan,
     for (std::uint32_t i = 0; i < files.size(); ++i) {
         OutputFile& file = output.files[i];
         file.source = &files[i];
-        file.path = output.folder->path() / files[i].path().filename();
+        file.path = output.folder->path() / files[i].name();
         file.kept = kept[i];
         const bool is_changed = changed.contains(i);
         if (!is_changed && options.links_unchanged &&
             (io::try_reflink(files[i].path(), file.path) ||
              try_hard_link(files[i].path(), file.path))) {
-            output.bytes_linked += files[i].file_bytes();
-            execution.advance(files[i].file_bytes());
+            output.bytes_linked += files[i].bytes;
+            execution.advance(files[i].bytes);
             continue;
         }
         file.file = io::File::create(file.path);
         if (try_clone(file)) {
-            output.bytes_linked += files[i].file_bytes();
+            output.bytes_linked += files[i].bytes;
             for (const auto& [begin, end] : file.kept) {
                 execution.advance(end - begin);
             }
             continue;
         }
-        file.file->reserve(files[i].file_bytes());
-        output.bytes_written += files[i].file_bytes();
+        file.file->reserve(files[i].bytes);
+        output.bytes_written += files[i].bytes;
         jobs.emplace_back([&file, &execution, is_synced = options.is_synced] {
             copy_kept(file, is_synced, execution);
         });
@@ -203,12 +205,12 @@ void write_new_file(const fs::path& path, std::string_view text, bool is_synced)
 }
 
 void copy_side_files(const Plan& plan,
-                     const SideFiles& side,
+                     const checkpoint::SideFiles& side,
                      const OutputOptions& options,
                      Output& output) {
     const fs::path& root = plan.post->checkpoint.folder();
     std::set<fs::path> folders;
-    for (const SideFiles::File& file : side.files) {
+    for (const checkpoint::SideFile& file : side.files) {
         const fs::path target = output.folder->path() / file.relative;
         if (file.relative.has_parent_path()) {
             std::error_code error;
@@ -259,7 +261,7 @@ Json describe_files(const Output& output) {
     Json files = Json::array();
     for (const OutputFile& file : output.files) {
         files.push_back(Json::Object{{"name", file.path.filename().string()},
-                                     {"bytes", file.source->file_bytes()},
+                                     {"bytes", file.source->bytes},
                                      {"made", file.file ? "written" : "linked"}});
     }
     return files;
@@ -273,7 +275,7 @@ void write_model_card(const Output& output, const Json& receipt, bool is_synced)
         text = io::read_text(path);
         fs::remove(path, ignored);
     }
-    write_new_file(path, text + model_card_section(receipt), is_synced);
+    write_new_file(path, text + make_model_card_section(receipt), is_synced);
 }
 
 void check_space(const Plan& plan,
@@ -306,12 +308,13 @@ OutputCost cost_of_folder(const Plan& plan, const OutputOptions& options) {
     const auto& files = plan.post->checkpoint.files();
     for (std::uint32_t i = 0; i < files.size(); ++i) {
         if (changed.contains(i) || !options.links_unchanged) {
-            cost.bytes_written += files[i].file_bytes();
+            cost.bytes_written += files[i].bytes;
         } else {
-            cost.bytes_linked += files[i].file_bytes();
+            cost.bytes_linked += files[i].bytes;
         }
     }
-    for (const SideFiles::File& file : find_side_files(plan.post->checkpoint).files) {
+    for (const checkpoint::SideFile& file :
+         checkpoint::find_side_files(plan.post->checkpoint).files) {
         cost.bytes_written += file.bytes;
     }
     cost.bytes_read = cost.bytes_written + 2 * plan.changed_bytes();
@@ -320,7 +323,7 @@ OutputCost cost_of_folder(const Plan& plan, const OutputOptions& options) {
 }
 
 Result write_single_file(const Plan& plan, const fs::path& target, const Execution& execution) {
-    const formats::SafetensorsFile& source = plan.post->checkpoint.files().front();
+    const checkpoint::WeightFile& source = plan.post->checkpoint.files().front();
     std::error_code ignored;
     if (fs::exists(fs::symlink_status(target, ignored))) {
         throw Error(ErrorKind::usage,
@@ -329,12 +332,12 @@ Result write_single_file(const Plan& plan, const fs::path& target, const Executi
                            in_quotes(target.string(), 1000)));
     }
     io::AtomicFile output(target);
-    output.file().reserve(source.file_bytes());
+    output.file().reserve(source.bytes);
     Jobs jobs;
     const auto kept = kept_ranges(plan);
     for (const auto& [begin, end] : kept.front()) {
         jobs.emplace_back([&output, &source, begin = begin, end = end] {
-            io::copy_range(source.file(), begin, output.file(), begin, end - begin);
+            io::copy_range(*source.file, begin, output.file(), begin, end - begin);
         });
     }
     const RowTargets targets = targets_in_checkpoint(plan, {&output.file()});
@@ -349,7 +352,7 @@ Result write_single_file(const Plan& plan, const fs::path& target, const Executi
     Result result;
     result.path = target;
     result.receipt = make_receipt(plan, measures);
-    result.bytes_written = source.file_bytes();
+    result.bytes_written = source.bytes;
     execution.check();
     io::write_text_atomically(target.string() + ".anamnesis.json", result.receipt.dump(2) + "\n");
     output.commit();
@@ -364,16 +367,14 @@ std::vector<Result> write_folders(const Plan& plan,
         check_target(plan, target);
     }
     check_space(plan, targets, options);
-    const SideFiles side = find_side_files(plan.post->checkpoint);
+    const checkpoint::SideFiles side = checkpoint::find_side_files(plan.post->checkpoint);
     std::vector<Output> outputs(targets.size());
     Jobs jobs;
-    if (execution.progress != nullptr) {
-        std::uint64_t total = 0;
-        for (const auto& file : plan.post->checkpoint.files()) {
-            total += file.file_bytes();
-        }
-        execution.progress->begin("writing", total * targets.size(), ProgressUnit::bytes);
+    std::uint64_t total = 0;
+    for (const auto& file : plan.post->checkpoint.files()) {
+        total += file.bytes;
     }
+    execution.watch.progress().begin("writing", total * targets.size(), ProgressUnit::bytes);
     for (std::size_t i = 0; i < targets.size(); ++i) {
         outputs[i].folder = std::make_unique<io::AtomicDirectory>(targets[i]);
         prepare_files(plan, options, outputs[i], execution, jobs);
@@ -419,9 +420,7 @@ std::vector<Result> write_folders(const Plan& plan,
         execution.check();
         output.folder->commit();
     }
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
+    execution.watch.progress().finish();
     return results;
 }
 

@@ -101,8 +101,7 @@ std::set<std::uint32_t> changed_files(const Plan& plan) {
 std::vector<UndoRange> ranges_of(const Plan& plan) {
     std::vector<UndoRange> ranges;
     for (const TensorChange& change : plan.changes) {
-        const std::string name =
-            plan.post->checkpoint.files()[change.post->file].path().filename().string();
+        const std::string name = plan.post->checkpoint.files()[change.post->file].name();
         for (const RowSplice& splice : change.splices) {
             const std::uint64_t row_bytes = change.post->row_bytes();
             ranges.push_back({.file = name,
@@ -208,17 +207,15 @@ Result write_in_place(const Plan& plan, const Execution& execution) {
     }
     std::vector<std::optional<io::File>> open(plan.post->checkpoint.files().size());
     std::vector<const io::File*> files(open.size(), nullptr);
-    std::map<std::string, const formats::SafetensorsFile*> weight_files;
+    std::map<std::string, const checkpoint::WeightFile*> weight_files;
     for (const std::uint32_t index : touched) {
         const auto& file = plan.post->checkpoint.files()[index];
         open[index] = io::File::open_for_update(file.path());
         files[index] = &*open[index];
-        weight_files.emplace(file.path().filename().string(), &file);
+        weight_files.emplace(file.name(), &file);
     }
-    if (execution.progress != nullptr) {
-        execution.progress->begin(
-            "repairing in place", 2 * plan.changed_bytes(), ProgressUnit::bytes);
-    }
+    execution.watch.progress().begin(
+        "repairing in place", 2 * plan.changed_bytes(), ProgressUnit::bytes);
     std::vector<ChangeMeasure> measures;
     Jobs before;
     add_jobs_before(plan, measures, execution, before);
@@ -244,9 +241,7 @@ Result write_in_place(const Plan& plan, const Execution& execution) {
         UndoFile::open(folder).roll_back({});
         throw;
     }
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
+    execution.watch.progress().finish();
     result.receipt = std::move(receipt);
     result.bytes_written = plan.changed_bytes();
     result.notes.push_back(format("{} holds the old bytes; 'anamnesis undo {}' brings them back",
@@ -264,19 +259,15 @@ Result undo_in_place(const fs::path& folder, const Execution& execution) {
     }
     const FolderLock lock(folder);
     const UndoFile undo = open_usable_undo(folder, execution);
-    if (execution.progress != nullptr) {
-        std::uint64_t total = 0;
-        for (const UndoRange& range : undo.ranges()) {
-            total += range.size;
-        }
-        execution.progress->begin("undoing", total, ProgressUnit::bytes);
+    std::uint64_t total = 0;
+    for (const UndoRange& range : undo.ranges()) {
+        total += range.size;
     }
+    execution.watch.progress().begin("undoing", total, ProgressUnit::bytes);
     Result result;
     result.path = folder;
     result.bytes_written = undo.roll_back(execution);
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
+    execution.watch.progress().finish();
     return result;
 }
 

@@ -72,7 +72,7 @@ OutputCost cost_of_patch(const Plan& plan) {
     cost.peak_memory = 4U << 20U;
     for (const RoutingGroup& group : plan.groups) {
         const checkpoint::TensorEntry& key = *group.key.weight.post;
-        const std::uint64_t columns = key.row_bytes() * 8 / bits_of(key.dtype);
+        const std::uint64_t columns = key.columns();
         const std::uint64_t outputs = plan.request.lambdas.size();
         cost.peak_memory = std::max(
             cost.peak_memory, (4 + outputs) * group.key.weight.rows * columns * sizeof(double));
@@ -90,10 +90,8 @@ std::vector<Result> write_patches(const Plan& plan,
     std::vector<ChangeMeasure> measures;
     Jobs before;
     add_jobs_before(plan, measures, execution, before);
-    if (execution.progress != nullptr) {
-        execution.progress->begin(
-            "writing patch", plan.changed_bytes() * targets.size(), ProgressUnit::bytes);
-    }
+    execution.watch.progress().begin(
+        "writing patch", plan.changed_bytes() * targets.size(), ProgressUnit::bytes);
     run(before, execution);
     refuse_equal_rows(plan, measures);
 
@@ -149,38 +147,36 @@ std::vector<Result> write_patches(const Plan& plan,
         execution.check();
         output->commit();
     }
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
+    execution.watch.progress().finish();
     return results;
 }
 
 Patch read_patch(const fs::path& path) {
-    return in_context(
-        [&] { return format("reading patch {}", path.string()); },
-        [&] {
-            Patch patch;
-            patch.rows.checkpoint = checkpoint::Checkpoint::open(path);
-            const auto& metadata = patch.rows.checkpoint.files().front().header().metadata;
-            const auto entry = std::ranges::find(
-                metadata, metadata_key, [](const auto& pair) { return pair.first; });
-            if (entry == metadata.end()) {
-                throw Error(ErrorKind::malformed,
-                            format("{} is no patch: its metadata has no {}",
-                                   in_quotes(path.string(), 1000),
-                                   metadata_key));
-            }
-            patch.description = Json::parse(entry->second);
-            if (patch.description.at("version").as_unsigned("version") != 1) {
-                throw Error(ErrorKind::unsupported,
-                            format("patch version {} is not known, 1 was expected",
-                                   patch.description.at("version").dump()));
-            }
-            patch.request = request_from_json(patch.description.at("request"));
-            patch.rows.model.family = patch.description.at("family").as_string("family");
-            patch.rows.model.evidence = "patch";
-            return patch;
-        });
+    return in_context([&] { return format("reading patch {}", path.string()); },
+                      [&] {
+                          Patch patch;
+                          patch.rows.checkpoint = checkpoint::Checkpoint::open(path);
+                          const auto& metadata = patch.rows.checkpoint.files().front().metadata;
+                          const auto entry = std::ranges::find(
+                              metadata, metadata_key, [](const auto& pair) { return pair.first; });
+                          if (entry == metadata.end()) {
+                              throw Error(ErrorKind::malformed,
+                                          format("{} is no patch: its metadata has no {}",
+                                                 in_quotes(path.string(), 1000),
+                                                 metadata_key));
+                          }
+                          patch.description = Json::parse(entry->second);
+                          if (patch.description.at("version").as_unsigned("version") != 1) {
+                              throw Error(ErrorKind::unsupported,
+                                          format("patch version {} is not known, 1 was expected",
+                                                 patch.description.at("version").dump()));
+                          }
+                          patch.request = request_from_json(patch.description.at("request"));
+                          patch.rows.model.family =
+                              patch.description.at("family").as_string("family");
+                          patch.rows.model.evidence = "patch";
+                          return patch;
+                      });
 }
 
 Plan plan_of_patch(const Patch& patch, const Source& target, const Execution& execution) {
@@ -247,7 +243,7 @@ Plan plan_of_patch(const Patch& patch, const Source& target, const Execution& ex
                                in_quotes(name),
                                packed));
         }
-        if (digest_of(target, *change.post) != entry.at("sha256").as_string("sha256")) {
+        if (digest_tensor(*change.post, execution) != entry.at("sha256").as_string("sha256")) {
             problems.push_back(format("tensor {} has another SHA-256", in_quotes(name)));
             continue;
         }

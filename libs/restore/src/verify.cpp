@@ -27,7 +27,7 @@
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/file.hpp"
 
-#include "side_files.hpp"
+#include "verify_side_files.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -247,8 +247,7 @@ private:
 /// Reads rows of a tensor in blocks, mostly in order.
 class RowReader {
 public:
-    RowReader(const Source& source, const TensorEntry& tensor)
-        : file_(source.checkpoint.files()[tensor.file].file()), tensor_(tensor) {}
+    explicit RowReader(const TensorEntry& tensor) : tensor_(tensor) {}
 
     std::span<const std::byte> row(std::uint64_t index) {
         const std::uint64_t row_bytes = tensor_.row_bytes();
@@ -257,13 +256,12 @@ public:
             count_ = std::min<std::uint64_t>(tensor_.rows() - index,
                                              std::max<std::uint64_t>(1, (1U << 20U) / row_bytes));
             buffer_.resize(count_ * row_bytes);
-            file_.read_at(tensor_.offset + first_ * row_bytes, buffer_);
+            tensor_.read_at(first_ * row_bytes, buffer_);
         }
         return std::span(buffer_).subspan((index - first_) * row_bytes, row_bytes);
     }
 
 private:
-    const io::File& file_;
     const TensorEntry& tensor_;
     std::vector<std::byte> buffer_;
     std::uint64_t first_ = 0;
@@ -290,10 +288,7 @@ struct TensorResult {
     std::vector<std::string> deviations;
 };
 
-TensorResult compare_tensor(const Source& pre,
-                            const Source& post,
-                            const Source& repaired,
-                            const TensorEntry& tensor,
+TensorResult compare_tensor(const TensorEntry& tensor,
                             const TensorEntry& result,
                             const Expectation& expected,
                             const Execution& execution) {
@@ -311,11 +306,11 @@ TensorResult compare_tensor(const Source& pre,
         post_tensor.shape = {};
         result_tensor.shape = {};
     }
-    RowReader of_post(post, post_tensor);
-    RowReader of_result(repaired, result_tensor);
+    RowReader of_post(post_tensor);
+    RowReader of_result(result_tensor);
     std::optional<RowReader> of_pre;
     if (expected.pre != nullptr) {
-        of_pre.emplace(pre, *expected.pre);
+        of_pre.emplace(*expected.pre);
     }
     std::vector<std::byte> converted(tensor.row_bytes());
     std::vector<std::uint64_t> not_pre;
@@ -368,32 +363,6 @@ TensorResult compare_tensor(const Source& pre,
     return outcome;
 }
 
-void compare_side_files(const Source& post, const Source& repaired, Verification& result) {
-    std::error_code ignored;
-    if (post.checkpoint.is_single_file() ||
-        std::filesystem::equivalent(
-            post.checkpoint.folder(), repaired.checkpoint.folder(), ignored)) {
-        return;
-    }
-    for (const SideFiles::File& file : find_side_files(post.checkpoint).files) {
-        const auto other = repaired.checkpoint.folder() / file.relative;
-        if (!std::filesystem::is_regular_file(other, ignored)) {
-            result.deviations.push_back(
-                format("file {} of post is missing", in_quotes(file.relative.string())));
-            continue;
-        }
-        const std::string wanted =
-            io::read_text(post.checkpoint.folder() / file.relative, 1U << 30U);
-        const std::string found = io::read_text(other, 1U << 30U);
-        if (file.relative == "README.md" && found.starts_with(wanted) && found != wanted) {
-            result.notes.emplace_back("README.md has a section more than post's");
-        } else if (found != wanted) {
-            result.deviations.push_back(
-                format("file {} differs from post's", in_quotes(file.relative.string())));
-        }
-    }
-}
-
 }  // namespace
 
 Verification verify(const Source& pre,
@@ -405,9 +374,8 @@ Verification verify(const Source& pre,
     const Expectations expectations(pre, post, request);
     const auto& tensors = post.checkpoint.tensors();
     std::vector<TensorResult> outcomes(tensors.size());
-    if (execution.progress != nullptr) {
-        execution.progress->begin("verifying", post.checkpoint.tensor_bytes(), ProgressUnit::bytes);
-    }
+    execution.watch.progress().begin(
+        "verifying", post.checkpoint.tensor_bytes(), ProgressUnit::bytes);
     parallel_for(tensors.size(), execution.threads, [&](std::size_t i) {
         const TensorEntry& tensor = tensors[i];
         const TensorEntry* now = repaired.checkpoint.find(tensor.name);
@@ -425,8 +393,7 @@ Verification verify(const Source& pre,
                                                     to_string(tensor.shape)));
             return;
         }
-        outcomes[i] =
-            compare_tensor(pre, post, repaired, tensor, *now, expectations.of(tensor), execution);
+        outcomes[i] = compare_tensor(tensor, *now, expectations.of(tensor), execution);
         execution.advance(tensor.bytes);
     });
     for (TensorResult& outcome : outcomes) {
@@ -447,7 +414,7 @@ Verification verify(const Source& pre,
                 format("tensor {} is in the repaired checkpoint only", in_quotes(tensor.name)));
         }
     }
-    compare_side_files(post, repaired, result);
+    compare_side_files(post.checkpoint, repaired.checkpoint, result);
     if (result.rows_from_pre + result.rows_computed == 0 && result.deviations.empty()) {
         result.deviations.emplace_back("no row is required from pre by this method and selection");
     }
@@ -458,9 +425,7 @@ Verification verify(const Source& pre,
                    result.rows_computed,
                    name_of(request.selection.method)));
     }
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
+    execution.watch.progress().finish();
     return result;
 }
 

@@ -39,7 +39,8 @@ using linalg::MatrixView;
 void expect_rounds_to(const Matrix& values,
                       const golden::Stored& expected,
                       const std::string& what) {
-    ASSERT_EQ(values.values().size() * bits_of(expected.dtype) / 8, expected.bytes.size()) << what;
+    ASSERT_EQ(values.values().size() * element_bytes(expected.dtype), expected.bytes.size())
+        << what;
     std::vector<std::byte> rounded(expected.bytes.size());
     narrow(expected.dtype, values.values(), rounded);
     if (expected.dtype == DType::bf16) {
