@@ -34,6 +34,7 @@
 
 #include "measure.hpp"
 #include "model_card.hpp"
+#include "plan_files.hpp"
 #include "row_targets.hpp"
 
 namespace anamnesis::restore {
@@ -47,8 +48,8 @@ constexpr std::uint64_t copy_block = 32U << 20U;
 struct OutputFile {
     const checkpoint::WeightFile* source = nullptr;
     fs::path path;
-    std::optional<io::File> file;                               ///< absent for a linked file
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> kept;  ///< [begin, end) that stay post's
+    std::optional<io::File> file;  ///< absent for a linked file
+    std::vector<FileRange> kept;   ///< what stays post's
 };
 
 struct Output {
@@ -58,43 +59,6 @@ struct Output {
     std::uint64_t bytes_written = 0;
     std::uint64_t bytes_linked = 0;
 };
-
-/// The parts of each post file that no splice replaces.
-std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> kept_ranges(const Plan& plan) {
-    const auto& files = plan.post->checkpoint.files();
-    std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> replaced(files.size());
-    for (const TensorChange& change : plan.changes) {
-        for (const RowSplice& splice : change.splices) {
-            const std::uint64_t row_bytes = change.post->row_bytes();
-            replaced[change.post->file].emplace_back(
-                change.post->offset + splice.rows.begin * row_bytes,
-                change.post->offset + splice.rows.end * row_bytes);
-        }
-    }
-    std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> kept(files.size());
-    for (std::size_t i = 0; i < files.size(); ++i) {
-        std::ranges::sort(replaced[i]);
-        std::uint64_t begin = 0;
-        for (const auto& [from, to] : replaced[i]) {
-            if (begin < from) {
-                kept[i].emplace_back(begin, from);
-            }
-            begin = to;
-        }
-        if (begin < files[i].bytes) {
-            kept[i].emplace_back(begin, files[i].bytes);
-        }
-    }
-    return kept;
-}
-
-std::set<std::uint32_t> changed_files(const Plan& plan) {
-    std::set<std::uint32_t> files;
-    for (const TensorChange& change : plan.changes) {
-        files.insert(change.post->file);
-    }
-    return files;
-}
 
 /// The output must not be, hold or lie in a source.
 void check_target(const Plan& plan, const fs::path& target) {
@@ -157,8 +121,8 @@ void prepare_files(const Plan& plan,
                    Output& output,
                    const Execution& execution,
                    Jobs& jobs) {
-    const auto kept = kept_ranges(plan);
-    const auto changed = changed_files(plan);
+    const auto kept = find_kept_ranges(plan);
+    const auto changed = find_changed_files(plan);
     const auto& files = plan.post->checkpoint.files();
     output.files.resize(files.size());
     for (std::uint32_t i = 0; i < files.size(); ++i) {
@@ -304,7 +268,7 @@ void check_space(const Plan& plan,
 
 OutputCost cost_of_folder(const Plan& plan, const OutputOptions& options) {
     OutputCost cost;
-    const auto changed = changed_files(plan);
+    const auto changed = find_changed_files(plan);
     const auto& files = plan.post->checkpoint.files();
     for (std::uint32_t i = 0; i < files.size(); ++i) {
         if (changed.contains(i) || !options.links_unchanged) {
@@ -320,43 +284,6 @@ OutputCost cost_of_folder(const Plan& plan, const OutputOptions& options) {
     cost.bytes_read = cost.bytes_written + 2 * plan.changed_bytes();
     cost.peak_memory = cost_of_patch(plan).peak_memory;
     return cost;
-}
-
-Result write_single_file(const Plan& plan, const fs::path& target, const Execution& execution) {
-    const checkpoint::WeightFile& source = plan.post->checkpoint.files().front();
-    std::error_code ignored;
-    if (fs::exists(fs::symlink_status(target, ignored))) {
-        throw Error(ErrorKind::usage,
-                    format("output {} exists already; name a file that does not exist, or remove "
-                           "it first",
-                           in_quotes(target.string(), 1000)));
-    }
-    io::AtomicFile output(target);
-    output.file().reserve(source.bytes);
-    Jobs jobs;
-    const auto kept = kept_ranges(plan);
-    for (const auto& [begin, end] : kept.front()) {
-        jobs.emplace_back([&output, &source, begin = begin, end = end] {
-            io::copy_range(*source.file, begin, output.file(), begin, end - begin);
-        });
-    }
-    const RowTargets targets = targets_in_checkpoint(plan, {&output.file()});
-    add_row_jobs(plan, std::span(&targets, 1), execution, jobs);
-    std::vector<ChangeMeasure> measures;
-    add_jobs_before(plan, measures, execution, jobs);
-    run(jobs, execution);
-    refuse_equal_rows(plan, measures);
-    Jobs after;
-    add_jobs_after(plan, targets, measures, execution, after);
-    run(after, execution);
-    Result result;
-    result.path = target;
-    result.receipt = make_receipt(plan, measures);
-    result.bytes_written = source.bytes;
-    execution.check();
-    io::write_text_atomically(target.string() + ".anamnesis.json", result.receipt.dump(2) + "\n");
-    output.commit();
-    return result;
 }
 
 std::vector<Result> write_folders(const Plan& plan,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -179,6 +180,66 @@ Patch read_patch(const fs::path& path) {
                       });
 }
 
+namespace {
+
+/// Why the target's tensor is not the one that the patch was made for; nothing where it is.
+std::optional<std::string> find_misfit(const TensorChange& change, const Json& entry) {
+    const std::string& name = entry.at("name").as_string("name");
+    if (change.post == nullptr) {
+        return format("tensor {} is missing", in_quotes(name));
+    }
+    if (!(to_json(change.post->shape) == entry.at("shape")) ||
+        change.post->dtype != change.pre->dtype) {
+        return format("tensor {} is {} {}, the patch was made for {} {}",
+                      in_quotes(name),
+                      anamnesis::name_of(change.post->dtype),
+                      to_string(change.post->shape),
+                      anamnesis::name_of(change.pre->dtype),
+                      entry.at("shape").dump());
+    }
+    return std::nullopt;
+}
+
+/// Where the packed rows of the patch go.
+/// Errors: `malformed` for ranges out of order, outside the tensor or of another count of rows.
+std::vector<RowSplice> read_splices(const TensorChange& change, const Json& entry) {
+    const std::string& name = change.post->name;
+    std::vector<RowSplice> splices;
+    std::uint64_t packed = 0;
+    std::uint64_t previous_end = 0;
+    for (const Json& rows : entry.at("rows").as_array("rows")) {
+        const auto& pair = rows.as_array("rows");
+        if (pair.size() != 2) {
+            throw Error(ErrorKind::malformed, "a row range of the patch is no pair");
+        }
+        const checkpoint::RowRange range{pair[0].as_unsigned("rows"), pair[1].as_unsigned("rows")};
+        if (range.begin < previous_end || range.begin >= range.end ||
+            range.end > change.post->rows()) {
+            throw Error(ErrorKind::malformed,
+                        format("rows {}..{} of the patch for tensor {} are out of order or "
+                               "outside its {} rows",
+                               range.begin,
+                               range.end,
+                               in_quotes(name),
+                               change.post->rows()));
+        }
+        splices.push_back({.rows = range, .pre_row = packed});
+        packed += range.size();
+        previous_end = range.end;
+    }
+    if (packed != change.pre->rows() || change.pre->row_bytes() != change.post->row_bytes() ||
+        change.post->row_bytes() == 0) {
+        throw Error(ErrorKind::malformed,
+                    format("the patch holds {} rows for tensor {} and maps {}",
+                           change.pre->rows(),
+                           in_quotes(name),
+                           packed));
+    }
+    return splices;
+}
+
+}  // namespace
+
 Plan plan_of_patch(const Patch& patch, const Source& target, const Execution& execution) {
     Plan plan;
     plan.pre = &patch.rows;
@@ -186,6 +247,7 @@ Plan plan_of_patch(const Patch& patch, const Source& target, const Execution& ex
     plan.request = patch.request;
     std::vector<std::string> problems;
     for (const Json& entry : patch.description.at("tensors").as_array("tensors")) {
+        execution.check();
         const std::string& name = entry.at("name").as_string("name");
         TensorChange change;
         change.post = target.checkpoint.find(name);
@@ -198,56 +260,15 @@ Plan plan_of_patch(const Patch& patch, const Source& target, const Execution& ex
             throw Error(ErrorKind::malformed,
                         format("the patch maps tensor {} and does not hold it", in_quotes(name)));
         }
-        if (change.post == nullptr) {
-            problems.push_back(format("tensor {} is missing", in_quotes(name)));
+        if (auto misfit = find_misfit(change, entry)) {
+            problems.push_back(*std::move(misfit));
             continue;
         }
-        if (!(to_json(change.post->shape) == entry.at("shape")) ||
-            change.post->dtype != change.pre->dtype) {
-            problems.push_back(format("tensor {} is {} {}, the patch was made for {} {}",
-                                      in_quotes(name),
-                                      anamnesis::name_of(change.post->dtype),
-                                      to_string(change.post->shape),
-                                      anamnesis::name_of(change.pre->dtype),
-                                      entry.at("shape").dump()));
-            continue;
-        }
-        std::uint64_t packed = 0;
-        std::uint64_t previous_end = 0;
-        for (const Json& rows : entry.at("rows").as_array("rows")) {
-            const auto& pair = rows.as_array("rows");
-            if (pair.size() != 2) {
-                throw Error(ErrorKind::malformed, "a row range of the patch is no pair");
-            }
-            const checkpoint::RowRange range{pair[0].as_unsigned("rows"),
-                                             pair[1].as_unsigned("rows")};
-            if (range.begin < previous_end || range.begin >= range.end ||
-                range.end > change.post->rows()) {
-                throw Error(ErrorKind::malformed,
-                            format("rows {}..{} of the patch for tensor {} are out of order or "
-                                   "outside its {} rows",
-                                   range.begin,
-                                   range.end,
-                                   in_quotes(name),
-                                   change.post->rows()));
-            }
-            change.splices.push_back({.rows = range, .pre_row = packed});
-            packed += range.size();
-            previous_end = range.end;
-        }
-        if (packed != change.pre->rows() || change.pre->row_bytes() != change.post->row_bytes() ||
-            change.post->row_bytes() == 0) {
-            throw Error(ErrorKind::malformed,
-                        format("the patch holds {} rows for tensor {} and maps {}",
-                               change.pre->rows(),
-                               in_quotes(name),
-                               packed));
-        }
+        change.splices = read_splices(change, entry);
         if (digest_tensor(*change.post, execution) != entry.at("sha256").as_string("sha256")) {
             problems.push_back(format("tensor {} has another SHA-256", in_quotes(name)));
             continue;
         }
-        execution.check();
         plan.changes.push_back(std::move(change));
     }
     if (!problems.empty()) {
