@@ -13,7 +13,9 @@
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/base/parallel.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/method.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
@@ -80,9 +82,11 @@ void transform_rows(const Plan& plan,
                     post_values.resize(rows * columns);
                     widen(change.pre->dtype, source, pre_values);
                     widen(change.post->dtype, result, post_values);
-                    for (std::size_t j = 0; j < pre_values.size(); ++j) {
-                        post_values[j] += alpha * (pre_values[j] - post_values[j]);
-                    }
+                    const linalg::MatrixView<double> blended(post_values.data(), rows, columns);
+                    interpolate(alpha,
+                                linalg::MatrixView<const double>(pre_values.data(), rows, columns),
+                                blended,
+                                blended);
                     narrow(change.post->dtype, post_values, result);
                 }
             } else {
