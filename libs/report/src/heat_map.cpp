@@ -118,112 +118,6 @@ double label_width(const HeatMap& map) {
     return std::max(70.0, 6.3 * static_cast<double>(longest) + 16.0);
 }
 
-/// Where the cells are, in pixels.
-struct Grid {
-    static constexpr double top = 34.0;
-    static constexpr double height = 22.0;  ///< of a cell
-    double left = 0.0;
-    double width = 0.0;  ///< of a cell
-    double columns = 1.0;
-    double rows = 0.0;
-
-    double total_height() const { return height * rows; }
-};
-
-Grid lay_out(const HeatMap& map) {
-    return {.left = label_width(map),
-            .width = cell_width(map),
-            .columns = static_cast<double>(std::max<std::size_t>(1, map.columns.size())),
-            .rows = static_cast<double>(map.rows.size())};
-}
-
-std::string draw_labels(const HeatMap& map, const Grid& grid) {
-    std::string svg =
-        format("<text x=\"{:.0f}\" y=\"12\">{}</text><text x=\"0\" y=\"{:.0f}\">{}</text>",
-               grid.left,
-               escape_html(map.column_label),
-               Grid::top - 6.0,
-               escape_html(map.row_label));
-    const std::size_t step = label_step(map.columns.size(), grid.width);
-    for (std::size_t column = 0; column < map.columns.size(); column += step) {
-        svg += format("<text x=\"{:.1f}\" y=\"{:.0f}\" text-anchor=\"middle\">{}</text>",
-                      grid.left + grid.width * (static_cast<double>(column) + 0.5),
-                      Grid::top - 6.0,
-                      escape_html(map.columns[column]));
-    }
-    return svg;
-}
-
-std::string draw_cell(const HeatMap& map, const Grid& grid, std::size_t row, std::size_t column) {
-    const double x = grid.left + grid.width * static_cast<double>(column);
-    const double y = Grid::top + Grid::height * static_cast<double>(row);
-    const std::string place = format("{} {}, {} {}",
-                                     escape_html(map.row_label),
-                                     escape_html(map.rows[row]),
-                                     escape_html(map.column_label),
-                                     escape_html(map.columns[column]));
-    std::string svg = format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" ",
-                             x + 0.5,
-                             y + 0.5,
-                             grid.width - 1.0,
-                             Grid::height - 1.0);
-    const double* value = find_value(map, row, column);
-    if (value == nullptr) {
-        return svg + format("class=\"absent\"><title>{}: not measured</title></rect>", place);
-    }
-    const Colour colour = colour_at(map.scale, share_of(map, *value));
-    svg += format("fill=\"{}\"><title>{}: {:.4g}</title></rect>", to_hex(colour), place, *value);
-    if (map.decimals) {
-        svg += format(
-            "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" "
-            "style=\"fill:{}\">{:.{}f}</text>",
-            x + grid.width / 2,
-            y + Grid::height / 2 + 4.0,
-            ink_on(colour),
-            *value,
-            *map.decimals);
-    }
-    return svg;
-}
-
-std::string draw_rows(const HeatMap& map, const Grid& grid) {
-    std::string svg;
-    for (std::size_t row = 0; row < map.rows.size(); ++row) {
-        const double y = Grid::top + Grid::height * static_cast<double>(row);
-        svg += format("<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
-                      grid.left - 8.0,
-                      y + Grid::height / 2 + 4.0,
-                      escape_html(map.rows[row]));
-        for (std::size_t column = 0; column < map.columns.size(); ++column) {
-            svg += draw_cell(map, grid, row, column);
-        }
-    }
-    return svg;
-}
-
-std::string draw_legend(const HeatMap& map, const Grid& grid) {
-    constexpr int steps = 40;
-    const double y = Grid::top + grid.total_height() + 14.0;
-    std::string svg;
-    for (int i = 0; i < steps; ++i) {
-        svg +=
-            format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"10\" fill=\"{}\"/>",
-                   grid.left + legend_width * i / steps,
-                   y,
-                   legend_width / steps + 0.3,
-                   to_hex(colour_at(map.scale, (i + 0.5) / steps)));
-    }
-    return svg + format(
-                     "<text x=\"{:.0f}\" y=\"{:.1f}\">{:.3g}</text>"
-                     "<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{:.3g}</text>",
-                     grid.left,
-                     y + 24.0,
-                     map.low,
-                     grid.left + legend_width,
-                     y + 24.0,
-                     map.high);
-}
-
 }  // namespace
 
 std::string scale_colour(double share) {
@@ -231,19 +125,92 @@ std::string scale_colour(double share) {
 }
 
 std::string heat_map_html(const HeatMap& map) {
-    const Grid grid = lay_out(map);
-    const double total_width = grid.left + std::max(grid.width * grid.columns, legend_width) + 20.0;
-    const double total_height = Grid::top + grid.total_height() + 46.0;
-    return format(
-               "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {:.0f} {:.0f}\" "
-               "width=\"{:.0f}\" role=\"img\" aria-label=\"{}\">",
-               escape_html(map.caption),
-               total_width,
-               total_height,
-               total_width,
-               escape_html(map.caption)) +
-           draw_labels(map, grid) + draw_rows(map, grid) + draw_legend(map, grid) +
-           "</svg></figure>\n";
+    const double left = label_width(map);
+    constexpr double top = 34.0;
+    const double columns = static_cast<double>(std::max<std::size_t>(1, map.columns.size()));
+    const double width = cell_width(map);
+    const double height = 22.0;
+    const double total_width = left + std::max(width * columns, legend_width) + 20.0;
+    const double grid_height = height * static_cast<double>(map.rows.size());
+    const double total_height = top + grid_height + 46.0;
+    std::string svg = format(
+        "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {:.0f} {:.0f}\" width=\"{:.0f}\" "
+        "role=\"img\" aria-label=\"{}\">",
+        escape_html(map.caption),
+        total_width,
+        total_height,
+        total_width,
+        escape_html(map.caption));
+    svg += format("<text x=\"{:.0f}\" y=\"12\">{}</text><text x=\"0\" y=\"{:.0f}\">{}</text>",
+                  left,
+                  escape_html(map.column_label),
+                  top - 6.0,
+                  escape_html(map.row_label));
+    const std::size_t step = label_step(map.columns.size(), width);
+    for (std::size_t column = 0; column < map.columns.size(); column += step) {
+        svg += format("<text x=\"{:.1f}\" y=\"{:.0f}\" text-anchor=\"middle\">{}</text>",
+                      left + width * (static_cast<double>(column) + 0.5),
+                      top - 6.0,
+                      escape_html(map.columns[column]));
+    }
+    for (std::size_t row = 0; row < map.rows.size(); ++row) {
+        const double y = top + height * static_cast<double>(row);
+        svg += format("<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
+                      left - 8.0,
+                      y + height / 2 + 4.0,
+                      escape_html(map.rows[row]));
+        for (std::size_t column = 0; column < map.columns.size(); ++column) {
+            const double* value = find_value(map, row, column);
+            const double x = left + width * static_cast<double>(column);
+            const std::string place = format("{} {}, {} {}",
+                                             escape_html(map.row_label),
+                                             escape_html(map.rows[row]),
+                                             escape_html(map.column_label),
+                                             escape_html(map.columns[column]));
+            svg += format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" ",
+                          x + 0.5,
+                          y + 0.5,
+                          width - 1.0,
+                          height - 1.0);
+            if (value != nullptr) {
+                const Colour colour = colour_at(map.scale, share_of(map, *value));
+                svg += format(
+                    "fill=\"{}\"><title>{}: {:.4g}</title></rect>", to_hex(colour), place, *value);
+                if (map.decimals) {
+                    svg += format(
+                        "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" "
+                        "style=\"fill:{}\">{:.{}f}</text>",
+                        x + width / 2,
+                        y + height / 2 + 4.0,
+                        ink_on(colour),
+                        *value,
+                        *map.decimals);
+                }
+            } else {
+                svg += format("class=\"absent\"><title>{}: not measured</title></rect>", place);
+            }
+        }
+    }
+    constexpr int steps = 40;
+    const double legend_y = top + grid_height + 14.0;
+    for (int i = 0; i < steps; ++i) {
+        svg +=
+            format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"10\" fill=\"{}\"/>",
+                   left + legend_width * i / steps,
+                   legend_y,
+                   legend_width / steps + 0.3,
+                   to_hex(colour_at(map.scale, (i + 0.5) / steps)));
+    }
+    svg += format(
+        "<text x=\"{:.0f}\" y=\"{:.1f}\">{:.3g}</text>"
+        "<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{:.3g}</text>",
+        left,
+        legend_y + 24.0,
+        map.low,
+        left + legend_width,
+        legend_y + 24.0,
+        map.high);
+    return svg + "</svg></figure>\n";
 }
 
 std::string bars_html(const Bars& bars) {
