@@ -2,26 +2,32 @@
 #pragma once
 
 #include <functional>
+#include <stop_token>
+#include <string>
+#include <vector>
 
-#include "options.hpp"
+#include "anamnesis/base/watch.hpp"
+
 #include "terminal.hpp"
 
 namespace anamnesis::app {
 
-/// Runs one verb and gives the exit code.
-using Dispatch = std::function<int(const Invocation& invocation)>;
+/// What differs between the programs of the command.
+struct Program {
+    /// Makes the token that signals trip; called once, before a verb runs.
+    std::function<std::stop_token()> make_stop;
+    /// Becomes the program that runs models. Empty in that program itself.
+    std::function<int(char** argv)> hand_over{};
+};
 
-/// A main function: reads the command line, dispatches, prints what went wrong.
-int run_command(int argc, char** argv, const Dispatch& dispatch) noexcept;
+/// Reads a command line and runs its verb to the exit code.
+/// Errors: `usage`; those of the verb.
+int run_command(int argc, char** argv, const Program& program);
 
-/// The terminal a verb prints to. With --json standard output holds the JSON alone.
-template <class Options>
-Terminal terminal_for(const Options& options) {
-    return Terminal(options.common.quiet || options.common.json);
-}
+/// Runs a verb of this program as a command line would, the name of the program left out.
+int run_verb(const std::vector<std::string>& words, Terminal& terminal, const Watch& watch);
 
-inline Terminal terminal_for(const PrintText& /*request*/) {
-    return Terminal(false);
-}
+/// The exit code of `run`; what it throws is printed and becomes the exit code of its kind.
+int report_errors(const std::function<int()>& run) noexcept;
 
 }  // namespace anamnesis::app

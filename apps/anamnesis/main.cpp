@@ -1,33 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <type_traits>
-#include <variant>
-
 #include "command.hpp"
-#include "evaluation/evaluation.hpp"
 #include "hand_over.hpp"
-#include "options.hpp"
-#include "terminal.hpp"
-#include "verbs/verbs.hpp"
+#include "interrupt.hpp"
 
 int main(int argc, char** argv) {
     using namespace anamnesis;
-    return app::run_command(argc, argv, [argv](const app::Invocation& invocation) {
-        return std::visit(
-            [argv](const auto& options) {
-                using Options = std::remove_cvref_t<decltype(options)>;
-                if constexpr (app::runs_model<Options>) {
-                    return app::hand_over(argv);
-                } else if constexpr (app::asks_models<Options>) {
-                    if (options.asking.endpoint.empty()) {
-                        return app::hand_over(argv);
-                    }
-                    app::Terminal terminal = app::terminal_for(options);
-                    return app::run(options, terminal, {});
-                } else {
-                    app::Terminal terminal = app::terminal_for(options);
-                    return app::run(options, terminal);
-                }
-            },
-            invocation);
+    return app::report_errors([&] {
+        return app::run_command(
+            argc, argv, {.make_stop = app::stop_on_signal, .hand_over = app::hand_over});
     });
 }

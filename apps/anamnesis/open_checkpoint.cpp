@@ -4,10 +4,12 @@
 #include <string>
 #include <utility>
 
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
-#include "options.hpp"
+#include "options/reading.hpp"
 
 namespace anamnesis::app {
 
@@ -27,7 +29,8 @@ OpenedCheckpoint open_checkpoint(const std::string& path,
         recognise.routing = options.routing;
     }
     auto opened = checkpoint::Checkpoint::open(path, how);
-    auto model = checkpoint::recognise(opened, recognise);
+    auto model = in_context([&] { return format("recognising {}", in_quotes(path, 1000)); },
+                            [&] { return checkpoint::recognise(opened, recognise); });
     return {.checkpoint = std::move(opened), .model = std::move(model)};
 }
 

@@ -6,7 +6,7 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
-#include "options.hpp"
+#include "options/reading.hpp"
 
 namespace anamnesis::app {
 

@@ -3,26 +3,21 @@
 
 #include <string>
 
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
-#include "anamnesis/restore/request.hpp"
 
-#include "options.hpp"
-#include "terminal.hpp"
+#include "options/common.hpp"
+#include "options/reading.hpp"
 
 namespace anamnesis::app {
 
-/// Opens and recognises a checkpoint; `role` ("pre", "post") opens the context of errors.
-restore::Source open_source(const std::string& path,
-                            const ReadingOptions& options,
-                            const std::string& role);
+/// Opens and recognises a checkpoint.
+restore::Source open_source(const std::string& path, const ReadingOptions& options);
 
 /// The same for looking only: what is missing becomes a warning.
 restore::Source open_source_for_reading(const std::string& path, const ReadingOptions& options);
 
-/// The request that the words of the command line mean. Errors: `usage`.
-restore::Request request_of(const SelectionOptions& options);
-
-restore::Execution execution_of(const CommonOptions& options, ProgressBar& progress);
+restore::Execution make_execution(const CommonOptions& options, const Watch& watch);
 
 }  // namespace anamnesis::app

@@ -23,7 +23,7 @@ void put(std::FILE* stream, std::string_view text) {
     static_cast<void>(std::fwrite(text.data(), 1, text.size(), stream));
 }
 
-std::string_view word_of(ProgressUnit unit) {
+std::string_view find_unit_word(ProgressUnit unit) {
     switch (unit) {
         case ProgressUnit::tokens:
             return "tokens";
@@ -94,7 +94,7 @@ void ProgressBar::draw(Clock::time_point now) {
                               : format("{} of {} {}, {:.{}f}/s, {:.0f} s left",
                                        done_,
                                        total_,
-                                       word_of(unit_),
+                                       find_unit_word(unit_),
                                        rate,
                                        rate < 10.0 ? 2 : 0,
                                        eta);

@@ -36,7 +36,7 @@ std::vector<Pair> read_pairs(std::size_t trace_bytes) {
     std::string text;
     while (std::getline(file, text)) {
         const Json line = Json::parse(text);
-        pairs.push_back({reasoning_task_of(line.at("task").as_string("task")),
+        pairs.push_back({parse_reasoning_task(line.at("task").as_string("task")),
                          line.at("gold").as_string("gold"),
                          trace + line.at("response").as_string("response")});
     }

@@ -342,12 +342,20 @@ TEST_F(Behaviour, GateRowsCanBeRestoredAlone) {
 TEST_F(Behaviour, RefusesMixedOrUnknownWords) {
     use("llama");
     const std::map<std::vector<std::string>, std::string> refusals{
-        {{"--groups", "q,x"}, "'x' is no tensor group"},
+        {{"--groups", "q,x"}, "'x' is not a tensor group"},
         {{"--groups", "q", "--method", "v"}, "--groups takes the place of --method"},
-        {{"--lambda-rel", "1"}, "belong to --method pro"},
+        {{"--lambda-rel", "1"}, "--lambda-rel belongs to --method pro"},
+        {{"--lambda", "1", "--method", "lerp"}, "--lambda belongs to --method pro"},
+        {{"--metric", "rope"}, "--metric belongs to --method pro"},
+        {{"--alpha", "0.3"}, "--alpha belongs to --method lerp"},
+        {{"--alpha", "0.3", "--groups", "mlp"}, "--alpha belongs to --method lerp"},
+        {{"--method", "qq"}, "--method 'qq' is unknown; there are qk, q, k, v,"},
+        {{"--metric", "euclid", "--method", "pro"}, "there are gram, rope, gain"},
+        {{"--allow", "heads,tails"}, "--allow 'tails' is unknown"},
         {{"--layers", "1-x"}, "--layers"},
         {{"--methd", "qk"}, "did you mean --method?"},
         {{"--in-place", "--link"}, "--link and --model-card belong to --out"},
+        {{"--in-place", "--no-sync"}, "--no-sync belongs to --out"},
     };
     for (const auto& [options, fact] : refusals) {
         std::vector<std::string> all = options;
@@ -468,9 +476,41 @@ TEST_F(Behaviour, InspectWarnsOfALostShardsLayers) {
 TEST_F(Behaviour, HelpNamesEveryVerb) {
     const auto help = command({"--help"});
     EXPECT_EQ(help.exit_code, 0);
+    for (const char* heading : {"Checkpoint files:", "Models:", "Evaluation:", "Research:"}) {
+        EXPECT_THAT(help.output, HasSubstr(heading));
+    }
+    for (const char* verb : {"generate", "train", "gradients", "demo"}) {
+        EXPECT_THAT(help.output, HasSubstr(verb));
+    }
+    EXPECT_THAT(help.output, HasSubstr("Exit codes: 0 done"));
     for (const char* verb : {"inspect", "drift", "restore", "verify", "undo", "apply", "example"}) {
         EXPECT_THAT(help.output, HasSubstr(verb));
         EXPECT_EQ(command({verb, "--help"}).exit_code, 0);
+    }
+}
+
+TEST_F(Behaviour, HelpOfAVerbBeginsWithWhatIsRequired) {
+    const std::string help = command({"restore", "--help"}).output;
+    const auto place = [&](const char* text) { return help.find(text); };
+    EXPECT_LT(place("Required:"), place("--pre"));
+    EXPECT_LT(place("--post"), place("Where the repair goes"));
+    EXPECT_LT(place("Which rows:"), place("Strength of --method pro:"));
+    EXPECT_LT(place("Reading checkpoints:"), place("General:"));
+    EXPECT_THAT(help, HasSubstr("The share of pre, from 0 to 1. Default: 0.5."));
+    for (const std::string& line : split(help, '\n')) {
+        EXPECT_LE(line.size(), 102U) << line;
+    }
+}
+
+TEST_F(Behaviour, AVerbThatNeedsLibTorchSaysWhatToInstall) {
+    const auto refused =
+        run_command({ANAMNESIS_BINARY, "logits", "--help"},
+                    {.environment = {{"ANAMNESIS_LIBEXEC", folder_.path().string()}}});
+    if (refused.exit_code == 0) {
+        EXPECT_THAT(refused.output, HasSubstr("input_ids"));  // beside this program is the other
+    } else {
+        EXPECT_EQ(refused.exit_code, 3);
+        EXPECT_THAT(refused.errors, AllOf(HasSubstr("anamnesis-torch"), HasSubstr("install")));
     }
 }
 

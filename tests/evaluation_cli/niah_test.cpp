@@ -22,6 +22,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "json_schema.hpp"
 #include "needle_model.hpp"
 #include "openai_server.hpp"
 #include "run_command.hpp"
@@ -33,6 +34,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 const std::string tokenizer = std::string(ANAMNESIS_TESTDATA) + "/tokenizer/tiny/qwen2";
 constexpr std::size_t everything = 1U << 30U;
@@ -105,6 +107,7 @@ TEST_F(Niah, TellsTheStoryOfThreeCheckpoints) {
     const CommandResult report = command({"report", (folder_.path() / "r").string(), "--json"});
     ASSERT_EQ(report.exit_code, 0) << report.errors;
     const Json summary = Json::parse(report.output);
+    EXPECT_THAT(find_deviations(summary, read_schema("niah")), IsEmpty());
     std::map<std::string, double> scores;
     for (const Json& cell : summary.at("cells").as_array("cells")) {
         EXPECT_EQ(cell.at("count").as_unsigned("count"), 6U);

@@ -18,6 +18,7 @@
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/language/scripted_model.hpp"
 
+#include "json_schema.hpp"
 #include "needle_model.hpp"
 #include "openai_server.hpp"
 #include "run_command.hpp"
@@ -27,6 +28,7 @@ namespace anamnesis::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 const std::string tokenizer = std::string(ANAMNESIS_TESTDATA) + "/tokenizer/tiny/qwen2";
 
@@ -127,6 +129,8 @@ TEST_F(Reason, ScoresProblemsAndJoinsThemWithRecallOnOnePage) {
                                           "--json"});
     ASSERT_EQ(report.exit_code, 0) << report.errors;
     const Json summary = Json::parse(report.output);
+    EXPECT_THAT(find_deviations(summary.at("recall"), read_schema("niah")), IsEmpty());
+    EXPECT_THAT(find_deviations(summary.at("reasoning"), read_schema("reason")), IsEmpty());
     std::map<std::string, double> averages;
     for (const Json& cell : summary.at("reasoning").at("cells").as_array("cells")) {
         averages[cell.at("checkpoint").as_string("name")] = cell.at("average").as_double("average");

@@ -10,13 +10,18 @@
 #include <utility>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include "anamnesis/analysis/attention_statistics.hpp"
 #include "anamnesis/base/digest.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/eval/engine.hpp"
+#include "anamnesis/eval/ruler/haystack_plan.hpp"
 #include "anamnesis/eval/run_folder.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/language/language_model.hpp"
@@ -24,24 +29,89 @@
 #include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/runtime/network.hpp"
 
-#include "evaluation/asked_models.hpp"
-#include "interrupt.hpp"
 #include "model_verbs/attention_findings.hpp"
-#include "model_verbs/model_verbs.hpp"
 #include "model_verbs/needle_texts.hpp"
 #include "model_verbs/open_model.hpp"
 #include "open_checkpoint.hpp"
-#include "options.hpp"
+#include "option_group.hpp"
+#include "options/common.hpp"
+#include "options/haystack.hpp"
+#include "options/model.hpp"
+#include "options/reading.hpp"
 #include "terminal.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
 namespace {
 
-/// The models of a command line by name; reading their names is the evaluations' business.
-std::vector<AskedModel> models_of(const AttentionOptions& options) {
-    AskingOptions asking;
-    asking.models = options.models;
-    return asked_models(asking);
+/// Where attention looks.
+struct AttentionOptions {
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::vector<std::string> models{};  ///< PATH or NAME=PATH
+    ModelOptions model{};
+    eval::HaystackPlan haystack{};
+    std::string prompts{};
+    bool niah = false;
+    bool own_answers = false;
+    std::string out{};
+    std::vector<std::uint32_t> beyond{};
+    std::string select_layers{};
+    std::uint32_t select_count = 0;  ///< 0: a quarter of the layers
+};
+
+void declare_texts(CLI::App& app, AttentionOptions& options) {
+    OptionGroup texts(app, "What is read (--prompts or --niah)");
+    auto* prompts =
+        texts.option("--prompts",
+                     options.prompts,
+                     "JSON lines: input and outputs as RULER writes them, or text alone.");
+    texts
+        .flag("--niah",
+              options.niah,
+              "Needle prompts that are made here: --tasks (default s2) at --lengths (default 4k).")
+        ->excludes(prompts);
+    texts.flag("--own-answers",
+               options.own_answers,
+               "Take retrieval over what the model itself writes (Wu et al.). Without it, over the "
+               "true answer, which is the same text for every checkpoint.");
+    options.haystack.samples = 10;
+    declare_haystack(app, options.haystack);
+}
+
+void declare(CLI::App& app, AttentionOptions& options) {
+    OptionGroup required(app, "Required");
+    required
+        .option("--model",
+                options.models,
+                "A checkpoint folder, or NAME=FOLDER; again for each checkpoint: pre, post, "
+                "repaired.")
+        ->required();
+    required
+        .option("--out", options.out, "The folder of the results; an unfinished run goes on there.")
+        ->required();
+    declare_texts(app, options);
+    OptionGroup figures(app, "Figures");
+    figures
+        .option("--beyond",
+                options.beyond,
+                "Distances whose share of attention is measured. Default: 1024,4096,16384.")
+        ->delimiter(',')
+        ->check(CLI::PositiveNumber);
+    figures
+        .option("--select-layers",
+                options.select_layers,
+                "retrieval: write OUT/layers.txt, the layers of the first checkpoint with the "
+                "highest retrieval score, for 'restore --layers'.")
+        ->check(CLI::IsMember({"retrieval"}));
+    figures
+        .option("--select-count",
+                options.select_count,
+                "How many layers are selected; a quarter of them where it is not given.")
+        ->check(CLI::PositiveNumber)
+        ->default_str("");
+    declare_model(app, options.model);
+    declare_reading(app, options.reading);
 }
 
 std::vector<std::size_t> distances_of(const AttentionOptions& options) {
@@ -54,14 +124,15 @@ std::vector<std::size_t> distances_of(const AttentionOptions& options) {
 
 class AttentionRun {
 public:
-    AttentionRun(const AttentionOptions& options, Terminal& terminal)
+    AttentionRun(const AttentionOptions& options, Terminal& terminal, const Watch& watch)
         : options_(options),
           terminal_(terminal),
-          stop_(stop_on_signal()),
-          models_(models_of(options)),
+          stop_(watch.stop()),
+          models_(eval::parse_asked_models(options.models, eval::PlaceKind::folder)),
           tokenizer_(language::Tokenizer::open(
               options.model.tokenizer.empty() ? models_.front().place : options.model.tokenizer)),
-          texts_(needle_texts(options, tokenizer_)),
+          texts_(options.niah ? needle_texts(options.haystack, tokenizer_)
+                              : needle_texts(options.prompts, tokenizer_)),
           beyond_(distances_of(options)),
           folder_(eval::RunFolder::open(options.out, settings(), {})) {}
 
@@ -72,11 +143,11 @@ public:
                          line.at("id").as_string("'id'"));
         }
         std::vector<std::string> names;
-        for (const AskedModel& model : models_) {
+        for (const eval::AskedModel& model : models_) {
             names.push_back(model.name);
             folder_.describe(
                 model.name,
-                Json::Object{{"path", model.place}, {"digest", sampled_digest(model.place)}});
+                Json::Object{{"path", model.place}, {"digest", eval::sampled_digest(model.place)}});
             const bool is_done = std::ranges::all_of(texts_, [&](const NeedleText& text) {
                 return done.contains({model.name, text.id});
             });
@@ -112,7 +183,7 @@ private:
             {"attn_logits_scaling", options_.model.attn_logits_scaling}};
     }
 
-    void look_into(const AskedModel& model,
+    void look_into(const eval::AskedModel& model,
                    const std::set<std::pair<std::string, std::string>>& done) {
         const runtime::Network network =
             open_network(model.place, options_.model, options_.reading, options_.common);
@@ -135,7 +206,7 @@ private:
         bar.finish();
     }
 
-    std::vector<std::int64_t> ends_of(const AskedModel& model) const {
+    std::vector<std::int64_t> ends_of(const eval::AskedModel& model) const {
         const OpenedCheckpoint files =
             open_checkpoint(model.place, options_.reading, checkpoint::Missing::refuse);
         const auto tokens =
@@ -201,20 +272,30 @@ private:
     const AttentionOptions& options_;
     Terminal& terminal_;
     std::stop_token stop_;
-    std::vector<AskedModel> models_;
+    std::vector<eval::AskedModel> models_;
     language::Tokenizer tokenizer_;
     std::vector<NeedleText> texts_;
     std::vector<std::size_t> beyond_;
     eval::RunFolder folder_;
 };
 
-}  // namespace
-
-int run(const AttentionOptions& options, Terminal& terminal) {
+int run(const AttentionOptions& options, Terminal& terminal, const Watch& watch) {
+    if (options.prompts.empty() && !options.niah) {
+        throw Error(ErrorKind::usage, "there is nothing to read: give --prompts or --niah");
+    }
+    if (!options.niah && (!options.haystack.tasks.empty() || !options.haystack.lengths.empty())) {
+        throw Error(ErrorKind::usage, "--tasks and --lengths belong to --niah");
+    }
     if (options.select_count != 0 && options.select_layers.empty()) {
         throw Error(ErrorKind::usage, "--select-count belongs to --select-layers");
     }
-    return AttentionRun(options, terminal).run();
+    return AttentionRun(options, terminal, watch).run();
+}
+
+}  // namespace
+
+Action add_attention(CLI::App& app) {
+    return make_action<AttentionOptions>(app, declare, run);
 }
 
 }  // namespace anamnesis::app

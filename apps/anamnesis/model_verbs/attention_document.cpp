@@ -15,9 +15,9 @@
 #include "anamnesis/eval/checkpoint_roles.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"
+#include "anamnesis/report/text_table.hpp"
 
 #include "model_verbs/attention_findings.hpp"
-#include "render/tables.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -265,7 +265,7 @@ std::string to_text(const AttentionFindings& findings) {
     if (!findings.answered.empty()) {
         columns.emplace_back(">answered %");
     }
-    return text_table(columns, overall_rows(findings));
+    return report::text_table(columns, overall_rows(findings));
 }
 
 void write_reports(const AttentionFindings& findings, const std::filesystem::path& folder) {

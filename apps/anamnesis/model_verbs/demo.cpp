@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdint>
 #include <filesystem>
-#include <initializer_list>
 #include <string>
 #include <vector>
+
+#include <CLI/CLI.hpp>
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/reproduction/comparison.hpp"
@@ -15,30 +18,47 @@
 #include "anamnesis/reproduction/seed_run.hpp"
 #include "anamnesis/runtime/device.hpp"
 
-#include "model_verbs/model_verbs.hpp"
-#include "options.hpp"
+#include "command.hpp"
+#include "option_group.hpp"
+#include "options/common.hpp"
 #include "terminal.hpp"
-#include "verbs/verbs.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
 namespace {
 
 namespace fs = std::filesystem;
 
+/// The story on the pair that ships with the project.
+struct DemoOptions {
+    CommonOptions common{};
+    std::string out = "anamnesis-demo";
+    std::uint64_t samples = 50;
+};
+
+void declare(CLI::App& app, DemoOptions& options) {
+    OptionGroup group(app, "Demonstration");
+    group.option("--out", options.out, "The folder to write.");
+    group.option("--samples", options.samples, "Samples of each needle and length.")
+        ->check(CLI::Range(1U, 1U << 20U));
+}
+
 /// The folder of the demo, and what its steps share.
 struct Stage {
     fs::path folder;
     CommonOptions common;
     Terminal& terminal;
+    const Watch& watch;
 
     std::string at(const char* name) const { return (folder / name).string(); }
 
     /// Shows the command that a user would type, then runs it.
-    template <class Options>
-    void play(std::initializer_list<std::string> words, const Options& options) const {
-        terminal.say("\n$ anamnesis " + join(std::vector<std::string>(words), " "));
-        Terminal own(terminal.is_quiet());
-        run(options, own);
+    void play(std::vector<std::string> words) const {
+        if (common.threads != 0) {
+            words.insert(words.end(), {"--threads", format("{}", common.threads)});
+        }
+        terminal.say("\n$ anamnesis " + join(words, " "));
+        run_verb(words, terminal, watch);
     }
 };
 
@@ -46,42 +66,33 @@ struct Stage {
 void repair(const Stage& stage) {
     for (const char* method : {"qk", "pro"}) {
         const std::string out = stage.at(method);
-        if (fs::exists(out)) {
-            continue;
+        if (!fs::exists(out)) {
+            stage.play({"restore",
+                        "--pre",
+                        stage.at("pre"),
+                        "--post",
+                        stage.at("post"),
+                        "--method",
+                        method,
+                        "--out",
+                        out});
         }
-        RestoreOptions options{
-            .common = stage.common, .pre = stage.at("pre"), .post = stage.at("post"), .out = out};
-        options.selection.method = method;
-        options.selection.has_selection = true;
-        stage.play({"restore",
-                    "--pre",
-                    options.pre,
-                    "--post",
-                    options.post,
-                    "--method",
-                    method,
-                    "--out",
-                    out},
-                   options);
     }
 }
 
 void look(const Stage& stage) {
-    const std::string pre = stage.at("pre");
-    const std::string post = stage.at("post");
-    stage.play({"inspect", post}, InspectOptions{.common = stage.common, .checkpoint = post});
-    stage.play({"drift", "--pre", pre, "--post", post},
-               DriftOptions{.common = stage.common, .pre = pre, .post = post});
+    stage.play({"inspect", stage.at("post")});
+    stage.play({"drift", "--pre", stage.at("pre"), "--post", stage.at("post")});
 }
 
 void prove(const Stage& stage) {
-    const VerifyOptions options{.common = stage.common,
-                                .pre = stage.at("pre"),
-                                .post = stage.at("post"),
-                                .repaired = stage.at("qk")};
-    stage.play(
-        {"verify", "--pre", options.pre, "--post", options.post, "--repaired", options.repaired},
-        options);
+    stage.play({"verify",
+                "--pre",
+                stage.at("pre"),
+                "--post",
+                stage.at("post"),
+                "--repaired",
+                stage.at("qk")});
 }
 
 std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
@@ -103,14 +114,13 @@ std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
     return checkpoints;
 }
 
-}  // namespace
-
-int run(const DemoOptions& options, Terminal& terminal) {
+int run(const DemoOptions& options, Terminal& terminal, const Watch& watch) {
     runtime::use_threads(options.common.threads);
     const Stage stage{.folder = options.out,
                       .common = {.quiet = options.common.quiet || options.common.json,
                                  .threads = options.common.threads},
-                      .terminal = terminal};
+                      .terminal = terminal,
+                      .watch = watch};
     reproduction::write_demo_pair(stage.folder);
     reproduction::write_demo_texts(stage.folder);
     terminal.say(
@@ -145,6 +155,12 @@ int run(const DemoOptions& options, Terminal& terminal) {
                "{0}/cot.jsonl --compare {0}/retrieval.jsonl --out {0}/gradients",
                options.out));
     return 0;
+}
+
+}  // namespace
+
+Action add_demo(CLI::App& app) {
+    return make_action<DemoOptions>(app, declare, run);
 }
 
 }  // namespace anamnesis::app

@@ -8,29 +8,96 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
-#include "interrupt.hpp"
-#include "model_verbs/model_verbs.hpp"
 #include "model_verbs/open_model.hpp"
-#include "options.hpp"
+#include "option_group.hpp"
+#include "options/common.hpp"
+#include "options/model.hpp"
+#include "options/reading.hpp"
 #include "terminal.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
 namespace {
+
+struct GenerateOptions {
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::string checkpoint{};
+    ModelOptions model{};
+    std::vector<std::string> prompts{};
+    std::vector<std::string> prompt_files{};
+    bool chat = false;
+    std::string system{};
+    std::optional<bool> thinking{};
+    std::uint32_t max_tokens = 256;
+    double temperature = 0.0;
+    double top_p = 1.0;
+    std::uint32_t top_k = 0;
+    std::uint64_t seed = 0;
+    std::vector<std::string> stop{};
+    bool ignore_eos = false;
+    bool logprobs = false;
+};
+
+void declare_sampling(CLI::App& app, GenerateOptions& options) {
+    OptionGroup answer(app, "The answer");
+    answer.option("--max-tokens", options.max_tokens, "The longest answer in tokens.");
+    answer
+        .option("--temperature", options.temperature, "The temperature of sampling; 0 is greedy.")
+        ->check(CLI::Range(0.0, 100.0));
+    answer
+        .option("--top-p", options.top_p, "Sample from the likeliest tokens that reach this mass.")
+        ->check(CLI::Range(0.0, 1.0));
+    answer.option(
+        "--top-k", options.top_k, "Sample from the likeliest k tokens; 0 is all of them.");
+    answer.option("--seed", options.seed, "The seed of the sampling.");
+    answer.option("--stop", options.stop, "A text that ends the answer; may be given again.");
+    answer.flag("--ignore-eos", options.ignore_eos, "Go on past the end-of-text token.");
+    answer.flag("--logprobs", options.logprobs, "Print the log-probability of every token.");
+}
+
+void declare(CLI::App& app, GenerateOptions& options) {
+    OptionGroup(app, "Required")
+        .option("--model", options.checkpoint, "The checkpoint folder.")
+        ->required();
+    OptionGroup prompt(app, "The prompt");
+    prompt.option(
+        "--prompt", options.prompts, "A text to go on from; several are answered together.");
+    prompt.option(
+        "--prompt-file", options.prompt_files, "The same from a file; - is standard input.");
+    prompt.flag("--chat",
+                options.chat,
+                "Prompts are turns of a user, in the model's chat template. Without a prompt, a "
+                "conversation line by line.");
+    prompt.option("--system", options.system, "With --chat: the system text.");
+    prompt.option("--thinking",
+                  options.thinking,
+                  "With --chat: the thinking switch of the template, 0 or 1.");
+    declare_sampling(app, options);
+    declare_model(app, options.model);
+    OptionGroup(app, "Running the model")
+        .option("--chunk", options.model.chunk, "Tokens of a prompt that are read at once.")
+        ->check(CLI::Range(1U, 1U << 20U))
+        ->default_str("1024");
+    declare_reading(app, options.reading);
+}
 
 using Clock = std::chrono::steady_clock;
 
@@ -59,7 +126,7 @@ std::optional<std::string> read_line() {
     return line.empty() ? std::nullopt : std::optional(line);
 }
 
-std::vector<std::string> prompts_of(const GenerateOptions& options) {
+std::vector<std::string> read_prompts(const GenerateOptions& options) {
     std::vector<std::string> prompts = options.prompts;
     for (const std::string& path : options.prompt_files) {
         prompts.push_back(path == "-" ? read_standard_input() : io::read_text(path, 1U << 30U));
@@ -77,10 +144,10 @@ struct Timing {
 
 class Session {
 public:
-    Session(const GenerateOptions& options, Terminal& terminal)
+    Session(const GenerateOptions& options, Terminal& terminal, const Watch& watch)
         : options_(options),
           terminal_(terminal),
-          stop_(stop_on_signal()),
+          watch_(watch),
           model_(open_model(options.checkpoint, options.model, options.reading, options.common)) {
         if (options.chat) {
             template_ = language::ChatTemplate::open(
@@ -116,7 +183,7 @@ public:
         while (true) {
             prompt_for_line();
             const std::optional<std::string> line = read_line();
-            if (!line || stop_.stop_requested()) {
+            if (!line || watch_.is_stopped()) {
                 return 0;
             }
             messages.push_back({.role = "user", .content = *line});
@@ -160,16 +227,15 @@ private:
         if (tokens.empty()) {
             throw Error(ErrorKind::usage, "the prompt is empty");
         }
-        ProgressBar bar(options_.common.quiet);
-        bar.begin("reading the prompt", tokens.size(), ProgressUnit::tokens);
+        watch_.progress().begin("reading the prompt", tokens.size(), ProgressUnit::tokens);
         const auto start = Clock::now();
         std::size_t told = 0;
         model_->prefill(
             sequence,
             tokens,
-            [&](std::size_t done) { bar.advance(done - std::exchange(told, done)); },
-            stop_);
-        bar.finish();
+            [&](std::size_t done) { watch_.progress().advance(done - std::exchange(told, done)); },
+            watch_.stop());
+        watch_.progress().finish();
         timing.prefill_seconds += seconds_since(start);
         timing.prompt_tokens += tokens.size();
         return tokens.size();
@@ -184,7 +250,7 @@ private:
                                                    .seed = options_.seed},
                                       .stop = options_.stop,
                                       .ignores_end_of_text = options_.ignore_eos,
-                                      .cancel = stop_};
+                                      .cancel = watch_.stop()};
         // Several answers at once would interleave.
         if (sequences.size() == 1 && !options_.common.json) {
             how.on_text = [this](std::size_t /*sequence*/, std::string_view text) {
@@ -283,24 +349,28 @@ private:
 
     const GenerateOptions& options_;
     Terminal& terminal_;
-    std::stop_token stop_;
+    const Watch& watch_;
     std::unique_ptr<runtime::HybridModel> model_;
     std::optional<language::ChatTemplate> template_;
 };
 
-}  // namespace
-
-int run(const GenerateOptions& options, Terminal& terminal) {
-    const std::vector<std::string> prompts = prompts_of(options);
+int run(const GenerateOptions& options, Terminal& terminal, const Watch& watch) {
+    const std::vector<std::string> prompts = read_prompts(options);
     if (prompts.empty() && !options.chat) {
         throw Error(ErrorKind::usage,
-                    "nothing to go on from: give --prompt, --prompt-file or --chat");
+                    "there is nothing to go on from: give --prompt, --prompt-file or --chat");
     }
     if (!options.chat && (!options.system.empty() || options.thinking)) {
         throw Error(ErrorKind::usage, "--system and --thinking belong to --chat");
     }
-    Session session(options, terminal);
+    Session session(options, terminal, watch);
     return prompts.empty() ? session.converse() : session.answer(prompts);
+}
+
+}  // namespace
+
+Action add_generate(CLI::App& app) {
+    return make_action<GenerateOptions>(app, declare, run);
 }
 
 }  // namespace anamnesis::app

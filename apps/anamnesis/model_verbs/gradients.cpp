@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -8,6 +9,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <CLI/CLI.hpp>
 
 #include "anamnesis/analysis/decay_fit.hpp"
 #include "anamnesis/analysis/embedding_correlation.hpp"
@@ -20,23 +23,83 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/engine.hpp"
 #include "anamnesis/eval/run_folder.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/runtime/network.hpp"
 
-#include "evaluation/asked_models.hpp"
-#include "interrupt.hpp"
 #include "model_verbs/gradient_findings.hpp"
-#include "model_verbs/model_verbs.hpp"
 #include "model_verbs/open_model.hpp"
 #include "model_verbs/row_gradients.hpp"
-#include "options.hpp"
+#include "option_group.hpp"
+#include "options/common.hpp"
+#include "options/model.hpp"
+#include "options/reading.hpp"
 #include "terminal.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
 namespace {
+
+/// Where a loss reaches: gradients of attention logits by distance.
+struct GradientsOptions {
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::string checkpoint{};
+    ModelOptions model{};
+    std::string rows{};
+    std::string data{};
+    std::string compare{};
+    std::string out{};
+    std::uint32_t max_tokens = 8192;
+    std::uint32_t samples = 0;  ///< 0: all
+    bool all_text = false;
+    bool no_bands = false;
+    std::uint32_t resamples = 1000;
+    std::uint64_t seed = 0;
+};
+
+void declare_loss(CLI::App& app, GradientsOptions& options) {
+    OptionGroup loss(app, "What the loss is on (--data or --rows)");
+    auto* data = loss.option(
+        "--data", options.data, "JSON lines with messages, prompt and response, or text.");
+    loss.option("--rows",
+                options.rows,
+                "A .safetensors file with input_ids and labels [B, T]; -100 is unsupervised. The "
+                "loss is the mean over all rows.")
+        ->excludes(data);
+    loss.option("--compare", options.compare, "With --data: a second data set beside it.");
+    loss.option("--max-tokens", options.max_tokens, "Cut longer examples.")
+        ->check(CLI::Range(2U, 1U << 24U));
+    loss.option("--samples",
+                options.samples,
+                "Take the first examples alone; all where it is not given.")
+        ->default_str("");
+    loss.flag("--all-text",
+              options.all_text,
+              "The loss is on every token; without it, on responses alone.");
+}
+
+void declare(CLI::App& app, GradientsOptions& options) {
+    OptionGroup required(app, "Required");
+    required.option("--model", options.checkpoint, "The checkpoint folder.")->required();
+    required
+        .option("--out", options.out, "The folder of the results; an unfinished run goes on there.")
+        ->required();
+    declare_loss(app, options);
+    OptionGroup figures(app, "Figures");
+    figures.flag("--no-bands",
+                 options.no_bands,
+                 "Leave out the gradients of W_Q, W_K, W_V and W_O by distance band.");
+    figures.option("--resamples", options.resamples, "Resamples of the bootstrap.")
+        ->check(CLI::Range(100U, 1'000'000U));
+    figures.option("--seed", options.seed, "The seed of the bootstrap.");
+    declare_model(app, options.model);
+    declare_reading(app, options.reading);
+}
 
 /// Examples of one file, or the rows of a batch.
 struct DataSet {
@@ -51,10 +114,10 @@ std::string digest_of(const std::string& path) {
 
 class GradientRun {
 public:
-    GradientRun(const GradientsOptions& options, Terminal& terminal)
+    GradientRun(const GradientsOptions& options, Terminal& terminal, const Watch& watch)
         : options_(options),
           terminal_(terminal),
-          stop_(stop_on_signal()),
+          stop_(watch.stop()),
           data_(read_data()),
           network_(
               open_network(options.checkpoint, options.model, options.reading, options.common)),
@@ -67,7 +130,7 @@ public:
         }
         folder_.describe("model",
                          Json::Object{{"path", options_.checkpoint},
-                                      {"digest", sampled_digest(options_.checkpoint)}});
+                                      {"digest", eval::sampled_digest(options_.checkpoint)}});
         for (const DataSet& set : data_) {
             measure(set);
         }
@@ -275,10 +338,17 @@ private:
     RowGradients rows_;
 };
 
+int run(const GradientsOptions& options, Terminal& terminal, const Watch& watch) {
+    if (options.data.empty() && options.rows.empty()) {
+        throw Error(ErrorKind::usage, "there is nothing to measure: give --data or --rows");
+    }
+    return GradientRun(options, terminal, watch).run();
+}
+
 }  // namespace
 
-int run(const GradientsOptions& options, Terminal& terminal) {
-    return GradientRun(options, terminal).run();
+Action add_gradients(CLI::App& app) {
+    return make_action<GradientsOptions>(app, declare, run);
 }
 
 }  // namespace anamnesis::app

@@ -15,14 +15,12 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/line_reader.hpp"
+#include "anamnesis/eval/ruler/haystack_plan.hpp"
 #include "anamnesis/eval/ruler/niah_generator.hpp"
 #include "anamnesis/eval/ruler/prompts_file.hpp"
 #include "anamnesis/eval/sample.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/tokenizer.hpp"
-
-#include "evaluation/haystacks.hpp"
-#include "options.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -107,18 +105,20 @@ std::vector<NeedleText> read_plain_texts(const std::string& path,
     return texts;
 }
 
-std::vector<NeedleText> make_texts(const HaystackOptions& stated,
-                                   const language::Tokenizer& tokenizer) {
-    HaystackOptions options = stated;
+}  // namespace
+
+std::vector<NeedleText> needle_texts(const eval::HaystackPlan& stated,
+                                     const language::Tokenizer& tokenizer) {
+    eval::HaystackPlan options = stated;
     if (options.tasks.empty()) {
         options.tasks = {"s2"};
     }
     if (options.lengths.empty()) {
-        options.lengths = {"4k"};
+        options.lengths = {4096};
     }
-    eval::NiahMaterials materials = materials_of(options, tokenizer);
+    eval::NiahMaterials materials = eval::make_materials(options, tokenizer);
     std::vector<NeedleText> texts;
-    for (const eval::NiahOptions& how : generators_of(options)) {
+    for (const eval::NiahOptions& how : eval::make_generators(options)) {
         eval::NiahGenerator generator(how, materials);
         for (std::uint64_t i = 0; i < options.samples; ++i) {
             NeedleText text = text_of(generator.next(), tokenizer);
@@ -129,27 +129,19 @@ std::vector<NeedleText> make_texts(const HaystackOptions& stated,
     return texts;
 }
 
-}  // namespace
-
-std::vector<NeedleText> needle_texts(const AttentionOptions& options,
+std::vector<NeedleText> needle_texts(const std::string& path,
                                      const language::Tokenizer& tokenizer) {
-    if (options.niah) {
-        return make_texts(options.haystack, tokenizer);
-    }
-    if (!options.haystack.tasks.empty() || !options.haystack.lengths.empty()) {
-        throw Error(ErrorKind::usage, "--tasks and --lengths belong to --niah");
-    }
     std::vector<NeedleText> texts;
-    if (holds_plain_texts(options.prompts)) {
-        texts = read_plain_texts(options.prompts, tokenizer);
+    if (holds_plain_texts(path)) {
+        texts = read_plain_texts(path, tokenizer);
     } else {
-        const std::string name = std::filesystem::path(options.prompts).stem().string();
-        for (const eval::Sample& sample : eval::read_ruler_prompts(options.prompts, name)) {
+        const std::string name = std::filesystem::path(path).stem().string();
+        for (const eval::Sample& sample : eval::read_ruler_prompts(path, name)) {
             texts.push_back(text_of(sample, tokenizer));
         }
     }
     if (texts.empty()) {
-        throw Error(ErrorKind::mismatch, format("no text in {}", in_quotes(options.prompts)));
+        throw Error(ErrorKind::mismatch, format("no text in {}", in_quotes(path)));
     }
     return texts;
 }

@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "anamnesis/analysis/attention_statistics.hpp"
+#include "anamnesis/eval/ruler/haystack_plan.hpp"
 #include "anamnesis/language/tokenizer.hpp"
-
-#include "options.hpp"
 
 namespace anamnesis::app {
 
@@ -23,9 +22,12 @@ struct NeedleText {
     std::optional<analysis::TokenSpan> needle{};  ///< where the value stands in the prompt
 };
 
-/// The prompts of a file, or those that --niah makes.
-/// Errors: those of the readers; `mismatch` where the value is not found in its prompt.
-std::vector<NeedleText> needle_texts(const AttentionOptions& options,
+/// Needle prompts that are made here; without tasks or lengths s2 at 4k.
+/// Errors: those of the generators; `mismatch` where the value is not found in its prompt.
+std::vector<NeedleText> needle_texts(const eval::HaystackPlan& stated,
                                      const language::Tokenizer& tokenizer);
+
+/// The prompts of a file. Errors: those of the readers; `mismatch` as above, and for no text.
+std::vector<NeedleText> needle_texts(const std::string& path, const language::Tokenizer& tokenizer);
 
 }  // namespace anamnesis::app

@@ -7,30 +7,30 @@
 
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/float_words.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/words.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/language/language_model.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 #include "anamnesis/runtime/network.hpp"
 
+#include "load_model.hpp"
 #include "open_checkpoint.hpp"
-#include "options.hpp"
+#include "options/common.hpp"
+#include "options/model.hpp"
+#include "options/reading.hpp"
 
 namespace anamnesis::app {
 namespace {
 
-std::optional<DType> dtype_of(const std::string& word) {
-    if (word.empty()) {
-        return std::nullopt;
-    }
-    return word == "f64"    ? DType::f64
-           : word == "f32"  ? DType::f32
-           : word == "bf16" ? DType::bf16
-                            : DType::f16;
+std::optional<DType> parse_dtype(const std::string& word) {
+    return word.empty() ? std::nullopt : std::optional(parse_word(float_words, word, "--dtype"));
 }
 
-runtime::LoadOptions load_options(const ModelOptions& options, const CommonOptions& common) {
-    runtime::LoadOptions load{.dtype = dtype_of(options.dtype),
-                              .cache_dtype = dtype_of(options.cache_dtype),
+runtime::LoadOptions make_load_options(const ModelOptions& options, const CommonOptions& common) {
+    runtime::LoadOptions load{.dtype = parse_dtype(options.dtype),
+                              .cache_dtype = parse_dtype(options.cache_dtype),
                               .device = options.device,
                               .threads = common.threads};
     if (options.chunk != 0) {
@@ -49,10 +49,11 @@ runtime::LoadOptions load_options(const ModelOptions& options, const CommonOptio
 }
 
 template <class Load>
-auto opened(const std::string& checkpoint, const ReadingOptions& reading, const Load& load) {
-    return in_context(
-        [&] { return format("opening {}", in_quotes(checkpoint, 1000)); },
-        [&] { return load(open_checkpoint(checkpoint, reading, checkpoint::Missing::refuse)); });
+auto open(const std::string& checkpoint, const ReadingOptions& reading, const Load& load) {
+    const OpenedCheckpoint files =
+        open_checkpoint(checkpoint, reading, checkpoint::Missing::refuse);
+    return in_context([&] { return format("loading {}", in_quotes(checkpoint, 1000)); },
+                      [&] { return load(files); });
 }
 
 }  // namespace
@@ -61,18 +62,26 @@ std::unique_ptr<runtime::HybridModel> open_model(const std::string& checkpoint,
                                                  const ModelOptions& options,
                                                  const ReadingOptions& reading,
                                                  const CommonOptions& common) {
-    return opened(checkpoint, reading, [&](const OpenedCheckpoint& files) {
+    return open(checkpoint, reading, [&](const OpenedCheckpoint& files) {
         return runtime::HybridModel::load(
-            files.checkpoint, files.model, load_options(options, common));
+            files.checkpoint, files.model, make_load_options(options, common));
     });
+}
+
+std::unique_ptr<language::LanguageModel> load_model(const std::string& checkpoint,
+                                                    const ModelOptions& how,
+                                                    const ReadingOptions& reading,
+                                                    const CommonOptions& common) {
+    return open_model(checkpoint, how, reading, common);
 }
 
 runtime::Network open_network(const std::string& checkpoint,
                               const ModelOptions& options,
                               const ReadingOptions& reading,
                               const CommonOptions& common) {
-    return opened(checkpoint, reading, [&](const OpenedCheckpoint& files) {
-        return runtime::load_network(files.checkpoint, files.model, load_options(options, common));
+    return open(checkpoint, reading, [&](const OpenedCheckpoint& files) {
+        return runtime::load_network(
+            files.checkpoint, files.model, make_load_options(options, common));
     });
 }
 

@@ -7,7 +7,9 @@
 #include "anamnesis/runtime/hybrid_model.hpp"
 #include "anamnesis/runtime/network.hpp"
 
-#include "options.hpp"
+#include "options/common.hpp"
+#include "options/model.hpp"
+#include "options/reading.hpp"
 
 namespace anamnesis::app {
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
+
+#include <CLI/CLI.hpp>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/reproduction/comparison.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
@@ -15,13 +19,40 @@
 #include "anamnesis/runtime/network.hpp"
 #include "anamnesis/train/synthetic/words.hpp"
 
-#include "model_verbs/model_verbs.hpp"
 #include "open_checkpoint.hpp"
-#include "options.hpp"
+#include "option_group.hpp"
+#include "options/common.hpp"
+#include "options/reading.hpp"
 #include "terminal.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
 namespace {
+
+/// Recall and reasoning on the synthetic tasks.
+struct ProbeOptions {
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::vector<std::string> checkpoints{};
+    std::vector<std::uint64_t> lengths = {128, 256, 512, 1024, 2048};
+    std::uint64_t samples = 100;
+    std::uint64_t seed = 999;
+};
+
+void declare(CLI::App& app, ProbeOptions& options) {
+    OptionGroup(app, "Required")
+        .option("--model", options.checkpoints, "A checkpoint folder; may be given again.")
+        ->required();
+    OptionGroup questions(app, "Questions");
+    questions.option("--lengths", options.lengths, "Contexts in tokens.")
+        ->delimiter(',')
+        ->check(CLI::Range(68U, 1U << 20U))
+        ->default_str("128,256,512,1024,2048");
+    questions.option("--samples", options.samples, "Samples of each task and length.")
+        ->check(CLI::Range(1U, 1U << 24U));
+    questions.option("--seed", options.seed, "The seed of the samples, the same for every model.");
+    declare_reading(app, options.reading);
+}
 
 runtime::Network open_network(const std::string& path, const ReadingOptions& reading) {
     const OpenedCheckpoint opened = open_checkpoint(path, reading, checkpoint::Missing::refuse);
@@ -40,9 +71,7 @@ runtime::Network open_network(const std::string& path, const ReadingOptions& rea
     return network;
 }
 
-}  // namespace
-
-int run(const ProbeOptions& options, Terminal& terminal) {
+int run(const ProbeOptions& options, Terminal& terminal, const Watch& /*watch*/) {
     runtime::use_threads(options.common.threads);
     const reproduction::Questions questions{
         .lengths = {options.lengths.begin(), options.lengths.end()},
@@ -70,6 +99,12 @@ int run(const ProbeOptions& options, Terminal& terminal) {
         terminal.result(reproduction::to_text(checkpoints));
     }
     return 0;
+}
+
+}  // namespace
+
+Action add_probe(CLI::App& app) {
+    return make_action<ProbeOptions>(app, declare, run);
 }
 
 }  // namespace anamnesis::app

@@ -10,12 +10,15 @@
 #include <utility>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/launcher.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
@@ -35,13 +38,12 @@
 #include "anamnesis/train/synthetic/words.hpp"
 #include "anamnesis/train/trainer.hpp"
 
-#include "interrupt.hpp"
-#include "model_verbs/model_verbs.hpp"
 #include "model_verbs/train_course.hpp"
 #include "model_verbs/train_evaluation.hpp"
+#include "model_verbs/train_options.hpp"
 #include "open_checkpoint.hpp"
-#include "options.hpp"
 #include "terminal.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -246,7 +248,10 @@ Start start_together(const TrainOptions& options, train::Processes& processes) {
     return *std::move(start);
 }
 
-int train_with(train::Processes& processes, const TrainOptions& options, Terminal& terminal) {
+int train_with(train::Processes& processes,
+               const TrainOptions& options,
+               Terminal& terminal,
+               const Watch& watch) {
     auto [folder, checkpoint] = start_together(options, processes);
     if (const auto& receipt = folder.receipt()) {
         terminal.say("this run is finished already");
@@ -300,8 +305,8 @@ int train_with(train::Processes& processes, const TrainOptions& options, Termina
                  ++told_steps;
              },
          .evaluate_every = options.evaluate_every,
-         .evaluate = evaluation_of(options, opened, trainer),
-         .cancel = stop_on_signal(),
+         .evaluate = evaluation_of(options, opened, trainer, watch),
+         .cancel = watch.stop(),
          .processes = &processes});
     progress.finish();
     processes.agree([&] {
@@ -319,25 +324,32 @@ int train_with(train::Processes& processes, const TrainOptions& options, Termina
     return 0;
 }
 
-}  // namespace
-
-int run(const TrainOptions& options, Terminal& terminal) {
+int run(const TrainOptions& options, Terminal& terminal, const Watch& watch) {
+    if (options.checkpoint.empty() == options.init.empty()) {
+        throw Error(ErrorKind::usage, "give one of --model and --init");
+    }
     runtime::use_threads(options.common.threads);
     const std::unique_ptr<train::Processes> processes = train::launched_processes();
     if (processes->is_first()) {
-        return train_with(*processes, options, terminal);
+        return train_with(*processes, options, terminal, watch);
     }
     Terminal silent(/*is_quiet=*/true);
-    TrainOptions unspoken = options;
-    unspoken.common.json = false;
+    TrainOptions quiet = options;
+    quiet.common.json = false;
     try {
-        return train_with(*processes, unspoken, silent);
+        return train_with(*processes, quiet, silent, watch);
     } catch (const Error& error) {
         if (processes->failed_elsewhere()) {
             return exit_code_of(error.kind());
         }
         throw;
     }
+}
+
+}  // namespace
+
+Action add_train(CLI::App& app) {
+    return make_action<TrainOptions>(app, declare_train, run);
 }
 
 }  // namespace anamnesis::app

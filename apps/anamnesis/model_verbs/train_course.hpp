@@ -6,8 +6,8 @@
 
 #include "anamnesis/train/batch.hpp"
 
+#include "model_verbs/train_options.hpp"
 #include "open_checkpoint.hpp"
-#include "options.hpp"
 
 namespace anamnesis::app {
 

@@ -9,8 +9,17 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/io/file.hpp"
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/asking_job.hpp"
+#include "anamnesis/eval/engine.hpp"
+#include "anamnesis/eval/grading/task.hpp"
+#include "anamnesis/eval/niah_job.hpp"
+#include "anamnesis/eval/reason_job.hpp"
+#include "anamnesis/eval/scoreboard.hpp"
+#include "anamnesis/language/chat_template.hpp"
+#include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/runtime/network.hpp"
 #include "anamnesis/train/checkpoint_output.hpp"
 #include "anamnesis/train/synthetic/exactness.hpp"
@@ -18,11 +27,10 @@
 #include "anamnesis/train/synthetic/words.hpp"
 #include "anamnesis/train/trainer.hpp"
 
-#include "evaluation/evaluation.hpp"
-#include "model_verbs/open_model.hpp"
+#include "load_model.hpp"
+#include "model_verbs/train_options.hpp"
 #include "open_checkpoint.hpp"
-#include "options.hpp"
-#include "terminal.hpp"
+#include "options/model.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -50,31 +58,47 @@ Json ask_synthetic(const TrainOptions& options, const runtime::Network& network)
     return figures;
 }
 
-AskingOptions asking_of(const TrainOptions& options, const fs::path& out) {
-    AskingOptions asking;
-    asking.models = {"trained=" + (fs::path(options.out) / "evaluation" / "checkpoint").string()};
-    asking.how.dtype = options.dtype;
-    asking.how.device = options.device;
-    asking.reading = options.reading;
-    asking.chat = options.chat;
-    asking.out = out.string();
-    return asking;
-}
+/// What the evaluations of a step share.
+struct Asking {
+    const TrainOptions& options;
+    fs::path place;
+    const language::Tokenizer& tokenizer;
+    const Watch& watch;
 
-Json summary_of(const fs::path& out) {
-    return Json::parse(io::read_text(out / "summary.json"));
-}
+    fs::path checkpoint() const { return place / "checkpoint"; }
 
-Json ask_needles(const TrainOptions& options, const CommonOptions& common, const fs::path& out) {
-    NiahOptions niah{.common = common, .asking = asking_of(options, out)};
-    for (const std::uint64_t length : options.evaluated_lengths) {
-        niah.haystack.lengths.push_back(format("{}", length));
+    eval::AskingJob make_job(const fs::path& out) const {
+        return {.models = {{.name = "trained", .place = checkpoint().string()}},
+                .open = [this](const eval::AskedModel& model) { return open(model); },
+                .tokenizer = &tokenizer,
+                .out = out};
     }
-    niah.haystack.samples = options.evaluated_samples;
-    Terminal nobody(true);
-    run(niah, nobody, open_model);
+
+    eval::Engine open(const eval::AskedModel& model) const {
+        const ModelOptions how{.dtype = options.dtype, .device = options.device, .chunk = 512};
+        eval::PromptForm form;
+        if (options.chat) {
+            form.chat = language::ChatTemplate::open(model.place);
+        }
+        return eval::make_embedded_engine(
+            load_model(model.place, how, options.reading, {.threads = options.common.threads}),
+            {.form = std::move(form), .prefill_chunk = how.chunk},
+            model.place);
+    }
+};
+
+Json ask_needles(const Asking& asking, const fs::path& out) {
+    eval::NiahJob job{.asking = asking.make_job(out)};
+    job.haystack.tasks = {"s1", "s2", "s3"};
+    job.haystack.lengths = {asking.options.evaluated_lengths.begin(),
+                            asking.options.evaluated_lengths.end()};
+    job.haystack.samples = asking.options.evaluated_samples;
+    job.max_new_tokens = job.haystack.tokens_to_generate;
+    job.is_chat = asking.options.chat;
+    eval::Scoreboard unseen;
+    const auto report = eval::run_niah(job, unseen, asking.watch);
     Json figures = Json::object();
-    const Json summary = summary_of(out);
+    const Json summary = Json::parse(report.value().json);
     for (const Json& cell : summary.at("cells").as_array("cells")) {
         const std::string& task = cell.at("task").as_string("task");
         const Json* known = figures.find(task);
@@ -85,30 +109,34 @@ Json ask_needles(const TrainOptions& options, const CommonOptions& common, const
     return figures;
 }
 
-Json ask_problems(const TrainOptions& options, const CommonOptions& common, const fs::path& out) {
-    ReasonOptions reason{.common = common, .asking = asking_of(options, out)};
-    reason.task = options.evaluated_task;
-    reason.data = options.evaluated_data;
-    reason.limit = options.evaluated_samples;
-    reason.plain = !options.chat;
-    Terminal nobody(true);
-    run(reason, nobody, open_model);
-    const Json summary = summary_of(out);
+Json ask_problems(const Asking& asking, const fs::path& out) {
+    const eval::ReasonJob job{.asking = asking.make_job(out),
+                              .task = eval::parse_reasoning_task(asking.options.evaluated_task),
+                              .data = asking.options.evaluated_data,
+                              .limit = asking.options.evaluated_samples,
+                              .is_chat = asking.options.chat};
+    eval::Scoreboard unseen;
+    const auto report = eval::run_reason(job, unseen, asking.watch);
+    const Json summary = Json::parse(report.value().json);
     return summary.at("cells").as_array("cells").front().at("average").as_double("average") * 100.0;
 }
 
 Json ask_as_verbs_do(const TrainOptions& options,
                      const OpenedCheckpoint& opened,
                      const train::Trainer& trainer,
-                     std::uint64_t steps_done) {
+                     std::uint64_t steps_done,
+                     const Watch& watch) {
     const fs::path place = fs::path(options.out) / "evaluation";
     fs::create_directories(place / "checkpoint");
     train::write_checkpoint(opened.checkpoint, trainer.weights(), place / "checkpoint");
-    const CommonOptions common{.quiet = true, .threads = options.common.threads};
-    Json figures = ask_needles(options, common, place / format("niah-{}", steps_done));
+    const auto tokenizer = language::Tokenizer::open(place / "checkpoint");
+    SilentProgress silent;
+    const Watch quiet(silent, watch.stop());
+    const Asking asking{.options = options, .place = place, .tokenizer = tokenizer, .watch = quiet};
+    Json figures = ask_needles(asking, place / format("niah-{}", steps_done));
     if (!options.evaluated_task.empty()) {
         figures.set(options.evaluated_task,
-                    ask_problems(options, common, place / format("reason-{}", steps_done)));
+                    ask_problems(asking, place / format("reason-{}", steps_done)));
     }
     return figures;
 }
@@ -117,7 +145,8 @@ Json ask_as_verbs_do(const TrainOptions& options,
 
 Evaluate evaluation_of(const TrainOptions& options,
                        const OpenedCheckpoint& opened,
-                       const train::Trainer& trainer) {
+                       const train::Trainer& trainer,
+                       const Watch& watch) {
     if (options.evaluate_every == 0) {
         return {};
     }
@@ -133,8 +162,8 @@ Evaluate evaluation_of(const TrainOptions& options,
                     format("--eval-every asks in words; {} has no tokenizer.json",
                            in_quotes(folder.string(), 1000)));
     }
-    return [&options, &opened, &trainer](std::uint64_t steps_done) {
-        return ask_as_verbs_do(options, opened, trainer, steps_done);
+    return [&options, &opened, &trainer, &watch](std::uint64_t steps_done) {
+        return ask_as_verbs_do(options, opened, trainer, steps_done, watch);
     };
 }
 

@@ -5,14 +5,15 @@
 #include <functional>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/train/trainer.hpp"
 
+#include "model_verbs/train_options.hpp"
 #include "open_checkpoint.hpp"
-#include "options.hpp"
 
 namespace anamnesis::app {
 
-/// What `--eval-every` measures behind so many steps, for that step's line of metrics.jsonl:
+/// What `--eval-every` measures after so many steps, for that step's line of metrics.jsonl:
 /// percent by task and length, and reasoning.
 using Evaluate = std::function<Json(std::uint64_t steps_done)>;
 
@@ -22,6 +23,7 @@ using Evaluate = std::function<Json(std::uint64_t steps_done)>;
 /// Errors: `unsupported` for a model of another language without tokenizer.
 Evaluate evaluation_of(const TrainOptions& options,
                        const OpenedCheckpoint& opened,
-                       const train::Trainer& trainer);
+                       const train::Trainer& trainer,
+                       const Watch& watch);
 
 }  // namespace anamnesis::app

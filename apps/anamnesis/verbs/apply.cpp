@@ -2,22 +2,53 @@
 #include "anamnesis/restore/apply.hpp"
 
 #include <chrono>
+#include <string>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
-#include "options.hpp"
+#include "option_group.hpp"
+#include "options/common.hpp"
+#include "print_repair.hpp"
 #include "sources.hpp"
 #include "terminal.hpp"
-#include "verbs/repair_output.hpp"
-#include "verbs/verbs.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
+namespace {
 
-int run(const ApplyOptions& options, Terminal& terminal) {
+struct ApplyOptions {
+    CommonOptions common{};
+    std::string patch{};
+    std::string to{};
+    std::string out{};
+    bool link = false;
+    bool no_sync = false;
+    bool allow_links = false;
+};
+
+void declare(CLI::App& app, ApplyOptions& options) {
+    app.add_option("patch", options.patch, "The patch.")->required();
+    OptionGroup required(app, "Required");
+    required.option("--to", options.to, "The checkpoint that the patch was made for.")->required();
+    OptionGroup output(app, "Output");
+    output.option("--out",
+                  options.out,
+                  "Write a new folder. Without it, the checkpoint is repaired in place.");
+    output.flag("--link", options.link, "With --out: share unchanged files.");
+    output.flag("--no-sync", options.no_sync, "With --out: do not wait for the disk.");
+    output.flag("--allow-links",
+                options.allow_links,
+                "Repair in place also through links and on hard-linked files.");
+}
+
+int run(const ApplyOptions& options, Terminal& terminal, const Watch& watch) {
     if (options.out.empty() && (options.link || options.no_sync)) {
         throw Error(ErrorKind::usage, "--link and --no-sync belong to --out");
     }
@@ -30,8 +61,7 @@ int run(const ApplyOptions& options, Terminal& terminal) {
     restore::Source target;
     target.checkpoint = checkpoint::Checkpoint::open(options.to);
     target.model.family = patch.rows.model.family;
-    ProgressBar progress(terminal.is_quiet());
-    const restore::Execution execution = execution_of(options.common, progress);
+    const restore::Execution execution = make_execution(options.common, watch);
     // The patch was made for the checkpoint before any repair in place.
     if (options.out.empty() && restore::has_undo(target.checkpoint.folder())) {
         restore::undo_in_place(target.checkpoint.folder(), execution);
@@ -52,6 +82,12 @@ int run(const ApplyOptions& options, Terminal& terminal) {
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     print_results(results, options.common, seconds, terminal);
     return 0;
+}
+
+}  // namespace
+
+Action add_apply(CLI::App& app) {
+    return make_action<ApplyOptions>(app, declare, run);
 }
 
 }  // namespace anamnesis::app

@@ -8,19 +8,22 @@
 #include <utility>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/formats/safetensors_writer.hpp"
 #include "anamnesis/io/atomic_directory.hpp"
 #include "anamnesis/io/file.hpp"
 
-#include "options.hpp"
+#include "options/common.hpp"
 #include "terminal.hpp"
-#include "verbs/verbs.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -65,7 +68,7 @@ Json config() {
                         {"torch_dtype", "bfloat16"}};
 }
 
-/// The tensors of a HypeNet checkpoint (models.md, section 1.2), small.
+/// The tensors of a HypeNet checkpoint of a small size.
 std::vector<formats::TensorSpec> tensors() {
     std::vector<formats::TensorSpec> list;
     const auto add = [&](const std::string& name, Shape shape) {
@@ -105,7 +108,7 @@ bool is_routing(std::string_view name) {
 }
 
 /// How far the stand-in for a fine-tune moves a tensor, relative to its size.
-double drift_of(std::string_view name) {
+double find_drift(std::string_view name) {
     return is_routing(name) ? 0.3 : 0.05;
 }
 
@@ -127,7 +130,7 @@ void write(const fs::path& folder, Side side) {
             const double scale = is_norm ? 0.02 : 0.1;
             value = (is_norm ? 1.0 : 0.0) + scale * weights.normal();
             if (side == Side::post) {
-                value += scale * drift_of(list[i].name) * change.normal();
+                value += scale * find_drift(list[i].name) * change.normal();
             }
         }
         std::vector<std::byte> bytes(count * 2);
@@ -143,17 +146,36 @@ void write(const fs::path& folder, Side side) {
     output.commit();
 }
 
-}  // namespace
+struct ExampleOptions {
+    CommonOptions common{};
+    std::string folder{};
+};
 
-int run(const ExampleOptions& options, Terminal& terminal) {
+void declare(CLI::App& app, ExampleOptions& options) {
+    app.add_option("folder", options.folder, "Where pre/ and post/ go.")->required();
+}
+
+int run(const ExampleOptions& options, Terminal& terminal, const Watch& /*watch*/) {
     const fs::path folder(options.folder);
     write(folder / "pre", Side::pre);
     write(folder / "post", Side::post);
+    if (options.common.json) {
+        terminal.result(Json(Json::Object{{"pre", (folder / "pre").string()},
+                                          {"post", (folder / "post").string()}})
+                            .dump(2) +
+                        "\n");
+    }
     terminal.say(
         format("{0}/pre and {0}/post: a HypeNet-shaped pair with random weights; post is "
                "pre moved by 5 %, W_Q and W_K of layers 2 and 5 by 30 %",
                folder.string()));
     return 0;
+}
+
+}  // namespace
+
+Action add_example(CLI::App& app) {
+    return make_action<ExampleOptions>(app, declare, run);
 }
 
 }  // namespace anamnesis::app

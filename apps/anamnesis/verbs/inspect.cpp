@@ -1,305 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <array>
-#include <cstddef>
-#include <cstdint>
-#include <functional>
-#include <map>
 #include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
 
-#include "anamnesis/base/dtype.hpp"
+#include <CLI/CLI.hpp>
+
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/base/shape.hpp"
-#include "anamnesis/base/text.hpp"
-#include "anamnesis/checkpoint/checkpoint.hpp"
-#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/restore/inspection.hpp"
 #include "anamnesis/restore/plan.hpp"
 
-#include "options.hpp"
-#include "render/tables.hpp"
+#include "option_group.hpp"
+#include "options/common.hpp"
+#include "options/reading.hpp"
 #include "sources.hpp"
 #include "terminal.hpp"
-#include "verbs/verbs.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
 namespace {
 
-using checkpoint::LayerKind;
-using checkpoint::RowRole;
+struct InspectOptions {
+    CommonOptions common{};
+    ReadingOptions reading{};
+    std::string checkpoint{};
+    bool lists_tensors = false;
+};
 
-/// One character a layer: what mixes its tokens.
-char letter_of(const checkpoint::Layer& layer) {
-    const auto has = [&](LayerKind kind) { return std::ranges::count(layer.kinds, kind) > 0; };
-    const bool is_parallel = layer.kinds.size() > 1;
-    if (has(LayerKind::full)) {
-        return is_parallel ? 'H' : 'S';
-    }
-    if (has(LayerKind::mla)) {
-        return is_parallel ? 'H' : 'M';
-    }
-    if (has(LayerKind::sliding)) {
-        return 'w';
-    }
-    return has(LayerKind::conv) ? 'c' : has(LayerKind::mlp) ? '-' : '.';
+void declare(CLI::App& app, InspectOptions& options) {
+    app.add_option("checkpoint", options.checkpoint, "A folder or a .safetensors file.")
+        ->required();
+    OptionGroup(app, "Output")
+        .flag("--tensors", options.lists_tensors, "List every tensor with its group.");
+    declare_reading(app, options.reading);
 }
 
-constexpr std::array<std::pair<char, std::string_view>, 7> legend{{
-    {'S', "softmax"},
-    {'M', "softmax, latent keys (MLA)"},
-    {'H', "softmax beside linear"},
-    {'w', "sliding-window softmax"},
-    {'.', "linear"},
-    {'c', "short convolution"},
-    {'-', "no mixer"},
-}};
-
-std::string strip_of(const checkpoint::Model& model) {
-    std::string strip;
-    for (const checkpoint::Layer& layer : model.layers) {
-        strip += letter_of(layer);
-    }
-    return strip;
-}
-
-std::string legend_of(const std::string& strip) {
-    std::vector<std::string> parts;
-    for (const auto& [letter, meaning] : legend) {
-        const auto count = std::ranges::count(strip, letter);
-        if (count > 0) {
-            parts.push_back(format("{} {} ({})", letter, meaning, count));
-        }
-    }
-    return join(parts, ", ");
-}
-
-std::vector<checkpoint::RowRange> rows_of(const checkpoint::AttentionTensor& tensor, RowRole role) {
-    std::vector<checkpoint::RowRange> ranges;
-    for (const checkpoint::RowBlock& block : tensor.blocks) {
-        if (block.role != role) {
-            continue;
-        }
-        if (!ranges.empty() && ranges.back().end == block.rows.begin) {
-            ranges.back().end = block.rows.end;
-        } else {
-            ranges.push_back(block.rows);
-        }
-    }
-    return ranges;
-}
-
-std::string ranges_text(const std::vector<checkpoint::RowRange>& ranges) {
-    std::vector<std::string> parts;
-    constexpr std::size_t most = 3;
-    for (std::size_t i = 0; i < std::min(most, ranges.size()); ++i) {
-        parts.push_back(format("{}-{}", ranges[i].begin, ranges[i].end - 1));
-    }
-    std::string text = join(parts, ",");
-    if (ranges.size() > most) {
-        text += format(",… ({} ranges)", ranges.size());
-    }
-    return text.empty() ? "-" : text;
-}
-
-std::string dtypes_text(const checkpoint::Checkpoint& checkpoint) {
-    std::map<std::string_view, std::uint64_t> bytes;
-    for (const checkpoint::TensorEntry& tensor : checkpoint.tensors()) {
-        bytes[anamnesis::name_of(tensor.dtype)] += tensor.bytes;
-    }
-    std::vector<std::pair<std::uint64_t, std::string_view>> order;
-    for (const auto& [name, size] : bytes) {
-        order.emplace_back(size, name);
-    }
-    std::ranges::sort(order, std::greater{});
-    std::vector<std::string> parts;
-    for (const auto& [size, name] : order) {
-        parts.push_back(order.size() == 1 ? std::string(name)
-                                          : format("{} {}", name, human_bytes(size)));
-    }
-    return join(parts, ", ");
-}
-
-std::string rotary_text(const checkpoint::Model& model) {
-    using Pairs = checkpoint::RotaryLayout::Pairs;
-    if (model.rotary.pairs == Pairs::none) {
-        return "no rotary position";
-    }
-    return format("rotary on {} rows ({})",
-                  model.rotary.dimensions,
-                  model.rotary.pairs == Pairs::half_split ? "half-split" : "interleaved");
-}
-
-std::string qk_norm_text(checkpoint::QkNorm norm) {
-    switch (norm) {
-        case checkpoint::QkNorm::none:
-            return "no QK-norm";
-        case checkpoint::QkNorm::per_head:
-            return "QK-norm per head";
-        case checkpoint::QkNorm::per_head_plus1:
-            return "QK-norm per head (stored as gain - 1)";
-        case checkpoint::QkNorm::full_width:
-            return "QK-norm over all heads";
-    }
-    return "?";
-}
-
-std::vector<std::string> all_warnings(const restore::Source& source) {
-    std::vector<std::string> warnings = source.checkpoint.warnings();
-    warnings.insert(warnings.end(), source.model.warnings.begin(), source.model.warnings.end());
-    return warnings;
-}
-
-Json ranges_json(const std::vector<checkpoint::RowRange>& ranges) {
-    Json list = Json::array();
-    for (const auto& range : ranges) {
-        list.push_back(Json::Array{range.begin, range.end});
-    }
-    return list;
-}
-
-Json to_json(const restore::Source& source, bool all_tensors) {
-    const checkpoint::Model& model = source.model;
-    const checkpoint::Checkpoint& files = source.checkpoint;
-    Json json = Json::Object{{"path", files.path().string()},
-                             {"family", model.family},
-                             {"model_type", model.model_type},
-                             {"evidence", model.evidence},
-                             {"parameters", files.parameter_count()},
-                             {"bytes", files.tensor_bytes()},
-                             {"files", static_cast<std::uint64_t>(files.files().size())},
-                             {"tensors", static_cast<std::uint64_t>(files.tensors().size())},
-                             {"hidden_size", model.hidden_size},
-                             {"vocab_size", model.vocab_size},
-                             {"tied_head", model.is_head_tied},
-                             {"strip", strip_of(model)}};
-    if (model.heads) {
-        json.set("heads",
-                 Json::Object{{"query", model.heads->query_heads},
-                              {"key_value", model.heads->kv_heads},
-                              {"head_dim", model.heads->head_dim}});
-    }
-    Json layers = Json::array();
-    for (const checkpoint::Layer& layer : model.layers) {
-        Json kinds = Json::array();
-        for (const LayerKind kind : layer.kinds) {
-            kinds.push_back(checkpoint::name_of(kind));
-        }
-        layers.push_back(Json::Object{{"layer", layer.index.value}, {"kinds", std::move(kinds)}});
-    }
-    json.set("layers", std::move(layers));
-    Json routing = Json::array();
-    for (const checkpoint::AttentionTensor& tensor : model.attention) {
-        Json entry = Json::Object{
-            {"tensor", tensor.name},
-            {"layer", tensor.layer ? Json(tensor.layer->value) : Json()},
-            {"kind", checkpoint::name_of(tensor.kind)},
-            {"group", checkpoint::name_of(tensor.group)},
-            {"mtp", tensor.is_draft_head},
-            {"rows", tensor.rows},
-        };
-        for (const auto& [key, role] : {std::pair{"q", RowRole::query},
-                                        std::pair{"k", RowRole::key},
-                                        std::pair{"v", RowRole::value},
-                                        std::pair{"gate", RowRole::gate},
-                                        std::pair{"latent", RowRole::latent}}) {
-            entry.set(key, ranges_json(rows_of(tensor, role)));
-        }
-        routing.push_back(std::move(entry));
-    }
-    json.set("routing", std::move(routing));
-    if (all_tensors) {
-        Json tensors = Json::array();
-        for (const checkpoint::TensorEntry& tensor : files.tensors()) {
-            const auto group = checkpoint::find_group_of(model, tensor.name);
-            Json shape = Json::array();
-            for (const std::uint64_t size : tensor.shape) {
-                shape.push_back(size);
-            }
-            tensors.push_back(
-                Json::Object{{"name", tensor.name},
-                             {"dtype", anamnesis::name_of(tensor.dtype)},
-                             {"shape", std::move(shape)},
-                             {"file", files.files()[tensor.file].name()},
-                             {"group", group ? Json(checkpoint::name_of(*group)) : Json("mixed")}});
-        }
-        json.set("all_tensors", std::move(tensors));
-    }
-    Json warnings = Json::array();
-    for (const std::string& warning : all_warnings(source)) {
-        warnings.push_back(warning);
-    }
-    json.set("warnings", std::move(warnings));
-    return json;
-}
-
-void print_routing(const checkpoint::Model& model, Terminal& terminal) {
-    std::vector<std::vector<std::string>> rows;
-    for (const checkpoint::AttentionTensor& tensor : model.attention) {
-        const auto queries = rows_of(tensor, RowRole::query);
-        const auto keys = rows_of(tensor, RowRole::key);
-        const bool is_routing = (tensor.group == checkpoint::AttentionGroup::weight ||
-                                 tensor.group == checkpoint::AttentionGroup::bias) &&
-                                (!queries.empty() || !keys.empty());
-        if (is_routing) {
-            rows.push_back({tensor.layer ? format("{}", tensor.layer->value) : "mtp",
-                            tensor.name,
-                            ranges_text(queries),
-                            ranges_text(keys),
-                            format("{}", tensor.rows)});
-        }
-    }
-    terminal.result("\n" + text_table({">layer", "tensor", "W_Q rows", "W_K rows", ">of"}, rows));
+int run(const InspectOptions& options, Terminal& terminal, const Watch& /*watch*/) {
+    const restore::Source source = open_source_for_reading(options.checkpoint, options.reading);
+    const auto list =
+        options.lists_tensors ? restore::TensorList::all : restore::TensorList::routing;
+    terminal.result(options.common.json ? restore::make_inspection_json(source, list).dump(2) + "\n"
+                                        : restore::make_inspection_text(source, list));
+    return 0;
 }
 
 }  // namespace
 
-int run(const InspectOptions& options, Terminal& terminal) {
-    const restore::Source source = open_source_for_reading(options.checkpoint, options.reading);
-    if (options.common.json) {
-        terminal.result(to_json(source, options.all_tensors).dump(2) + "\n");
-        return 0;
-    }
-    const checkpoint::Model& model = source.model;
-    const checkpoint::Checkpoint& files = source.checkpoint;
-    const std::string strip = strip_of(model);
-    terminal.result(format("{}  family {} ({})\n{} parameters, {} in {} file{}, {}\n\n",
-                           files.path().string(),
-                           model.family,
-                           model.evidence,
-                           human_count(files.parameter_count()),
-                           human_bytes(files.tensor_bytes()),
-                           files.files().size(),
-                           files.files().size() == 1 ? "" : "s",
-                           dtypes_text(files)));
-    terminal.result(format("layers  {}\n        {}\n", strip, legend_of(strip)));
-    if (model.heads) {
-        terminal.result(format("heads   {} query, {} key-value, {} rows each; {}; {}\n",
-                               model.heads->query_heads,
-                               model.heads->kv_heads,
-                               model.heads->head_dim,
-                               rotary_text(model),
-                               qk_norm_text(model.qk_norm)));
-    }
-    terminal.result(
-        format("head    {}\n", model.is_head_tied ? "tied to the embedding" : "untied"));
-    print_routing(model, terminal);
-    if (options.all_tensors) {
-        std::vector<std::vector<std::string>> rows;
-        for (const checkpoint::TensorEntry& tensor : files.tensors()) {
-            const auto group = checkpoint::find_group_of(model, tensor.name);
-            rows.push_back({tensor.name,
-                            std::string(anamnesis::name_of(tensor.dtype)),
-                            to_string(tensor.shape),
-                            std::string(group ? checkpoint::name_of(*group) : "mixed")});
-        }
-        terminal.result("\n" + text_table({"tensor", "dtype", "shape", "group"}, rows));
-    }
-    for (const std::string& warning : all_warnings(source)) {
-        terminal.result(format("warning: {}\n", warning));
-    }
-    return 0;
+Action add_inspect(CLI::App& app) {
+    return make_action<InspectOptions>(app, declare, run);
 }
 
 }  // namespace anamnesis::app

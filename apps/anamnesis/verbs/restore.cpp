@@ -7,29 +7,101 @@
 #include <utility>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
-#include "options.hpp"
-#include "render/tables.hpp"
+#include "option_group.hpp"
+#include "options/common.hpp"
+#include "options/reading.hpp"
+#include "options/selection.hpp"
+#include "print_repair.hpp"
 #include "sources.hpp"
 #include "terminal.hpp"
-#include "verbs/repair_output.hpp"
-#include "verbs/verbs.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
 namespace {
 
 namespace fs = std::filesystem;
 
+struct RestoreOptions {
+    CommonOptions common{};
+    ReadingOptions reading{};
+    SelectionOptions selection{};
+    std::string pre{};
+    std::string post{};
+    std::string out{};
+    std::string patch{};
+    bool is_in_place = false;
+    bool is_dry_run = false;
+    restore::OutputOptions output{};
+
+    bool writes_folder() const { return !is_in_place && patch.empty(); }
+};
+
+void declare(CLI::App& app, RestoreOptions& options) {
+    OptionGroup required(app, "Required");
+    required.option("--pre", options.pre, "The checkpoint before the fine-tune.")->required();
+    required.option("--post", options.post, "The checkpoint after it.")->required();
+    OptionGroup destination(app, "Where the repair goes (one of them)");
+    auto* out = destination.option(
+        "--out", options.out, "A new folder, or a .safetensors file where post is one.");
+    auto* in_place =
+        destination.flag("--in-place",
+                         options.is_in_place,
+                         "Rewrite the changed rows of post itself; 'undo' brings them back.");
+    auto* patch = destination.option(
+        "--patch", options.patch, "A small file with the new rows, for 'apply' elsewhere.");
+    out->excludes(in_place)->excludes(patch);
+    in_place->excludes(patch);
+    destination.flag("--dry-run", options.is_dry_run, "Print the plan and write nothing.");
+    options.selection.declare(app);
+    OptionGroup output(app, "How a folder is written");
+    output.flag("--link",
+                options.output.links_unchanged,
+                "Share unchanged files with post (reflink or hard link).");
+    output.flag("--model-card", options.output.has_model_card, "Append a section to README.md.");
+    output.negation("--no-sync",
+                    options.output.is_synced,
+                    "Do not wait for the disk. A power cut may then cost the output.");
+    declare_reading(app, options.reading);
+}
+
+/// Errors: `usage`.
+restore::Request check(const RestoreOptions& options) {
+    if (options.writes_folder() && options.out.empty() && !options.is_dry_run) {
+        throw Error(ErrorKind::usage,
+                    "restore needs one of --out FOLDER, --in-place, --patch FILE or --dry-run");
+    }
+    restore::Request request = options.selection.make_request();
+    if (options.is_in_place && request.lambdas.size() > 1) {
+        throw Error(ErrorKind::usage, "--in-place takes one lambda; several need --out or --patch");
+    }
+    if (request.lambdas.size() > 1 && fs::path(options.out).extension() == ".safetensors") {
+        throw Error(ErrorKind::usage, "several lambdas need a folder as --out, or --patch");
+    }
+    if (!options.writes_folder() &&
+        (options.output.links_unchanged || options.output.has_model_card)) {
+        throw Error(ErrorKind::usage, "--link and --model-card belong to --out");
+    }
+    if (!options.writes_folder() && !options.output.is_synced) {
+        throw Error(ErrorKind::usage, "--no-sync belongs to --out");
+    }
+    return request;
+}
+
 /// One path a lambda: "out" for one, "out-lambda-rel-0.1" and so on for several. A file keeps its
 /// extension.
-std::vector<fs::path> targets_of(const std::string& path, const restore::Request& request) {
+std::vector<fs::path> list_targets(const std::string& path, const restore::Request& request) {
     if (request.selection.method != restore::Method::pro || request.lambdas.size() == 1) {
         return {path};
     }
@@ -57,7 +129,7 @@ bool is_single_file_target(const restore::Source& post, const std::string& out) 
     return post.checkpoint.is_single_file() && fs::path(out).extension() == ".safetensors";
 }
 
-std::string rows_text(const restore::TensorChange& change) {
+std::string describe_rows(const restore::TensorChange& change) {
     std::vector<std::string> ranges;
     for (const restore::RowSplice& splice : change.splices) {
         ranges.push_back(format("{}-{}", splice.rows.begin, splice.rows.end - 1));
@@ -77,70 +149,68 @@ struct Costs {
     std::uint64_t free = 0;
 };
 
-Costs costs_of(const restore::Plan& plan,
-               const RestoreOptions& options,
-               const restore::OutputOptions& output) {
+Costs estimate_costs(const restore::Plan& plan, const RestoreOptions& options) {
     Costs costs;
     fs::path place;
-    if (options.in_place) {
+    if (options.is_in_place) {
         costs.cost = restore::cost_in_place(plan);
         place = plan.post->checkpoint.folder();
     } else if (!options.patch.empty()) {
         costs.cost = restore::cost_of_patch(plan);
         place = fs::absolute(options.patch).parent_path();
     } else {
-        costs.cost = restore::cost_of_folder(plan, output);
+        costs.cost = restore::cost_of_folder(plan, options.output);
         place = options.out.empty() ? fs::current_path() : fs::absolute(options.out).parent_path();
     }
     while (!fs::exists(place) && place.has_relative_path()) {
         place = place.parent_path();
     }
-    if (plan.request.selection.method == restore::Method::pro && !options.in_place) {
+    if (plan.request.selection.method == restore::Method::pro && !options.is_in_place) {
         costs.outputs = plan.request.lambdas.size();
     }
     costs.free = io::free_bytes(place);
     return costs;
 }
 
-int print_plan(const restore::Plan& plan,
-               const RestoreOptions& options,
-               const restore::OutputOptions& output,
-               Terminal& terminal) {
-    const Costs costs = costs_of(plan, options, output);
-    if (options.common.json) {
-        Json changes = Json::array();
-        for (const restore::TensorChange& change : plan.changes) {
-            Json rows = Json::array();
-            for (const restore::RowSplice& splice : change.splices) {
-                rows.push_back(Json::Array{splice.rows.begin, splice.rows.end});
-            }
-            changes.push_back(Json::Object{{"tensor", change.post->name},
-                                           {"pre_tensor", change.pre->name},
-                                           {"part", change.part},
-                                           {"rows", std::move(rows)},
-                                           {"bytes", change.changed_bytes()}});
+Json to_json(const restore::Plan& plan, const Costs& costs) {
+    Json changes = Json::array();
+    for (const restore::TensorChange& change : plan.changes) {
+        Json rows = Json::array();
+        for (const restore::RowSplice& splice : change.splices) {
+            rows.push_back(Json::Array{splice.rows.begin, splice.rows.end});
         }
-        const Json json = Json::Object{{"dry_run", true},
-                                       {"request", restore::to_json(plan.request)},
-                                       {"changes", std::move(changes)},
-                                       {"bytes_changed", plan.changed_bytes()},
-                                       {"outputs", costs.outputs},
-                                       {"bytes_read", costs.cost.bytes_read},
-                                       {"bytes_written", costs.cost.bytes_written * costs.outputs},
-                                       {"bytes_linked", costs.cost.bytes_linked * costs.outputs},
-                                       {"peak_memory", costs.cost.peak_memory},
-                                       {"free_space", costs.free}};
-        terminal.result(json.dump(2) + "\n");
-        return 0;
+        changes.push_back(Json::Object{{"tensor", change.post->name},
+                                       {"pre_tensor", change.pre->name},
+                                       {"part", change.part},
+                                       {"rows", std::move(rows)},
+                                       {"bytes", change.changed_bytes()}});
+    }
+    return Json::Object{{"dry_run", true},
+                        {"request", restore::to_json(plan.request)},
+                        {"changes", std::move(changes)},
+                        {"bytes_changed", plan.changed_bytes()},
+                        {"outputs", costs.outputs},
+                        {"bytes_read", costs.cost.bytes_read},
+                        {"bytes_written", costs.cost.bytes_written * costs.outputs},
+                        {"bytes_linked", costs.cost.bytes_linked * costs.outputs},
+                        {"peak_memory", costs.cost.peak_memory},
+                        {"free_space", costs.free}};
+}
+
+void print_plan(const restore::Plan& plan, const RestoreOptions& options, Terminal& terminal) {
+    const Costs costs = estimate_costs(plan, options);
+    if (options.common.json) {
+        terminal.result(to_json(plan, costs).dump(2) + "\n");
+        return;
     }
     std::vector<std::vector<std::string>> rows;
     for (const restore::TensorChange& change : plan.changes) {
         rows.push_back({change.post->name,
                         change.part,
-                        rows_text(change),
+                        describe_rows(change),
                         human_bytes(change.changed_bytes())});
     }
-    terminal.result(text_table({"tensor", "part", "rows from pre", ">size"}, rows));
+    terminal.result(report::text_table({"tensor", "part", "rows from pre", ">size"}, rows));
     terminal.result(
         format("{} of rows change; {} read, {} written, {} shared; about {} of memory; "
                "{} free\nnothing was written (--dry-run)\n",
@@ -150,7 +220,6 @@ int print_plan(const restore::Plan& plan,
                human_bytes(costs.cost.bytes_linked * costs.outputs),
                human_bytes(costs.cost.peak_memory),
                human_bytes(costs.free)));
-    return 0;
 }
 
 void introduce(const restore::Plan& plan, Terminal& terminal) {
@@ -175,52 +244,45 @@ void introduce(const restore::Plan& plan, Terminal& terminal) {
                plan.post->checkpoint.path().string()));
 }
 
-}  // namespace
+std::vector<restore::Result> write(const restore::Plan& plan,
+                                   const RestoreOptions& options,
+                                   const restore::Execution& execution) {
+    if (options.is_in_place) {
+        return {restore::write_in_place(plan, execution)};
+    }
+    if (!options.patch.empty()) {
+        return restore::write_patches(plan, list_targets(options.patch, plan.request), execution);
+    }
+    if (is_single_file_target(*plan.post, options.out)) {
+        return {restore::write_single_file(plan, options.out, execution)};
+    }
+    return restore::write_folders(
+        plan, list_targets(options.out, plan.request), options.output, execution);
+}
 
-int run(const RestoreOptions& options, Terminal& terminal) {
-    const bool has_destination = options.in_place || !options.out.empty() || !options.patch.empty();
-    if (!has_destination && !options.dry_run) {
-        throw Error(ErrorKind::usage,
-                    "restore needs one of --out FOLDER, --in-place, --patch FILE or --dry-run");
-    }
-    const restore::Request request = request_of(options.selection);
-    if (options.in_place && request.selection.method == restore::Method::pro &&
-        request.lambdas.size() > 1) {
-        throw Error(ErrorKind::usage, "--in-place takes one lambda; several need --out or --patch");
-    }
-    if (request.lambdas.size() > 1 && fs::path(options.out).extension() == ".safetensors") {
-        throw Error(ErrorKind::usage, "several lambdas need a folder as --out, or --patch");
-    }
-    if (options.in_place && (options.link || options.model_card)) {
-        throw Error(ErrorKind::usage, "--link and --model-card belong to --out");
-    }
+int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
+    const restore::Request request = check(options);
     const auto start = std::chrono::steady_clock::now();
-    const restore::Source pre = open_source(options.pre, options.reading, "pre");
-    const restore::Source post = open_source(options.post, options.reading, "post");
+    const restore::Source pre = open_source(options.pre, options.reading);
+    const restore::Source post = open_source(options.post, options.reading);
     const restore::Plan plan = restore::make_plan(pre, post, request);
-    const restore::OutputOptions output{.links_unchanged = options.link,
-                                        .has_model_card = options.model_card,
-                                        .is_synced = !options.no_sync};
     introduce(plan, terminal);
-    if (options.dry_run) {
-        return print_plan(plan, options, output, terminal);
+    if (options.is_dry_run) {
+        print_plan(plan, options, terminal);
+        return 0;
     }
-    ProgressBar progress(terminal.is_quiet());
-    const restore::Execution execution = execution_of(options.common, progress);
-    std::vector<restore::Result> results;
-    if (options.in_place) {
-        results.push_back(restore::write_in_place(plan, execution));
-    } else if (!options.patch.empty()) {
-        results = restore::write_patches(plan, targets_of(options.patch, request), execution);
-    } else if (is_single_file_target(post, options.out)) {
-        results.push_back(restore::write_single_file(plan, options.out, execution));
-    } else {
-        results = restore::write_folders(plan, targets_of(options.out, request), output, execution);
-    }
+    const std::vector<restore::Result> results =
+        write(plan, options, make_execution(options.common, watch));
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     print_results(results, options.common, seconds, terminal);
     return 0;
+}
+
+}  // namespace
+
+Action add_restore(CLI::App& app) {
+    return make_action<RestoreOptions>(app, declare, run);
 }
 
 }  // namespace anamnesis::app

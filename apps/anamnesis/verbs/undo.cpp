@@ -1,20 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <string>
+
+#include <CLI/CLI.hpp>
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/restore/apply.hpp"
 
-#include "options.hpp"
+#include "options/common.hpp"
 #include "sources.hpp"
 #include "terminal.hpp"
-#include "verbs/verbs.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
+namespace {
 
-int run(const UndoOptions& options, Terminal& terminal) {
-    ProgressBar progress(terminal.is_quiet());
+struct UndoOptions {
+    CommonOptions common{};
+    std::string checkpoint{};
+};
+
+void declare(CLI::App& app, UndoOptions& options) {
+    app.add_option("checkpoint", options.checkpoint, "The folder that was repaired in place.")
+        ->required();
+}
+
+int run(const UndoOptions& options, Terminal& terminal, const Watch& watch) {
     const restore::Result result =
-        restore::undo_in_place(options.checkpoint, execution_of(options.common, progress));
+        restore::undo_in_place(options.checkpoint, make_execution(options.common, watch));
     if (options.common.json) {
         terminal.result(Json(Json::Object{{"path", result.path.string()},
                                           {"bytes_restored", result.bytes_written}})
@@ -26,6 +40,12 @@ int run(const UndoOptions& options, Terminal& terminal) {
                             human_bytes(result.bytes_written)));
     }
     return 0;
+}
+
+}  // namespace
+
+Action add_undo(CLI::App& app) {
+    return make_action<UndoOptions>(app, declare, run);
 }
 
 }  // namespace anamnesis::app

@@ -6,22 +6,46 @@
 #include <utility>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
-#include "options.hpp"
-#include "render/tables.hpp"
+#include "option_group.hpp"
+#include "options/common.hpp"
+#include "options/reading.hpp"
+#include "options/selection.hpp"
 #include "sources.hpp"
 #include "terminal.hpp"
-#include "verbs/verbs.hpp"
+#include "verb.hpp"
 
 namespace anamnesis::app {
 namespace {
+
+struct VerifyOptions {
+    CommonOptions common{};
+    ReadingOptions reading{};
+    SelectionOptions selection{};
+    std::string pre{};
+    std::string post{};
+    std::string repaired{};
+};
+
+void declare(CLI::App& app, VerifyOptions& options) {
+    OptionGroup required(app, "Required");
+    required.option("--pre", options.pre, "The checkpoint before the fine-tune.")->required();
+    required.option("--post", options.post, "The checkpoint after it.")->required();
+    required.option("--repaired", options.repaired, "The repaired checkpoint.")->required();
+    options.selection.declare(app);
+    declare_reading(app, options.reading);
+}
 
 /// What to prove: the options, or, where none was given, what the receipt claims.
 struct Claim {
@@ -29,9 +53,9 @@ struct Claim {
     std::string origin;
 };
 
-Claim claim_of(const VerifyOptions& options, const restore::Source& repaired) {
+Claim find_claim(const VerifyOptions& options, const restore::Source& repaired) {
     const auto receipt = repaired.checkpoint.folder() / restore::receipt_name;
-    if (!options.selection.has_selection && std::filesystem::exists(receipt)) {
+    if (!options.selection.is_given() && std::filesystem::exists(receipt)) {
         return in_context([&] { return format("reading {}", receipt.string()); },
                           [&] {
                               const Json json = Json::parse(io::read_text(receipt));
@@ -39,7 +63,7 @@ Claim claim_of(const VerifyOptions& options, const restore::Source& repaired) {
                                            "the receipt"};
                           });
     }
-    return {request_of(options.selection), "the command line"};
+    return {options.selection.make_request(), "the command line"};
 }
 
 Json to_json(const restore::Verification& result, const Claim& claim) {
@@ -72,16 +96,13 @@ Json to_json(const restore::Verification& result, const Claim& claim) {
                         {"notes", strings(result.notes)}};
 }
 
-}  // namespace
-
-int run(const VerifyOptions& options, Terminal& terminal) {
-    const restore::Source pre = open_source(options.pre, options.reading, "pre");
-    const restore::Source post = open_source(options.post, options.reading, "post");
+int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
+    const restore::Source pre = open_source(options.pre, options.reading);
+    const restore::Source post = open_source(options.post, options.reading);
     const restore::Source repaired = open_source_for_reading(options.repaired, options.reading);
-    const Claim claim = claim_of(options, repaired);
-    ProgressBar progress(terminal.is_quiet());
+    const Claim claim = find_claim(options, repaired);
     const restore::Verification result =
-        restore::verify(pre, post, repaired, claim.request, execution_of(options.common, progress));
+        restore::verify(pre, post, repaired, claim.request, make_execution(options.common, watch));
     if (options.common.json) {
         terminal.result(to_json(result, claim).dump(2) + "\n");
         return result.is_proven() ? 0 : 1;
@@ -96,7 +117,7 @@ int run(const VerifyOptions& options, Terminal& terminal) {
     }
     if (!terminal.is_quiet()) {
         terminal.result(
-            text_table({"tensor", ">rows", ">from pre", ">from post", ">computed"}, rows));
+            report::text_table({"tensor", ">rows", ">from pre", ">from post", ">computed"}, rows));
     }
     for (const std::string& note : result.notes) {
         terminal.say(format("note: {}", note));
@@ -111,6 +132,12 @@ int run(const VerifyOptions& options, Terminal& terminal) {
                         restore::name_of(claim.request.selection.method),
                         claim.origin));
     return result.is_proven() ? 0 : 1;
+}
+
+}  // namespace
+
+Action add_verify(CLI::App& app) {
+    return make_action<VerifyOptions>(app, declare, run);
 }
 
 }  // namespace anamnesis::app

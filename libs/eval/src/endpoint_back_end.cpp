@@ -115,9 +115,9 @@ EndpointBackEnd::~EndpointBackEnd() = default;
 
 Json EndpointBackEnd::description() const {
     constexpr auto name = [](PromptTransport transport) {
+        // The word of records is older than that of the command line.
         return transport == PromptTransport::token_ids ? "token_ids"
-               : transport == PromptTransport::text    ? "text"
-                                                       : "chat";
+                                                       : find_word(transport_words, transport);
     };
     Json result = Json::Object{{"back_end", "endpoint"},
                                {"url", options_.url},

@@ -185,7 +185,7 @@ NextItem reason_items(std::vector<Problem> problems,
 ReasonResult read_reason_result(const Json& line) {
     return {.checkpoint = line.at("checkpoint").as_string("'checkpoint'"),
             .problem = line.at("problem").as_string("'problem'"),
-            .task = reasoning_task_of(line.at("task").as_string("'task'")),
+            .task = parse_reasoning_task(line.at("task").as_string("'task'")),
             .sample = line.at("sample").as_unsigned("'sample'"),
             .is_correct = line.at("correct").as_boolean("'correct'"),
             .reason = reason_of(line.at("reason").as_string("'reason'")),

@@ -24,8 +24,9 @@ using anamnesis::testing::scoring_lines;
 using anamnesis::testing::text_of;
 
 Grade grade_of(const Json& line) {
-    return grade_response(
-        reasoning_task_of(text_of(line, "task")), text_of(line, "gold"), text_of(line, "response"));
+    return grade_response(parse_reasoning_task(text_of(line, "task")),
+                          text_of(line, "gold"),
+                          text_of(line, "response"));
 }
 
 TEST(Grade, AgreesWithACarefulPerson) {
@@ -205,8 +206,8 @@ TEST(Classes, EqualAnswersVoteTogether) {
 }
 
 TEST(Task, UnknownNamesAreRefused) {
-    EXPECT_EQ(reasoning_task_of("aime24"), ReasoningTask::aime24);
-    EXPECT_THROW(reasoning_task_of("gsm9k"), Error);
+    EXPECT_EQ(parse_reasoning_task("aime24"), ReasoningTask::aime24);
+    EXPECT_THROW(parse_reasoning_task("gsm9k"), Error);
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ TEST(LmEvalRules, JudgeEveryGoldenPairAlike) {
         SCOPED_TRACE(line.at("id").dump());
         const std::string& response = text_of(line, "response");
         const LmEvalVerdicts verdicts = lm_eval_verdicts(
-            reasoning_task_of(text_of(line, "task")), text_of(line, "gold"), response);
+            parse_reasoning_task(text_of(line, "task")), text_of(line, "gold"), response);
         EXPECT_EQ(verdicts.hendrycks, line.at("lm_eval_hendrycks").as_boolean("hendrycks"));
         EXPECT_EQ(verdicts.aime, line.at("lm_eval_aime").as_boolean("aime"));
         EXPECT_EQ(minerva_extract(response), text_of(line, "lm_eval_minerva_extracted"));

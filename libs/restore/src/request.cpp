@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/restore/request.hpp"
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -12,56 +11,11 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/words.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
 namespace anamnesis::restore {
 namespace {
-
-constexpr std::array<std::pair<Method, std::string_view>, 8> method_names{{
-    {Method::qk, "qk"},
-    {Method::q, "q"},
-    {Method::k, "k"},
-    {Method::v, "v"},
-    {Method::groups, "groups"},
-    {Method::pro, "pro"},
-    {Method::lerp, "lerp"},
-    {Method::align, "align"},
-}};
-
-constexpr std::array<std::pair<ProMetric, std::string_view>, 3> metric_names{{
-    {ProMetric::gram, "gram"},
-    {ProMetric::rope, "rope"},
-    {ProMetric::gain, "gain"},
-}};
-
-constexpr std::array<std::pair<Allowance, std::string_view>, 5> allowance_names{{
-    {Allowance::family, "family"},
-    {Allowance::heads, "heads"},
-    {Allowance::position, "position"},
-    {Allowance::swapped, "swapped"},
-    {Allowance::links, "links"},
-}};
-
-template <class Table, class Value>
-std::string_view name_in(const Table& table, Value value) noexcept {
-    for (const auto& [candidate, name] : table) {
-        if (candidate == value) {
-            return name;
-        }
-    }
-    return "?";
-}
-
-template <class Table>
-auto value_in(const Table& table, const std::string& name, std::string_view what) {
-    for (const auto& [value, candidate] : table) {
-        if (candidate == name) {
-            return value;
-        }
-    }
-    throw Error(ErrorKind::malformed,
-                format("{} is {}, which is not known", what, in_quotes(name)));
-}
 
 Json numbers(const std::optional<std::set<std::uint32_t>>& values) {
     if (!values) {
@@ -92,22 +46,13 @@ std::optional<std::set<std::uint32_t>> numbers_from(const Json& json, std::strin
 }  // namespace
 
 std::string_view name_of(Method method) noexcept {
-    return name_in(method_names, method);
+    return find_word(method_words, method);
 }
 std::string_view name_of(ProMetric metric) noexcept {
-    return name_in(metric_names, metric);
+    return find_word(metric_words, metric);
 }
 std::string_view name_of(Allowance allowance) noexcept {
-    return name_in(allowance_names, allowance);
-}
-
-std::optional<Allowance> find_allowance(std::string_view name) noexcept {
-    for (const auto& [value, candidate] : allowance_names) {
-        if (candidate == name) {
-            return value;
-        }
-    }
-    return std::nullopt;
+    return find_word(allowance_words, allowance);
 }
 
 Json to_json(const Request& request) {
@@ -151,7 +96,8 @@ Json to_json(const Request& request) {
 Request request_from_json(const Json& json) {
     Request request;
     Selection& selection = request.selection;
-    selection.method = value_in(method_names, json.at("method").as_string("method"), "method");
+    selection.method = parse_word(
+        method_words, json.at("method").as_string("method"), "method", ErrorKind::malformed);
     if (const Json* groups = json.find("groups")) {
         for (const Json& group : groups->as_array("groups")) {
             const auto value = checkpoint::find_tensor_group(group.as_string("groups"));
@@ -178,14 +124,15 @@ Request request_from_json(const Json& json) {
                      (relative != nullptr ? *relative : lambda.at("absolute")).as_double("lambda"),
                  .is_relative = relative != nullptr});
         }
-        request.metric = value_in(metric_names, json.at("metric").as_string("metric"), "metric");
+        request.metric = parse_word(
+            metric_words, json.at("metric").as_string("metric"), "metric", ErrorKind::malformed);
     }
     if (const Json* alpha = json.find("alpha")) {
         request.alpha = alpha->as_double("alpha");
     }
     for (const Json& allowance : json.at("allowed").as_array("allowed")) {
-        request.allowed.insert(
-            value_in(allowance_names, allowance.as_string("allowed"), "allowed"));
+        request.allowed.insert(parse_word(
+            allowance_words, allowance.as_string("allowed"), "allowance", ErrorKind::malformed));
     }
     return request;
 }

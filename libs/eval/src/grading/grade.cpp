@@ -12,6 +12,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/words.hpp"
 #include "anamnesis/eval/grading/extraction.hpp"
 #include "anamnesis/eval/grading/task.hpp"
 
@@ -23,25 +24,13 @@
 #include "grading/value_comparer.hpp"
 
 namespace anamnesis::eval {
-namespace {
-
-constexpr auto task_names =
-    std::to_array<std::string_view>({"gsm8k", "math500", "aime24", "amc23", "custom"});
-
-}  // namespace
 
 std::string_view name_of(ReasoningTask task) noexcept {
-    return task_names[static_cast<std::size_t>(task)];
+    return find_word(reasoning_task_words, task);
 }
 
-ReasoningTask reasoning_task_of(std::string_view name) {
-    const auto found = std::ranges::find(task_names, name);
-    if (found == task_names.end()) {
-        throw Error(ErrorKind::usage,
-                    format("unknown task {}; known: gsm8k, math500, aime24, amc23, custom",
-                           in_quotes(name)));
-    }
-    return static_cast<ReasoningTask>(found - task_names.begin());
+ReasoningTask parse_reasoning_task(std::string_view name) {
+    return parse_word(reasoning_task_words, name, "task");
 }
 
 namespace grading {

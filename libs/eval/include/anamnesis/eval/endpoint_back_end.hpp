@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/base/words.hpp"
 #include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/eval/embedded_back_end.hpp"
 #include "anamnesis/language/tokenizer.hpp"
@@ -25,6 +27,11 @@ enum class PromptTransport : std::uint8_t {
     text,       ///< /v1/completions with text
     chat,       ///< /v1/chat/completions, the answer's prefix as an assistant turn to continue
 };
+inline constexpr std::array<Word<PromptTransport>, 3> transport_words{{
+    {PromptTransport::token_ids, "tokens"},
+    {PromptTransport::text, "text"},
+    {PromptTransport::chat, "chat"},
+}};
 
 struct EndpointOptions {
     std::string url;        ///< "http://127.0.0.1:8000" or with /v1

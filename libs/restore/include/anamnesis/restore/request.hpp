@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/words.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
 namespace anamnesis::restore {
@@ -23,10 +25,25 @@ enum class Method : std::uint8_t {
     lerp,    ///< post + alpha (pre - post) on W_Q and W_K
     align,   ///< W_Q and W_K of pre, rotated onto post's gauge
 };
+inline constexpr std::array<Word<Method>, 8> method_words{{
+    {Method::qk, "qk"},
+    {Method::q, "q"},
+    {Method::k, "k"},
+    {Method::v, "v"},
+    {Method::groups, "groups"},
+    {Method::pro, "pro"},
+    {Method::lerp, "lerp"},
+    {Method::align, "align"},
+}};
 std::string_view name_of(Method method) noexcept;
 
 /// Which inner product QK-Pro weighs query directions by.
 enum class ProMetric : std::uint8_t { gram, rope, gain };
+inline constexpr std::array<Word<ProMetric>, 3> metric_words{{
+    {ProMetric::gram, "gram"},
+    {ProMetric::rope, "rope"},
+    {ProMetric::gain, "gain"},
+}};
 std::string_view name_of(ProMetric metric) noexcept;
 
 /// One strength of QK-Pro: relative to trace(G) / head_dim of each key head, or absolute.
@@ -35,7 +52,7 @@ struct Lambda {
     bool is_relative = true;
 };
 
-/// Disagreements of pre and post that a user may wave through.
+/// Disagreements of pre and post that a user may allow.
 enum class Allowance : std::uint8_t {
     family,    ///< different families whose tensors pair by name
     heads,     ///< different head counts over the same rows
@@ -43,8 +60,14 @@ enum class Allowance : std::uint8_t {
     swapped,   ///< pre looks like the fine-tuned one
     links,     ///< --in-place through symbolic links and on files with other hard links
 };
+inline constexpr std::array<Word<Allowance>, 5> allowance_words{{
+    {Allowance::family, "family"},
+    {Allowance::heads, "heads"},
+    {Allowance::position, "position"},
+    {Allowance::swapped, "swapped"},
+    {Allowance::links, "links"},
+}};
 std::string_view name_of(Allowance allowance) noexcept;
-std::optional<Allowance> find_allowance(std::string_view name) noexcept;
 
 /// Which rows a repair takes.
 struct Selection {
@@ -69,7 +92,7 @@ struct Request {
     std::set<Allowance> allowed{};
 };
 
-/// The request as it stands in receipts and patches.
+/// The request as receipts and patches hold it.
 Json to_json(const Request& request);
 /// Errors: `malformed` for anything `to_json` does not write.
 Request request_from_json(const Json& json);

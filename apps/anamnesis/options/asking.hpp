@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "anamnesis/eval/asking_job.hpp"
+#include "anamnesis/eval/endpoint_back_end.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+#include "options/common.hpp"
+#include "options/model.hpp"
+#include "options/reading.hpp"
+
+namespace anamnesis::app {
+
+/// Who answers the questions of an evaluation, and how.
+struct AskingOptions {
+    std::vector<std::string> models{};  ///< PATH, NAME=PATH, or names that a server knows
+    ModelOptions how{};
+    ReadingOptions reading{};
+    std::string endpoint{};
+    std::string api_key_variable = "OPENAI_API_KEY";
+    eval::PromptTransport transport = eval::PromptTransport::token_ids;
+    std::uint32_t concurrency = 4;
+    std::uint32_t timeout = 1800;  ///< seconds
+    std::uint32_t retries = 5;
+    bool plain_openai = false;
+    bool chat = false;
+    std::optional<bool> thinking{};
+    std::uint32_t max_tokens = 0;  ///< 0: the task's own
+    bool no_sharing = false;
+    bool check_engine = false;
+    std::string out{};
+    std::string shard{};
+
+    /// Whether the models run in this process.
+    bool needs_model() const { return endpoint.empty(); }
+};
+
+void declare_asking(CLI::App& app, AskingOptions& options);
+
+/// The tokenizer of --tokenizer, or of the first checkpoint.
+/// Errors: `usage` where an endpoint is asked and no tokenizer is given; those of the models'
+/// names.
+language::Tokenizer open_tokenizer(const AskingOptions& options);
+
+/// The options and the tokenizer must outlive the job.
+/// Errors: `usage` for no model or a name given twice, and for a wrong --shard.
+eval::AskingJob make_asking_job(const AskingOptions& options,
+                                const CommonOptions& common,
+                                const language::Tokenizer& tokenizer);
+
+}  // namespace anamnesis::app

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "options/selection.hpp"
+
+#include <array>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/base/words.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/request.hpp"
+
+#include "option_group.hpp"
+
+namespace anamnesis::app {
+namespace {
+
+using restore::Method;
+
+constexpr const char* rows_heading = "Which rows";
+constexpr const char* pro_heading = "Strength of --method pro";
+constexpr const char* lerp_heading = "Strength of --method lerp";
+
+/// Options that one method reads and all others would ignore.
+constexpr auto method_options = std::to_array<std::pair<const char*, Method>>({
+    {"--lambda-rel", Method::pro},
+    {"--lambda", Method::pro},
+    {"--metric", Method::pro},
+    {"--alpha", Method::lerp},
+});
+
+std::set<std::uint32_t> parse_numbers(const std::string& text, const char* option) {
+    const auto list = parse_number_list(text, option);
+    return {list.begin(), list.end()};
+}
+
+std::set<checkpoint::TensorGroup> parse_groups(const std::string& text) {
+    std::set<checkpoint::TensorGroup> groups;
+    for (const std::string& name : split(text, ',')) {
+        const auto group = checkpoint::find_tensor_group(name);
+        if (!group) {
+            throw Error(ErrorKind::usage,
+                        format("--groups: {} is not a tensor group; there are q, k, v, o, gate, "
+                               "latent, mlp, mixer, norms, embedding, head, other",
+                               in_quotes(name)));
+        }
+        groups.insert(*group);
+    }
+    return groups;
+}
+
+void add_lambdas(const std::vector<double>& values,
+                 bool is_relative,
+                 std::vector<restore::Lambda>& lambdas) {
+    for (const double value : values) {
+        if (!(value >= 0.0)) {
+            throw Error(ErrorKind::usage, format("lambda {} is negative or not a number", value));
+        }
+        lambdas.push_back({.value = value, .is_relative = is_relative});
+    }
+}
+
+}  // namespace
+
+void SelectionOptions::declare(CLI::App& app) {
+    app_ = &app;
+    declare_rows(app);
+    declare_strengths(app);
+    OptionGroup(app, "Disagreements")
+        .text<std::vector<std::string>>(
+            "--allow",
+            [this](const std::vector<std::string>& words) {
+                for (const std::string& word : words) {
+                    request_.allowed.insert(parse_word(restore::allowance_words, word, "--allow"));
+                }
+            },
+            "Go on in spite of disagreements, named with commas: family, heads, position, swapped, "
+            "links.")
+        ->delimiter(',');
+}
+
+void SelectionOptions::declare_rows(CLI::App& app) {
+    restore::Selection& selection = request_.selection;
+    OptionGroup rows(app, rows_heading);
+    rows.text<std::string>(
+            "--method",
+            [&selection](const std::string& word) {
+                selection.method = parse_word(restore::method_words, word, "--method");
+                if (selection.method == Method::groups) {
+                    throw Error(ErrorKind::usage, "--method groups is given as --groups LIST");
+                }
+            },
+            "How rows become the new ones. qk: W_Q and W_K of pre; q, k, v: that one alone; pro: "
+            "QK-Pro; lerp: post + alpha (pre - post); align: pre rotated onto post's gauge.")
+        ->default_str("qk");
+    rows.text<std::string>(
+        "--groups",
+        [&selection](const std::string& text) { selection.groups = parse_groups(text); },
+        "Restore whole tensor groups instead of a method: a list of q, k, v, o, gate, latent, mlp, "
+        "mixer, norms, embedding, head, other.");
+    rows.text<std::string>(
+        "--layers",
+        [&selection](const std::string& text) {
+            selection.layers = parse_numbers(text, "--layers");
+        },
+        "Only these layers: 3,7,11-15.");
+    rows.text<std::string>(
+        "--heads",
+        [&selection](const std::string& text) {
+            selection.kv_heads = parse_numbers(text, "--heads");
+        },
+        "Only these key-value heads, with the query heads that share them: 0,2.");
+    rows.negation(
+        "--no-bias", selection.has_biases, "Leave the biases of the projections as they are.");
+    rows.flag("--include-sliding", selection.has_sliding, "Take sliding-window layers too.");
+    rows.flag("--include-mtp", selection.has_draft_heads, "Take draft heads (mtp.*) too.");
+    rows.flag("--include-norms", selection.has_norms, "Take the gains of QK-norm too.");
+    rows.flag("--include-adapters", selection.has_adapters, "Take adapters of shared blocks too.");
+}
+
+void SelectionOptions::declare_strengths(CLI::App& app) {
+    OptionGroup strength(app, pro_heading);
+    strength
+        .option("--lambda-rel",
+                relative_lambdas_,
+                "The strength relative to trace(G) / head_dim; a list gives one output each. "
+                "Default: 1.")
+        ->delimiter(',');
+    strength.option("--lambda", absolute_lambdas_, "The strength as it is.")->delimiter(',');
+    strength
+        .word("--metric",
+              request_.metric,
+              restore::metric_words,
+              "What weighs query directions: gram (the paper's), rope or gain.")
+        ->default_str("gram");
+    OptionGroup(app, lerp_heading)
+        .option("--alpha", request_.alpha, "The share of pre, from 0 to 1.")
+        ->check(CLI::Range(0.0, 1.0));
+}
+
+bool SelectionOptions::is_given() const {
+    return is_any_given(*app_, rows_heading) || is_any_given(*app_, pro_heading) ||
+           is_any_given(*app_, lerp_heading);
+}
+
+void SelectionOptions::refuse_ignored() const {
+    for (const auto& [option, method] : method_options) {
+        if (app_->count(option) > 0 && request_.selection.method != method) {
+            throw Error(ErrorKind::usage,
+                        format("{} belongs to --method {}", option, restore::name_of(method)));
+        }
+    }
+}
+
+restore::Request SelectionOptions::make_request() const {
+    restore::Request request = request_;
+    if (app_->count("--groups") > 0) {
+        if (request.selection.method != Method::qk) {
+            throw Error(ErrorKind::usage,
+                        format("--groups takes the place of --method; --method {} was given too",
+                               restore::name_of(request.selection.method)));
+        }
+        request.selection.method = Method::groups;
+    }
+    refuse_ignored();
+    if (!relative_lambdas_.empty() || !absolute_lambdas_.empty()) {
+        request.lambdas.clear();
+        add_lambdas(relative_lambdas_, true, request.lambdas);
+        add_lambdas(absolute_lambdas_, false, request.lambdas);
+    }
+    return request;
+}
+
+}  // namespace anamnesis::app

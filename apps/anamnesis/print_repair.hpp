@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "anamnesis/restore/apply.hpp"
+
+#include "options/common.hpp"
+#include "terminal.hpp"
+
+namespace anamnesis::app {
+
+/// Prints what a repair wrote: a table of drift and a line an output, or JSON.
+void print_results(const std::vector<restore::Result>& results,
+                   const CommonOptions& options,
+                   double seconds,
+                   Terminal& terminal);
+
+}  // namespace anamnesis::app

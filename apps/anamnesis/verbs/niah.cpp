@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/niah_job.hpp"
+#include "anamnesis/eval/ruler/haystack_plan.hpp"
+
+#include "live_table.hpp"
+#include "option_group.hpp"
+#include "options/asking.hpp"
+#include "options/common.hpp"
+#include "options/haystack.hpp"
+#include "print_report.hpp"
+#include "terminal.hpp"
+#include "verb.hpp"
+
+namespace anamnesis::app {
+namespace {
+
+struct NiahOptions {
+    CommonOptions common{};
+    AskingOptions asking{};
+    eval::HaystackPlan haystack{};
+    std::string prompts{};
+    bool gives_prefix = true;
+    bool asks_logprob = true;
+};
+
+void declare(CLI::App& app, NiahOptions& options) {
+    declare_asking(app, options.asking);
+    declare_haystack(app, options.haystack);
+    app.get_option("--tasks")->description(app.get_option("--tasks")->get_description() +
+                                           " Default: s1,s2,s3.");
+    OptionGroup group(app, "Needles in haystacks");
+    group.option("--prompts",
+                 options.prompts,
+                 "Prompts that RULER wrote (JSON lines), instead of those made here.");
+    group.negation("--no-prefix",
+                   options.gives_prefix,
+                   "Do not begin the answer for the model (for reasoning models).");
+    group.negation(
+        "--no-logprobs", options.asks_logprob, "Leave out the log-probability of the true answer.");
+}
+
+eval::HaystackPlan complete_plan(const NiahOptions& options) {
+    eval::HaystackPlan plan = options.haystack;
+    if (!options.prompts.empty()) {
+        if (!plan.tasks.empty() || !plan.lengths.empty()) {
+            throw Error(
+                ErrorKind::usage,
+                "--prompts brings its own tasks and lengths; leave out --tasks and --lengths");
+        }
+        return plan;
+    }
+    if (plan.tasks.empty()) {
+        plan.tasks = {"s1", "s2", "s3"};
+    }
+    if (plan.lengths.empty()) {
+        throw Error(ErrorKind::usage, "there are no --lengths; give 4k,8k or 4k..256k");
+    }
+    return plan;
+}
+
+int run(const NiahOptions& options, Terminal& terminal, const Watch& watch) {
+    const eval::HaystackPlan plan = complete_plan(options);
+    const auto tokenizer = open_tokenizer(options.asking);
+    LiveTable table(terminal.is_quiet());
+    const auto report =
+        eval::run_niah({.asking = make_asking_job(options.asking, options.common, tokenizer),
+                        .haystack = plan,
+                        .prompts = options.prompts,
+                        .max_new_tokens = options.asking.max_tokens != 0 ? options.asking.max_tokens
+                                                                         : plan.tokens_to_generate,
+                        .gives_prefix = options.gives_prefix,
+                        .asks_logprob = options.asks_logprob,
+                        .is_chat = options.asking.chat},
+                       table,
+                       watch);
+    if (report) {
+        print_report(*report, options.common, terminal);
+    }
+    return 0;
+}
+
+}  // namespace
+
+Action add_niah(CLI::App& app) {
+    return make_action<NiahOptions>(app, declare, run);
+}
+
+}  // namespace anamnesis::app

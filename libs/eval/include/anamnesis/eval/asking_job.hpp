@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <vector>
+
+#include "anamnesis/eval/engine.hpp"
+#include "anamnesis/eval/run_folder.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+namespace anamnesis::eval {
+
+/// Who answers the questions of an evaluation, and where the answers go.
+struct AskingJob {
+    std::vector<AskedModel> models{};
+    OpenEngine open{};
+    /// Counts the tokens of prompts; must outlive the job.
+    const language::Tokenizer* tokenizer = nullptr;
+    /// The tokenizer of every model's folder must read the prompts as the same tokens.
+    bool compares_tokenizers = false;
+    std::filesystem::path out{};
+    Shard shard{};
+    bool checks_engines = false;  ///< before anything is asked; one that fails ends the run
+};
+
+}  // namespace anamnesis::eval

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/eval/back_end.hpp"
+#include "anamnesis/eval/embedded_back_end.hpp"
+#include "anamnesis/eval/endpoint_back_end.hpp"
+#include "anamnesis/language/language_model.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+namespace anamnesis::eval {
+
+/// A model of an evaluation.
+struct AskedModel {
+    std::string name;   ///< in results and reports
+    std::string place;  ///< its folder, or what a server calls it
+};
+
+/// What a place without a name is called after.
+enum class PlaceKind : std::uint8_t {
+    folder,  ///< the last part of its path
+    served,  ///< itself
+};
+
+/// Reads NAME=PLACE or PLACE.
+/// Errors: `usage` for an empty name or place and for a name that is given twice.
+std::vector<AskedModel> parse_asked_models(std::span<const std::string> words, PlaceKind kind);
+
+/// A back end with all that it needs.
+struct Engine {
+    std::unique_ptr<language::LanguageModel> model{};  ///< null where another owns it, or a server
+    std::unique_ptr<BackEnd> back_end{};
+    PromptForm form{};            ///< how prompts are written before they are sent
+    std::size_t concurrency = 1;  ///< questions that may be under way at once
+    Json description{};           ///< for the run's record: what it is, where it is, its digest
+};
+
+using OpenEngine = std::function<Engine(const AskedModel&)>;
+
+/// A server. The tokenizer must outlive the engine.
+/// Errors: as `EndpointBackEnd`.
+Engine make_endpoint_engine(EndpointOptions options, const language::Tokenizer* tokenizer);
+
+/// A model in this process, loaded from `folder`.
+Engine make_embedded_engine(std::unique_ptr<language::LanguageModel> model,
+                            EmbeddedOptions options,
+                            const std::string& folder);
+
+/// SHA-256 of a checkpoint's config and of a sample of its weights: 4 kB of every megabyte, which
+/// every large tensor has a part in. Tells checkpoints apart without reading them whole.
+std::string sampled_digest(const std::string& folder);
+
+}  // namespace anamnesis::eval

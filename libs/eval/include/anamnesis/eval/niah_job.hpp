@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/asking_job.hpp"
+#include "anamnesis/eval/report_files.hpp"
+#include "anamnesis/eval/ruler/haystack_plan.hpp"
+#include "anamnesis/eval/scoreboard.hpp"
+
+namespace anamnesis::eval {
+
+/// An evaluation of recall: needles in haystacks.
+struct NiahJob {
+    AskingJob asking{};
+    HaystackPlan haystack{};          ///< the prompts that are made here, unless
+    std::filesystem::path prompts{};  ///< there is a file of RULER's
+    std::size_t max_new_tokens = 128;
+    bool gives_prefix = true;  ///< the model continues RULER's answer prefix
+    bool asks_logprob = true;  ///< of the true values
+    bool is_chat = false;      ///< for the record: the engines use their chat templates
+};
+
+/// Asks every model what the folder does not hold yet and writes the reports; goes on where it was
+/// stopped. Nothing comes back of a shard, whose answers are joined later.
+///
+/// Errors: `io` where questions stay without an answer; `cancelled` after a stop; `mismatch` for an
+///         engine that fails its check, a tokenizer of its own, or a folder of other settings;
+///         `usage` for what no answer could be right of (`check_needle`).
+std::optional<EvaluationReport> run_niah(const NiahJob& job,
+                                         Scoreboard& scoreboard,
+                                         const Watch& watch);
+
+}  // namespace anamnesis::eval

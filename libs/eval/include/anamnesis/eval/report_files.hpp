@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace anamnesis::eval {
+
+/// Folders of evaluations, and who is who in them.
+struct ReportJob {
+    std::vector<std::filesystem::path> folders{};  ///< one, or one of recall and one of reasoning
+    std::string
+        pre{};  ///< the name of the checkpoint before the fine-tune; empty: by name or order
+    std::string post{};  ///< and of that after it
+};
+
+/// What was written, as a caller may show it.
+struct EvaluationReport {
+    std::string json;  ///< the text of summary.json
+    std::string text;  ///< the figures as tables for a terminal
+    std::filesystem::path page;
+};
+
+/// Folds the answers of the folders and writes report.html, summary.md, summary.csv and
+/// summary.json into the first.
+/// Errors: `usage` for more than one folder of a kind; `not_found` for one without a run;
+///         `unsupported` for a kind that a later version wrote.
+EvaluationReport write_reports(const ReportJob& job);
+
+}  // namespace anamnesis::eval

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/asking_job.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/back_end.hpp"
+#include "anamnesis/eval/engine.hpp"
+#include "anamnesis/eval/engine_check.hpp"
+#include "anamnesis/eval/report_files.hpp"
+#include "anamnesis/eval/run.hpp"
+#include "anamnesis/eval/run_folder.hpp"
+#include "anamnesis/eval/scoreboard.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+#include "evaluation.hpp"
+
+namespace anamnesis::eval {
+namespace {
+
+/// The same prompts must be the same tokens to every checkpoint.
+void require_same_tokens(const language::Tokenizer& first,
+                         const std::string& folder,
+                         const std::string& text) {
+    const auto own = language::Tokenizer::open(folder);
+    if (own.encode(text) != first.encode(text)) {
+        throw Error(ErrorKind::mismatch,
+                    format("the tokenizer of {} reads the prompts as other tokens than the first "
+                           "checkpoint's; measure it in a run of its own, or give --tokenizer",
+                           in_quotes(folder)));
+    }
+}
+
+class AskingRun {
+public:
+    AskingRun(Evaluation& evaluation,
+              const AskingJob& job,
+              Scoreboard& scoreboard,
+              const Watch& watch)
+        : evaluation_(evaluation),
+          job_(job),
+          scoreboard_(scoreboard),
+          watch_(watch),
+          folder_(RunFolder::open(job.out, evaluation.settings(), job.shard)) {}
+
+    std::optional<EvaluationReport> run() {
+        for (const AskedModel& model : job_.models) {
+            ask(model);
+            throw_if_stopped(watch_, [this] {
+                return format(
+                    "interrupted; what was answered is in {}, and the same command goes "
+                    "on from there",
+                    in_quotes(job_.out.string()));
+            });
+        }
+        if (job_.shard.count > 1) {
+            watch_.log(format("shard {} of {} is done; 'anamnesis report {}' joins them",
+                              job_.shard.index + 1,
+                              job_.shard.count,
+                              job_.out.string()));
+            return std::nullopt;
+        }
+        return write_reports({.folders = {job_.out}});
+    }
+
+private:
+    void ask(const AskedModel& model) {
+        if (count_found(model.name) == count_ours()) {
+            watch_.log(format("{}: all {} answers are in {}",
+                              model.name,
+                              count_ours(),
+                              in_quotes(job_.out.string())));
+            return;
+        }
+        if (job_.compares_tokenizers) {
+            const Question probe = evaluation_.short_questions().front();
+            require_same_tokens(*job_.tokenizer, model.place, probe.input + probe.answer_prefix);
+        }
+        const Engine engine = job_.open(model);
+        folder_.describe(model.name, engine.description);
+        if (job_.checks_engines) {
+            require_sound_engine(*engine.back_end, model.name);
+        }
+        const RunProgress progress = ask_items(engine, model.name);
+        log_economy(engine, model.name, progress);
+        if (!progress.failures.empty()) {
+            throw Error(ErrorKind::io,
+                        format("{} of {} questions have no answer; the same command asks them "
+                               "again. The first: {}",
+                               progress.failures.size(),
+                               count_ours(),
+                               progress.failures.front()));
+        }
+    }
+
+    /// Answers of a model that were in the folder at the start.
+    std::size_t count_found(const std::string& name) {
+        return static_cast<std::size_t>(
+            std::ranges::count_if(folder_.results().lines(), [&](const Json& line) {
+                return line.at("checkpoint").as_string("'checkpoint'") == name;
+            }));
+    }
+
+    std::size_t count_ours() const {
+        return (evaluation_.total() + job_.shard.count - 1 - job_.shard.index) / job_.shard.count;
+    }
+
+    void require_sound_engine(BackEnd& back_end, const std::string& name) {
+        bool is_sound = true;
+        for (const EngineCheck& check : check_engine(back_end,
+                                                     evaluation_.short_questions(),
+                                                     evaluation_.long_questions(),
+                                                     watch_.stop())) {
+            watch_.log(format("{}: {} {} ({})",
+                              name,
+                              check.is_passed ? "ok  " : "FAIL",
+                              check.name,
+                              check.detail));
+            is_sound = is_sound && check.is_passed;
+        }
+        if (!is_sound) {
+            throw Error(ErrorKind::mismatch,
+                        format("the engine of {} fails its check: what it answers says nothing of "
+                               "the weights",
+                               in_quotes(name)));
+        }
+    }
+
+    RunProgress ask_items(const Engine& engine, const std::string& name) {
+        const NextItem next =
+            evaluation_.start({.context_length = engine.back_end->context_length(),
+                               .form = engine.form,
+                               .count_tokens = [this](std::string_view text) {
+                                   return job_.tokenizer->encode(text).size();
+                               }});
+        scoreboard_.begin(name, count_ours());
+        std::size_t seen = 0;
+        const std::size_t before = count_found(name);
+        const RunProgress progress = run_items(
+            *engine.back_end,
+            name,
+            next,
+            folder_,
+            job_.shard,
+            [&](const Json& line) {
+                const Evaluation::Place place = evaluation_.find_place(line);
+                scoreboard_.add(place.row, place.column, place.score, seen++ >= before);
+            },
+            watch_.stop());
+        scoreboard_.finish();
+        return progress;
+    }
+
+    void log_economy(const Engine& engine,
+                     const std::string& name,
+                     const RunProgress& progress) const {
+        if (const auto share = engine.back_end->busy_share()) {
+            watch_.log(format("{}: {:.1f} % of {} slots in use while questions were waiting",
+                              name,
+                              100.0 * *share,
+                              engine.concurrency));
+        }
+        const auto saving = engine.back_end->saving();
+        if (saving && saving->prefilled_tokens > 0 && progress.answered > 0) {
+            watch_.log(format("{}: {} prompt tokens answered, {} read: {:.2f} times fewer",
+                              name,
+                              with_separators(saving->prompt_tokens),
+                              with_separators(saving->prefilled_tokens),
+                              static_cast<double>(saving->prompt_tokens) /
+                                  static_cast<double>(saving->prefilled_tokens)));
+        }
+    }
+
+    Evaluation& evaluation_;
+    const AskingJob& job_;
+    Scoreboard& scoreboard_;
+    const Watch& watch_;
+    RunFolder folder_;
+};
+
+}  // namespace
+
+std::optional<EvaluationReport> run_evaluation(Evaluation& evaluation,
+                                               const AskingJob& job,
+                                               Scoreboard& scoreboard,
+                                               const Watch& watch) {
+    return AskingRun(evaluation, job, scoreboard, watch).run();
+}
+
+}  // namespace anamnesis::eval

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/niah_job.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/digest.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/back_end.hpp"
+#include "anamnesis/eval/lengths.hpp"
+#include "anamnesis/eval/niah.hpp"
+#include "anamnesis/eval/preflight.hpp"
+#include "anamnesis/eval/report_files.hpp"
+#include "anamnesis/eval/ruler/haystack_plan.hpp"
+#include "anamnesis/eval/ruler/niah_generator.hpp"
+#include "anamnesis/eval/ruler/prompts_file.hpp"
+#include "anamnesis/eval/run.hpp"
+#include "anamnesis/eval/sample.hpp"
+#include "anamnesis/eval/scoreboard.hpp"
+#include "anamnesis/io/file.hpp"
+
+#include "evaluation.hpp"
+
+namespace anamnesis::eval {
+namespace {
+
+class NiahEvaluation final : public Evaluation {
+public:
+    explicit NiahEvaluation(const NiahJob& job)
+        : job_(job), materials_(make_materials(job.haystack, *job.asking.tokenizer)) {
+        if (job.prompts.empty()) {
+            generators_ = make_generators(job.haystack);
+            total_ = generators_.size() * job.haystack.samples;
+        } else {
+            read_ = read_ruler_prompts(job.prompts, job.prompts.stem().string());
+            total_ = read_.size();
+        }
+    }
+
+    std::size_t total() const override { return total_; }
+
+    NextItem start(const PreflightFacts& facts) override {
+        const NiahAsking asking{.max_new_tokens = job_.max_new_tokens,
+                                .gives_prefix = job_.gives_prefix,
+                                .asks_logprob = job_.asks_logprob};
+        const auto check = [this, facts, checked = std::set<std::pair<std::string, std::size_t>>()](
+                               const Sample& sample, const Question& question) mutable {
+            if (checked.emplace(sample.task, sample.length).second) {
+                check_needle(sample, question, job_.gives_prefix, facts);
+            }
+        };
+        return generators_.empty()
+                   ? niah_items(read_, asking, check)
+                   : niah_items(generators_, job_.haystack.samples, materials_, asking, check);
+    }
+
+    Place find_place(const Json& line) const override {
+        return {.row = line.at("task").as_string("'task'"),
+                .column = short_length(line.at("length").as_unsigned("'length'")),
+                .score = line.at("score").as_double("'score'")};
+    }
+
+    std::vector<Question> short_questions() override {
+        constexpr std::size_t shortest = 1024;
+        return make_questions(std::min(shortest, find_longest()), 4);
+    }
+    std::vector<Question> long_questions() override { return make_questions(find_longest(), 1); }
+
+    Json settings() const override {
+        const HaystackPlan& haystack = job_.haystack;
+        Json tasks = Json::array();
+        std::set<std::string> seen;
+        for (const NiahOptions& generator : generators_) {
+            if (seen.insert(std::string(generator.task.name)).second) {
+                tasks.push_back(generator.task.name);
+            }
+        }
+        Json lengths = Json::array();
+        for (const std::size_t length : haystack.lengths) {
+            lengths.push_back(std::uint64_t{length});
+        }
+        const bool is_rulers = !haystack.essays.empty() || !job_.prompts.empty();
+        Json settings =
+            Json::Object{{"kind", "niah"},
+                         {"tasks", std::move(tasks)},
+                         {"lengths", std::move(lengths)},
+                         {"samples", haystack.samples},
+                         {"seed", haystack.seed},
+                         {"depths", std::uint64_t{haystack.depths}},
+                         {"template", haystack.wrapper},
+                         {"tokens_to_generate", std::uint64_t{haystack.tokens_to_generate}},
+                         {"max_tokens", std::uint64_t{job_.max_new_tokens}},
+                         {"answer_prefix", job_.gives_prefix},
+                         {"chat", job_.is_chat},
+                         {"essays", materials_.essays.name()},
+                         {"essays_sha256", materials_.essays.digest()}};
+        if (!job_.prompts.empty()) {
+            settings.set("prompts", job_.prompts.string());
+            settings.set("prompts_sha256", sha256_of(io::read_text(job_.prompts, 8ULL << 30U)));
+        }
+        settings.set("comparable",
+                     is_rulers && haystack.depths == 0
+                         ? "Prompts are RULER's for these essays."
+                         : "RULER-style: own haystack or own depths, not comparable with "
+                           "published figures.");
+        return settings;
+    }
+
+private:
+    std::vector<Question> make_questions(std::size_t length, std::size_t count) {
+        std::vector<Question> questions;
+        NextItem next =
+            niah_items({NiahOptions{.task = niah_task("s1"),
+                                    .length = length,
+                                    .seed = job_.haystack.seed,
+                                    .tokens_to_generate = job_.haystack.tokens_to_generate}},
+                       count,
+                       materials_,
+                       {.max_new_tokens = job_.max_new_tokens, .asks_logprob = false});
+        while (std::optional<Item> item = next()) {
+            questions.push_back(std::move(item->question));
+        }
+        return questions;
+    }
+
+    std::size_t find_longest() const {
+        std::size_t length = 0;
+        for (const NiahOptions& generator : generators_) {
+            length = std::max(length, generator.length);
+        }
+        for (const Sample& sample : read_) {
+            length = std::max(length, sample.length);
+        }
+        return length;
+    }
+
+    const NiahJob& job_;
+    NiahMaterials materials_;
+    std::vector<NiahOptions> generators_;
+    std::vector<Sample> read_;
+    std::size_t total_ = 0;
+};
+
+}  // namespace
+
+std::optional<EvaluationReport> run_niah(const NiahJob& job,
+                                         Scoreboard& scoreboard,
+                                         const Watch& watch) {
+    NiahEvaluation evaluation(job);
+    return run_evaluation(evaluation, job.asking, scoreboard, watch);
+}
+
+}  // namespace anamnesis::eval

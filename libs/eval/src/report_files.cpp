@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/report_files.hpp"
+
+#include <filesystem>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/eval/niah_findings.hpp"
+#include "anamnesis/eval/reason_findings.hpp"
+#include "anamnesis/eval/run_folder.hpp"
+#include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/report/document.hpp"
+
+#include "trade_off.hpp"
+
+namespace anamnesis::eval {
+namespace {
+
+struct Findings {
+    std::optional<NiahFindings> recall{};
+    std::optional<ReasonFindings> reasoning{};
+};
+
+Findings read_findings(const ReportJob& job) {
+    Findings findings;
+    for (const std::filesystem::path& folder : job.folders) {
+        RunRecord run = read_run(folder);
+        const std::string kind = run.settings.at("kind").as_string("'kind'");
+        const bool is_taken =
+            kind == "niah" ? findings.recall.has_value() : findings.reasoning.has_value();
+        if (is_taken) {
+            throw Error(ErrorKind::usage,
+                        format("{} is a second folder of the kind {}; give one of each",
+                               in_quotes(folder.string()),
+                               kind));
+        }
+        if (kind == "niah") {
+            findings.recall = make_niah_findings(std::move(run), job.pre, job.post);
+        } else if (kind == "reason") {
+            findings.reasoning = make_reason_findings(std::move(run), job.pre, job.post);
+        } else {
+            throw Error(ErrorKind::unsupported,
+                        format("{} holds results of the kind {}, which this version does not know",
+                               in_quotes(folder.string()),
+                               in_quotes(kind)));
+        }
+    }
+    return findings;
+}
+
+report::Document make_document(const Findings& findings) {
+    if (!findings.recall) {
+        return to_document(*findings.reasoning);
+    }
+    report::Document document = to_document(*findings.recall);
+    if (!findings.reasoning) {
+        return document;
+    }
+    report::Document both{
+        .title = "Recall and reasoning", .subtitle = document.subtitle, .blocks = {}};
+    add_trade_off(both, *findings.recall, *findings.reasoning);
+    for (report::Document part : {std::move(document), to_document(*findings.reasoning)}) {
+        both.blocks.emplace_back(report::Heading{.level = 2, .text = part.title});
+        both.blocks.insert(both.blocks.end(),
+                           std::make_move_iterator(part.blocks.begin()),
+                           std::make_move_iterator(part.blocks.end()));
+    }
+    return both;
+}
+
+Json make_json(const Findings& findings) {
+    if (findings.recall && findings.reasoning) {
+        return Json::Object{{"recall", to_json(*findings.recall)},
+                            {"reasoning", to_json(*findings.reasoning)}};
+    }
+    return findings.recall ? to_json(*findings.recall) : to_json(*findings.reasoning);
+}
+
+}  // namespace
+
+EvaluationReport write_reports(const ReportJob& job) {
+    const Findings findings = read_findings(job);
+    const std::filesystem::path folder = job.folders.front();
+    const report::Document document = make_document(findings);
+    std::string csv;
+    std::string text;
+    if (findings.recall) {
+        csv += to_csv(*findings.recall);
+        text += to_text(*findings.recall);
+    }
+    if (findings.reasoning) {
+        csv += (csv.empty() ? "" : "\n") + to_csv(*findings.reasoning);
+        text += to_text(*findings.reasoning);
+    }
+    std::string json = make_json(findings).dump(2) + "\n";
+    io::write_text_atomically(folder / "report.html", report::to_html(document));
+    io::write_text_atomically(folder / "summary.md", report::to_markdown(document));
+    io::write_text_atomically(folder / "summary.csv", csv);
+    io::write_text_atomically(folder / "summary.json", json);
+    return {.json = std::move(json), .text = std::move(text), .page = folder / "report.html"};
+}
+
+}  // namespace anamnesis::eval

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/ruler/haystack_plan.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/eval/ruler/niah_generator.hpp"
+#include "anamnesis/eval/ruler/niah_task.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+namespace anamnesis::eval {
+
+std::vector<NiahOptions> make_generators(const HaystackPlan& plan) {
+    std::vector<std::optional<std::uint32_t>> depths(1);
+    if (plan.depths > 0) {
+        depths.clear();
+        for (std::uint32_t i = 0; i < plan.depths; ++i) {
+            depths.emplace_back(
+                static_cast<std::uint32_t>(std::lround(100.0 * i / (plan.depths - 1))));
+        }
+    }
+    const bool is_own = plan.wrapper.find("{task_template}") != std::string::npos;
+    const std::string wrapper = is_own ? plan.wrapper : std::string(ruler_wrapper(plan.wrapper));
+    std::vector<NiahOptions> generators;
+    for (const std::size_t length : plan.lengths) {
+        for (const std::string& task : plan.tasks) {
+            for (const auto& depth : depths) {
+                generators.push_back({.task = niah_task(task),
+                                      .length = length,
+                                      .seed = plan.seed,
+                                      .wrapper = wrapper,
+                                      .singular = plan.singular,
+                                      .tokens_to_generate = plan.tokens_to_generate,
+                                      .removes_newlines = plan.removes_newlines,
+                                      .depth = depth});
+            }
+        }
+    }
+    return generators;
+}
+
+NiahMaterials make_materials(const HaystackPlan& plan, const language::Tokenizer& tokenizer) {
+    const TokenCounter counter{
+        .count = [&tokenizer](std::string_view text) { return tokenizer.encode(text).size(); },
+        .cuts_before_spaces = tokenizer.cuts_before_spaces()};
+    return {.counter = counter,
+            .words = WordPairs::wonderwords(),
+            .essays = plan.essays.empty() ? EssayCorpus::built_in(counter)
+                                          : EssayCorpus::open(plan.essays, counter)};
+}
+
+}  // namespace anamnesis::eval
