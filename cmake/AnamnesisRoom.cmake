@@ -61,7 +61,8 @@ function(anamnesis_room name)
       ANAMNESIS_SHARED="${PROJECT_SOURCE_DIR}/../shared")
     target_link_libraries(${name}_tests PRIVATE
       anamnesis::${name} anamnesis_warnings GTest::gtest GTest::gmock GTest::gtest_main)
+    anamnesis_register_tests(${name}_tests ${room_TORCH} label ${name})
     gtest_discover_tests(${name}_tests TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
-      PROPERTIES LABELS ${name} TIMEOUT 300)
+      PROPERTIES LABELS ${label} TIMEOUT 300)
   endif()
 endfunction()
