@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What must hold before a change lands: formatting, a build without warnings,
+# What must hold before a change lands: formatting, the rules of the project, a build without warnings,
 # all tests (the fuzz corpora among them), the rooms that run models, the torch-free tests under
 # sanitizers. Installs nothing: tools/bootstrap.sh does, and tools/test.sh calls both.
 #
@@ -32,6 +32,9 @@ check_tests() {
 
 echo "== format"
 git ls-files '*.cpp' '*.hpp' | xargs clang-format-19 --dry-run --Werror
+
+echo "== rules"
+tools/rules.sh
 
 echo "== build and tests"
 check_tests core all

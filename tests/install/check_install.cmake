@@ -1,4 +1,4 @@
-# Installs the build into a scratch prefix and uses it as a stranger would: the command, one low room
+# Installs the build into a scratch prefix and uses it as an outside project does: the command, one low room
 # without the packages of the others, and the example that repairs a checkpoint.
 #   cmake -DSOURCE=… -DBUILD=… -DSCRATCH=… -DCOMPILER=… -P check_install.cmake
 include(${CMAKE_CURRENT_LIST_DIR}/run_step.cmake)
