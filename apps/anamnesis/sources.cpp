@@ -11,6 +11,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/parallel.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -128,8 +129,7 @@ restore::Request request_of(const SelectionOptions& options) {
 
 restore::Execution execution_of(const CommonOptions& options, ProgressBar& progress) {
     return {.threads = options.threads != 0 ? options.threads : available_threads(),
-            .progress = &progress,
-            .stop = stop_on_signal()};
+            .watch = Watch(progress, stop_on_signal())};
 }
 
 }  // namespace anamnesis::app

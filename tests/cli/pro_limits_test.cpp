@@ -33,10 +33,13 @@ void make_finite(const fs::path& folder) {
     const auto checkpoint = checkpoint::Checkpoint::open(folder);
     for (const auto& file : checkpoint.files()) {
         std::string bytes = read_file(file.path());
-        for (const auto& tensor : file.tensors()) {
-            char* data = bytes.data() + file.data_begin() + tensor.data.begin();
+        for (const auto& tensor : checkpoint.tensors()) {
+            if (checkpoint.files()[tensor.file].path() != file.path()) {
+                continue;
+            }
+            char* data = bytes.data() + tensor.offset;
             const auto clear = [&]<class Bits>(Bits exponent) {
-                for (std::size_t i = 0; i < tensor.data.size(); i += sizeof(Bits)) {
+                for (std::size_t i = 0; i < tensor.bytes; i += sizeof(Bits)) {
                     Bits value = 0;
                     std::memcpy(&value, data + i, sizeof value);
                     if ((value & exponent) == exponent) {

@@ -18,7 +18,7 @@ inline std::map<std::string, std::string> tensor_digests(const std::filesystem::
     std::map<std::string, std::string> digests;
     for (const auto& tensor : checkpoint.tensors()) {
         std::vector<std::byte> bytes(tensor.bytes);
-        checkpoint.files()[tensor.file].file().read_at(tensor.offset, bytes);
+        tensor.read_at(0, bytes);
         Sha256 digest;
         digest.update(bytes);
         digests[tensor.name] = digest.finish();

@@ -221,7 +221,7 @@ Json to_json(const restore::Source& source, bool all_tensors) {
                 Json::Object{{"name", tensor.name},
                              {"dtype", anamnesis::name_of(tensor.dtype)},
                              {"shape", std::move(shape)},
-                             {"file", files.files()[tensor.file].path().filename().string()},
+                             {"file", files.files()[tensor.file].name()},
                              {"group", group ? Json(checkpoint::name_of(*group)) : Json("mixed")}});
         }
         json.set("all_tensors", std::move(tensors));

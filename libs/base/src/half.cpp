@@ -88,7 +88,7 @@ void store(std::span<std::byte> target, std::size_t index, Value value) noexcept
 
 std::size_t bytes_per_element(DType dtype) {
     ANAMNESIS_CHECK(is_arithmetic(dtype), "conversion of a type that is not arithmetic");
-    return bits_of(dtype) / 8;
+    return element_bytes(dtype);
 }
 
 }  // namespace

@@ -22,11 +22,11 @@ std::optional<std::uint64_t> find_byte_count(DType dtype, const Shape& shape) no
     if (!elements) {
         return std::nullopt;
     }
-    const auto bits = checked_product(std::array<std::uint64_t, 2>{*elements, bits_of(dtype)});
-    if (!bits || *bits % 8 != 0) {
+    if (*elements % block_elements(dtype) != 0) {
         return std::nullopt;
     }
-    return *bits / 8;
+    return checked_product(
+        std::array<std::uint64_t, 2>{*elements / block_elements(dtype), block_bytes(dtype)});
 }
 
 std::string to_string(const Shape& shape) {

@@ -52,7 +52,8 @@ TEST(DType, IsFoundByTheNameItPrints) {
     for (const DTypeRow& row : dtype_table) {
         EXPECT_EQ(find_dtype(row.name), row.dtype);
         EXPECT_EQ(name_of(row.dtype), row.name);
-        EXPECT_EQ(bits_of(row.dtype), row.bits);
+        EXPECT_EQ(count_elements(row.dtype, row.block_bytes), row.block_elements);
+        EXPECT_EQ(element_bytes(row.dtype), row.block_elements == 1 ? row.block_bytes : 0);
     }
     EXPECT_EQ(find_dtype("f32"), std::nullopt);
     EXPECT_EQ(find_dtype(""), std::nullopt);

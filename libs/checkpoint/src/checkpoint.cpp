@@ -2,9 +2,11 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <numeric>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,11 +14,12 @@
 
 #include <bits/ranges_algo.h>
 
+#include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/formats/safetensors.hpp"
+#include "anamnesis/formats/catalog.hpp"
 #include "anamnesis/io/file.hpp"
 
 #include "weight_files.hpp"
@@ -37,6 +40,19 @@ Json read_config(const fs::path& path) {
 
 }  // namespace
 
+void TensorEntry::read_at(std::uint64_t begin, std::span<std::byte> target) const {
+    ANAMNESIS_CHECK(begin <= bytes && target.size() <= bytes - begin, "a read lies in its tensor");
+    source->read_at(offset + begin, target);
+}
+
+void TensorEntry::copy_to(const io::File& target,
+                          std::uint64_t target_offset,
+                          std::uint64_t begin,
+                          std::uint64_t size) const {
+    ANAMNESIS_CHECK(begin <= bytes && size <= bytes - begin, "a copy lies in its tensor");
+    io::copy_range(*source, offset + begin, target, target_offset, size);
+}
+
 Checkpoint Checkpoint::open(const fs::path& path, const OpenOptions& options) {
     return in_context(
         [&] { return format("opening checkpoint {}", in_quotes(path.string())); },
@@ -55,20 +71,23 @@ Checkpoint Checkpoint::open(const fs::path& path, const OpenOptions& options) {
             }
             for (const std::string& name : weights.names) {
                 const auto number = static_cast<std::uint32_t>(checkpoint.files_.size());
-                const formats::SafetensorsFile& file = checkpoint.files_.emplace_back(
-                    formats::SafetensorsFile::open(weights.folder / name));
-                for (const formats::TensorInfo& tensor : file.tensors()) {
-                    checkpoint.tensors_.push_back(
-                        {.name = tensor.name,
-                         .dtype = tensor.dtype,
-                         .shape = tensor.shape,
-                         .file = number,
-                         .offset = file.data_begin() + tensor.data.begin(),
-                         .bytes = tensor.data.size()});
+                formats::Catalog catalog = formats::open_catalog(weights.folder / name);
+                for (formats::CatalogEntry& tensor : catalog.tensors) {
+                    checkpoint.tensors_.push_back({.name = std::move(tensor.name),
+                                                   .dtype = tensor.dtype,
+                                                   .shape = std::move(tensor.shape),
+                                                   .file = number,
+                                                   .offset = tensor.offset,
+                                                   .bytes = tensor.bytes,
+                                                   .source = catalog.file});
                 }
-                for (const std::string& warning : file.header().warnings) {
+                for (const std::string& warning : catalog.warnings) {
                     checkpoint.warnings_.push_back(format("{}: {}", in_quotes(name), warning));
                 }
+                checkpoint.files_.push_back({.file = std::move(catalog.file),
+                                             .bytes = catalog.file_bytes,
+                                             .data_begin = catalog.data_begin,
+                                             .metadata = std::move(catalog.metadata)});
             }
             checkpoint.by_name_.resize(checkpoint.tensors_.size());
             std::iota(checkpoint.by_name_.begin(), checkpoint.by_name_.end(), 0U);

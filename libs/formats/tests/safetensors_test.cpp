@@ -281,7 +281,7 @@ TEST_F(SafetensorsAbuse, QuotesHostileNamesInErrors) {
 }
 TEST_F(SafetensorsAbuse, ReadsEveryDtype) {
     for (const DTypeRow& row : dtype_table) {
-        const std::uint64_t bytes = 8 * std::uint64_t{row.bits} / 8;
+        const std::uint64_t bytes = std::uint64_t{8} / row.block_elements * row.block_bytes;
         const auto file = open(with_length(format("{{\"w\":{{\"dtype\":\"{}\",\"shape\":[8],"
                                                   "\"data_offsets\":[0,{}]}}}}",
                                                   row.name,

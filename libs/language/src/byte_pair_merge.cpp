@@ -123,48 +123,46 @@ void BytePairMerges::apply_to_short(std::vector<TokenId>& symbols) const {
     symbols.resize(length);
 }
 
+namespace {
+
+constexpr std::size_t end = ~std::size_t{0};
+
+/// A symbol of a long text in a list that merges shorten.
+struct Node {
+    std::size_t previous = end;
+    std::size_t next = end;
+    std::uint32_t rank = 0;  // of the merge with the next one; `none` also for nodes merged away
+    TokenId product = 0;
+};
+
+using Candidate = std::pair<std::uint32_t, std::size_t>;  // rank, then place
+using CandidateQueue = std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>>;
+
+}  // namespace
+
 void BytePairMerges::apply_to_long(std::vector<TokenId>& symbols) const {
-    constexpr std::size_t end = ~std::size_t{0};
-    struct Node {
-        std::size_t previous;
-        std::size_t next;
-        std::uint32_t rank;  // of the merge with the next one; `none` also for nodes merged away
-        TokenId product;
-    };
     std::vector<Node> nodes(symbols.size());
-    using Candidate = std::pair<std::uint32_t, std::size_t>;  // rank, then place
     std::vector<Candidate> candidates;
     candidates.reserve(symbols.size());
-    for (std::size_t i = 0; i < symbols.size(); ++i) {
-        const bool is_last = i + 1 == symbols.size();
-        nodes[i] = {.previous = i == 0 ? end : i - 1,
-                    .next = is_last ? end : i + 1,
-                    .rank = none,
-                    .product = 0};
-        if (!is_last) {
-            const Merge& merge = at(symbols[i], symbols[i + 1]);
-            nodes[i].rank = merge.rank;
-            nodes[i].product = merge.product;
-            if (merge.rank != none) {
-                candidates.emplace_back(merge.rank, i);
-            }
-        }
-    }
-    std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue(
-        std::greater<>(), std::move(candidates));
+    // Takes the merge of a symbol with the next one; gives its rank.
     const auto look = [&](std::size_t i) {
         Node& node = nodes[i];
         node.rank = none;
-        if (node.next == end) {
-            return;
+        if (node.next != end) {
+            const Merge& merge = at(symbols[i], symbols[node.next]);
+            node.rank = merge.rank;
+            node.product = merge.product;
         }
-        const Merge& merge = at(symbols[i], symbols[node.next]);
-        node.rank = merge.rank;
-        node.product = merge.product;
-        if (merge.rank != none) {
-            queue.emplace(merge.rank, i);
-        }
+        return node.rank;
     };
+    for (std::size_t i = 0; i < symbols.size(); ++i) {
+        nodes[i].previous = i == 0 ? end : i - 1;
+        nodes[i].next = i + 1 == symbols.size() ? end : i + 1;
+        if (const std::uint32_t rank = look(i); rank != none) {
+            candidates.emplace_back(rank, i);
+        }
+    }
+    CandidateQueue queue(std::greater<>(), std::move(candidates));
     while (!queue.empty()) {
         const auto [rank, place] = queue.top();
         queue.pop();
@@ -180,9 +178,13 @@ void BytePairMerges::apply_to_long(std::vector<TokenId>& symbols) const {
         if (node.next != end) {
             nodes[node.next].previous = place;
         }
-        look(place);
-        if (node.previous != end) {
-            look(node.previous);
+        for (const std::size_t changed : {place, node.previous}) {
+            if (changed == end) {
+                continue;
+            }
+            if (const std::uint32_t next_rank = look(changed); next_rank != none) {
+                queue.emplace(next_rank, changed);
+            }
         }
     }
     std::size_t length = 0;

@@ -23,68 +23,13 @@
 #include "added_tokens.hpp"
 #include "byte_alphabet.hpp"
 #include "normalisation.hpp"
+#include "piece_cache.hpp"
 #include "pre_tokenizer.hpp"
+#include "rewrites.hpp"
 #include "tokenizer_file.hpp"
 
 namespace anamnesis::language {
 namespace {
-
-std::string replaced(std::string_view text, const std::string& from, const std::string& to) {
-    std::string result;
-    std::size_t done = 0;
-    for (std::size_t at = text.find(from); at != std::string_view::npos;
-         at = text.find(from, done)) {
-        result += text.substr(done, at - done);
-        result += to;
-        done = at + from.size();
-    }
-    result += text.substr(done);
-    return result;
-}
-
-std::string normalised(std::string_view text, const std::vector<Rewrite>& steps) {
-    std::string result(text);
-    for (const Rewrite& step : steps) {
-        switch (step.kind) {
-            case Rewrite::Kind::nfc: {
-                std::string composed;
-                composed.reserve(result.size());
-                append_nfc(composed, result);
-                result = std::move(composed);
-                break;
-            }
-            case Rewrite::Kind::prepend:
-                if (!result.empty()) {
-                    result.insert(0, step.to);
-                }
-                break;
-            case Rewrite::Kind::replace:
-                result = replaced(result, step.from, step.to);
-                break;
-        }
-    }
-    return result;
-}
-
-/// Where in the text and in the result a piece was met before: a cache that owns nothing.
-class PieceCache {
-public:
-    explicit PieceCache(std::size_t text_bytes)
-        : places_(std::bit_ceil(std::clamp<std::size_t>(text_bytes / 8, 16, 1U << 14U))) {}
-
-    struct Place {
-        std::uint64_t hash = 0;
-        std::string_view piece;  // of the text at hand
-        std::size_t begin = 0;   // in the result
-        std::size_t count = 0;
-    };
-    Place& at(std::uint64_t hash) { return places_[hash & (places_.size() - 1)]; }
-    /// The text at hand goes away.
-    void forget() { std::ranges::fill(places_, Place{}); }
-
-private:
-    std::vector<Place> places_;
-};
 
 std::optional<unsigned char> find_byte(std::string_view token) {
     constexpr std::string_view digits = "0123456789ABCDEF";
@@ -118,7 +63,7 @@ struct Tokenizer::Impl {
             special[static_cast<std::size_t>(token.id)] = token.is_special;
             if (token.is_normalised && !file.normaliser.empty()) {
                 AddedToken form = token;
-                form.content = normalised(token.content, file.normaliser);
+                form.content = apply_rewrites(token.content, file.normaliser);
                 finder_in_normalised.add(form);
             } else {
                 finder.add(token);
@@ -148,7 +93,7 @@ struct Tokenizer::Impl {
                 } else if (const auto byte = find_byte(*text)) {
                     bytes.push_back(static_cast<char>(*byte));
                 } else {
-                    bytes += replaced(*text, "\xE2\x96\x81", " ");
+                    bytes += replace_all(*text, "\xE2\x96\x81", " ");
                 }
             }
             ends.push_back(bytes.size());
@@ -290,7 +235,7 @@ struct Tokenizer::Impl {
                     });
                 return;
             }
-            const std::string form = normalised(segment, file.normaliser);
+            const std::string form = apply_rewrites(segment, file.normaliser);
             PieceCache own(form.size());
             finder_in_normalised.split(
                 form, leaves_special, [&](std::string_view part, TokenId found) {

@@ -17,190 +17,12 @@
 
 #include "byte_alphabet.hpp"
 #include "pre_tokenizer.hpp"
+#include "tokenizer_features.hpp"
 #include "tokenizer_json.hpp"
+#include "tokenizer_sections.hpp"
 
 namespace anamnesis::language {
 namespace {
-
-[[noreturn]] void refuse_feature(std::string_view what, std::string_view value) {
-    throw Error(ErrorKind::unsupported, format("{} {} is not supported", what, in_quotes(value)));
-}
-
-bool is_set(const Json& object, std::string_view key) {
-    const Json* value = object.find(key);
-    return value != nullptr && !value->is_null();
-}
-
-bool flag(const Json& object, std::string_view key, bool otherwise = false) {
-    return is_set(object, key) ? object.at(key).as_boolean(key) : otherwise;
-}
-
-/// The parts of a Sequence, or the one thing itself.
-std::vector<const Json*> parts_of(const Json& value, std::string_view list) {
-    std::vector<const Json*> parts;
-    if (value.is_null()) {
-        return parts;
-    }
-    if (value.at("type").as_string("type") != "Sequence") {
-        return {&value};
-    }
-    for (const Json& part : value.at(list).as_array(list)) {
-        for (const Json* inner : parts_of(part, list)) {
-            parts.push_back(inner);
-        }
-    }
-    return parts;
-}
-
-const std::string& type_of(const Json& part) {
-    return part.at("type").as_string("type");
-}
-
-std::string literal_of(const Json& pattern) {
-    if (!is_set(pattern, "String")) {
-        refuse_feature("a replaced pattern other than a", "String");
-    }
-    return pattern.at("String").as_string("String");
-}
-
-void read_normaliser(TokenizerFile& file, const Json& value) {
-    for (const Json* part : parts_of(value, "normalizers")) {
-        const std::string& type = type_of(*part);
-        if (type == "NFC") {
-            file.normaliser.push_back({.kind = Rewrite::Kind::nfc});
-        } else if (type == "Prepend" && !file.is_byte_level) {
-            file.normaliser.push_back(
-                {.kind = Rewrite::Kind::prepend, .to = part->at("prepend").as_string("prepend")});
-        } else if (type == "Replace" && !file.is_byte_level) {
-            file.normaliser.push_back({.kind = Rewrite::Kind::replace,
-                                       .from = literal_of(part->at("pattern")),
-                                       .to = part->at("content").as_string("content")});
-            if (file.normaliser.back().from.empty()) {
-                throw Error(ErrorKind::malformed, "the normaliser replaces an empty string");
-            }
-        } else {
-            refuse_feature("normalizer", type);
-        }
-    }
-}
-
-/// A literal as an expression.
-std::string escaped(std::string_view literal) {
-    std::string pattern;
-    for (const char c : literal) {
-        const auto byte = static_cast<unsigned char>(c);
-        const bool is_plain = byte >= 0x80 || (byte >= '0' && byte <= '9') ||
-                              (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-        pattern += is_plain ? std::string(1, c) : format("\\x{:02X}", byte);
-    }
-    return pattern;
-}
-
-void read_pre_tokenizer(TokenizerFile& file, const Json& value) {
-    bool has_byte_level = false;
-    for (const Json* part : parts_of(value, "pretokenizers")) {
-        const std::string& type = type_of(*part);
-        if (has_byte_level) {
-            refuse_feature("a pre_tokenizer after ByteLevel,", type);
-        }
-        if (type == "Split" && file.is_byte_level) {
-            const std::string& behaviour = part->at("behavior").as_string("behavior");
-            const bool keeps_matches = behaviour == "Removed" && flag(*part, "invert");
-            if (behaviour != "Isolated" && !keeps_matches) {
-                refuse_feature("pre_tokenizer Split with behavior", behaviour);
-            }
-            const Json& pattern = part->at("pattern");
-            file.patterns.push_back(is_set(pattern, "Regex")
-                                        ? pattern.at("Regex").as_string("Regex")
-                                        : escaped(literal_of(pattern)));
-        } else if (type == "Digits" && file.is_byte_level) {
-            file.patterns.emplace_back(flag(*part, "individual_digits") ? R"(\p{N})" : R"(\p{N}+)");
-        } else if (type == "ByteLevel" && file.is_byte_level) {
-            has_byte_level = true;
-            file.adds_prefix_space = flag(*part, "add_prefix_space");
-            if (file.adds_prefix_space && !file.patterns.empty()) {
-                refuse_feature("add_prefix_space after", "Split");
-            }
-            if (flag(*part, "use_regex", true)) {
-                file.patterns.emplace_back(patterns::gpt2);
-            }
-        } else {
-            refuse_feature("pre_tokenizer", type);
-        }
-    }
-    if (file.is_byte_level && !has_byte_level) {
-        refuse_feature("a pre_tokenizer without", "ByteLevel");
-    }
-}
-
-void read_decoder(TokenizerFile& file, const Json& value) {
-    bool has_bytes = false;
-    for (const Json* part : parts_of(value, "decoders")) {
-        const std::string& type = type_of(*part);
-        if (file.is_byte_level ? type == "ByteLevel" : type == "ByteFallback") {
-            has_bytes = true;
-        } else if (!file.is_byte_level && type == "Strip") {
-            if (part->at("content").as_string("content") != " " ||
-                part->at("start").as_unsigned("start") != 1 ||
-                part->at("stop").as_unsigned("stop") != 0) {
-                refuse_feature("decoder Strip other than of one leading", " ");
-            }
-            file.strips_leading_space = true;
-        } else if (!file.is_byte_level && type == "Replace") {
-            if (literal_of(part->at("pattern")) != "\xE2\x96\x81" ||
-                part->at("content").as_string("content") != " ") {
-                refuse_feature("decoder Replace other than of U+2581 by", " ");
-            }
-        } else if (file.is_byte_level || type != "Fuse") {
-            refuse_feature("decoder", type);
-        }
-    }
-    if (!has_bytes) {
-        refuse_feature("a decoder without", file.is_byte_level ? "ByteLevel" : "ByteFallback");
-    }
-}
-
-void read_template(TokenizerFile& file, const Json& part) {
-    bool has_text = false;
-    for (const Json& item : part.at("single").as_array("single")) {
-        if (item.find("Sequence") != nullptr) {
-            if (has_text) {
-                refuse_feature("a template that repeats", "Sequence");
-            }
-            has_text = true;
-            continue;
-        }
-        const std::string& name = item.at("SpecialToken").at("id").as_string("id");
-        for (const Json& id :
-             part.at("special_tokens").at(name).at("ids").as_array("ids of a special token")) {
-            const std::uint64_t number = id.as_unsigned("an id of a special token");
-            if (number >= file.vocabulary.id_limit()) {
-                throw Error(ErrorKind::malformed,
-                            format("the template's token {} has id {}, outside the vocabulary",
-                                   in_quotes(name),
-                                   number));
-            }
-            (has_text ? file.after : file.before).push_back(static_cast<TokenId>(number));
-        }
-    }
-    if (!has_text) {
-        throw Error(ErrorKind::malformed, "the template has no place for the text");
-    }
-}
-
-void read_post_processor(TokenizerFile& file, const Json& value) {
-    for (const Json* part : parts_of(value, "processors")) {
-        const std::string& type = type_of(*part);
-        if (type == "TemplateProcessing") {
-            if (!file.before.empty() || !file.after.empty()) {
-                refuse_feature("a second post_processor", type);
-            }
-            read_template(file, *part);
-        } else if (type != "ByteLevel") {
-            refuse_feature("post_processor", type);
-        }
-    }
-}
 
 void add_token(TokenizerFile& file, const Json& entry, std::uint64_t id) {
     const std::string& content = entry.at("content").as_string("content of an added token");
@@ -223,11 +45,11 @@ void add_token(TokenizerFile& file, const Json& entry, std::uint64_t id) {
     }
     file.added.push_back({.id = static_cast<TokenId>(id),
                           .content = content,
-                          .is_single_word = flag(entry, "single_word"),
-                          .strips_left = flag(entry, "lstrip"),
-                          .strips_right = flag(entry, "rstrip"),
-                          .is_normalised = flag(entry, "normalized"),
-                          .is_special = flag(entry, "special")});
+                          .is_single_word = find_flag(entry, "single_word"),
+                          .strips_left = find_flag(entry, "lstrip"),
+                          .strips_right = find_flag(entry, "rstrip"),
+                          .is_normalised = find_flag(entry, "normalized"),
+                          .is_special = find_flag(entry, "special")});
 }
 
 void check_bytes(const TokenizerFile& file) {
@@ -282,7 +104,8 @@ void take_merges(TokenizerFile& file, const BulkTexts& merges) {
 /// A WordLevel model: words between spaces, decoded with one space between them.
 void read_word_level(TokenizerFile& file, const TokenizerJson& json) {
     const Json& pre_tokenizer = json.rest.at("pre_tokenizer");
-    if (pre_tokenizer.is_null() || type_of(pre_tokenizer) != "WhitespaceSplit") {
+    if (pre_tokenizer.is_null() ||
+        pre_tokenizer.at("type").as_string("type") != "WhitespaceSplit") {
         refuse_feature("a WordLevel model with a pre_tokenizer other than", "WhitespaceSplit");
     }
     for (const char* section : {"normalizer", "decoder"}) {
@@ -331,7 +154,7 @@ void apply_class(TokenizerFile& file, const Json& config) {
         file.normaliser.push_back({.kind = Rewrite::Kind::nfc});
         file.patterns.emplace_back(patterns::qwen3_5);
     } else if (name.starts_with("GPT2Tokenizer")) {
-        file.adds_prefix_space = flag(config, "add_prefix_space");
+        file.adds_prefix_space = find_flag(config, "add_prefix_space");
         file.patterns.emplace_back(patterns::gpt2);
     } else {
         refuse_feature("tokenizer_class (without a tokenizer.json)", name);
@@ -383,12 +206,12 @@ TokenizerFile parse_tokenizer_json(std::string_view text) {
     };
     TokenizerFile file;
     file.is_word_level = has_words(model);
-    file.is_byte_level = !file.is_word_level && !flag(model, "byte_fallback");
+    file.is_byte_level = !file.is_word_level && !find_flag(model, "byte_fallback");
     if (file.is_word_level) {
         read_word_level(file, json);
     } else {
         refuse_options(model);
-        file.ignores_merges = flag(model, "ignore_merges");
+        file.ignores_merges = find_flag(model, "ignore_merges");
         read_normaliser(file, section("normalizer"));
         read_pre_tokenizer(file, section("pre_tokenizer"));
         read_decoder(file, section("decoder"));

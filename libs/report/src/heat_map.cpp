@@ -118,6 +118,88 @@ double label_width(const HeatMap& map) {
     return std::max(70.0, 6.3 * static_cast<double>(longest) + 16.0);
 }
 
+/// Where the parts of a drawing lie, in pixels.
+struct Layout {
+    double left = 0.0;     ///< of the first column
+    double top = 34.0;     ///< of the first row
+    double width = 0.0;    ///< of a cell
+    double height = 22.0;  ///< of a cell
+};
+
+std::string draw_labels(const HeatMap& map, const Layout& layout) {
+    std::string svg =
+        format("<text x=\"{:.0f}\" y=\"12\">{}</text><text x=\"0\" y=\"{:.0f}\">{}</text>",
+               layout.left,
+               escape_html(map.column_label),
+               layout.top - 6.0,
+               escape_html(map.row_label));
+    const std::size_t step = label_step(map.columns.size(), layout.width);
+    for (std::size_t column = 0; column < map.columns.size(); column += step) {
+        svg += format("<text x=\"{:.1f}\" y=\"{:.0f}\" text-anchor=\"middle\">{}</text>",
+                      layout.left + layout.width * (static_cast<double>(column) + 0.5),
+                      layout.top - 6.0,
+                      escape_html(map.columns[column]));
+    }
+    return svg;
+}
+
+std::string draw_cell(const HeatMap& map,
+                      const Layout& layout,
+                      std::size_t row,
+                      std::size_t column) {
+    const double x = layout.left + layout.width * static_cast<double>(column);
+    const double y = layout.top + layout.height * static_cast<double>(row);
+    const std::string place = format("{} {}, {} {}",
+                                     escape_html(map.row_label),
+                                     escape_html(map.rows[row]),
+                                     escape_html(map.column_label),
+                                     escape_html(map.columns[column]));
+    std::string svg = format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" ",
+                             x + 0.5,
+                             y + 0.5,
+                             layout.width - 1.0,
+                             layout.height - 1.0);
+    const double* value = find_value(map, row, column);
+    if (value == nullptr) {
+        return svg + format("class=\"absent\"><title>{}: not measured</title></rect>", place);
+    }
+    const Colour colour = colour_at(map.scale, share_of(map, *value));
+    svg += format("fill=\"{}\"><title>{}: {:.4g}</title></rect>", to_hex(colour), place, *value);
+    if (map.decimals) {
+        svg += format(
+            "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" "
+            "style=\"fill:{}\">{:.{}f}</text>",
+            x + layout.width / 2,
+            y + layout.height / 2 + 4.0,
+            ink_on(colour),
+            *value,
+            *map.decimals);
+    }
+    return svg;
+}
+
+std::string draw_legend(const HeatMap& map, double left, double top) {
+    constexpr int steps = 40;
+    std::string svg;
+    for (int i = 0; i < steps; ++i) {
+        svg +=
+            format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"10\" fill=\"{}\"/>",
+                   left + legend_width * i / steps,
+                   top,
+                   legend_width / steps + 0.3,
+                   to_hex(colour_at(map.scale, (i + 0.5) / steps)));
+    }
+    return svg + format(
+                     "<text x=\"{:.0f}\" y=\"{:.1f}\">{:.3g}</text>"
+                     "<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{:.3g}</text>",
+                     left,
+                     top + 24.0,
+                     map.low,
+                     left + legend_width,
+                     top + 24.0,
+                     map.high);
+}
+
 }  // namespace
 
 std::string scale_colour(double share) {
@@ -125,91 +207,30 @@ std::string scale_colour(double share) {
 }
 
 std::string heat_map_html(const HeatMap& map) {
-    const double left = label_width(map);
-    constexpr double top = 34.0;
+    const Layout layout{.left = label_width(map), .width = cell_width(map)};
     const double columns = static_cast<double>(std::max<std::size_t>(1, map.columns.size()));
-    const double width = cell_width(map);
-    const double height = 22.0;
-    const double total_width = left + std::max(width * columns, legend_width) + 20.0;
-    const double grid_height = height * static_cast<double>(map.rows.size());
-    const double total_height = top + grid_height + 46.0;
+    const double total_width = layout.left + std::max(layout.width * columns, legend_width) + 20.0;
+    const double grid_height = layout.height * static_cast<double>(map.rows.size());
     std::string svg = format(
         "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {:.0f} {:.0f}\" width=\"{:.0f}\" "
         "role=\"img\" aria-label=\"{}\">",
         escape_html(map.caption),
         total_width,
-        total_height,
+        layout.top + grid_height + 46.0,
         total_width,
         escape_html(map.caption));
-    svg += format("<text x=\"{:.0f}\" y=\"12\">{}</text><text x=\"0\" y=\"{:.0f}\">{}</text>",
-                  left,
-                  escape_html(map.column_label),
-                  top - 6.0,
-                  escape_html(map.row_label));
-    const std::size_t step = label_step(map.columns.size(), width);
-    for (std::size_t column = 0; column < map.columns.size(); column += step) {
-        svg += format("<text x=\"{:.1f}\" y=\"{:.0f}\" text-anchor=\"middle\">{}</text>",
-                      left + width * (static_cast<double>(column) + 0.5),
-                      top - 6.0,
-                      escape_html(map.columns[column]));
-    }
+    svg += draw_labels(map, layout);
     for (std::size_t row = 0; row < map.rows.size(); ++row) {
-        const double y = top + height * static_cast<double>(row);
-        svg += format("<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
-                      left - 8.0,
-                      y + height / 2 + 4.0,
-                      escape_html(map.rows[row]));
+        svg +=
+            format("<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
+                   layout.left - 8.0,
+                   layout.top + layout.height * static_cast<double>(row) + layout.height / 2 + 4.0,
+                   escape_html(map.rows[row]));
         for (std::size_t column = 0; column < map.columns.size(); ++column) {
-            const double* value = find_value(map, row, column);
-            const double x = left + width * static_cast<double>(column);
-            const std::string place = format("{} {}, {} {}",
-                                             escape_html(map.row_label),
-                                             escape_html(map.rows[row]),
-                                             escape_html(map.column_label),
-                                             escape_html(map.columns[column]));
-            svg += format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" ",
-                          x + 0.5,
-                          y + 0.5,
-                          width - 1.0,
-                          height - 1.0);
-            if (value != nullptr) {
-                const Colour colour = colour_at(map.scale, share_of(map, *value));
-                svg += format(
-                    "fill=\"{}\"><title>{}: {:.4g}</title></rect>", to_hex(colour), place, *value);
-                if (map.decimals) {
-                    svg += format(
-                        "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" "
-                        "style=\"fill:{}\">{:.{}f}</text>",
-                        x + width / 2,
-                        y + height / 2 + 4.0,
-                        ink_on(colour),
-                        *value,
-                        *map.decimals);
-                }
-            } else {
-                svg += format("class=\"absent\"><title>{}: not measured</title></rect>", place);
-            }
+            svg += draw_cell(map, layout, row, column);
         }
     }
-    constexpr int steps = 40;
-    const double legend_y = top + grid_height + 14.0;
-    for (int i = 0; i < steps; ++i) {
-        svg +=
-            format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"10\" fill=\"{}\"/>",
-                   left + legend_width * i / steps,
-                   legend_y,
-                   legend_width / steps + 0.3,
-                   to_hex(colour_at(map.scale, (i + 0.5) / steps)));
-    }
-    svg += format(
-        "<text x=\"{:.0f}\" y=\"{:.1f}\">{:.3g}</text>"
-        "<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{:.3g}</text>",
-        left,
-        legend_y + 24.0,
-        map.low,
-        left + legend_width,
-        legend_y + 24.0,
-        map.high);
+    svg += draw_legend(map, layout.left, layout.top + grid_height + 14.0);
     return svg + "</svg></figure>\n";
 }
 

@@ -71,9 +71,7 @@ std::vector<PartRows> parts_of(const Source& post,
     return parts;
 }
 
-DriftSums compare(const Source& pre,
-                  const Source& post,
-                  const TensorEntry& pre_tensor,
+DriftSums compare(const TensorEntry& pre_tensor,
                   const TensorEntry& post_tensor,
                   const PartRows& part,
                   const Execution& execution) {
@@ -84,12 +82,10 @@ DriftSums compare(const Source& pre,
         return sums;
     }
     // One row may be large (an expert stack), so blocks are counted in elements, not rows.
-    const std::uint64_t pre_size = bits_of(pre_tensor.dtype) / 8;
-    const std::uint64_t post_size = bits_of(post_tensor.dtype) / 8;
+    const std::uint64_t pre_size = element_bytes(pre_tensor.dtype);
+    const std::uint64_t post_size = element_bytes(post_tensor.dtype);
     const std::uint64_t elements = part.rows * (post_row_bytes / post_size);
     const std::uint64_t at_once = block_bytes / std::max(pre_size, post_size);
-    const auto& pre_file = pre.checkpoint.files()[pre_tensor.file].file();
-    const auto& post_file = post.checkpoint.files()[post_tensor.file].file();
     std::vector<std::byte> bytes(block_bytes);
     std::vector<double> before;
     std::vector<double> after;
@@ -99,12 +95,10 @@ DriftSums compare(const Source& pre,
         before.resize(count);
         after.resize(count);
         const auto pre_bytes = std::span(bytes).first(count * pre_size);
-        pre_file.read_at(pre_tensor.offset + part.pre_row * pre_row_bytes + done * pre_size,
-                         pre_bytes);
+        pre_tensor.read_at(part.pre_row * pre_row_bytes + done * pre_size, pre_bytes);
         widen(pre_tensor.dtype, pre_bytes, before);
         const auto post_bytes = std::span(bytes).first(count * post_size);
-        post_file.read_at(post_tensor.offset + part.post_row * post_row_bytes + done * post_size,
-                          post_bytes);
+        post_tensor.read_at(part.post_row * post_row_bytes + done * post_size, post_bytes);
         widen(post_tensor.dtype, post_bytes, after);
         sums.add(before, after);
         done += count;
@@ -113,8 +107,7 @@ DriftSums compare(const Source& pre,
     return sums;
 }
 
-std::vector<TensorDrift> measure_tensor(const Source& pre,
-                                        const Source& post,
+std::vector<TensorDrift> measure_tensor(const Source& post,
                                         const Pairing& pairing,
                                         const TensorEntry& tensor,
                                         const Execution& execution,
@@ -132,9 +125,8 @@ std::vector<TensorDrift> measure_tensor(const Source& pre,
     }
     const auto parts = parts_of(post, pairing, tensor);
     const bool is_whole = parts.size() == 1 && parts.front().rows == tensor.rows();
-    const bool fits = is_whole ? counterpart->shape == tensor.shape
-                               : counterpart->row_bytes() / bits_of(counterpart->dtype) ==
-                                     tensor.row_bytes() / bits_of(tensor.dtype);
+    const bool fits =
+        is_whole ? counterpart->shape == tensor.shape : counterpart->columns() == tensor.columns();
     if (!fits) {
         note = format("tensor {} has shape {} in pre and {} in post",
                       in_quotes(tensor.name),
@@ -144,7 +136,7 @@ std::vector<TensorDrift> measure_tensor(const Source& pre,
     }
     std::map<std::string, DriftSums> sums;
     for (const PartRows& part : parts) {
-        sums[part.part].merge(compare(pre, post, *counterpart, tensor, part, execution));
+        sums[part.part].merge(compare(*counterpart, tensor, part, execution));
     }
     std::vector<TensorDrift> drifts;
     for (const auto& [part, drift] : sums) {
@@ -156,20 +148,20 @@ std::vector<TensorDrift> measure_tensor(const Source& pre,
     return drifts;
 }
 
-RoutingGroupDrift measure_heads(const Source& pre, const Source& post, const RoutingGroup& group) {
+RoutingGroupDrift measure_heads(const Source& post, const RoutingGroup& group) {
     RoutingGroupDrift result{.layer = group.layer,
                              .kv_head = group.kv_head,
                              .is_shared_key = group.is_shared_key,
                              .query_heads = {},
                              .drift = {}};
-    const linalg::Matrix key_pre = load_block(pre, Side::pre, group.key, false);
-    const linalg::Matrix key_post = load_block(post, Side::post, group.key, false);
+    const linalg::Matrix key_pre = load_block(Side::pre, group.key, false);
+    const linalg::Matrix key_post = load_block(Side::post, group.key, false);
     std::vector<linalg::Matrix> matrices;
     matrices.reserve(2 * group.queries.size());
     for (const HeadBlock& query : group.queries) {
         result.query_heads.push_back(query.head);
-        matrices.push_back(load_block(pre, Side::pre, query, false));
-        matrices.push_back(load_block(post, Side::post, query, false));
+        matrices.push_back(load_block(Side::pre, query, false));
+        matrices.push_back(load_block(Side::post, query, false));
     }
     std::vector<HeadPair> queries;
     for (std::size_t i = 0; i < matrices.size(); i += 2) {
@@ -238,11 +230,10 @@ CheckpointDrift measure_drift(const Source& pre,
     const auto& tensors = post.checkpoint.tensors();
     std::vector<std::vector<TensorDrift>> drifts(tensors.size());
     std::vector<std::string> notes(tensors.size());
-    if (execution.progress != nullptr) {
-        execution.progress->begin("measuring", post.checkpoint.tensor_bytes(), ProgressUnit::bytes);
-    }
+    execution.watch.progress().begin(
+        "measuring", post.checkpoint.tensor_bytes(), ProgressUnit::bytes);
     parallel_for(tensors.size(), execution.threads, [&](std::size_t i) {
-        drifts[i] = measure_tensor(pre, post, pairing, tensors[i], execution, notes[i]);
+        drifts[i] = measure_tensor(post, pairing, tensors[i], execution, notes[i]);
     });
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         result.tensors.insert(result.tensors.end(), drifts[i].begin(), drifts[i].end());
@@ -257,7 +248,7 @@ CheckpointDrift measure_drift(const Source& pre,
         linalg::set_blas_threads(1);
         parallel_for(groups.size(), execution.threads, [&](std::size_t i) {
             execution.check();
-            result.heads[i] = measure_heads(pre, post, groups[i]);
+            result.heads[i] = measure_heads(post, groups[i]);
         });
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::unsupported) {
@@ -266,9 +257,7 @@ CheckpointDrift measure_drift(const Source& pre,
         result.heads.clear();
         result.notes.push_back(format("heads were not measured: {}", error.message()));
     }
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
+    execution.watch.progress().finish();
     return result;
 }
 

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
+#include <string>
 
-#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/restore/apply.hpp"
 
 namespace anamnesis::restore {
 
 void Execution::check() const {
-    if (stop.stop_requested()) {
-        throw Error(ErrorKind::cancelled, "interrupted; nothing of the output was kept");
-    }
+    throw_if_stopped(watch,
+                     [] { return std::string("interrupted; nothing of the output was kept"); });
 }
 
 void Execution::advance(std::uint64_t bytes) const {
-    if (progress != nullptr) {
-        progress->advance(bytes);
-    }
+    watch.progress().advance(bytes);
 }
 
 }  // namespace anamnesis::restore

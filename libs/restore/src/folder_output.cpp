@@ -24,6 +24,8 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/side_files.hpp"
 #include "anamnesis/io/atomic_directory.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
@@ -31,8 +33,9 @@
 #include "anamnesis/restore/plan.hpp"
 
 #include "measure.hpp"
+#include "model_card.hpp"
+#include "plan_files.hpp"
 #include "row_targets.hpp"
-#include "side_files.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -43,10 +46,10 @@ constexpr std::uint64_t copy_block = 32U << 20U;
 
 /// One weight file of one output.
 struct OutputFile {
-    const formats::SafetensorsFile* source = nullptr;
+    const checkpoint::WeightFile* source = nullptr;
     fs::path path;
-    std::optional<io::File> file;                               ///< absent for a linked file
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> kept;  ///< [begin, end) that stay post's
+    std::optional<io::File> file;  ///< absent for a linked file
+    std::vector<FileRange> kept;   ///< what stays post's
 };
 
 struct Output {
@@ -56,43 +59,6 @@ struct Output {
     std::uint64_t bytes_written = 0;
     std::uint64_t bytes_linked = 0;
 };
-
-/// The parts of each post file that no splice replaces.
-std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> kept_ranges(const Plan& plan) {
-    const auto& files = plan.post->checkpoint.files();
-    std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> replaced(files.size());
-    for (const TensorChange& change : plan.changes) {
-        for (const RowSplice& splice : change.splices) {
-            const std::uint64_t row_bytes = change.post->row_bytes();
-            replaced[change.post->file].emplace_back(
-                change.post->offset + splice.rows.begin * row_bytes,
-                change.post->offset + splice.rows.end * row_bytes);
-        }
-    }
-    std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> kept(files.size());
-    for (std::size_t i = 0; i < files.size(); ++i) {
-        std::ranges::sort(replaced[i]);
-        std::uint64_t begin = 0;
-        for (const auto& [from, to] : replaced[i]) {
-            if (begin < from) {
-                kept[i].emplace_back(begin, from);
-            }
-            begin = to;
-        }
-        if (begin < files[i].file_bytes()) {
-            kept[i].emplace_back(begin, files[i].file_bytes());
-        }
-    }
-    return kept;
-}
-
-std::set<std::uint32_t> changed_files(const Plan& plan) {
-    std::set<std::uint32_t> files;
-    for (const TensorChange& change : plan.changes) {
-        files.insert(change.post->file);
-    }
-    return files;
-}
 
 /// The output must not be, hold or lie in a source.
 void check_target(const Plan& plan, const fs::path& target) {
@@ -135,7 +101,7 @@ void copy_kept(const OutputFile& output, bool is_synced, const Execution& execut
         for (std::uint64_t begin = first; begin < end;) {
             execution.check();
             const std::uint64_t part = std::min(end - begin, copy_block);
-            io::copy_range(output.source->file(), begin, *output.file, begin, part);
+            io::copy_range(*output.source->file, begin, *output.file, begin, part);
             if (is_synced) {
                 output.file->start_writeback(begin, part);
             }
@@ -147,7 +113,7 @@ void copy_kept(const OutputFile& output, bool is_synced, const Execution& execut
 
 /// Shares all blocks of the source, so that only replaced rows are written.
 bool try_clone(const OutputFile& output) {
-    return ::ioctl(output.file->descriptor(), FICLONE, output.source->file().descriptor()) == 0;
+    return ::ioctl(output.file->descriptor(), FICLONE, output.source->file->descriptor()) == 0;
 }
 
 void prepare_files(const Plan& plan,
@@ -155,33 +121,33 @@ void prepare_files(const Plan& plan,
                    Output& output,
                    const Execution& execution,
                    Jobs& jobs) {
-    const auto kept = kept_ranges(plan);
-    const auto changed = changed_files(plan);
+    const auto kept = find_kept_ranges(plan);
+    const auto changed = find_changed_files(plan);
     const auto& files = plan.post->checkpoint.files();
     output.files.resize(files.size());
     for (std::uint32_t i = 0; i < files.size(); ++i) {
         OutputFile& file = output.files[i];
         file.source = &files[i];
-        file.path = output.folder->path() / files[i].path().filename();
+        file.path = output.folder->path() / files[i].name();
         file.kept = kept[i];
         const bool is_changed = changed.contains(i);
         if (!is_changed && options.links_unchanged &&
             (io::try_reflink(files[i].path(), file.path) ||
              try_hard_link(files[i].path(), file.path))) {
-            output.bytes_linked += files[i].file_bytes();
-            execution.advance(files[i].file_bytes());
+            output.bytes_linked += files[i].bytes;
+            execution.advance(files[i].bytes);
             continue;
         }
         file.file = io::File::create(file.path);
         if (try_clone(file)) {
-            output.bytes_linked += files[i].file_bytes();
+            output.bytes_linked += files[i].bytes;
             for (const auto& [begin, end] : file.kept) {
                 execution.advance(end - begin);
             }
             continue;
         }
-        file.file->reserve(files[i].file_bytes());
-        output.bytes_written += files[i].file_bytes();
+        file.file->reserve(files[i].bytes);
+        output.bytes_written += files[i].bytes;
         jobs.emplace_back([&file, &execution, is_synced = options.is_synced] {
             copy_kept(file, is_synced, execution);
         });
@@ -203,12 +169,12 @@ void write_new_file(const fs::path& path, std::string_view text, bool is_synced)
 }
 
 void copy_side_files(const Plan& plan,
-                     const SideFiles& side,
+                     const checkpoint::SideFiles& side,
                      const OutputOptions& options,
                      Output& output) {
     const fs::path& root = plan.post->checkpoint.folder();
     std::set<fs::path> folders;
-    for (const SideFiles::File& file : side.files) {
+    for (const checkpoint::SideFile& file : side.files) {
         const fs::path target = output.folder->path() / file.relative;
         if (file.relative.has_parent_path()) {
             std::error_code error;
@@ -259,7 +225,7 @@ Json describe_files(const Output& output) {
     Json files = Json::array();
     for (const OutputFile& file : output.files) {
         files.push_back(Json::Object{{"name", file.path.filename().string()},
-                                     {"bytes", file.source->file_bytes()},
+                                     {"bytes", file.source->bytes},
                                      {"made", file.file ? "written" : "linked"}});
     }
     return files;
@@ -273,7 +239,7 @@ void write_model_card(const Output& output, const Json& receipt, bool is_synced)
         text = io::read_text(path);
         fs::remove(path, ignored);
     }
-    write_new_file(path, text + model_card_section(receipt), is_synced);
+    write_new_file(path, text + make_model_card_section(receipt), is_synced);
 }
 
 void check_space(const Plan& plan,
@@ -302,58 +268,22 @@ void check_space(const Plan& plan,
 
 OutputCost cost_of_folder(const Plan& plan, const OutputOptions& options) {
     OutputCost cost;
-    const auto changed = changed_files(plan);
+    const auto changed = find_changed_files(plan);
     const auto& files = plan.post->checkpoint.files();
     for (std::uint32_t i = 0; i < files.size(); ++i) {
         if (changed.contains(i) || !options.links_unchanged) {
-            cost.bytes_written += files[i].file_bytes();
+            cost.bytes_written += files[i].bytes;
         } else {
-            cost.bytes_linked += files[i].file_bytes();
+            cost.bytes_linked += files[i].bytes;
         }
     }
-    for (const SideFiles::File& file : find_side_files(plan.post->checkpoint).files) {
+    for (const checkpoint::SideFile& file :
+         checkpoint::find_side_files(plan.post->checkpoint).files) {
         cost.bytes_written += file.bytes;
     }
     cost.bytes_read = cost.bytes_written + 2 * plan.changed_bytes();
     cost.peak_memory = cost_of_patch(plan).peak_memory;
     return cost;
-}
-
-Result write_single_file(const Plan& plan, const fs::path& target, const Execution& execution) {
-    const formats::SafetensorsFile& source = plan.post->checkpoint.files().front();
-    std::error_code ignored;
-    if (fs::exists(fs::symlink_status(target, ignored))) {
-        throw Error(ErrorKind::usage,
-                    format("output {} exists already; name a file that does not exist, or remove "
-                           "it first",
-                           in_quotes(target.string(), 1000)));
-    }
-    io::AtomicFile output(target);
-    output.file().reserve(source.file_bytes());
-    Jobs jobs;
-    const auto kept = kept_ranges(plan);
-    for (const auto& [begin, end] : kept.front()) {
-        jobs.emplace_back([&output, &source, begin = begin, end = end] {
-            io::copy_range(source.file(), begin, output.file(), begin, end - begin);
-        });
-    }
-    const RowTargets targets = targets_in_checkpoint(plan, {&output.file()});
-    add_row_jobs(plan, std::span(&targets, 1), execution, jobs);
-    std::vector<ChangeMeasure> measures;
-    add_jobs_before(plan, measures, execution, jobs);
-    run(jobs, execution);
-    refuse_equal_rows(plan, measures);
-    Jobs after;
-    add_jobs_after(plan, targets, measures, execution, after);
-    run(after, execution);
-    Result result;
-    result.path = target;
-    result.receipt = make_receipt(plan, measures);
-    result.bytes_written = source.file_bytes();
-    execution.check();
-    io::write_text_atomically(target.string() + ".anamnesis.json", result.receipt.dump(2) + "\n");
-    output.commit();
-    return result;
 }
 
 std::vector<Result> write_folders(const Plan& plan,
@@ -364,16 +294,14 @@ std::vector<Result> write_folders(const Plan& plan,
         check_target(plan, target);
     }
     check_space(plan, targets, options);
-    const SideFiles side = find_side_files(plan.post->checkpoint);
+    const checkpoint::SideFiles side = checkpoint::find_side_files(plan.post->checkpoint);
     std::vector<Output> outputs(targets.size());
     Jobs jobs;
-    if (execution.progress != nullptr) {
-        std::uint64_t total = 0;
-        for (const auto& file : plan.post->checkpoint.files()) {
-            total += file.file_bytes();
-        }
-        execution.progress->begin("writing", total * targets.size(), ProgressUnit::bytes);
+    std::uint64_t total = 0;
+    for (const auto& file : plan.post->checkpoint.files()) {
+        total += file.bytes;
     }
+    execution.watch.progress().begin("writing", total * targets.size(), ProgressUnit::bytes);
     for (std::size_t i = 0; i < targets.size(); ++i) {
         outputs[i].folder = std::make_unique<io::AtomicDirectory>(targets[i]);
         prepare_files(plan, options, outputs[i], execution, jobs);
@@ -419,9 +347,7 @@ std::vector<Result> write_folders(const Plan& plan,
         execution.check();
         output.folder->commit();
     }
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
+    execution.watch.progress().finish();
     return results;
 }
 

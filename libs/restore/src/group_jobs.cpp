@@ -54,7 +54,7 @@ void write_block(const GroupWork& work,
         const TensorChange& change = work.plan->changes[found->second];
         const ChangeTarget& target = output[found->second];
         const std::uint64_t row_bytes = rows.post->row_bytes();
-        const std::size_t columns = row_bytes * 8 / bits_of(rows.post->dtype);
+        const std::size_t columns = rows.post->columns();
         std::vector<std::byte> bytes(rows.rows * row_bytes);
         for (std::uint64_t row = 0; row < rows.rows; ++row) {
             narrow(rows.post->dtype,
@@ -76,7 +76,7 @@ void filter_group(const GroupWork& work, const RoutingGroup& group) {
         group.key.bias || std::ranges::any_of(group.queries, [](const HeadBlock& query) {
             return query.bias.has_value();
         });
-    const linalg::Matrix key = load_block(*plan.pre, Side::pre, group.key, is_augmented);
+    const linalg::Matrix key = load_block(Side::pre, group.key, is_augmented);
     std::vector<double> query_gain;
     std::vector<double> key_gain;
     if (plan.request.metric == ProMetric::gain) {
@@ -97,8 +97,8 @@ void filter_group(const GroupWork& work, const RoutingGroup& group) {
     std::vector<linalg::MatrixView<double>> views(lambdas.size());
     for (const HeadBlock& query : group.queries) {
         work.execution->check();
-        const linalg::Matrix pre = load_block(*plan.pre, Side::pre, query, is_augmented);
-        const linalg::Matrix post = load_block(*plan.post, Side::post, query, is_augmented);
+        const linalg::Matrix pre = load_block(Side::pre, query, is_augmented);
+        const linalg::Matrix post = load_block(Side::post, query, is_augmented);
         for (std::size_t i = 0; i < lambdas.size(); ++i) {
             if (results[i].rows() != pre.rows() || results[i].columns() != pre.columns()) {
                 results[i] = linalg::Matrix(pre.rows(), pre.columns());
@@ -113,10 +113,8 @@ void filter_group(const GroupWork& work, const RoutingGroup& group) {
 }
 
 void align_group(const GroupWork& work, const RoutingGroup& group) {
-    const Plan& plan = *work.plan;
     const auto load = [&](Side side, const HeadBlock& block) {
-        return load_block(
-            side == Side::pre ? *plan.pre : *plan.post, side, block, block.bias.has_value());
+        return load_block(side, block, block.bias.has_value());
     };
     GaugeFit fit(group.key.weight.rows, group.rotary);
     const auto add = [&](const HeadBlock& block) {

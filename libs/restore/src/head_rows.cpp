@@ -18,14 +18,7 @@
 namespace anamnesis::restore {
 namespace {
 
-std::size_t columns_of(const checkpoint::TensorEntry& tensor) {
-    return tensor.row_bytes() * 8 / bits_of(tensor.dtype);
-}
-
-void load_rows(const Source& source,
-               Side side,
-               const HeadRows& rows,
-               linalg::MatrixView<double> target) {
+void load_rows(Side side, const HeadRows& rows, linalg::MatrixView<double> target) {
     const checkpoint::TensorEntry& tensor = side == Side::pre ? *rows.pre : *rows.post;
     if (!is_arithmetic(tensor.dtype)) {
         throw Error(ErrorKind::unsupported,
@@ -36,7 +29,7 @@ void load_rows(const Source& source,
     const std::uint64_t first = side == Side::pre ? rows.pre_row : rows.post_row;
     const std::uint64_t row_bytes = tensor.row_bytes();
     std::vector<std::byte> bytes(rows.rows * row_bytes);
-    source.checkpoint.files()[tensor.file].file().read_at(tensor.offset + first * row_bytes, bytes);
+    tensor.read_at(first * row_bytes, bytes);
     for (std::uint64_t row = 0; row < rows.rows; ++row) {
         widen(tensor.dtype,
               std::span(bytes).subspan(row * row_bytes, row_bytes),
@@ -46,18 +39,15 @@ void load_rows(const Source& source,
 
 }  // namespace
 
-linalg::Matrix load_block(const Source& source,
-                          Side side,
-                          const HeadBlock& block,
-                          bool is_augmented) {
+linalg::Matrix load_block(Side side, const HeadBlock& block, bool is_augmented) {
     const checkpoint::TensorEntry& weight =
         side == Side::pre ? *block.weight.pre : *block.weight.post;
-    const std::size_t columns = columns_of(weight);
+    const std::size_t columns = weight.columns();
     linalg::Matrix matrix(block.weight.rows, columns + (is_augmented ? 1 : 0));
     const linalg::MatrixView<double> all = matrix.view();
-    load_rows(source, side, block.weight, {all.data(), all.rows(), columns, all.stride()});
+    load_rows(side, block.weight, {all.data(), all.rows(), columns, all.stride()});
     if (is_augmented && block.bias) {
-        load_rows(source, side, *block.bias, {all.data() + columns, all.rows(), 1, all.stride()});
+        load_rows(side, *block.bias, {all.data() + columns, all.rows(), 1, all.stride()});
     }
     return matrix;
 }
@@ -70,8 +60,8 @@ std::vector<double> load_gain(const Source& source, const checkpoint::TensorEntr
                            source.model.family));
     }
     std::vector<std::byte> bytes(gain->bytes);
-    source.checkpoint.files()[gain->file].file().read_at(gain->offset, bytes);
-    std::vector<double> values(gain->bytes * 8 / bits_of(gain->dtype));
+    gain->read_at(0, bytes);
+    std::vector<double> values(count_elements(gain->dtype, gain->bytes));
     widen(gain->dtype, bytes, values);
     if (source.model.qk_norm == checkpoint::QkNorm::per_head_plus1) {
         for (double& value : values) {

@@ -30,6 +30,7 @@
 #include "anamnesis/restore/request.hpp"
 
 #include "measure.hpp"
+#include "plan_files.hpp"
 #include "row_targets.hpp"
 #include "undo_file.hpp"
 
@@ -90,19 +91,10 @@ void refuse_links(const Plan& plan, const std::set<std::uint32_t>& files) {
     }
 }
 
-std::set<std::uint32_t> changed_files(const Plan& plan) {
-    std::set<std::uint32_t> files;
-    for (const TensorChange& change : plan.changes) {
-        files.insert(change.post->file);
-    }
-    return files;
-}
-
-std::vector<UndoRange> ranges_of(const Plan& plan) {
+std::vector<UndoRange> list_undo_ranges(const Plan& plan) {
     std::vector<UndoRange> ranges;
     for (const TensorChange& change : plan.changes) {
-        const std::string name =
-            plan.post->checkpoint.files()[change.post->file].path().filename().string();
+        const std::string name = plan.post->checkpoint.files()[change.post->file].name();
         for (const RowSplice& splice : change.splices) {
             const std::uint64_t row_bytes = change.post->row_bytes();
             ranges.push_back({.file = name,
@@ -165,6 +157,71 @@ void write_rows(const Plan& plan,
     }
 }
 
+/// The files of post that a repair in place rewrites, open for it.
+class OpenFiles {
+public:
+    explicit OpenFiles(const Plan& plan) : open_(plan.post->checkpoint.files().size()) {
+        files_.resize(open_.size(), nullptr);
+        for (const std::uint32_t index : find_changed_files(plan)) {
+            const checkpoint::WeightFile& file = plan.post->checkpoint.files()[index];
+            open_[index] = io::File::open_for_update(file.path());
+            files_[index] = &*open_[index];
+            by_name_.emplace(file.name(), &file);
+        }
+    }
+    OpenFiles(const OpenFiles&) = delete;
+    OpenFiles& operator=(const OpenFiles&) = delete;
+
+    /// One for each file of post; null where nothing changes.
+    const std::vector<const io::File*>& files() const& { return files_; }
+    const std::map<std::string, const checkpoint::WeightFile*>& by_name() const& {
+        return by_name_;
+    }
+
+private:
+    std::vector<std::optional<io::File>> open_;
+    std::vector<const io::File*> files_;
+    std::map<std::string, const checkpoint::WeightFile*> by_name_;
+};
+
+void check_space_for_undo(const Plan& plan, const fs::path& folder) {
+    const std::uint64_t free = io::free_bytes(folder);
+    if (free < plan.changed_bytes()) {
+        throw Error(ErrorKind::exhausted,
+                    format("the undo file needs {} and {} has {} free",
+                           human_bytes(plan.changed_bytes()),
+                           in_quotes(folder.string(), 1000),
+                           human_bytes(free)));
+    }
+}
+
+/// The receipt of an earlier repair, as the folder has it.
+std::optional<std::string> read_receipt(const fs::path& folder) {
+    std::error_code ignored;
+    if (!fs::exists(folder / receipt_name, ignored)) {
+        return std::nullopt;
+    }
+    return io::read_text(folder / receipt_name);
+}
+
+Json write_rows_and_receipt(const Plan& plan,
+                            const fs::path& folder,
+                            const std::vector<const io::File*>& files,
+                            std::vector<ChangeMeasure>& measures,
+                            const Execution& execution) {
+    const RowTargets targets = targets_in_checkpoint(plan, files);
+    write_rows(plan, targets, files, execution);
+    Jobs after;
+    add_jobs_after(plan, targets, measures, execution, after);
+    run(after, execution);
+    Json receipt = make_receipt(plan, measures);
+    const UndoFile undo = UndoFile::open(folder);
+    receipt.set("undo_id", undo.id());
+    receipt.set("in_place_sha256", undo.digest_of_current(execution));
+    io::write_text_atomically(folder / receipt_name, receipt.dump(2) + "\n");
+    return receipt;
+}
+
 }  // namespace
 
 OutputCost cost_in_place(const Plan& plan) {
@@ -181,73 +238,36 @@ bool has_undo(const fs::path& folder) {
 
 Result write_in_place(const Plan& plan, const Execution& execution) {
     const fs::path folder = plan.post->checkpoint.folder();
-    const auto touched = changed_files(plan);
-    refuse_links(plan, touched);
+    refuse_links(plan, find_changed_files(plan));
     const FolderLock lock(folder);
     Result result;
     result.path = folder;
-    std::error_code ignored;
     // A repair starts from post as it was: what an earlier one, whole or broken off, has written
     // goes back first.
     if (has_undo(folder)) {
-        const UndoFile undo = open_usable_undo(folder, execution);
-        undo.roll_back(execution);
+        open_usable_undo(folder, execution).roll_back(execution);
         result.notes.emplace_back("an earlier repair in place was undone first");
     }
-    std::optional<std::string> old_receipt;
-    if (fs::exists(folder / receipt_name, ignored)) {
-        old_receipt = io::read_text(folder / receipt_name);
-    }
-    const std::uint64_t free = io::free_bytes(folder);
-    if (free < plan.changed_bytes()) {
-        throw Error(ErrorKind::exhausted,
-                    format("the undo file needs {} and {} has {} free",
-                           human_bytes(plan.changed_bytes()),
-                           in_quotes(folder.string(), 1000),
-                           human_bytes(free)));
-    }
-    std::vector<std::optional<io::File>> open(plan.post->checkpoint.files().size());
-    std::vector<const io::File*> files(open.size(), nullptr);
-    std::map<std::string, const formats::SafetensorsFile*> weight_files;
-    for (const std::uint32_t index : touched) {
-        const auto& file = plan.post->checkpoint.files()[index];
-        open[index] = io::File::open_for_update(file.path());
-        files[index] = &*open[index];
-        weight_files.emplace(file.path().filename().string(), &file);
-    }
-    if (execution.progress != nullptr) {
-        execution.progress->begin(
-            "repairing in place", 2 * plan.changed_bytes(), ProgressUnit::bytes);
-    }
+    check_space_for_undo(plan, folder);
+    const OpenFiles open(plan);
+    execution.watch.progress().begin(
+        "repairing in place", 2 * plan.changed_bytes(), ProgressUnit::bytes);
     std::vector<ChangeMeasure> measures;
     Jobs before;
     add_jobs_before(plan, measures, execution, before);
     run(before, execution);
     refuse_equal_rows(plan, measures);
-    UndoFile::write(folder, weight_files, ranges_of(plan), old_receipt, execution);
-
-    const RowTargets targets = targets_in_checkpoint(plan, files);
-    Json receipt;
+    UndoFile::write(
+        folder, open.by_name(), list_undo_ranges(plan), read_receipt(folder), execution);
     try {
-        write_rows(plan, targets, files, execution);
-        Jobs after;
-        add_jobs_after(plan, targets, measures, execution, after);
-        run(after, execution);
-        receipt = make_receipt(plan, measures);
-        const UndoFile undo = UndoFile::open(folder);
-        receipt.set("undo_id", undo.id());
-        receipt.set("in_place_sha256", undo.digest_of_current(execution));
-        io::write_text_atomically(folder / receipt_name, receipt.dump(2) + "\n");
+        result.receipt = write_rows_and_receipt(plan, folder, open.files(), measures, execution);
     } catch (...) {
-        // Once the receipt stands the repair is whole; before that post must be what it was. Where
-        // rolling back fails too, the undo file stays for the next run.
+        // Once the receipt is written the repair is whole; before that post must be what it was.
+        // Where rolling back fails too, the undo file stays for the next run.
         UndoFile::open(folder).roll_back({});
         throw;
     }
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
-    result.receipt = std::move(receipt);
+    execution.watch.progress().finish();
     result.bytes_written = plan.changed_bytes();
     result.notes.push_back(format("{} holds the old bytes; 'anamnesis undo {}' brings them back",
                                   undo_name,
@@ -264,19 +284,15 @@ Result undo_in_place(const fs::path& folder, const Execution& execution) {
     }
     const FolderLock lock(folder);
     const UndoFile undo = open_usable_undo(folder, execution);
-    if (execution.progress != nullptr) {
-        std::uint64_t total = 0;
-        for (const UndoRange& range : undo.ranges()) {
-            total += range.size;
-        }
-        execution.progress->begin("undoing", total, ProgressUnit::bytes);
+    std::uint64_t total = 0;
+    for (const UndoRange& range : undo.ranges()) {
+        total += range.size;
     }
+    execution.watch.progress().begin("undoing", total, ProgressUnit::bytes);
     Result result;
     result.path = folder;
     result.bytes_written = undo.roll_back(execution);
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
+    execution.watch.progress().finish();
     return result;
 }
 

@@ -32,14 +32,10 @@ namespace {
 
 constexpr std::uint64_t block_bytes = 1U << 20U;
 
-const io::File& file_of(const Source& source, const checkpoint::TensorEntry& tensor) {
-    return source.checkpoint.files()[tensor.file].file();
-}
-
-std::string digest_of_range(const io::File& file,
-                            std::uint64_t offset,
-                            std::uint64_t size,
-                            const Execution& execution) {
+std::string digest_range(const io::File& file,
+                         std::uint64_t offset,
+                         std::uint64_t size,
+                         const Execution& execution) {
     Sha256 digest;
     std::vector<std::byte> buffer(std::min(size, block_bytes));
     while (size > 0) {
@@ -59,8 +55,7 @@ struct RowComparison {
     bool differs = false;
 };
 
-RowComparison compare_rows(const Plan& plan,
-                           const TensorChange& change,
+RowComparison compare_rows(const TensorChange& change,
                            const io::File& other,
                            const std::vector<std::uint64_t>& other_offsets,
                            const Execution& execution) {
@@ -83,8 +78,7 @@ RowComparison compare_rows(const Plan& plan,
             const std::uint64_t rows = std::min(rows_at_once, splice.rows.size() - done);
             const auto pre_bytes = std::span(before).first(rows * pre_row_bytes);
             const auto post_bytes = std::span(after).first(rows * post_row_bytes);
-            file_of(*plan.pre, *change.pre)
-                .read_at(change.pre->offset + (splice.pre_row + done) * pre_row_bytes, pre_bytes);
+            change.pre->read_at((splice.pre_row + done) * pre_row_bytes, pre_bytes);
             other.read_at(other_offsets[i] + done * post_row_bytes, post_bytes);
             done += rows;
             const bool is_same =
@@ -93,7 +87,7 @@ RowComparison compare_rows(const Plan& plan,
             if (!has_values) {
                 continue;
             }
-            before_values.resize(pre_bytes.size() * 8 / bits_of(pre_dtype));
+            before_values.resize(count_elements(pre_dtype, pre_bytes.size()));
             after_values.resize(before_values.size());
             widen(pre_dtype, pre_bytes, before_values);
             widen(post_dtype, post_bytes, after_values);
@@ -169,8 +163,8 @@ Json drift_by_layer(const Plan& plan, const std::vector<ChangeMeasure>& measures
 
 }  // namespace
 
-std::string digest_of(const Source& source, const checkpoint::TensorEntry& tensor) {
-    return digest_of_range(file_of(source, tensor), tensor.offset, tensor.bytes, {});
+std::string digest_tensor(const checkpoint::TensorEntry& tensor, const Execution& execution) {
+    return digest_range(*tensor.source, tensor.offset, tensor.bytes, execution);
 }
 
 void add_jobs_before(const Plan& plan,
@@ -181,22 +175,15 @@ void add_jobs_before(const Plan& plan,
     for (std::size_t i = 0; i < plan.changes.size(); ++i) {
         const TensorChange& change = plan.changes[i];
         ChangeMeasure& measure = measures[i];
-        jobs.emplace_back([&plan, &change, &measure, &execution] {
-            measure.pre_digest = digest_of_range(
-                file_of(*plan.pre, *change.pre), change.pre->offset, change.pre->bytes, execution);
+        jobs.emplace_back([&change, &measure, &execution] {
+            measure.pre_digest = digest_tensor(*change.pre, execution);
         });
-        jobs.emplace_back([&plan, &change, &measure, &execution] {
-            measure.post_digest = digest_of_range(file_of(*plan.post, *change.post),
-                                                  change.post->offset,
-                                                  change.post->bytes,
-                                                  execution);
+        jobs.emplace_back([&change, &measure, &execution] {
+            measure.post_digest = digest_tensor(*change.post, execution);
         });
-        jobs.emplace_back([&plan, &change, &measure, &execution] {
-            const auto comparison = compare_rows(plan,
-                                                 change,
-                                                 file_of(*plan.post, *change.post),
-                                                 offsets_in_post(change),
-                                                 execution);
+        jobs.emplace_back([&change, &measure, &execution] {
+            const auto comparison =
+                compare_rows(change, *change.post->source, offsets_in_post(change), execution);
             measure.before = comparison.drift;
             measure.differs = comparison.differs;
         });
@@ -214,15 +201,14 @@ void add_jobs_after(const Plan& plan,
         ChangeMeasure& measure = measures[i];
         jobs.emplace_back([&change, &target, &measure, &execution] {
             measure.result_digest =
-                digest_of_range(*target.file, change.post->offset, change.post->bytes, execution);
+                digest_range(*target.file, change.post->offset, change.post->bytes, execution);
         });
         // Rows that are pre's own bytes lie at distance zero; the digest shows that they are.
         if (change.is_exact()) {
             measure.after = measure.before.without_difference();
         } else {
-            jobs.emplace_back([&plan, &change, &target, &measure, &execution] {
-                measure.after =
-                    compare_rows(plan, change, *target.file, target.offsets, execution).drift;
+            jobs.emplace_back([&change, &target, &measure, &execution] {
+                measure.after = compare_rows(change, *target.file, target.offsets, execution).drift;
             });
         }
     }

@@ -23,7 +23,8 @@ struct ChangeMeasure {
     bool differs = false;  ///< some selected row of post is not pre's
 };
 
-std::string digest_of(const Source& source, const checkpoint::TensorEntry& tensor);
+/// SHA-256 of a whole tensor.
+std::string digest_tensor(const checkpoint::TensorEntry& tensor, const Execution& execution);
 
 /// Digests and drift before the repair.
 void add_jobs_before(const Plan& plan,

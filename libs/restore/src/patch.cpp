@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -72,7 +73,7 @@ OutputCost cost_of_patch(const Plan& plan) {
     cost.peak_memory = 4U << 20U;
     for (const RoutingGroup& group : plan.groups) {
         const checkpoint::TensorEntry& key = *group.key.weight.post;
-        const std::uint64_t columns = key.row_bytes() * 8 / bits_of(key.dtype);
+        const std::uint64_t columns = key.columns();
         const std::uint64_t outputs = plan.request.lambdas.size();
         cost.peak_memory = std::max(
             cost.peak_memory, (4 + outputs) * group.key.weight.rows * columns * sizeof(double));
@@ -90,10 +91,8 @@ std::vector<Result> write_patches(const Plan& plan,
     std::vector<ChangeMeasure> measures;
     Jobs before;
     add_jobs_before(plan, measures, execution, before);
-    if (execution.progress != nullptr) {
-        execution.progress->begin(
-            "writing patch", plan.changed_bytes() * targets.size(), ProgressUnit::bytes);
-    }
+    execution.watch.progress().begin(
+        "writing patch", plan.changed_bytes() * targets.size(), ProgressUnit::bytes);
     run(before, execution);
     refuse_equal_rows(plan, measures);
 
@@ -149,39 +148,97 @@ std::vector<Result> write_patches(const Plan& plan,
         execution.check();
         output->commit();
     }
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
+    execution.watch.progress().finish();
     return results;
 }
 
 Patch read_patch(const fs::path& path) {
-    return in_context(
-        [&] { return format("reading patch {}", path.string()); },
-        [&] {
-            Patch patch;
-            patch.rows.checkpoint = checkpoint::Checkpoint::open(path);
-            const auto& metadata = patch.rows.checkpoint.files().front().header().metadata;
-            const auto entry = std::ranges::find(
-                metadata, metadata_key, [](const auto& pair) { return pair.first; });
-            if (entry == metadata.end()) {
-                throw Error(ErrorKind::malformed,
-                            format("{} is no patch: its metadata has no {}",
-                                   in_quotes(path.string(), 1000),
-                                   metadata_key));
-            }
-            patch.description = Json::parse(entry->second);
-            if (patch.description.at("version").as_unsigned("version") != 1) {
-                throw Error(ErrorKind::unsupported,
-                            format("patch version {} is not known, 1 was expected",
-                                   patch.description.at("version").dump()));
-            }
-            patch.request = request_from_json(patch.description.at("request"));
-            patch.rows.model.family = patch.description.at("family").as_string("family");
-            patch.rows.model.evidence = "patch";
-            return patch;
-        });
+    return in_context([&] { return format("reading patch {}", path.string()); },
+                      [&] {
+                          Patch patch;
+                          patch.rows.checkpoint = checkpoint::Checkpoint::open(path);
+                          const auto& metadata = patch.rows.checkpoint.files().front().metadata;
+                          const auto entry = std::ranges::find(
+                              metadata, metadata_key, [](const auto& pair) { return pair.first; });
+                          if (entry == metadata.end()) {
+                              throw Error(ErrorKind::malformed,
+                                          format("{} is no patch: its metadata has no {}",
+                                                 in_quotes(path.string(), 1000),
+                                                 metadata_key));
+                          }
+                          patch.description = Json::parse(entry->second);
+                          if (patch.description.at("version").as_unsigned("version") != 1) {
+                              throw Error(ErrorKind::unsupported,
+                                          format("patch version {} is not known, 1 was expected",
+                                                 patch.description.at("version").dump()));
+                          }
+                          patch.request = request_from_json(patch.description.at("request"));
+                          patch.rows.model.family =
+                              patch.description.at("family").as_string("family");
+                          patch.rows.model.evidence = "patch";
+                          return patch;
+                      });
 }
+
+namespace {
+
+/// Why the target's tensor is not the one that the patch was made for; nothing where it is.
+std::optional<std::string> find_misfit(const TensorChange& change, const Json& entry) {
+    const std::string& name = entry.at("name").as_string("name");
+    if (change.post == nullptr) {
+        return format("tensor {} is missing", in_quotes(name));
+    }
+    if (!(to_json(change.post->shape) == entry.at("shape")) ||
+        change.post->dtype != change.pre->dtype) {
+        return format("tensor {} is {} {}, the patch was made for {} {}",
+                      in_quotes(name),
+                      anamnesis::name_of(change.post->dtype),
+                      to_string(change.post->shape),
+                      anamnesis::name_of(change.pre->dtype),
+                      entry.at("shape").dump());
+    }
+    return std::nullopt;
+}
+
+/// Where the packed rows of the patch go.
+/// Errors: `malformed` for ranges out of order, outside the tensor or of another count of rows.
+std::vector<RowSplice> read_splices(const TensorChange& change, const Json& entry) {
+    const std::string& name = change.post->name;
+    std::vector<RowSplice> splices;
+    std::uint64_t packed = 0;
+    std::uint64_t previous_end = 0;
+    for (const Json& rows : entry.at("rows").as_array("rows")) {
+        const auto& pair = rows.as_array("rows");
+        if (pair.size() != 2) {
+            throw Error(ErrorKind::malformed, "a row range of the patch is no pair");
+        }
+        const checkpoint::RowRange range{pair[0].as_unsigned("rows"), pair[1].as_unsigned("rows")};
+        if (range.begin < previous_end || range.begin >= range.end ||
+            range.end > change.post->rows()) {
+            throw Error(ErrorKind::malformed,
+                        format("rows {}..{} of the patch for tensor {} are out of order or "
+                               "outside its {} rows",
+                               range.begin,
+                               range.end,
+                               in_quotes(name),
+                               change.post->rows()));
+        }
+        splices.push_back({.rows = range, .pre_row = packed});
+        packed += range.size();
+        previous_end = range.end;
+    }
+    if (packed != change.pre->rows() || change.pre->row_bytes() != change.post->row_bytes() ||
+        change.post->row_bytes() == 0) {
+        throw Error(ErrorKind::malformed,
+                    format("the patch holds {} rows for tensor {} and maps {}",
+                           change.pre->rows(),
+                           in_quotes(name),
+                           packed));
+    }
+    return splices;
+}
+
+}  // namespace
 
 Plan plan_of_patch(const Patch& patch, const Source& target, const Execution& execution) {
     Plan plan;
@@ -190,6 +247,7 @@ Plan plan_of_patch(const Patch& patch, const Source& target, const Execution& ex
     plan.request = patch.request;
     std::vector<std::string> problems;
     for (const Json& entry : patch.description.at("tensors").as_array("tensors")) {
+        execution.check();
         const std::string& name = entry.at("name").as_string("name");
         TensorChange change;
         change.post = target.checkpoint.find(name);
@@ -202,56 +260,15 @@ Plan plan_of_patch(const Patch& patch, const Source& target, const Execution& ex
             throw Error(ErrorKind::malformed,
                         format("the patch maps tensor {} and does not hold it", in_quotes(name)));
         }
-        if (change.post == nullptr) {
-            problems.push_back(format("tensor {} is missing", in_quotes(name)));
+        if (auto misfit = find_misfit(change, entry)) {
+            problems.push_back(*std::move(misfit));
             continue;
         }
-        if (!(to_json(change.post->shape) == entry.at("shape")) ||
-            change.post->dtype != change.pre->dtype) {
-            problems.push_back(format("tensor {} is {} {}, the patch was made for {} {}",
-                                      in_quotes(name),
-                                      anamnesis::name_of(change.post->dtype),
-                                      to_string(change.post->shape),
-                                      anamnesis::name_of(change.pre->dtype),
-                                      entry.at("shape").dump()));
-            continue;
-        }
-        std::uint64_t packed = 0;
-        std::uint64_t previous_end = 0;
-        for (const Json& rows : entry.at("rows").as_array("rows")) {
-            const auto& pair = rows.as_array("rows");
-            if (pair.size() != 2) {
-                throw Error(ErrorKind::malformed, "a row range of the patch is no pair");
-            }
-            const checkpoint::RowRange range{pair[0].as_unsigned("rows"),
-                                             pair[1].as_unsigned("rows")};
-            if (range.begin < previous_end || range.begin >= range.end ||
-                range.end > change.post->rows()) {
-                throw Error(ErrorKind::malformed,
-                            format("rows {}..{} of the patch for tensor {} are out of order or "
-                                   "outside its {} rows",
-                                   range.begin,
-                                   range.end,
-                                   in_quotes(name),
-                                   change.post->rows()));
-            }
-            change.splices.push_back({.rows = range, .pre_row = packed});
-            packed += range.size();
-            previous_end = range.end;
-        }
-        if (packed != change.pre->rows() || change.pre->row_bytes() != change.post->row_bytes() ||
-            change.post->row_bytes() == 0) {
-            throw Error(ErrorKind::malformed,
-                        format("the patch holds {} rows for tensor {} and maps {}",
-                               change.pre->rows(),
-                               in_quotes(name),
-                               packed));
-        }
-        if (digest_of(target, *change.post) != entry.at("sha256").as_string("sha256")) {
+        change.splices = read_splices(change, entry);
+        if (digest_tensor(*change.post, execution) != entry.at("sha256").as_string("sha256")) {
             problems.push_back(format("tensor {} has another SHA-256", in_quotes(name)));
             continue;
         }
-        execution.check();
         plan.changes.push_back(std::move(change));
     }
     if (!problems.empty()) {

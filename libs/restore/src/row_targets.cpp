@@ -13,7 +13,9 @@
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/base/parallel.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/method.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
@@ -23,27 +25,20 @@ namespace {
 constexpr std::uint64_t copy_block = 32U << 20U;
 constexpr std::uint64_t convert_block = 1U << 20U;
 
-const io::File& file_of(const Source& source, const checkpoint::TensorEntry& tensor) {
-    return source.checkpoint.files()[tensor.file].file();
-}
-
-void copy_rows(const Plan& plan,
-               const TensorChange& change,
-               const ChangeTarget& target,
-               const Execution& execution) {
+void copy_rows(const TensorChange& change, const ChangeTarget& target, const Execution& execution) {
     const std::uint64_t row_bytes = change.post->row_bytes();
     for (std::size_t i = 0; i < change.splices.size(); ++i) {
         const RowSplice& splice = change.splices[i];
         if (splice.source != RowSource::pre) {
             continue;
         }
-        std::uint64_t from = change.pre->offset + splice.pre_row * row_bytes;
+        std::uint64_t from = splice.pre_row * row_bytes;
         std::uint64_t to = target.offsets[i];
         std::uint64_t left = splice.rows.size() * row_bytes;
         while (left > 0) {
             execution.check();
             const std::uint64_t part = std::min(left, copy_block);
-            io::copy_range(file_of(*plan.pre, *change.pre), from, *target.file, to, part);
+            change.pre->copy_to(*target.file, to, from, part);
             from += part;
             to += part;
             left -= part;
@@ -59,7 +54,7 @@ void transform_rows(const Plan& plan,
                     const Execution& execution) {
     const std::uint64_t pre_row_bytes = change.pre->row_bytes();
     const std::uint64_t post_row_bytes = change.post->row_bytes();
-    const std::uint64_t columns = post_row_bytes * 8 / bits_of(change.post->dtype);
+    const std::uint64_t columns = change.post->columns();
     const std::uint64_t rows_at_once =
         std::max<std::uint64_t>(1, convert_block / std::max(pre_row_bytes, post_row_bytes));
     const double alpha = plan.request.alpha;
@@ -78,21 +73,20 @@ void transform_rows(const Plan& plan,
             const std::uint64_t rows = std::min(rows_at_once, splice.rows.size() - done);
             const auto source = std::span(before).first(rows * pre_row_bytes);
             const auto result = std::span(after).first(rows * post_row_bytes);
-            file_of(*plan.pre, *change.pre)
-                .read_at(change.pre->offset + (splice.pre_row + done) * pre_row_bytes, source);
+            change.pre->read_at((splice.pre_row + done) * pre_row_bytes, source);
             // alpha 1 is pre itself, bit for bit; anything else is arithmetic.
             if (is_blend && alpha != 1.0) {
-                file_of(*plan.post, *change.post)
-                    .read_at(change.post->offset + (splice.rows.begin + done) * post_row_bytes,
-                             result);
+                change.post->read_at((splice.rows.begin + done) * post_row_bytes, result);
                 if (alpha != 0.0) {
                     pre_values.resize(rows * columns);
                     post_values.resize(rows * columns);
                     widen(change.pre->dtype, source, pre_values);
                     widen(change.post->dtype, result, post_values);
-                    for (std::size_t j = 0; j < pre_values.size(); ++j) {
-                        post_values[j] += alpha * (pre_values[j] - post_values[j]);
-                    }
+                    const linalg::MatrixView<double> blended(post_values.data(), rows, columns);
+                    interpolate(alpha,
+                                linalg::MatrixView<const double>(pre_values.data(), rows, columns),
+                                blended,
+                                blended);
                     narrow(change.post->dtype, post_values, result);
                 }
             } else {
@@ -145,9 +139,8 @@ void add_row_jobs(const Plan& plan,
                 return splice.source == RowSource::blend;
             });
             if (!is_blend && !change.is_converted()) {
-                jobs.emplace_back([&plan, &change, &target, &execution] {
-                    copy_rows(plan, change, target, execution);
-                });
+                jobs.emplace_back(
+                    [&change, &target, &execution] { copy_rows(change, target, execution); });
             } else {
                 jobs.emplace_back([&plan, &change, &target, &execution] {
                     transform_rows(plan, change, target, execution);

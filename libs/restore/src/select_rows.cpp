@@ -20,6 +20,7 @@
 #include "anamnesis/restore/request.hpp"
 
 #include "pairing.hpp"
+#include "splices.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -142,22 +143,6 @@ bool takes_block(const Selection& selection,
     return selection.kv_heads->contains(kv_head);
 }
 
-/// Appends rows, growing the last splice where both sides go on.
-void append(std::vector<RowSplice>& splices,
-            checkpoint::RowRange rows,
-            std::uint64_t pre_row,
-            RowRole role) {
-    if (!splices.empty()) {
-        RowSplice& last = splices.back();
-        if (last.role == role && last.rows.end == rows.begin &&
-            last.pre_row + last.rows.size() == pre_row) {
-            last.rows.end = rows.end;
-            return;
-        }
-    }
-    splices.push_back({.rows = rows, .pre_row = pre_row, .role = role});
-}
-
 /// Whether pre's rows can stand in post's tensor; says why not.
 bool fits(const TensorEntry& pre, const TensorEntry& post, std::vector<std::string>& problems) {
     const bool same_columns =
@@ -219,7 +204,7 @@ void select_attention(const Source& pre,
         std::set<std::string> parts;
         for (const PairedRows& pair : pair_rows(*counterpart, tensor, problems)) {
             if (takes_block(selection, tensor, pair.post, post.model.heads)) {
-                append(change.splices, pair.post.rows, pair.pre_row, pair.post.role);
+                append_rows(change.splices, pair.post.rows, pair.pre_row, pair.post.role);
                 parts.emplace(tensor.group == AttentionGroup::norm ? "norms"
                                                                    : part_of(pair.post.role));
             }
@@ -330,79 +315,6 @@ std::vector<TensorChange> select_rows(const Source& pre,
         }
     }
     return changes;
-}
-
-std::vector<TensorChange> select_scales(const Source& pre,
-                                        const Source& post,
-                                        const std::vector<TensorChange>& changes,
-                                        std::vector<std::string>& problems) {
-    const Pairing pairing(pre, post);
-    std::vector<TensorChange> scales;
-    for (const TensorChange& change : changes) {
-        const auto scale = checkpoint::find_scale(post.checkpoint, change.post->name);
-        if (!scale) {
-            continue;
-        }
-        // A whole-tensor group has listed the scale already.
-        if (std::ranges::any_of(changes,
-                                [&](const auto& other) { return other.post == scale->tensor; })) {
-            continue;
-        }
-        const auto pre_scale = checkpoint::find_scale(pre.checkpoint, change.pre->name);
-        if (!pre_scale || pre_scale->rows_per_block != scale->rows_per_block ||
-            pre_scale->tensor->shape != scale->tensor->shape ||
-            pre_scale->tensor->dtype != scale->tensor->dtype) {
-            problems.push_back(
-                format("scale tensor {} of post has no counterpart of its shape and "
-                       "dtype in pre",
-                       in_quotes(scale->tensor->name)));
-            continue;
-        }
-        TensorChange follower;
-        follower.post = scale->tensor;
-        follower.pre = pre_scale->tensor;
-        follower.layer = change.layer;
-        follower.part = "scale";
-        const std::uint64_t block = scale->rows_per_block;
-        const std::uint64_t weight_rows = change.post->rows();
-        std::vector<bool> is_taken(weight_rows, false);
-        std::vector<std::uint64_t> pre_row_of(weight_rows, 0);
-        std::vector<RowRole> role_of(weight_rows, RowRole::query);
-        for (const RowSplice& splice : change.splices) {
-            for (std::uint64_t row = splice.rows.begin; row < splice.rows.end; ++row) {
-                is_taken[row] = true;
-                pre_row_of[row] = splice.pre_row + (row - splice.rows.begin);
-                role_of[row] = splice.role;
-            }
-        }
-        for (std::uint64_t begin = 0; begin < weight_rows; begin += block) {
-            const std::uint64_t end = std::min(begin + block, weight_rows);
-            const auto taken = std::count(is_taken.begin() + static_cast<std::ptrdiff_t>(begin),
-                                          is_taken.begin() + static_cast<std::ptrdiff_t>(end),
-                                          true);
-            if (taken == 0) {
-                continue;
-            }
-            if (static_cast<std::uint64_t>(taken) != end - begin ||
-                pre_row_of[begin] % block != 0) {
-                throw Error(ErrorKind::unsupported,
-                            format("scale tensor {}: its row {} scales rows {}..{} of {}, of which "
-                                   "only some are repaired; no byte-exact answer exists: "
-                                   "dequantise both checkpoints first",
-                                   in_quotes(scale->tensor->name),
-                                   begin / block,
-                                   begin,
-                                   end,
-                                   in_quotes(change.post->name)));
-            }
-            append(follower.splices,
-                   {begin / block, begin / block + 1},
-                   pre_row_of[begin] / block,
-                   role_of[begin]);
-        }
-        scales.push_back(std::move(follower));
-    }
-    return scales;
 }
 
 std::string switch_that_helps(const Source& post, const Selection& selection) {

@@ -64,7 +64,7 @@ void remove_file(const fs::path& path) {
 }  // namespace
 
 void UndoFile::write(const fs::path& folder,
-                     const std::map<std::string, const formats::SafetensorsFile*>& files,
+                     const std::map<std::string, const checkpoint::WeightFile*>& files,
                      const std::vector<UndoRange>& ranges,
                      const std::optional<std::string>& old_receipt,
                      const Execution& execution) {
@@ -82,8 +82,8 @@ void UndoFile::write(const fs::path& folder,
     for (const auto& [name, file] : files) {
         file_list.push_back(
             Json::Object{{"name", name},
-                         {"bytes", file->file_bytes()},
-                         {"header_sha256", header_digest(file->file(), file->data_begin())}});
+                         {"bytes", file->bytes},
+                         {"header_sha256", header_digest(*file->file, file->data_begin)}});
     }
     map.set("files", std::move(file_list));
     map.set("receipt", old_receipt ? Json(*old_receipt) : Json());
@@ -98,7 +98,7 @@ void UndoFile::write(const fs::path& folder,
         for (std::uint64_t left = ranges[i].size; left > 0;) {
             execution.check();
             const std::uint64_t part = std::min(left, copy_block);
-            io::copy_range(files.at(ranges[i].file)->file(), from, output.file(), to, part);
+            io::copy_range(*files.at(ranges[i].file)->file, from, output.file(), to, part);
             from += part;
             to += part;
             left -= part;
@@ -160,8 +160,8 @@ void UndoFile::check_files() const {
         const io::File file = io::File::open_for_reading(path);
         bool fits = file.size() == known.bytes;
         if (fits) {
-            const auto weights = formats::SafetensorsFile::open(path);
-            fits = header_digest(file, weights.data_begin()) == known.header_digest;
+            const formats::Catalog weights = formats::open_catalog(path);
+            fits = header_digest(file, weights.data_begin) == known.header_digest;
         }
         if (!fits) {
             throw Error(ErrorKind::mismatch,

@@ -30,7 +30,7 @@ class UndoFile {
 public:
     /// Copies the old bytes out of `files`, syncs, and makes the undo file visible in `folder`.
     static void write(const std::filesystem::path& folder,
-                      const std::map<std::string, const formats::SafetensorsFile*>& files,
+                      const std::map<std::string, const checkpoint::WeightFile*>& files,
                       const std::vector<UndoRange>& ranges,
                       const std::optional<std::string>& old_receipt,
                       const Execution& execution);

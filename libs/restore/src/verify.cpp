@@ -2,19 +2,11 @@
 #include "anamnesis/restore/verify.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <filesystem>
-#include <map>
-#include <mutex>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -24,231 +16,19 @@
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
-#include "anamnesis/checkpoint/model.hpp"
-#include "anamnesis/io/file.hpp"
 
-#include "side_files.hpp"
+#include "expected_rows.hpp"
+#include "verify_side_files.hpp"
 
 namespace anamnesis::restore {
 namespace {
 
-using checkpoint::AttentionGroup;
-using checkpoint::AttentionTensor;
-using checkpoint::LayerKind;
-using checkpoint::RowRole;
 using checkpoint::TensorEntry;
-using checkpoint::TensorGroup;
-
-/// Where one row of the repaired tensor must come from.
-struct Origin {
-    enum class Kind : std::uint8_t { post, pre, computed };
-    Kind kind = Kind::post;
-    std::uint64_t pre_row = 0;
-};
-
-struct Expectation {
-    const TensorEntry* pre = nullptr;  ///< null where every row is post's
-    std::vector<Origin> rows;          ///< empty where every row is post's
-};
-
-class Expectations {
-public:
-    Expectations(const Source& pre, const Source& post, const Request& request)
-        : pre_(pre), post_(post), request_(request) {
-        for (const AttentionTensor& tensor : pre.model.attention) {
-            pre_attention_[tensor.canonical_name] = &tensor;
-        }
-        for (const TensorEntry& tensor : pre.checkpoint.tensors()) {
-            pre_tensors_[checkpoint::canonical_name(tensor.name)] = &tensor;
-        }
-    }
-
-    Expectation of(const TensorEntry& tensor) const {
-        if (const AttentionTensor* attention = post_.model.find_attention(tensor.name)) {
-            return of_attention(tensor, *attention);
-        }
-        if (auto scale = of_scale(tensor)) {
-            return std::move(*scale);
-        }
-        return of_whole(tensor);
-    }
-
-private:
-    bool wants(const AttentionTensor& tensor) const {
-        const Selection& wish = request_.selection;
-        const bool norms_as_group =
-            wish.method == Method::groups && wish.groups.contains(TensorGroup::norms);
-        const bool in_layers = [&] {
-            if (!wish.layers) {
-                return true;
-            }
-            std::set<std::uint32_t> users;
-            if (tensor.layer) {
-                users.insert(tensor.layer->value);
-            }
-            for (const LayerIndex layer : tensor.shared_by) {
-                users.insert(layer.value);
-            }
-            return std::ranges::any_of(users,
-                                       [&](auto user) { return wish.layers->contains(user); });
-        }();
-        return (tensor.group != AttentionGroup::bias || wish.has_biases) &&
-               (tensor.group != AttentionGroup::norm || wish.has_norms || norms_as_group) &&
-               (tensor.group != AttentionGroup::adapter || wish.has_adapters) &&
-               (tensor.kind != LayerKind::sliding || wish.has_sliding) &&
-               (tensor.is_draft_head ? wish.has_draft_heads : in_layers);
-    }
-
-    bool wants(const AttentionTensor& tensor, const checkpoint::RowBlock& block) const {
-        const Selection& wish = request_.selection;
-        bool by_role = false;
-        if (wish.method == Method::groups) {
-            static const std::map<RowRole, TensorGroup> groups{
-                {RowRole::query, TensorGroup::q},
-                {RowRole::key, TensorGroup::k},
-                {RowRole::value, TensorGroup::v},
-                {RowRole::gate, TensorGroup::gate},
-                {RowRole::latent, TensorGroup::latent}};
-            by_role =
-                wish.groups.contains(groups.at(block.role)) ||
-                (tensor.group == AttentionGroup::norm && wish.groups.contains(TensorGroup::norms));
-        } else {
-            const bool is_query = block.role == RowRole::query;
-            const bool is_key = block.role == RowRole::key;
-            by_role = wish.method == Method::q   ? is_query
-                      : wish.method == Method::k ? is_key
-                      : wish.method == Method::v ? block.role == RowRole::value
-                                                 : is_query || is_key;
-        }
-        if (!by_role || !wish.kv_heads) {
-            return by_role;
-        }
-        if (!block.head || !post_.model.heads) {
-            return false;
-        }
-        const bool by_query_head = block.role == RowRole::query || block.role == RowRole::gate;
-        const std::uint32_t share =
-            by_query_head ? post_.model.heads->query_heads / post_.model.heads->kv_heads : 1;
-        return wish.kv_heads->contains(*block.head / share);
-    }
-
-    Origin::Kind kind_of(const AttentionTensor& tensor, RowRole role) const {
-        switch (request_.selection.method) {
-            case Method::lerp:
-                return Origin::Kind::computed;
-            case Method::align:
-                return tensor.group == AttentionGroup::norm ? Origin::Kind::pre
-                                                            : Origin::Kind::computed;
-            case Method::pro:
-                return role == RowRole::query && tensor.group != AttentionGroup::norm
-                           ? Origin::Kind::computed
-                           : Origin::Kind::pre;
-            default:
-                return Origin::Kind::pre;
-        }
-    }
-
-    Expectation of_attention(const TensorEntry& entry, const AttentionTensor& tensor) const {
-        const auto found = pre_attention_.find(tensor.canonical_name);
-        if (!wants(tensor) || found == pre_attention_.end()) {
-            return {};
-        }
-        const AttentionTensor& source = *found->second;
-        Expectation expected{.pre = &pre_.checkpoint.at(source.name),
-                             .rows = std::vector<Origin>(entry.rows())};
-        bool has_any = false;
-        // Counterparts are found row by row: the n-th row of a role and head in post is the n-th
-        // row of that role and head in pre.
-        std::map<std::pair<RowRole, std::optional<std::uint32_t>>, std::vector<std::uint64_t>> rows;
-        for (const auto& block : source.blocks) {
-            auto& list = rows[{block.role, block.head}];
-            for (std::uint64_t row = block.rows.begin; row < block.rows.end; ++row) {
-                list.push_back(row);
-            }
-        }
-        std::map<std::pair<RowRole, std::optional<std::uint32_t>>, std::size_t> next;
-        for (const auto& block : tensor.blocks) {
-            const std::pair key{block.role, block.head};
-            for (std::uint64_t row = block.rows.begin; row < block.rows.end; ++row) {
-                const std::size_t position = next[key]++;
-                if (wants(tensor, block) && position < rows[key].size()) {
-                    expected.rows[row] = {kind_of(tensor, block.role), rows[key][position]};
-                    has_any = true;
-                }
-            }
-        }
-        return has_any ? expected : Expectation{};
-    }
-
-    std::optional<Expectation> of_scale(const TensorEntry& entry) const {
-        for (const AttentionTensor& tensor : post_.model.attention) {
-            const auto scale = checkpoint::find_scale(post_.checkpoint, tensor.name);
-            if (!scale || scale->tensor->name != entry.name) {
-                continue;
-            }
-            const TensorEntry& weight = post_.checkpoint.at(tensor.name);
-            const Expectation of_weight = of_attention(weight, tensor);
-            if (of_weight.pre == nullptr) {
-                return Expectation{};
-            }
-            const auto pre_scale = checkpoint::find_scale(pre_.checkpoint, of_weight.pre->name);
-            if (!pre_scale) {
-                return Expectation{};
-            }
-            Expectation expected{.pre = pre_scale->tensor,
-                                 .rows = std::vector<Origin>(entry.rows())};
-            for (std::uint64_t row = 0; row < entry.rows(); ++row) {
-                const Origin& origin = of_weight.rows.at(row * scale->rows_per_block);
-                expected.rows[row] = {origin.kind, origin.pre_row / scale->rows_per_block};
-            }
-            return expected;
-        }
-        return std::nullopt;
-    }
-
-    Expectation of_whole(const TensorEntry& entry) const {
-        const Selection& wish = request_.selection;
-        const auto group = checkpoint::find_group_of(post_.model, entry.name);
-        const auto found = pre_tensors_.find(checkpoint::canonical_name(entry.name));
-        if (wish.method != Method::groups || !group || !wish.groups.contains(*group) ||
-            found == pre_tensors_.end()) {
-            return {};
-        }
-        const auto layer = checkpoint::find_layer_of(entry.name);
-        if (layer && wish.layers && !wish.layers->contains(layer->value)) {
-            return {};
-        }
-        if (checkpoint::canonical_name(entry.name).starts_with("mtp.") && !wish.has_draft_heads) {
-            return {};
-        }
-        const bool of_attention_layer = *group == TensorGroup::o || *group == TensorGroup::gate ||
-                                        *group == TensorGroup::latent;
-        if (of_attention_layer && layer && layer->value < post_.model.layers.size()) {
-            const auto& kinds = post_.model.layers[layer->value].kinds;
-            const auto has = [&](LayerKind kind) { return std::ranges::count(kinds, kind) > 0; };
-            if (has(LayerKind::sliding) && !has(LayerKind::full) && !wish.has_sliding) {
-                return {};
-            }
-        }
-        Expectation expected{.pre = found->second, .rows = std::vector<Origin>(entry.rows())};
-        for (std::uint64_t row = 0; row < entry.rows(); ++row) {
-            expected.rows[row] = {Origin::Kind::pre, row};
-        }
-        return expected;
-    }
-
-    const Source& pre_;
-    const Source& post_;
-    const Request& request_;
-    std::map<std::string, const AttentionTensor*> pre_attention_;
-    std::map<std::string, const TensorEntry*> pre_tensors_;
-};
 
 /// Reads rows of a tensor in blocks, mostly in order.
 class RowReader {
 public:
-    RowReader(const Source& source, const TensorEntry& tensor)
-        : file_(source.checkpoint.files()[tensor.file].file()), tensor_(tensor) {}
+    explicit RowReader(const TensorEntry& tensor) : tensor_(tensor) {}
 
     std::span<const std::byte> row(std::uint64_t index) {
         const std::uint64_t row_bytes = tensor_.row_bytes();
@@ -257,13 +37,12 @@ public:
             count_ = std::min<std::uint64_t>(tensor_.rows() - index,
                                              std::max<std::uint64_t>(1, (1U << 20U) / row_bytes));
             buffer_.resize(count_ * row_bytes);
-            file_.read_at(tensor_.offset + first_ * row_bytes, buffer_);
+            tensor_.read_at(first_ * row_bytes, buffer_);
         }
         return std::span(buffer_).subspan((index - first_) * row_bytes, row_bytes);
     }
 
 private:
-    const io::File& file_;
     const TensorEntry& tensor_;
     std::vector<std::byte> buffer_;
     std::uint64_t first_ = 0;
@@ -290,12 +69,9 @@ struct TensorResult {
     std::vector<std::string> deviations;
 };
 
-TensorResult compare_tensor(const Source& pre,
-                            const Source& post,
-                            const Source& repaired,
-                            const TensorEntry& tensor,
+TensorResult compare_tensor(const TensorEntry& tensor,
                             const TensorEntry& result,
-                            const Expectation& expected,
+                            const ExpectedRows& expected,
                             const Execution& execution) {
     TensorResult outcome;
     outcome.verdict.name = tensor.name;
@@ -311,11 +87,11 @@ TensorResult compare_tensor(const Source& pre,
         post_tensor.shape = {};
         result_tensor.shape = {};
     }
-    RowReader of_post(post, post_tensor);
-    RowReader of_result(repaired, result_tensor);
+    RowReader of_post(post_tensor);
+    RowReader of_result(result_tensor);
     std::optional<RowReader> of_pre;
     if (expected.pre != nullptr) {
-        of_pre.emplace(pre, *expected.pre);
+        of_pre.emplace(*expected.pre);
     }
     std::vector<std::byte> converted(tensor.row_bytes());
     std::vector<std::uint64_t> not_pre;
@@ -326,15 +102,15 @@ TensorResult compare_tensor(const Source& pre,
         }
         const auto now = of_result.row(row);
         const auto before = of_post.row(row);
-        const Origin origin = expected.pre == nullptr ? Origin{} : expected.rows[row];
-        if (origin.kind == Origin::Kind::post) {
+        const RowOrigin origin = expected.pre == nullptr ? RowOrigin{} : expected.rows[row];
+        if (origin.kind == RowOrigin::Kind::post) {
             ++outcome.verdict.rows_from_post;
             if (!std::ranges::equal(now, before)) {
                 not_post.push_back(row);
             }
             continue;
         }
-        if (origin.kind == Origin::Kind::computed) {
+        if (origin.kind == RowOrigin::Kind::computed) {
             ++outcome.verdict.rows_computed;
             continue;
         }
@@ -368,28 +144,17 @@ TensorResult compare_tensor(const Source& pre,
     return outcome;
 }
 
-void compare_side_files(const Source& post, const Source& repaired, Verification& result) {
-    std::error_code ignored;
-    if (post.checkpoint.is_single_file() ||
-        std::filesystem::equivalent(
-            post.checkpoint.folder(), repaired.checkpoint.folder(), ignored)) {
-        return;
-    }
-    for (const SideFiles::File& file : find_side_files(post.checkpoint).files) {
-        const auto other = repaired.checkpoint.folder() / file.relative;
-        if (!std::filesystem::is_regular_file(other, ignored)) {
-            result.deviations.push_back(
-                format("file {} of post is missing", in_quotes(file.relative.string())));
-            continue;
-        }
-        const std::string wanted =
-            io::read_text(post.checkpoint.folder() / file.relative, 1U << 30U);
-        const std::string found = io::read_text(other, 1U << 30U);
-        if (file.relative == "README.md" && found.starts_with(wanted) && found != wanted) {
-            result.notes.emplace_back("README.md has a section more than post's");
-        } else if (found != wanted) {
-            result.deviations.push_back(
-                format("file {} differs from post's", in_quotes(file.relative.string())));
+void add_outcomes(std::vector<TensorResult>& outcomes, Verification& result) {
+    for (TensorResult& outcome : outcomes) {
+        ++result.tensors_compared;
+        result.bytes_compared += outcome.bytes;
+        result.rows_from_pre += outcome.verdict.rows_from_pre;
+        result.rows_from_post += outcome.verdict.rows_from_post;
+        result.rows_computed += outcome.verdict.rows_computed;
+        result.deviations.insert(
+            result.deviations.end(), outcome.deviations.begin(), outcome.deviations.end());
+        if (outcome.verdict.rows_from_pre + outcome.verdict.rows_computed > 0) {
+            result.tensors.push_back(std::move(outcome.verdict));
         }
     }
 }
@@ -405,9 +170,8 @@ Verification verify(const Source& pre,
     const Expectations expectations(pre, post, request);
     const auto& tensors = post.checkpoint.tensors();
     std::vector<TensorResult> outcomes(tensors.size());
-    if (execution.progress != nullptr) {
-        execution.progress->begin("verifying", post.checkpoint.tensor_bytes(), ProgressUnit::bytes);
-    }
+    execution.watch.progress().begin(
+        "verifying", post.checkpoint.tensor_bytes(), ProgressUnit::bytes);
     parallel_for(tensors.size(), execution.threads, [&](std::size_t i) {
         const TensorEntry& tensor = tensors[i];
         const TensorEntry* now = repaired.checkpoint.find(tensor.name);
@@ -425,29 +189,17 @@ Verification verify(const Source& pre,
                                                     to_string(tensor.shape)));
             return;
         }
-        outcomes[i] =
-            compare_tensor(pre, post, repaired, tensor, *now, expectations.of(tensor), execution);
+        outcomes[i] = compare_tensor(tensor, *now, expectations.find(tensor), execution);
         execution.advance(tensor.bytes);
     });
-    for (TensorResult& outcome : outcomes) {
-        ++result.tensors_compared;
-        result.bytes_compared += outcome.bytes;
-        result.rows_from_pre += outcome.verdict.rows_from_pre;
-        result.rows_from_post += outcome.verdict.rows_from_post;
-        result.rows_computed += outcome.verdict.rows_computed;
-        result.deviations.insert(
-            result.deviations.end(), outcome.deviations.begin(), outcome.deviations.end());
-        if (outcome.verdict.rows_from_pre + outcome.verdict.rows_computed > 0) {
-            result.tensors.push_back(std::move(outcome.verdict));
-        }
-    }
+    add_outcomes(outcomes, result);
     for (const TensorEntry& tensor : repaired.checkpoint.tensors()) {
         if (post.checkpoint.find(tensor.name) == nullptr) {
             result.deviations.push_back(
                 format("tensor {} is in the repaired checkpoint only", in_quotes(tensor.name)));
         }
     }
-    compare_side_files(post, repaired, result);
+    compare_side_files(post.checkpoint, repaired.checkpoint, result);
     if (result.rows_from_pre + result.rows_computed == 0 && result.deviations.empty()) {
         result.deviations.emplace_back("no row is required from pre by this method and selection");
     }
@@ -458,9 +210,7 @@ Verification verify(const Source& pre,
                    result.rows_computed,
                    name_of(request.selection.method)));
     }
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
+    execution.watch.progress().finish();
     return result;
 }
 

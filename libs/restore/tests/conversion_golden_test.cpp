@@ -47,12 +47,14 @@ TEST(ConversionGolden, ConvertsAsTorchDoes) {
             const std::uint32_t source = bits_from_hex(input);
             std::uint32_t target = 0;
             convert(from,
-                    std::as_bytes(std::span(&source, 1)).first(bits_of(from) / 8),
+                    std::as_bytes(std::span(&source, 1)).first(element_bytes(from)),
                     to,
-                    std::as_writable_bytes(std::span(&target, 1)).first(bits_of(to) / 8));
+                    std::as_writable_bytes(std::span(&target, 1)).first(element_bytes(to)));
             if (expected == "nan") {
                 EXPECT_TRUE(is_nan(to, target)) << input;
-                EXPECT_EQ(source >> (bits_of(from) - 1), target >> (bits_of(to) - 1)) << input;
+                EXPECT_EQ(source >> (8 * element_bytes(from) - 1),
+                          target >> (8 * element_bytes(to) - 1))
+                    << input;
             } else {
                 EXPECT_EQ(target, bits_from_hex(expected)) << input;
             }

@@ -39,7 +39,8 @@ using linalg::MatrixView;
 void expect_rounds_to(const Matrix& values,
                       const golden::Stored& expected,
                       const std::string& what) {
-    ASSERT_EQ(values.values().size() * bits_of(expected.dtype) / 8, expected.bytes.size()) << what;
+    ASSERT_EQ(values.values().size() * element_bytes(expected.dtype), expected.bytes.size())
+        << what;
     std::vector<std::byte> rounded(expected.bytes.size());
     narrow(expected.dtype, values.values(), rounded);
     if (expected.dtype == DType::bf16) {
@@ -210,10 +211,10 @@ TEST_P(ProCase, FindsTheRankOfTheKeys) {
     }
 }
 
-TEST_P(ProCase, InterpolatesAsGiven) {
-    if (!std::filesystem::exists(folder_ / "lerp.safetensors")) {
-        return;  // the deficient case is about the filter alone
-    }
+/// The deficient case is about the filter alone.
+class LerpCase : public ProCase {};
+
+TEST_P(LerpCase, InterpolatesAsGiven) {
     const golden::Tensors input(folder_ / "input.safetensors");
     const golden::Tensors expected(folder_ / "lerp.safetensors");
     for (const double alpha : numbers(json_.at("lerp_alpha"))) {
@@ -232,17 +233,17 @@ TEST_P(ProCase, InterpolatesAsGiven) {
     }
 }
 
-TEST_P(ProCase, AlignsAsGiven) {
-    const Json* description = json_.find("align");
-    if (description == nullptr || description->find("key_heads") == nullptr) {
-        return;  // QK-norm, where the caller refuses; or the deficient case
-    }
-    const bool is_rotary = description->at("gauge").as_string("gauge") == "rope";
+/// Not those with QK-norm, where the caller refuses, nor the deficient one.
+class AlignCase : public ProCase {};
+
+TEST_P(AlignCase, AlignsAsGiven) {
+    const Json& description = json_.at("align");
+    const bool is_rotary = description.at("gauge").as_string("gauge") == "rope";
     Matrix query(query_pre_.rows(), query_pre_.columns());
     Matrix key(key_pre_.rows(), key_pre_.columns());
     const std::size_t per_group = query_heads_ / key_heads_;
     for (std::size_t group = 0; group < key_heads_; ++group) {
-        const Json& golden_head = description->at("key_heads").as_array("key_heads")[group];
+        const Json& golden_head = description.at("key_heads").as_array("key_heads")[group];
         GaugeFit fit(head_dim_, is_rotary ? rotary() : RotaryLayout{});
         double before =
             linalg::sum_of_squared_differences(head_of(key_pre_, group), head_of(key_post_, group));
@@ -286,6 +287,17 @@ TEST_P(ProCase, AlignsAsGiven) {
     expect_rounds_to(query, expected.stored("W_Q.rounded"), "aligned W_Q");
     expect_rounds_to(key, expected.stored("W_K.rounded"), "aligned W_K");
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Golden,
+    LerpCase,
+    testing::Values("gqa_bf16", "gqa_f32", "mha_bf16", "mha_f32", "qknorm_bf16", "qknorm_f32"),
+    [](const auto& instance) { return instance.param; });
+
+INSTANTIATE_TEST_SUITE_P(Golden,
+                         AlignCase,
+                         testing::Values("gqa_bf16", "gqa_f32", "mha_bf16", "mha_f32"),
+                         [](const auto& instance) { return instance.param; });
 
 INSTANTIATE_TEST_SUITE_P(
     Golden,

@@ -17,7 +17,6 @@
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
-#include "anamnesis/formats/safetensors.hpp"
 #include "anamnesis/io/mapped_file.hpp"
 
 namespace anamnesis::runtime {
@@ -26,9 +25,9 @@ Weights::Weights(const checkpoint::Checkpoint& checkpoint, const WeightOptions& 
     : checkpoint_(checkpoint),
       options_(options),
       activation_type_(options.dtype == at::kDouble ? at::kDouble : at::kFloat) {
-    for (const formats::SafetensorsFile& file : checkpoint.files()) {
+    for (const checkpoint::WeightFile& file : checkpoint.files()) {
         files_.push_back(std::make_shared<io::MappedFile>(io::MappedFile::open(file.path())));
-        if (files_.back()->bytes().size() != file.file_bytes()) {
+        if (files_.back()->bytes().size() != file.bytes) {
             throw Error(ErrorKind::malformed,
                         format("{} changed its size while it was opened", file.path().string()));
         }
@@ -57,7 +56,7 @@ at::Tensor Weights::mapped(const checkpoint::TensorEntry& entry) {
     const std::byte* start = file->bytes().data() + entry.offset;
     const std::vector<std::int64_t> sizes(entry.shape.begin(), entry.shape.end());
     const auto type = at::TensorOptions().dtype(scalar_type_of(entry.dtype));
-    if (reinterpret_cast<std::uintptr_t>(start) % (bits_of(entry.dtype) / 8) != 0) {
+    if (reinterpret_cast<std::uintptr_t>(start) % element_bytes(entry.dtype) != 0) {
         at::Tensor aligned = at::empty(sizes, type);
         std::memcpy(aligned.data_ptr(), start, entry.bytes);
         return aligned;

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/train/checkpoint_output.hpp"
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <string_view>
+#include <system_error>
 
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
-#include "anamnesis/formats/safetensors.hpp"
+#include "anamnesis/checkpoint/side_files.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
 
@@ -28,16 +27,16 @@ void write_weights(const checkpoint::Checkpoint& source,
                    std::uint32_t index,
                    const NamedTensors& weights,
                    const fs::path& target) {
-    const formats::SafetensorsFile& file = source.files()[index];
+    const checkpoint::WeightFile& file = source.files()[index];
     io::AtomicFile output{target};
-    io::copy_range(file.file(), 0, output.file(), 0, file.data_begin());
+    io::copy_range(*file.file, 0, output.file(), 0, file.data_begin);
     for (const checkpoint::TensorEntry& entry : source.tensors()) {
         if (entry.file != index) {
             continue;
         }
         const auto weight = weights.find(entry.name);
         if (weight == weights.end()) {
-            io::copy_range(file.file(), entry.offset, output.file(), entry.offset, entry.bytes);
+            entry.copy_to(output.file(), entry.offset, 0, entry.bytes);
             continue;
         }
         const at::Tensor stored =
@@ -54,21 +53,17 @@ void write_weights(const checkpoint::Checkpoint& source,
     output.commit();
 }
 
-/// Files beside the weights that make a checkpoint usable. Receipts, undo files and what an earlier
-/// run of training left speak of other weights.
-bool belongs_to_model(const fs::path& path) {
-    constexpr std::array extensions{".json", ".txt", ".jinja", ".model", ".py", ".tiktoken"};
-    const std::string name = path.filename().string();
-    if (name.starts_with('.') || name.starts_with("anamnesis") || name == "run.json" ||
-        name == "training.json") {
-        return false;
+void copy_file(const fs::path& from, const fs::path& to) {
+    std::error_code error;
+    fs::create_directories(to.parent_path(), error);
+    if (error) {
+        throw io_error(format("creating folder {}", in_quotes(to.parent_path().string(), 1000)),
+                       error.value());
     }
-    for (const std::string_view extension : extensions) {
-        if (path.extension() == extension) {
-            return true;
-        }
-    }
-    return false;
+    const io::File source = io::File::open_for_reading(from);
+    io::AtomicFile target(to);
+    io::copy_range(source, 0, target.file(), 0, source.size());
+    target.commit();
 }
 
 }  // namespace
@@ -77,11 +72,8 @@ void write_checkpoint(const checkpoint::Checkpoint& source,
                       const NamedTensors& weights,
                       const fs::path& folder) {
     if (!source.is_single_file()) {
-        for (const fs::directory_entry& entry : fs::directory_iterator(source.folder())) {
-            if (entry.is_regular_file() && belongs_to_model(entry.path())) {
-                io::write_text_atomically(folder / entry.path().filename(),
-                                          io::read_text(entry.path(), 1U << 30U));
-            }
+        for (const checkpoint::SideFile& file : checkpoint::find_side_files(source).files) {
+            copy_file(source.folder() / file.relative, folder / file.relative);
         }
     }
     for (std::uint32_t i = 0; i < source.files().size(); ++i) {

@@ -230,7 +230,7 @@ void write_initial_checkpoint(const Json& config,
     file.file().write_at(0, std::as_bytes(std::span(prologue.bytes)));
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         const std::vector<double> values = weights_of(tensors[i], initialiser, seed, config);
-        std::vector<std::byte> bytes(values.size() * (bits_of(tensors[i].dtype) / 8));
+        std::vector<std::byte> bytes(values.size() * element_bytes(tensors[i].dtype));
         narrow(tensors[i].dtype, values, bytes);
         file.file().write_at(prologue.bytes.size() + prologue.offsets[i], bytes);
     }

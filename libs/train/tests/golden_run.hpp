@@ -32,8 +32,7 @@ inline NamedTensors read_tensors(const std::filesystem::path& path) {
     for (const checkpoint::TensorEntry& entry : file.tensors()) {
         const std::vector<std::int64_t> sizes(entry.shape.begin(), entry.shape.end());
         at::Tensor tensor = at::empty(sizes, runtime::scalar_type_of(entry.dtype));
-        file.files()[entry.file].file().read_at(
-            entry.offset, {static_cast<std::byte*>(tensor.mutable_data_ptr()), entry.bytes});
+        entry.read_at(0, {static_cast<std::byte*>(tensor.mutable_data_ptr()), entry.bytes});
         tensors.emplace(entry.name, tensor);
     }
     return tensors;

@@ -16,6 +16,7 @@
 #include "anamnesis/language/utf8.hpp"
 
 #include "ruler/niah_draft.hpp"
+#include "ruler/prompt_text.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -34,84 +35,6 @@ constexpr std::string_view noise_line =
 constexpr std::array<std::uint32_t, 40> ruler_depths{
     0,  3,  5,  8,  10, 13, 15, 18, 21, 23, 26, 28, 31, 33, 36, 38, 41, 44, 46, 49,
     51, 54, 56, 59, 62, 64, 67, 69, 72, 74, 77, 79, 82, 85, 87, 90, 92, 95, 97, 100};
-
-std::string replaced(std::string text, std::string_view from, std::string_view to) {
-    for (std::size_t at = text.find(from); at != std::string::npos;
-         at = text.find(from, at + to.size())) {
-        text.replace(at, from.size(), to);
-    }
-    return text;
-}
-
-/// RULER's plain replacements, in its order.
-std::string in_singular(std::string text) {
-    text = replaced(std::move(text), "Some", "A");
-    text = replaced(std::move(text), "are all", "is");
-    text = replaced(std::move(text), "are", "is");
-    return replaced(std::move(text), "answers", "answer");
-}
-
-std::string needle_sentence(NeedleKind kind, std::string_view key, std::string_view value) {
-    return format("One of the special magic {} for {} is: {}.", name_of(kind), key, value);
-}
-
-std::string query_of(const std::vector<std::string>& keys) {
-    if (keys.size() == 1) {
-        return keys.front();
-    }
-    const std::vector<std::string> first(keys.begin(), keys.end() - 1);
-    return join(first, ", ") + ", and " + keys.back();
-}
-
-/// `' '.join(text.replace('\n', ' ').replace('\t', ' ').strip().split())`
-std::string without_newlines(std::string_view text) {
-    std::string result;
-    bool is_in_space = true;
-    for (std::size_t at = 0; at < text.size();) {
-        const auto step = language::read_utf8(text, at);
-        if (is_python_space(step.code)) {
-            is_in_space = true;
-        } else {
-            result += is_in_space && !result.empty() ? " " : "";
-            result += text.substr(at, step.length);
-            is_in_space = false;
-        }
-        at += step.length;
-    }
-    return result;
-}
-
-std::string together(const std::vector<PromptPart>& parts) {
-    std::size_t size = 0;
-    for (const PromptPart& part : parts) {
-        size += part.text.size();
-    }
-    std::string text;
-    text.reserve(size);
-    for (const PromptPart& part : parts) {
-        text += part.text;
-    }
-    return text;
-}
-
-/// The parts of the first `bytes` of the text.
-std::vector<PromptPart> first_bytes(const std::vector<PromptPart>& parts, std::size_t bytes) {
-    std::vector<PromptPart> result;
-    for (const PromptPart& part : parts) {
-        const std::size_t taken = std::min(bytes, part.text.size());
-        result.push_back({.text = part.text.substr(0, taken), .whole = part.whole});
-        bytes -= taken;
-        if (bytes == 0) {
-            break;
-        }
-    }
-    return result;
-}
-
-std::size_t code_points(std::string_view text) {
-    return static_cast<std::size_t>(std::ranges::count_if(
-        text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
-}
 
 }  // namespace
 
@@ -151,19 +74,19 @@ NiahGenerator::NiahGenerator(NiahOptions options, NiahMaterials& materials, Unfi
     std::string task(task_text);
     std::string prefix(prefix_text);
     if (options_.task.is_singular()) {
-        task = in_singular(std::move(task));
-        prefix = in_singular(std::move(prefix));
+        task = make_singular(std::move(task));
+        prefix = make_singular(std::move(prefix));
         if (options_.singular == SingularWording::as_ruler) {
-            before = in_singular(std::move(before));
-            after = in_singular(std::move(after));
+            before = make_singular(std::move(before));
+            after = make_singular(std::move(after));
         }
     }
     std::string_view kind = name_of(options_.task.value_kind);
     if (options_.task.is_singular()) {
         kind.remove_suffix(1);
     }
-    template_ = before + replaced(std::move(task), "{type_needle_v}", kind) + after;
-    answer_prefix_ = replaced(std::move(prefix), "{type_needle_v}", kind);
+    template_ = before + replace_all(std::move(task), "{type_needle_v}", kind) + after;
+    answer_prefix_ = replace_all(std::move(prefix), "{type_needle_v}", kind);
 }
 
 std::size_t NiahGenerator::budget() const {
@@ -189,8 +112,8 @@ void NiahGenerator::draw_needles(Draft& draft) {
         draft.values.emplace_back();
         for (std::size_t v = 0; v < task.values; ++v) {
             draft.values.back().push_back(random_value(task.value_kind));
-            draft.needles.push_back(
-                needle_sentence(task.value_kind, draft.keys.back(), draft.values.back().back()));
+            draft.needles.push_back(make_needle_sentence(
+                task.value_kind, draft.keys.back(), draft.values.back().back()));
         }
     }
     // A generator of its own, new for every sample: the order is the same in all.
@@ -299,7 +222,8 @@ NiahGenerator::Draft NiahGenerator::draw(std::size_t haystack_size) {
         for (std::size_t i = 0; i < haystack_size; ++i) {
             const std::string key = random_value(options_.task.key_kind);
             const std::string value = random_value(options_.task.value_kind);
-            draft.distractor_lines.push_back(needle_sentence(options_.task.value_kind, key, value));
+            draft.distractor_lines.push_back(
+                make_needle_sentence(options_.task.value_kind, key, value));
             draft.distractors.push_back(value);
         }
     }
@@ -320,7 +244,7 @@ Frame frame_of(const std::string& text, const std::string& query) {
     constexpr std::string_view slot = "{context}";
     const std::size_t at = text.find(slot);
     return {.before = text.substr(0, at),
-            .after = replaced(text.substr(at + slot.size()), "{query}", query)};
+            .after = replace_all(text.substr(at + slot.size()), "{query}", query)};
 }
 
 }  // namespace
@@ -330,7 +254,7 @@ std::size_t NiahGenerator::tokens_of(const Draft& draft) const {
     for (const std::size_t k : draft.asked) {
         keys.push_back(draft.keys[k]);
     }
-    const std::string query = query_of(keys);
+    const std::string query = join_keys(keys);
     const Frame frame = frame_of(template_ + answer_prefix_, query);
     std::vector<PromptPart> parts{{.text = frame.before}};
     parts.insert(parts.end(), draft.context.begin(), draft.context.end());
@@ -406,14 +330,14 @@ Sample NiahGenerator::finish(const Draft& draft) {
         sample.references.insert(
             sample.references.end(), draft.values[k].begin(), draft.values[k].end());
     }
-    const Frame frame = frame_of(template_ + answer_prefix_, query_of(keys));
+    const Frame frame = frame_of(template_ + answer_prefix_, join_keys(keys));
     std::vector<PromptPart> parts{{.text = frame.before}};
     parts.insert(parts.end(), draft.context.begin(), draft.context.end());
     parts.push_back({.text = frame.after});
     sample.prompt_tokens = count_tokens(parts, materials_.counter);
-    std::string text = together(parts);
+    std::string text = join_parts(parts);
     if (options_.removes_newlines) {
-        text = without_newlines(text);
+        text = remove_newlines(text);
         parts = {{.text = text}};
     }
     constexpr std::size_t known = 10;
@@ -422,11 +346,11 @@ Sample NiahGenerator::finish(const Draft& draft) {
     text.resize(prefix);
     sample.input = std::move(text);
     const std::size_t found = sample.input.find(sample.references.front());
-    sample.answer_offset = code_points(std::string_view(sample.input).substr(0, found));
+    sample.answer_offset = count_code_points(std::string_view(sample.input).substr(0, found));
     if (options_.removes_newlines) {
         parts = {{.text = sample.input}};
     }
-    sample.tokens_before_answer = count_tokens(first_bytes(parts, found), materials_.counter);
+    sample.tokens_before_answer = count_tokens(take_first_bytes(parts, found), materials_.counter);
     sample.distractors = draft.distractors;
     sample.depth = draft.depth;
     sample.index = made_++;

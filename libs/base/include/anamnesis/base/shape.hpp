@@ -16,7 +16,7 @@ using Shape = std::vector<std::uint64_t>;
 /// Nothing where the product does not fit 64 bits.
 std::optional<std::uint64_t> find_element_count(const Shape& shape) noexcept;
 
-/// Bytes of a tensor; nothing on overflow or where the bits do not fill whole bytes.
+/// Bytes of a tensor; nothing on overflow or where its last block is not full.
 std::optional<std::uint64_t> find_byte_count(DType dtype, const Shape& shape) noexcept;
 
 /// "[4096, 2560]"

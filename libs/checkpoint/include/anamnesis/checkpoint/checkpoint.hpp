@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/shape.hpp"
-#include "anamnesis/formats/safetensors.hpp"
+#include "anamnesis/io/file.hpp"
 
 namespace anamnesis::checkpoint {
 
-/// A tensor of a checkpoint and where its bytes lie.
+/// A tensor of a checkpoint: its type, its shape and where its bytes lie, whatever container holds
+/// them.
 struct TensorEntry {
     std::string name;
     DType dtype = DType::f32;
@@ -23,13 +28,40 @@ struct TensorEntry {
     std::uint32_t file = 0;    ///< into Checkpoint::files()
     std::uint64_t offset = 0;  ///< of the first byte, from the start of that file
     std::uint64_t bytes = 0;
+    std::shared_ptr<const io::File> source{};  ///< that file, open for reading
 
     /// Output rows: the first dimension; 1 for a scalar.
     std::uint64_t rows() const { return shape.empty() ? 1 : shape.front(); }
-    /// Bytes of one row; 0 where rows do not begin on whole bytes.
+    /// Bytes of one row; 0 where rows do not begin on whole blocks.
     std::uint64_t row_bytes() const {
-        return rows() == 0 || bytes % rows() != 0 ? 0 : bytes / rows();
+        return rows() == 0 || bytes % rows() != 0 || (bytes / rows()) % block_bytes(dtype) != 0
+                   ? 0
+                   : bytes / rows();
     }
+    /// Values of one row: the product of all dimensions but the first. 0 where `row_bytes` is.
+    std::uint64_t columns() const { return count_elements(dtype, row_bytes()); }
+
+    /// Fills `target` from byte `begin` of the tensor.
+    /// Errors: `io`; `malformed` where the file ends before; `internal` outside the tensor.
+    void read_at(std::uint64_t begin, std::span<std::byte> target) const;
+
+    /// Copies bytes [begin, begin + size) of the tensor into a file, inside the kernel.
+    /// Errors: as `read_at`, and those of writing.
+    void copy_to(const io::File& target,
+                 std::uint64_t target_offset,
+                 std::uint64_t begin,
+                 std::uint64_t size) const;
+};
+
+/// A file that holds weights.
+struct WeightFile {
+    std::shared_ptr<const io::File> file;
+    std::uint64_t bytes = 0;
+    std::uint64_t data_begin = 0;  ///< all before it is the container's directory
+    std::vector<std::pair<std::string, std::string>> metadata{};
+
+    const std::filesystem::path& path() const& noexcept { return file->path(); }
+    std::string name() const { return path().filename().string(); }
 };
 
 /// What `Checkpoint::open` may be told beside the path.
@@ -58,7 +90,7 @@ public:
     bool is_indexed() const noexcept { return is_indexed_; }
 
     /// Weight files, sorted by name.
-    const std::vector<formats::SafetensorsFile>& files() const& noexcept { return files_; }
+    const std::vector<WeightFile>& files() const& noexcept { return files_; }
     /// All tensors, by file, then offset.
     const std::vector<TensorEntry>& tensors() const& noexcept { return tensors_; }
     const TensorEntry* find(std::string_view name) const&;
@@ -80,7 +112,7 @@ private:
     std::filesystem::path folder_;
     bool is_single_file_ = false;
     bool is_indexed_ = false;
-    std::vector<formats::SafetensorsFile> files_;
+    std::vector<WeightFile> files_;
     std::vector<TensorEntry> tensors_;
     std::vector<std::uint32_t> by_name_;
     Json config_;

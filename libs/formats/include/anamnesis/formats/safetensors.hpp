@@ -12,6 +12,7 @@
 #include "anamnesis/base/bytes.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/shape.hpp"
+#include "anamnesis/formats/catalog.hpp"
 #include "anamnesis/io/file.hpp"
 
 namespace anamnesis::formats {
@@ -55,6 +56,7 @@ public:
 
     const std::filesystem::path& path() const& noexcept { return file_->path(); }
     const io::File& file() const& noexcept { return *file_; }
+    std::shared_ptr<const io::File> shared_file() const noexcept { return file_; }
     const std::vector<TensorInfo>& tensors() const& noexcept { return header_.tensors; }
     const SafetensorsHeader& header() const& noexcept { return header_; }
     /// Where the data section begins in the file.
@@ -73,5 +75,8 @@ private:
     std::uint64_t data_begin_ = 0;
     std::uint64_t file_bytes_ = 0;
 };
+
+/// The same file as a catalog. Errors: those of `SafetensorsFile::open`.
+Catalog open_safetensors_catalog(const std::filesystem::path& path);
 
 }  // namespace anamnesis::formats

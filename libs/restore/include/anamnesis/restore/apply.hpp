@@ -3,12 +3,11 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/base/progress.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/restore/plan.hpp"
 
 namespace anamnesis::restore {
@@ -19,8 +18,7 @@ inline constexpr const char* undo_name = "anamnesis.undo";
 /// How long work runs: threads, where it reports, and who may stop it.
 struct Execution {
     unsigned threads = 1;
-    Progress* progress = nullptr;  ///< null: tells nobody
-    std::stop_token stop{};
+    Watch watch{};
 
     /// Errors: `cancelled` where a stop was asked for.
     void check() const;
@@ -43,7 +41,7 @@ struct Result {
     std::vector<std::string> notes;
 };
 
-/// Bytes that `write_folder` would write and link for one output, and the space it needs.
+/// Bytes that `write_folders` would write and link for one output, and the space it needs.
 struct OutputCost {
     std::uint64_t bytes_written = 0;
     std::uint64_t bytes_linked = 0;

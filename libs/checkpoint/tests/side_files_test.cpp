@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/checkpoint/side_files.hpp"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/checkpoint/checkpoint.hpp"
+
+#include "forged_checkpoint.hpp"
+#include "temporary_folder.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using testing::forged_llama;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::TemporaryFolder;
+using ::testing::UnorderedElementsAre;
+
+std::vector<std::string> list_files(const TemporaryFolder& folder) {
+    std::vector<std::string> names;
+    for (const SideFile& file : find_side_files(Checkpoint::open(folder.path())).files) {
+        names.push_back(file.relative.string());
+    }
+    return names;
+}
+
+TEST(SideFiles, AreAllThatBelongsToTheModel) {
+    const TemporaryFolder folder;
+    forged_llama().write(folder);
+    folder.write("LICENSE", "terms");
+    folder.write("README.md", "# card");
+    folder.write("code/modeling.py", "pass");
+    folder.write("figure.png", "picture");
+    EXPECT_THAT(
+        list_files(folder),
+        ElementsAre("LICENSE", "README.md", "code/modeling.py", "config.json", "figure.png"));
+}
+
+TEST(SideFiles, LeaveOutWhatSpeaksOfOtherWeights) {
+    const TemporaryFolder folder;
+    forged_llama().write(folder);
+    for (const char* name : {"anamnesis.json",
+                             "anamnesis.undo",
+                             "run.json",
+                             "metrics.jsonl",
+                             "training.json",
+                             "events.out.tfevents.1.host",
+                             "resume/step-3.json",
+                             "initial/config.json",
+                             ".git/HEAD",
+                             "checkpoint-500/trainer_state.json"}) {
+        folder.write(name, "{}");
+    }
+    folder.write("optimizer.pt", "state");
+    EXPECT_THAT(list_files(folder), ElementsAre("config.json"));
+    EXPECT_THAT(find_side_files(Checkpoint::open(folder.path())).notes,
+                UnorderedElementsAre(HasSubstr(".git"),
+                                     HasSubstr("checkpoint-500"),
+                                     HasSubstr("initial"),
+                                     HasSubstr("resume"),
+                                     HasSubstr("optimizer.pt")));
+}
+
+/// Such a folder is a training run's only beside its settings.
+TEST(SideFiles, KeepFoldersThatATrainingRunWouldHaveNamedSo) {
+    const TemporaryFolder folder;
+    forged_llama().write(folder);
+    folder.write("evaluation/table.md", "| |");
+    EXPECT_THAT(list_files(folder), ElementsAre("config.json", "evaluation/table.md"));
+}
+
+TEST(SideFiles, OfASingleFileAreItsConfig) {
+    const TemporaryFolder folder;
+    forged_llama().write(folder);
+    folder.write("notes.txt", "other things of the folder");
+    const auto checkpoint = Checkpoint::open(folder.path() / "model.safetensors");
+    const SideFiles side = find_side_files(checkpoint);
+    ASSERT_EQ(side.files.size(), 1U);
+    EXPECT_EQ(side.files.front().relative, fs::path("config.json"));
+    EXPECT_THAT(side.notes, IsEmpty());
+}
+
+}  // namespace
+}  // namespace anamnesis::checkpoint

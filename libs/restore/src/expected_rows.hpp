@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
+
+namespace anamnesis::restore {
+
+/// Where one row of a repaired tensor must come from.
+struct RowOrigin {
+    enum class Kind : std::uint8_t { post, pre, computed };
+    Kind kind = Kind::post;
+    std::uint64_t pre_row = 0;
+};
+
+struct ExpectedRows {
+    const checkpoint::TensorEntry* pre = nullptr;  ///< null where every row is post's
+    std::vector<RowOrigin> rows;                   ///< empty where every row is post's
+};
+
+/// What `verify` wants of each tensor, derived row by row from the roles of the routing map: a rule
+/// of its own, which shares no code with the writers' selection (decision 0002).
+class Expectations {
+public:
+    Expectations(const Source& pre, const Source& post, const Request& request);
+
+    /// The rows that a tensor of post must have in the repaired checkpoint.
+    ExpectedRows find(const checkpoint::TensorEntry& tensor) const;
+
+private:
+    bool wants(const checkpoint::AttentionTensor& tensor) const;
+    bool wants(const checkpoint::AttentionTensor& tensor, const checkpoint::RowBlock& block) const;
+    RowOrigin::Kind find_kind(const checkpoint::AttentionTensor& tensor,
+                              checkpoint::RowRole role) const;
+    ExpectedRows find_attention(const checkpoint::TensorEntry& entry,
+                                const checkpoint::AttentionTensor& tensor) const;
+    std::optional<ExpectedRows> find_scale(const checkpoint::TensorEntry& entry) const;
+    ExpectedRows find_whole(const checkpoint::TensorEntry& entry) const;
+
+    const Source& pre_;
+    const Source& post_;
+    const Request& request_;
+    std::map<std::string, const checkpoint::AttentionTensor*> pre_attention_;
+    std::map<std::string, const checkpoint::TensorEntry*> pre_tensors_;
+};
+
+}  // namespace anamnesis::restore
