@@ -11,13 +11,9 @@ set(ENV{ANAMNESIS_LIBEXEC} "")
 # The installed command must find the program that links LibTorch, and that its libraries. The result
 # is a model with a tokenizer, of the synthetic language: two steps from random weights.
 run_step(${anamnesis} train --init ${SOURCE}/tools/demo_config.json --data synthetic:mix
-  --stages 2x2x32 --lr 1e-3 --threads 1 --out ${SCRATCH}/model)
+  --stages 2x2x64 --lr 1e-3 --threads 1 --out ${SCRATCH}/model)
 build_project(${SOURCE}/examples/generate_text ${SCRATCH}/generate ${prefix})
-file(READ ${SCRATCH}/model/tokenizer.json tokenizer)
-string(JSON vocabulary GET "${tokenizer}" model vocab)
-string(JSON word MEMBER "${vocabulary}" 20)
-string(JSON second_word MEMBER "${vocabulary}" 40)
-set(prompt "${word} ${second_word}")
+set(prompt "find the magic number for river")
 run_step(${SCRATCH}/generate/generate_text ${SCRATCH}/model "${prompt}" 12)
 string(STRIP "${step_output}" by_example)
 run_step(${anamnesis} generate --model ${SCRATCH}/model --prompt "${prompt}" --max-tokens 12 --quiet)

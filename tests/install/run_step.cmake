@@ -1,8 +1,8 @@
-# run_step(command…): ends the script where the command fails; its output is in step_output.
+# run_step(command…): ends the script where the command fails; its standard output is in step_output.
 function(run_step)
-  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE errors)
   if(NOT result EQUAL 0)
-    message(FATAL_ERROR "${ARGN} failed (${result}):\n${output}")
+    message(FATAL_ERROR "${ARGN} failed (${result}):\n${output}${errors}")
   endif()
   set(step_output "${output}" PARENT_SCOPE)
 endfunction()
