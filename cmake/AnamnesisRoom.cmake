@@ -1,11 +1,13 @@
 # Declares one room: a static library, its public headers, its tests.
 #
-#   anamnesis_room(name FLOOR n [TORCH] [MAY_USE room…] [LINK_PRIVATE target…])
+#   anamnesis_room(name FLOOR n [TORCH] [MAY_USE room…] [LINK_PRIVATE target…] [PACKAGES package…])
 #
-# MAY_USE is the whole list of rooms it may include; each must stand on a lower floor.
+# MAY_USE is the whole list of rooms it may include; each must be on a lower floor.
+# PACKAGES is what a user of the installed room has to find: arguments of find_package ("fmt",
+# "OpenSSL COMPONENTS Crypto"), or NAME=MODULE for a module of pkg-config.
 # Sources and tests are found by folder, so that a file that exists is built.
 function(anamnesis_room name)
-  cmake_parse_arguments(PARSE_ARGV 1 room "TORCH" "FLOOR" "MAY_USE;LINK_PRIVATE")
+  cmake_parse_arguments(PARSE_ARGV 1 room "TORCH" "FLOOR" "MAY_USE;LINK_PRIVATE;PACKAGES")
   if(DEFINED room_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "room ${name}: unknown arguments ${room_UNPARSED_ARGUMENTS}")
   endif()
@@ -33,6 +35,10 @@ function(anamnesis_room name)
   set_target_properties(anamnesis_${name} PROPERTIES
     ANAMNESIS_FLOOR ${room_FLOOR} ANAMNESIS_TORCH ${room_TORCH} EXPORT_NAME ${name}
     CXX_EXTENSIONS OFF VERIFY_INTERFACE_HEADER_SETS ON)
+  # For anamnesisConfig.cmake, where each room is a component.
+  set_property(GLOBAL APPEND PROPERTY ANAMNESIS_ROOMS ${name})
+  set_property(GLOBAL PROPERTY ANAMNESIS_USES_${name} ${room_MAY_USE})
+  set_property(GLOBAL PROPERTY ANAMNESIS_PACKAGES_${name} ${room_PACKAGES})
   list(TRANSFORM room_MAY_USE PREPEND anamnesis::)
   target_link_libraries(anamnesis_${name} PUBLIC ${room_MAY_USE}
     PRIVATE ${room_LINK_PRIVATE} $<BUILD_INTERFACE:anamnesis_warnings>)
@@ -40,10 +46,11 @@ function(anamnesis_room name)
   if(room_TORCH)
     set(component runtime)
     target_link_libraries(anamnesis_${name} PUBLIC torch)
-    # The wheel's own fmt headers come first on the path, and no library stands behind them.
+    # The wheel's own fmt headers come first on the path, and there is no library for them.
     target_compile_definitions(anamnesis_${name} PUBLIC FMT_HEADER_ONLY=1)
   endif()
-  install(TARGETS anamnesis_${name} EXPORT anamnesis-${component} FILE_SET HEADERS COMPONENT ${component})
+  install(TARGETS anamnesis_${name} EXPORT anamnesis-${name} COMPONENT ${component}
+    FILE_SET HEADERS COMPONENT ${component})
 
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tests/*_test.cpp)
   if(ANAMNESIS_BUILD_TESTS AND tests)
@@ -54,7 +61,8 @@ function(anamnesis_room name)
       ANAMNESIS_SHARED="${PROJECT_SOURCE_DIR}/../shared")
     target_link_libraries(${name}_tests PRIVATE
       anamnesis::${name} anamnesis_warnings GTest::gtest GTest::gmock GTest::gtest_main)
+    anamnesis_register_tests(${name}_tests ${room_TORCH} label ${name})
     gtest_discover_tests(${name}_tests TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
-      PROPERTIES LABELS ${name} TIMEOUT 300)
+      PROPERTIES LABELS ${label} TIMEOUT 300)
   endif()
 endfunction()

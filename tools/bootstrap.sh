@@ -5,16 +5,19 @@
 #   tools/bootstrap.sh --lint     and clang-format, clang-tidy, libFuzzer (clang 19)
 #   tools/bootstrap.sh --browser  and what looks at the pages in tests (Chromium, poppler)
 #   tools/bootstrap.sh --full     and a virtual environment .venv with LibTorch (the torch wheel), and MPI
+#   tools/bootstrap.sh --check …  installs nothing; says what is missing, and fails where anything is
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(g++ cmake ninja-build ccache binutils libopenblas-dev libblas-dev pkg-config libpcre2-dev libutf8proc-dev liblapack-dev libgmp-dev
+packages=(g++ git python3 cmake ninja-build ccache binutils libopenblas-dev libblas-dev pkg-config libpcre2-dev libutf8proc-dev liblapack-dev libgmp-dev
   nlohmann-json3-dev libfmt-dev libcli11-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev libcpp-httplib-dev)
 want_torch=false
+only_checks=false
 for argument in "$@"; do
   case "$argument" in
     --lint) packages+=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev libomp-19-dev) ;;
     --browser) packages+=(chromium poppler-utils) ;;
+    --check) only_checks=true ;;
     --full) want_torch=true; packages+=(python3-venv libopenmpi-dev openmpi-bin) ;;
     *) echo "tools/bootstrap.sh: unknown option '$argument'; see its first lines" >&2; exit 2 ;;
   esac
@@ -24,6 +27,19 @@ missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
+if "$only_checks"; then
+  if "$want_torch" && ! .venv/bin/python -c 'import importlib.metadata as m; assert m.version("torch").startswith("2.13.0")' 2>/dev/null; then
+    missing+=("torch 2.13.0 in .venv")
+  fi
+  if [ "${#missing[@]}" -gt 0 ]; then
+    echo "missing: $(printf '%s, ' "${missing[@]}" | sed 's/, $//')" >&2
+    arguments=()
+    for argument in "$@"; do [ "$argument" = --check ] || arguments+=("$argument"); done
+    echo "install it with: tools/bootstrap.sh ${arguments[*]}" >&2
+    exit 1
+  fi
+  exit 0
+fi
 if [ "${#missing[@]}" -gt 0 ]; then
   sudo=()
   [ "$(id -u)" = 0 ] || sudo=(sudo)

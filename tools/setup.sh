@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 tools/bootstrap.sh --full
 mkdir -p build
 cmake --preset release-full >build/release-full-configure.log 2>&1 || { cat build/release-full-configure.log; exit 1; }
-cmake --build --preset release-full --target anamnesis anamnesis-torch
+cmake --build --preset release-full
 build/release-full/apps/anamnesis/anamnesis demo --out build/demo

@@ -3,7 +3,7 @@
 """Trains one model with PyTorch and with `anamnesis train`, from the same weights on the same batches.
 
   bench/train/train_bench.py --anamnesis build/release/apps/anamnesis/anamnesis \\
-    --demo ../shared/design/prototype/demo_py --folder DIR
+    --demo PROTOTYPE --folder DIR
 
 Three trainers, shape after shape and round after round:
 

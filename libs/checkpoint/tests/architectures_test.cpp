@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Families that no library here writes: their rows as design/routing-map.md states them.
+// Families that no library here writes: their rows, stated by hand.
 #include <algorithm>
 #include <string>
 #include <vector>

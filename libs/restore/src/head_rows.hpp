@@ -12,8 +12,9 @@ namespace anamnesis::restore {
 /// Which of the two row numbers of a HeadRows is meant.
 enum class Side : std::uint8_t { pre, post };
 
-/// The rows of a head as float64, [rows, columns]; with `is_augmented` the bias stands in a last
-/// column (zero where the projection has none), which is the matrix [W; b] of method.md.
+/// The rows of a head as float64, [rows, columns]; with `is_augmented` the bias is a last
+/// column (zero where the projection has none), which is the augmented matrix of
+/// docs/method.md, "Biases".
 linalg::Matrix load_block(Side side, const HeadBlock& block, bool is_augmented);
 
 /// The factors of a QK-norm, also where the family stores them less one.

@@ -43,7 +43,7 @@ struct CheckpointDrift {
 };
 
 /// How far a fine-tune moved every tensor, and the routing of every softmax head.
-/// Source: method.md, section 5. Accumulates in float64.
+/// Source: docs/method.md, "Drift". Accumulates in float64.
 /// Cost:   reads both checkpoints once; memory for the rows of one key head and its queries.
 CheckpointDrift measure_drift(const Source& pre,
                               const Source& post,

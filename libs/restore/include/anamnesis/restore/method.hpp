@@ -8,9 +8,10 @@
 #include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/linalg/procrustes.hpp"
 
-/// The numerical core of the methods (docs/method.md). Rows of a head are [head_dim, hidden], as a
-/// checkpoint stores them; a bias is one more column. Everything is float64 and pure: qk_pro.hpp
-/// has `pro`, alignment.hpp has `align`, drift_measures.hpp the distances.
+/// The numerical core of the methods (docs/method.md, "Methods"). Rows of a head are
+/// [head_dim, hidden], as a checkpoint stores them; a bias is one more column. Everything is
+/// float64 and pure: qk_pro.hpp has `pro`, alignment.hpp has `align`, drift_measures.hpp the
+/// distances.
 namespace anamnesis::restore {
 
 /// The pairs of rows that position encoding rotates into each other.

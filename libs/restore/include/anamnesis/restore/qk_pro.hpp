@@ -37,7 +37,7 @@ struct ProWeighting {
 /// Threads: const functions may run at once. A caller with threads of its own tells BLAS to use one
 ///          (`linalg::set_blas_threads`).
 /// Source:  Zhou et al. 2026, arXiv 2606.11052, QK-Pro; the push-through identity of
-/// docs/method.md.
+/// docs/method.md, "QK-Pro".
 class ProFilter {
 public:
     ProFilter(linalg::MatrixView<const double> pre_key_rows, const ProWeighting& weighting);

@@ -14,7 +14,8 @@
 
 namespace anamnesis::restore {
 
-/// How the routing rows of pre and post become those of the repaired checkpoint (method.md).
+/// How the routing rows of pre and post become those of the repaired checkpoint
+/// (docs/method.md, "Methods").
 enum class Method : std::uint8_t {
     qk,      ///< QK-Restore: W_Q and W_K of pre, byte for byte
     q,       ///< ablation: W_Q alone
