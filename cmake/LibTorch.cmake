@@ -39,7 +39,9 @@ if(anamnesis_torch_is_cuda)
   find_path(ANAMNESIS_NCCL_INCLUDE nccl.h HINTS ${nvidia_root}/nccl/include)
   find_library(ANAMNESIS_NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${nvidia_root}/nccl/lib)
   list(TRANSFORM cuda_roots APPEND /include OUTPUT_VARIABLE cuda_includes)
-  find_path(ANAMNESIS_CUDA_INCLUDE cuda_runtime_api.h
+  # The wheel's headers of the runtime include some of the compiler's, which it lacks: a toolkit has
+  # both, and so have the wheels nvidia-cuda-crt and nvidia-cuda-cccl.
+  find_path(ANAMNESIS_CUDA_INCLUDE crt/host_defines.h
     HINTS ${cuda_includes} PATHS /usr/local/cuda/include)
   if(ANAMNESIS_NCCL_INCLUDE AND ANAMNESIS_NCCL_LIBRARY AND ANAMNESIS_CUDA_INCLUDE AND NOT TARGET anamnesis_nccl)
     add_library(anamnesis_nccl INTERFACE IMPORTED GLOBAL)
