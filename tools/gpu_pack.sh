@@ -28,12 +28,16 @@ for tool in apt-get dpkg-deb tar gzip python3; do
   command -v "$tool" >/dev/null || { echo "tools/gpu_pack.sh needs $tool" >&2; exit 1; }
 done
 
-# The runtime packages bring what a linked program loads.
-packages=(libcli11-dev libfmt-dev libfmt9 nlohmann-json3-dev libpcre2-dev libutf8proc-dev libgmp-dev
-  libssl-dev libssl3 libcpp-httplib-dev libcpp-httplib0.11 libbrotli-dev libbrotli1 zlib1g-dev zlib1g
-  libgtest-dev libgmock-dev libbenchmark-dev
-  libblas-dev libblas3 liblapack-dev liblapack3 libgfortran5 libquadmath0
-  pkgconf-bin libpkgconf3)
+packages=(libcli11-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libgmp-dev libgtest-dev libgmock-dev
+  libfmt-dev libssl-dev libcpp-httplib-dev libbrotli-dev zlib1g-dev libblas-dev liblapack-dev pkgconf-bin)
+# What a linked program loads: these packages' own libraries, under whatever version they have here.
+for package in libfmt-dev libssl-dev libcpp-httplib-dev libbrotli-dev zlib1g-dev libblas-dev liblapack-dev \
+  liblapack3 libgfortran5 pkgconf-bin; do
+  while read -r library; do
+    packages+=("$library")
+  done < <(apt-cache depends "$package" | sed -n 's/^ *Depends: \(lib[^ ]*\|zlib1g\)$/\1/p' |
+    grep -vE '^lib(c6|c6-dev|c-dev|gcc-s1|stdc\+\+6)$|-dev$')
+done
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
