@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What runs on an accelerator, on machines that have none.
+// What runs on an accelerator: a foreign one where there is none.
 
-#include "foreign_device.hpp"
+#include "anamnesis/runtime/device.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,10 +20,10 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/language/language_model.hpp"
-#include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 #include "anamnesis/runtime/network.hpp"
 
+#include "foreign_device.hpp"
 #include "golden.hpp"
 #include "temporary_folder.hpp"
 #include "tiny_model.hpp"
@@ -30,47 +31,82 @@
 namespace anamnesis::runtime {
 namespace {
 
+using testing::device_name;
 using testing::foreign_device;
 using testing::golden_model;
 using testing::golden_network;
 using testing::is_near;
+using testing::is_real_device;
 using testing::read_tensors;
+using testing::tested_device;
+using testing::tolerance;
 
-TEST(ForeignDevice, IsKnownByItsName) {
-    EXPECT_EQ(device_of("foreign"), foreign_device);
+TEST(Device, IsKnownByItsName) {
+    EXPECT_EQ(device_of(device_name()), tested_device());
     EXPECT_EQ(device_of("cpu"), at::Device(at::kCPU));
 }
 
 TEST(ForeignDeviceDeathTest, StopsWhoReadsItsMemory) {
+    if (is_real_device()) {
+        GTEST_SKIP() << "a real device is tested";
+    }
     const at::Tensor there = at::ones({4}).to(foreign_device);
     EXPECT_EQ(there.sum().item<double>(), 4.0);
     EXPECT_DEATH((void)*static_cast<const volatile float*>(there.const_data_ptr<float>()), "");
 }
 
-struct GoldenOnAForeignDevice : ::testing::TestWithParam<std::string> {
-    Network network(at::ScalarType type) const {
-        return golden_network(GetParam(), {.weight_type = type, .device = foreign_device});
-    }
-    testing::Tensors expected = read_tensors(golden_model(GetParam()) / "expected.safetensors");
-};
-
-INSTANTIATE_TEST_SUITE_P(Models,
-                         GoldenOnAForeignDevice,
-                         ::testing::ValuesIn(testing::golden_models()),
-                         [](const auto& instance) { return instance.param; });
-
 at::Tensor on_cpu(const at::Tensor& tensor) {
     return tensor.to(at::kCPU);
 }
 
-TEST_P(GoldenOnAForeignDevice, AgreesWithTheReference) {
-    const Network there = network(at::kFloat);
-    const at::Tensor hidden = there.forward(expected.at("input_ids"));
-    EXPECT_EQ(hidden.device(), foreign_device);
-    EXPECT_TRUE(is_near(on_cpu(there.logits(hidden)), expected.at("logits"), 1e-5));
+/// Logits of texts that are read in pieces of `first` tokens once and then of `piece`.
+at::Tensor logits_in_pieces(const Network& network,
+                            const at::Tensor& ids,
+                            std::int64_t first,
+                            std::int64_t piece) {
+    std::vector<NetworkState> states(static_cast<std::size_t>(ids.size(0)), network.make_state());
+    std::vector<NetworkState*> all;
+    for (NetworkState& state : states) {
+        all.push_back(&state);
+    }
+    std::vector<at::Tensor> parts;
+    for (std::int64_t done = 0; done < ids.size(1);) {
+        const std::int64_t count = std::min(parts.empty() ? first : piece, ids.size(1) - done);
+        parts.push_back(on_cpu(network.logits(network.advance(ids.narrow(1, done, count), all))));
+        done += count;
+    }
+    return at::cat(parts, 1);
 }
 
-TEST_P(GoldenOnAForeignDevice, ReadsInPiecesAndContinuesGreedily) {
+struct GoldenOnADevice : ::testing::TestWithParam<std::string> {
+    Network network(at::ScalarType type) const {
+        return golden_network(GetParam(), {.weight_type = type, .device = tested_device()});
+    }
+    testing::Tensors expected = read_tensors(golden_model(GetParam()) / "expected.safetensors");
+    double exact = tolerance(1e-5, 3e-5);  ///< of float32
+};
+
+INSTANTIATE_TEST_SUITE_P(Models,
+                         GoldenOnADevice,
+                         ::testing::ValuesIn(testing::golden_models()),
+                         [](const auto& instance) { return instance.param; });
+
+TEST_P(GoldenOnADevice, AgreesWithTheReference) {
+    const Network there = network(at::kFloat);
+    const at::Tensor hidden = there.forward(expected.at("input_ids"));
+    EXPECT_EQ(hidden.device(), tested_device());
+    EXPECT_TRUE(is_near(on_cpu(there.logits(hidden)), expected.at("logits"), exact));
+}
+
+TEST_P(GoldenOnADevice, ReadsInPiecesAndStepByStep) {
+    const Network there = network(at::kFloat);
+    const at::Tensor& ids = expected.at("input_ids");
+    EXPECT_TRUE(is_near(logits_in_pieces(there, ids, 64, 64), expected.at("logits"), exact));
+    EXPECT_TRUE(
+        is_near(logits_in_pieces(there, ids, ids.size(1) - 24, 1), expected.at("logits"), exact));
+}
+
+TEST_P(GoldenOnADevice, ContinuesGreedily) {
     const Network there = network(at::kFloat);
     const at::Tensor ids = expected.at("input_ids");
     std::vector<NetworkState> states(static_cast<std::size_t>(ids.size(0)), there.make_state());
@@ -78,15 +114,8 @@ TEST_P(GoldenOnAForeignDevice, ReadsInPiecesAndContinuesGreedily) {
     for (NetworkState& state : states) {
         all.push_back(&state);
     }
-    std::vector<at::Tensor> parts;
-    for (std::int64_t first = 0; first < ids.size(1); first += 64) {
-        const at::Tensor piece =
-            ids.narrow(1, first, std::min<std::int64_t>(64, ids.size(1) - first));
-        parts.push_back(on_cpu(there.logits(there.advance(piece, all))));
-    }
-    EXPECT_TRUE(is_near(at::cat(parts, 1), expected.at("logits"), 1e-5));
+    at::Tensor logits = on_cpu(there.logits(there.advance(ids, all)));
     std::vector<at::Tensor> chosen;
-    at::Tensor logits = parts.back();
     for (int step = 0; step < 16; ++step) {
         chosen.push_back(logits.select(1, logits.size(1) - 1).argmax(-1).unsqueeze(1));
         logits = on_cpu(there.logits(there.advance(chosen.back(), all)));
@@ -94,26 +123,36 @@ TEST_P(GoldenOnAForeignDevice, ReadsInPiecesAndContinuesGreedily) {
     EXPECT_TRUE(at::cat(chosen, 1).equal(expected.at("greedy")));
 }
 
-TEST_P(GoldenOnAForeignDevice, AgreesWithTheCpuInBfloat16AndFloat16) {
+TEST_P(GoldenOnADevice, AgreesWithTheCpuInBfloat16AndFloat16) {
     for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
         const Network here = golden_network(GetParam(), {.weight_type = type});
         const Network there = network(type);
-        NetworkState state = there.make_state();
-        NetworkState* const one = &state;
         const at::Tensor ids = expected.at("input_ids").narrow(0, 0, 1);
-        const at::Tensor logits = there.logits(there.advance(ids, std::span(&one, 1)));
-        EXPECT_TRUE(is_near(on_cpu(logits), here.logits(here.forward(ids)), 0.03)) << type;
+        const at::Tensor on_host = here.logits(here.forward(ids));
+        // Roundings of their own on both sides; in a mixture they may choose another expert.
+        const double bound = tolerance(0.03, 0.05);
+        const auto expect_near = [&](const at::Tensor& logits, const char* how) {
+            EXPECT_TRUE(is_near(logits, on_host, bound)) << type << " " << how;
+            std::printf("%s %s %s: relative RMS error %.2e\n",
+                        GetParam().c_str(),
+                        c10::toString(type),
+                        how,
+                        testing::relative_rms(logits, on_host));
+        };
+        expect_near(on_cpu(there.logits(there.forward(ids))), "whole");
+        expect_near(logits_in_pieces(there, ids, 64, 64), "in pieces");
+        expect_near(logits_in_pieces(there, ids, ids.size(1) - 24, 1), "step by step");
     }
 }
 
-TEST(ModelOnAForeignDevice, WritesAndScoresAsOnTheCpu) {
+TEST(ModelOnADevice, WritesAndScoresAsOnTheCpu) {
     const testing::TemporaryFolder folder;
     testing::write_tiny_model(folder, "hypenet_base");
     const auto files = checkpoint::Checkpoint::open(folder.path());
     const checkpoint::Model model = checkpoint::recognise(files);
     std::vector<language::Generation> results;
     std::vector<double> scores;
-    for (const std::string device : {"cpu", "foreign:0"}) {
+    for (const std::string& device : {std::string("cpu"), device_name()}) {
         const auto one = HybridModel::load(files, model, {.dtype = DType::f32, .device = device});
         const std::vector<language::TokenId> prompt = one->encode("the needle is in the haystack");
         const auto sequence = one->start();
