@@ -30,7 +30,7 @@ export OMP_WAIT_POLICY=passive
 tools/bootstrap.sh --full
 cmake --preset full >build/full-configure.log 2>&1 || { tail -n 40 build/full-configure.log; exit 1; }
 cmake --build --preset full --target runtime_tests train_tests analysis_tests \
-  reproduction_tests model_cli_tests train_cli_tests analysis_cli_tests reproduction_cli_tests speed_bench kernels_bench gradients_bench
+  reproduction_tests model_cli_tests train_cli_tests analysis_cli_tests reproduction_cli_tests speed_bench device_bench kernels_bench gradients_bench
 ctest --preset full -j 2 -L '^(runtime|train|analysis|reproduction|model_cli|train_cli|analysis_cli|reproduction_cli)$' >build/full/ctest.log 2>&1 || { tail -n 80 build/full/ctest.log; exit 1; }
 grep -E '% tests passed' build/full/ctest.log
 

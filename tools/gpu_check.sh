@@ -93,7 +93,7 @@ configure_and_compile() {
     -DCMAKE_EXE_LINKER_FLAGS="$link" -DCMAKE_PREFIX_PATH="$prefix" \
     -DCMAKE_LIBRARY_PATH="$libraries" -DCMAKE_DISABLE_FIND_PACKAGE_MPI=ON \
     -DPKG_CONFIG_EXECUTABLE="$prefix/bin/pkg-config" -DBLA_VENDOR=Generic \
-    -DTorch_DIR="$torch_root/share/cmake/Torch" -DPython_EXECUTABLE="$(command -v "$python")" \
+    -DTorch_DIR="$torch_root/share/cmake/Torch" \
     -DANAMNESIS_WITH_TORCH=ON -DANAMNESIS_BUILD_BENCHMARKS=ON -DANAMNESIS_TESTDATA=testdata \
     ${ANAMNESIS_COMPILER_LAUNCHER:+-DCMAKE_CXX_COMPILER_LAUNCHER=$ANAMNESIS_COMPILER_LAUNCHER} &&
     cmake --build "$build" -j "$jobs" --target "${programs[@]##*/}"

@@ -7,12 +7,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
@@ -297,6 +299,12 @@ at::Tensor Network::advance(const at::Tensor& ids,
     const at::NoGradGuard no_gradients;
     ANAMNESIS_CHECK(static_cast<std::size_t>(ids.size(0)) == states.size(),
                     "one state for each row of token ids");
+    // Each operator costs its way through the dispatcher, which on a device is longer than its
+    // work.
+    std::optional<at::AutoDispatchBelowADInplaceOrView> straight_to_the_device;
+    if (!parts_->embedding.is_cpu()) {
+        straight_to_the_device.emplace();
+    }
     return run(ids, states, {}, observer, {});
 }
 
