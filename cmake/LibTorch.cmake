@@ -26,8 +26,10 @@ elseif(NOT TARGET torch)
   add_library(torch INTERFACE IMPORTED GLOBAL)
   target_include_directories(torch SYSTEM INTERFACE
     ${torch_root}/include ${torch_root}/include/torch/csrc/api/include)
-  # libtorch_cuda registers its kernels when it is loaded, and no symbol of it is named.
-  target_link_libraries(torch INTERFACE -Wl,--no-as-needed
+  # libtorch_cuda registers its kernels when it is loaded, and no symbol of it is named. libtorch.so
+  # exports a part of the C++ library (std::filesystem in 2.11) that calls through null: the real one
+  # must be found first.
+  target_link_libraries(torch INTERFACE -Wl,--no-as-needed stdc++
     ${TORCH_LIBRARY} ${torch_root}/lib/libtorch_cpu.so ${torch_root}/lib/libtorch_cuda.so
     ${torch_root}/lib/libc10.so ${torch_root}/lib/libc10_cuda.so -Wl,--as-needed)
 endif()

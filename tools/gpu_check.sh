@@ -95,11 +95,13 @@ configure_and_compile() {
     -DPKG_CONFIG_EXECUTABLE="$prefix/bin/pkg-config" -DBLA_VENDOR=Generic \
     -DTorch_DIR="$torch_root/share/cmake/Torch" \
     -DANAMNESIS_WITH_TORCH=ON -DANAMNESIS_BUILD_BENCHMARKS=ON -DANAMNESIS_TESTDATA=testdata \
-    ${ANAMNESIS_COMPILER_LAUNCHER:+-DCMAKE_CXX_COMPILER_LAUNCHER=$ANAMNESIS_COMPILER_LAUNCHER} &&
-    cmake --build "$build" -j "$jobs" --target "${programs[@]##*/}"
+    ${ANAMNESIS_COMPILER_LAUNCHER:+-DCMAKE_CXX_COMPILER_LAUNCHER=$ANAMNESIS_COMPILER_LAUNCHER} || return
+  # What is worth most comes first, should time run out.
+  cmake --build "$build" -j "$jobs" --target device_bench runtime_tests || return
+  cmake --build "$build" -j "$jobs" --target "${programs[@]##*/}"
 }
 
-link_programs() { # from a folder: flat, or a build's
+link_programs() { # from a folder: flat, or a build's; those that are there
   local program
   rm -rf "$bin"
   mkdir -p "$bin"
@@ -108,9 +110,6 @@ link_programs() { # from a folder: flat, or a build's
       ln -s "$1/${program##*/}" "$bin"
     elif [ -x "$1/$program" ]; then
       ln -s "$1/$program" "$bin"
-    else
-      echo "$1 has no ${program##*/}"
-      return 1
     fi
   done
 }
@@ -246,14 +245,16 @@ as_step() { # step, limit, function, arguments
   report
 }
 
-needs_programs() { # step…: skipped where there are no programs
-  [ -d "$bin" ] && return
-  local step
-  for step in "$@"; do
-    if is_wanted "$step"; then skip "$step" "no programs"; fi
-  done
-  report
-  return 1
+# The same for a step that runs a program: step, limit, program, function, arguments.
+program_step() {
+  local step=$1 limit=$2 program=$3
+  shift 3
+  if [ -x "$bin/$program" ]; then
+    as_step "$step" "$limit" "$@"
+  elif is_wanted "$step"; then
+    skip "$step" "no $program"
+    report
+  fi
 }
 
 unpack_libraries
@@ -264,7 +265,8 @@ if [ -f "$pack/programs.tar.gz" ]; then
   tar -C "$build/programs" -xzf "$pack/programs.tar.gz"
   torch_here=$("$python" -W ignore -c 'import torch; print(torch.__version__)')
   if [ "$torch_here" = "$(cat "$build/programs/torch-version")" ]; then
-    link_programs "$build/programs" && has_programs=true
+    link_programs "$build/programs"
+    has_programs=true
   else
     echo "the pack's programs are for torch $(cat "$build/programs/torch-version"), here is $torch_here: not used"
   fi
@@ -282,28 +284,24 @@ if "$has_programs"; then
   fi
 else
   rm -rf "$bin"
-  as_step build 180 configure_and_compile
-  if [ -x "$build/bench/device_bench" ]; then link_programs "$build" || rm -rf "$bin"; fi
+  as_step build 240 configure_and_compile
+  link_programs "$build"
 fi
-if needs_programs runtime train analysis; then
-  as_step runtime 120 device_tests runtime_tests
-  as_step train 90 device_tests train_tests
-  as_step analysis 45 device_tests analysis_tests
-fi
+program_step runtime 120 runtime_tests device_tests runtime_tests
+program_step train 90 train_tests device_tests train_tests
+program_step analysis 45 analysis_tests device_tests analysis_tests
 if [ -n "$builder" ]; then
   wait "$builder"
   report
 fi
-if needs_programs rates hypenet trace qwen3 qwen3-peer hybrid hybrid-peer niah; then
-  as_step rates 30 with_libraries "$bin/device_bench" rates device="$device"
-  as_step hypenet 75 speed hypenet
-  as_step trace 40 trace
-  as_step qwen3 60 speed qwen3
-  as_step qwen3-peer 60 peer qwen3
-  as_step hybrid 75 speed hybrid
-  as_step hybrid-peer 60 peer hybrid
-  as_step niah 75 needles
-fi
+program_step rates 30 device_bench with_libraries "$bin/device_bench" rates device="$device"
+program_step hypenet 75 device_bench speed hypenet
+program_step trace 40 device_bench trace
+program_step qwen3 60 device_bench speed qwen3
+program_step qwen3-peer 60 device_bench peer qwen3
+program_step hybrid 75 device_bench speed hybrid
+program_step hybrid-peer 60 device_bench peer hybrid
+program_step niah 75 anamnesis-torch needles
 report
 echo
 cat "$results/gpu_check.md"

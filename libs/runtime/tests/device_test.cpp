@@ -14,6 +14,7 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 #include "anamnesis/base/dtype.hpp"
@@ -25,6 +26,7 @@
 
 #include "foreign_device.hpp"
 #include "golden.hpp"
+#include "key_value_cache.hpp"
 #include "temporary_folder.hpp"
 #include "tiny_model.hpp"
 
@@ -143,6 +145,54 @@ TEST_P(GoldenOnADevice, AgreesWithTheCpuInBfloat16AndFloat16) {
         expect_near(logits_in_pieces(there, ids, 64, 64), "in pieces");
         expect_near(logits_in_pieces(there, ids, ids.size(1) - 24, 1), "step by step");
     }
+}
+
+/// A cache on the CPU and one on the device, with the same tokens.
+struct CachePair {
+    KeyValueCache here{at::kFloat, 4};
+    KeyValueCache there{at::kFloat, 4};
+
+    void append(std::int64_t tokens) {
+        const at::Tensor keys = at::randn({tokens, 2, 3});
+        const at::Tensor values = at::randn({tokens, 2, 3});
+        here.append(keys, values);
+        there.append(keys.to(tested_device()), values.to(tested_device()));
+    }
+    void forget_before(std::int64_t position) {
+        here.forget_before(position);
+        there.forget_before(position);
+    }
+    void expect_same_from(std::int64_t begin) const {
+        ASSERT_EQ(there.length(), here.length());
+        const auto one = here.gather(begin, here.length(), at::kFloat);
+        const auto other = there.gather(begin, there.length(), at::kFloat);
+        EXPECT_TRUE(on_cpu(other.keys).equal(one.keys));
+        EXPECT_TRUE(on_cpu(other.values).equal(one.values));
+    }
+};
+
+TEST(CacheOnADevice, GrowsAndIsSharedAsOnTheCpu) {
+    CachePair pair;
+    for (const std::int64_t tokens : {3, 5, 1, 9, 30, 1}) {
+        pair.append(tokens);
+        pair.expect_same_from(0);
+    }
+    CachePair fork = pair;
+    fork.append(1);
+    pair.append(2);
+    fork.expect_same_from(0);
+    pair.expect_same_from(0);
+}
+
+TEST(CacheOnADevice, ForgetsWhatAWindowHasPassed) {
+    CachePair pair;
+    for (int i = 0; i < 40; ++i) {
+        pair.append(3);
+        pair.forget_before(pair.here.length() - 6);
+        pair.expect_same_from(std::max<std::int64_t>(0, pair.here.length() - 6));
+    }
+    // Two dozen tokens at most: 6 that are needed, those of one call, a quarter more.
+    EXPECT_LE(pair.there.bytes(), 24 * 2 * 2 * 3 * 4);
 }
 
 TEST(ModelOnADevice, WritesAndScoresAsOnTheCpu) {
