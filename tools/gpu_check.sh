@@ -101,16 +101,17 @@ configure_and_compile() {
   cmake --build "$build" -j "$jobs" --target "${programs[@]##*/}"
 }
 
-link_programs() { # from a folder: flat, or a build's; those that are there
-  local program
+link_programs() { # from the first folder that has each, flat or as a build; those that are there
+  local program path
   rm -rf "$bin"
   mkdir -p "$bin"
   for program in "${programs[@]}"; do
-    if [ -x "$1/${program##*/}" ]; then
-      ln -s "$1/${program##*/}" "$bin"
-    elif [ -x "$1/$program" ]; then
-      ln -s "$1/$program" "$bin"
-    fi
+    for path in "${@/%//${program##*/}}" "${@/%//$program}"; do
+      if [ -f "$path" ] && [ -x "$path" ]; then
+        ln -s "$path" "$bin"
+        break
+      fi
+    done
   done
 }
 
@@ -293,6 +294,7 @@ program_step analysis 45 analysis_tests device_tests analysis_tests
 if [ -n "$builder" ]; then
   wait "$builder"
   report
+  link_programs "$build/programs" "$build"
 fi
 program_step rates 30 device_bench with_libraries "$bin/device_bench" rates device="$device"
 program_step hypenet 75 device_bench speed hypenet
