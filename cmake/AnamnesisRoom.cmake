@@ -57,7 +57,7 @@ function(anamnesis_room name)
     add_executable(${name}_tests ${tests})
     target_include_directories(${name}_tests PRIVATE src ${PROJECT_SOURCE_DIR}/tests/support)
     target_compile_definitions(${name}_tests PRIVATE
-      ANAMNESIS_TESTDATA="${PROJECT_SOURCE_DIR}/testdata"
+      ANAMNESIS_TESTDATA="${ANAMNESIS_TESTDATA}"
       ANAMNESIS_SHARED="${PROJECT_SOURCE_DIR}/../shared")
     target_link_libraries(${name}_tests PRIVATE
       anamnesis::${name} anamnesis_warnings GTest::gtest GTest::gmock GTest::gtest_main)

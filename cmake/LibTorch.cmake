@@ -26,8 +26,10 @@ elseif(NOT TARGET torch)
   add_library(torch INTERFACE IMPORTED GLOBAL)
   target_include_directories(torch SYSTEM INTERFACE
     ${torch_root}/include ${torch_root}/include/torch/csrc/api/include)
-  # libtorch_cuda registers its kernels when it is loaded, and no symbol of it is named.
-  target_link_libraries(torch INTERFACE -Wl,--no-as-needed
+  # libtorch_cuda registers its kernels when it is loaded, and no symbol of it is named. libtorch.so
+  # exports a part of the C++ library (std::filesystem in 2.11) that calls through null: the real one
+  # must be found first.
+  target_link_libraries(torch INTERFACE -Wl,--no-as-needed stdc++
     ${TORCH_LIBRARY} ${torch_root}/lib/libtorch_cpu.so ${torch_root}/lib/libtorch_cuda.so
     ${torch_root}/lib/libc10.so ${torch_root}/lib/libc10_cuda.so -Wl,--as-needed)
 endif()
@@ -39,7 +41,9 @@ if(anamnesis_torch_is_cuda)
   find_path(ANAMNESIS_NCCL_INCLUDE nccl.h HINTS ${nvidia_root}/nccl/include)
   find_library(ANAMNESIS_NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${nvidia_root}/nccl/lib)
   list(TRANSFORM cuda_roots APPEND /include OUTPUT_VARIABLE cuda_includes)
-  find_path(ANAMNESIS_CUDA_INCLUDE cuda_runtime_api.h
+  # The wheel's headers of the runtime include some of the compiler's, which it lacks: a toolkit has
+  # both, and so have the wheels nvidia-cuda-crt and nvidia-cuda-cccl.
+  find_path(ANAMNESIS_CUDA_INCLUDE crt/host_defines.h
     HINTS ${cuda_includes} PATHS /usr/local/cuda/include)
   if(ANAMNESIS_NCCL_INCLUDE AND ANAMNESIS_NCCL_LIBRARY AND ANAMNESIS_CUDA_INCLUDE AND NOT TARGET anamnesis_nccl)
     add_library(anamnesis_nccl INTERFACE IMPORTED GLOBAL)

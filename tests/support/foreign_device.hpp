@@ -7,13 +7,17 @@
 // address has, so that who dereferences one is stopped by the processor. Operators go by way of the
 // CPU, with the same results.
 //
+// ANAMNESIS_TEST_DEVICE names a real one to be tested in its place (tools/gpu_check.sh).
+//
 // To be included by one file of a test binary.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <string>
 
 #include <ATen/EmptyTensor.h>
 #include <ATen/detail/PrivateUse1HooksInterface.h>
@@ -31,6 +35,32 @@ namespace anamnesis::testing {
 
 constexpr c10::DeviceType foreign_type = c10::DeviceType::PrivateUse1;
 inline const at::Device foreign_device{foreign_type, 0};
+
+/// The device under test, as a user names it.
+inline std::string device_name() {
+    const char* name = std::getenv("ANAMNESIS_TEST_DEVICE");
+    return name == nullptr ? "foreign:0" : name;
+}
+
+inline bool is_real_device() {
+    return std::getenv("ANAMNESIS_TEST_DEVICE") != nullptr;
+}
+
+/// The device under test. Only where it is the foreign one is that registered: LibTorch has one
+/// accelerator at a time.
+inline const at::Device& tested_device() {
+    static const at::Device device = [] {
+        const at::Device named = is_real_device() ? at::Device(device_name()) : foreign_device;
+        return at::Device(named.type(), std::max<at::DeviceIndex>(named.index(), 0));
+    }();
+    return device;
+}
+
+/// A bound on an error: the foreign device computes what the CPU computes, a real one adds in
+/// another order and has functions of its own.
+inline double tolerance(double on_the_foreign, double on_a_real) {
+    return is_real_device() ? on_a_real : on_the_foreign;
+}
 
 namespace foreign {
 
@@ -152,6 +182,9 @@ struct Hooks final : at::PrivateUse1HooksInterface {
 };
 
 inline const bool is_registered = [] {
+    if (is_real_device()) {
+        return false;
+    }
     static Hooks hooks;
     at::RegisterPrivateUse1HooksInterface(&hooks);
     c10::register_privateuse1_backend("foreign");

@@ -5,10 +5,8 @@
 #include <span>
 #include <vector>
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/log.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/tensor.h>
 
 #include "anamnesis/runtime/model_spec.hpp"
 
@@ -25,11 +23,10 @@ at::Tensor scaled_by_length(const at::Tensor& q, const LengthScaling& scaling, c
     if (scaling.constant) {
         return q * *scaling.constant;
     }
-    const at::Tensor positions = at::tensor(call.starts, at::kLong).unsqueeze(1) +
-                                 at::arange(q.size(1), at::kLong).unsqueeze(0);
+    const at::Tensor positions = positions_from(call.starts, q.size(1), q.device());
     const auto offset = static_cast<double>(scaling.offset);
     const at::Tensor factor = at::log(positions.to(at::kDouble) + offset) / std::log(offset);
-    return q * factor.to(q.device(), q.scalar_type()).unsqueeze(-1).unsqueeze(-1);
+    return q * factor.to(q.scalar_type()).unsqueeze(-1).unsqueeze(-1);
 }
 
 }  // namespace

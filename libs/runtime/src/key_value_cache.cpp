@@ -38,17 +38,18 @@ void write(const at::Tensor& rows, at::Tensor& page, std::int64_t first) {
 
 }  // namespace
 
+KeyValueCache::Page KeyValueCache::make_page(std::int64_t length, const at::Tensor& like) const {
+    const auto options = like.options().dtype(type_);
+    return {.keys = at::empty({like.size(1), length, like.size(2)}, options),
+            .values = at::empty({like.size(1), length, like.size(2)}, options)};
+}
+
 KeyValueCache::Page& KeyValueCache::writable_page(const at::Tensor& like) {
     const std::int64_t used = length_ % page_length_;
-    const auto make = [&] {
-        const auto options = like.options().dtype(type_);
-        return Page{.keys = at::empty({like.size(1), page_length_, like.size(2)}, options),
-                    .values = at::empty({like.size(1), page_length_, like.size(2)}, options)};
-    };
     if (used == 0) {
-        pages_.push_back(std::make_shared<Page>(make()));
+        pages_.push_back(std::make_shared<Page>(make_page(page_length_, like)));
     } else if (pages_.back().use_count() > 1) {
-        Page copy = make();
+        Page copy = make_page(page_length_, like);
         copy.keys.narrow(1, 0, used).copy_(pages_.back()->keys.narrow(1, 0, used));
         copy.values.narrow(1, 0, used).copy_(pages_.back()->values.narrow(1, 0, used));
         pages_.back() = std::make_shared<Page>(std::move(copy));
@@ -56,9 +57,36 @@ KeyValueCache::Page& KeyValueCache::writable_page(const at::Tensor& like) {
     return *pages_.back();
 }
 
+KeyValueCache::Page& KeyValueCache::page_with_room(std::int64_t tokens, const at::Tensor& like) {
+    const std::int64_t end = length_ + tokens;
+    if (!pages_.empty() && pages_.front().use_count() == 1 &&
+        end - begin_ <= pages_.front()->keys.size(1)) {
+        return *pages_.front();
+    }
+    constexpr std::int64_t most_room = 4096;
+    const std::int64_t wanted = end - needed_ + std::min((end - needed_) / 4, most_room);
+    Page larger = make_page((wanted + page_length_ - 1) / page_length_ * page_length_, like);
+    if (const std::int64_t kept = length_ - needed_; kept > 0) {
+        const Page& old = *pages_.front();
+        larger.keys.narrow(1, 0, kept).copy_(old.keys.narrow(1, needed_ - begin_, kept));
+        larger.values.narrow(1, 0, kept).copy_(old.values.narrow(1, needed_ - begin_, kept));
+    }
+    pages_.assign(1, std::make_shared<Page>(std::move(larger)));
+    begin_ = needed_;
+    return *pages_.front();
+}
+
 void KeyValueCache::append(const at::Tensor& keys, const at::Tensor& values) {
     check_shape(values, keys.sizes(), "values of a cache");
     const std::int64_t tokens = keys.size(0);
+    is_off_cpu_ = !keys.is_cpu();
+    if (is_off_cpu_) {
+        Page& page = page_with_room(tokens, keys);
+        write(keys, page.keys, length_ - begin_);
+        write(values, page.values, length_ - begin_);
+        length_ += tokens;
+        return;
+    }
     for (std::int64_t done = 0; done < tokens;) {
         Page& page = writable_page(keys);
         const std::int64_t used = length_ % page_length_;
@@ -71,6 +99,10 @@ void KeyValueCache::append(const at::Tensor& keys, const at::Tensor& values) {
 }
 
 void KeyValueCache::forget_before(std::int64_t position) {
+    if (is_off_cpu_) {
+        needed_ = std::max(needed_, std::min(position, length_));
+        return;
+    }
     const std::int64_t whole = std::min(position, length_) / page_length_;
     for (std::int64_t i = 0; i < whole; ++i) {
         pages_[static_cast<std::size_t>(i)].reset();
@@ -80,6 +112,11 @@ void KeyValueCache::forget_before(std::int64_t position) {
 KeyValueCache::Page KeyValueCache::gather(std::int64_t begin,
                                           std::int64_t end,
                                           at::ScalarType type) const {
+    if (is_off_cpu_) {
+        const Page& all = *pages_.front();
+        return {.keys = all.keys.narrow(1, begin - begin_, end - begin).to(type),
+                .values = all.values.narrow(1, begin - begin_, end - begin).to(type)};
+    }
     std::vector<at::Tensor> keys;
     std::vector<at::Tensor> values;
     for (std::int64_t at = begin; at < end;) {

@@ -11,6 +11,10 @@ namespace anamnesis::runtime {
 
 /// Keys and values of one softmax layer of one sequence, in pages that never move: growing copies
 /// nothing, and a copy of the cache shares all pages until one of the two writes to the last.
+///
+/// Off the CPU there is one page, because a device's kernels want all keys side by side and read
+/// them faster than they could be gathered; it is copied when it is full or shared, with room for a
+/// quarter more, at most 4096 tokens.
 class KeyValueCache {
 public:
     /// A block of consecutive tokens.
@@ -38,7 +42,8 @@ public:
         return pages_[static_cast<std::size_t>(index)].get();
     }
 
-    /// Tokens [begin, end) side by side, as type `type`. Shapes: [kv_heads, end - begin, head_dim].
+    /// Tokens [begin, end) side by side, as type `type`; a view where they lie so.
+    /// Shapes: [kv_heads, end - begin, head_dim].
     Page gather(std::int64_t begin, std::int64_t end, at::ScalarType type) const;
 
     /// Bytes of all pages, shared ones included.
@@ -47,11 +52,17 @@ public:
 private:
     /// The last page, made or copied so that this cache alone owns it.
     Page& writable_page(const at::Tensor& like);
+    /// Off the CPU: the page, with room for `tokens` more.
+    Page& page_with_room(std::int64_t tokens, const at::Tensor& like);
+    Page make_page(std::int64_t length, const at::Tensor& like) const;
 
     at::ScalarType type_;
     std::int64_t page_length_;
     std::int64_t length_ = 0;
     std::vector<std::shared_ptr<Page>> pages_;
+    bool is_off_cpu_ = false;  ///< known from the first token on
+    std::int64_t begin_ = 0;   ///< off the CPU: the page's first token,
+    std::int64_t needed_ = 0;  ///< and the first that is not forgotten
 };
 
 }  // namespace anamnesis::runtime

@@ -125,7 +125,7 @@ at::Tensor apply_to_many(const Linear& linear, const LinearInput& input) {
         return at::linear(x, weight);
     }
     if (!x.is_cpu() || multiplies_in_bf16(linear, x)) {
-        return at::linear(input.as(weight.scalar_type()), weight).to(x.scalar_type());
+        return narrow_product(weight, input.as(weight.scalar_type()), x.scalar_type());
     }
     const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
     return product_by_blocks(weight, rows).view(output_sizes(weight, x));
@@ -141,6 +141,14 @@ const at::Tensor& LinearInput::as(at::ScalarType type) const& {
         rounded_ = x_.to(type);
     }
     return rounded_;
+}
+
+at::Tensor narrow_product(const at::Tensor& weight, const at::Tensor& x, at::ScalarType type) {
+    if (!x.is_cuda() || type != at::kFloat || x.scalar_type() == type) {
+        return at::linear(x, weight).to(type);
+    }
+    // CUDA's products sum in float32 and may leave it so.
+    return at::mm(x.reshape({-1, x.size(-1)}), weight.t(), type).view(output_sizes(weight, x));
 }
 
 bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x) {

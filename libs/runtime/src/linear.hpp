@@ -54,6 +54,10 @@ std::array<at::Tensor, sizeof...(Linears)> apply_each(const LinearInput& input,
     return outputs;
 }
 
+/// x times the weight on a device that multiplies the weight's type, in which x is; without bias
+/// and gradients. Shapes: x [..., inputs] -> [..., outputs] in type `type`.
+at::Tensor narrow_product(const at::Tensor& weight, const at::Tensor& x, at::ScalarType type);
+
 /// True where apply() rounds this input to bfloat16 and multiplies in it, on the CPU.
 bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x);
 

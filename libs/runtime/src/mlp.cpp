@@ -18,16 +18,33 @@
 
 namespace anamnesis::runtime {
 
+namespace {
+
+/// True where all of an MLP is computed in bfloat16: not in float16, whose range is small.
+bool runs_in_bf16(const DenseMlp& mlp, const at::Tensor& x) {
+    const auto is_bf16 = [](const Linear& linear) {
+        return linear.weight.scalar_type() == at::kBFloat16 && !linear.bias.defined() &&
+               !records_gradients(linear.weight);
+    };
+    if (x.is_cpu()) {
+        return multiplies_in_bf16(mlp.gate_proj, x) && multiplies_in_bf16(mlp.up_proj, x) &&
+               mlp.down_proj.weight.scalar_type() == at::kBFloat16 &&
+               !records_gradients(mlp.down_proj.weight);
+    }
+    return x.scalar_type() == at::kFloat && !records_gradients(x) && is_bf16(mlp.gate_proj) &&
+           is_bf16(mlp.up_proj) && is_bf16(mlp.down_proj);
+}
+
+}  // namespace
+
 at::Tensor apply(const DenseMlp& mlp, const at::Tensor& x) {
     const LinearInput input(x);
-    if (multiplies_in_bf16(mlp.gate_proj, x) && multiplies_in_bf16(mlp.up_proj, x) &&
-        mlp.down_proj.weight.scalar_type() == at::kBFloat16 &&
-        !records_gradients(mlp.down_proj.weight)) {
+    if (runs_in_bf16(mlp, x)) {
         // What lies between is rounded to bfloat16 as it is, before the last product.
         const at::Tensor& rounded = input.as(at::kBFloat16);
         const at::Tensor gate = at::linear(rounded, mlp.gate_proj.weight);
         const at::Tensor up = at::linear(rounded, mlp.up_proj.weight);
-        return at::linear(swiglu(gate, up), mlp.down_proj.weight).to(x.scalar_type());
+        return narrow_product(mlp.down_proj.weight, swiglu(gate, up), x.scalar_type());
     }
     const auto [gate, up] = apply_each(input, mlp.gate_proj, mlp.up_proj);
     return apply(mlp.down_proj, swiglu(gate, up));

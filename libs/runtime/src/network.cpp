@@ -7,12 +7,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
@@ -162,6 +164,7 @@ struct Network::Parts {
     RmsNorm final_norm{};
     Linear head{};
     std::vector<RotarySpec> rotaries{};
+    std::vector<at::Tensor> frequencies{};  ///< of each of them, where they are needed
     bool recomputes_layers = false;
     std::map<std::string, at::Tensor> parameters{};
 };
@@ -188,6 +191,10 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
                                       {model.vocabulary_size, model.hidden_size});
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
         parts->layers.push_back(load_layer(model, i, weights, parts->rotaries));
+    }
+    for (const RotarySpec& rotary : parts->rotaries) {
+        parts->frequencies.push_back(frequencies_of(
+            rotary, parts->embedding.options().dtype(parts->activation_type).requires_grad(false)));
     }
     parts->final_norm = {.gain = weights.vector(model.prefix + "norm.weight", {model.hidden_size}),
                          .eps = model.norm_eps,
@@ -234,8 +241,10 @@ at::Tensor Network::run(const at::Tensor& ids,
     for (std::size_t b = 0; b < states.size(); ++b) {
         call.starts[b] = states[b]->length_;
     }
-    for (const RotarySpec& rotary : parts.rotaries) {
-        call.tables.push_back(make_tables(rotary, call.starts, ids.size(1), x));
+    const at::Tensor positions = positions_from(call.starts, ids.size(1), x.device());
+    for (std::size_t i = 0; i < parts.rotaries.size(); ++i) {
+        call.tables.push_back(
+            make_tables(positions, parts.frequencies[i], parts.rotaries[i].magnitude));
     }
     if (observer) {
         observer(0, x);
@@ -290,6 +299,12 @@ at::Tensor Network::advance(const at::Tensor& ids,
     const at::NoGradGuard no_gradients;
     ANAMNESIS_CHECK(static_cast<std::size_t>(ids.size(0)) == states.size(),
                     "one state for each row of token ids");
+    // Each operator costs its way through the dispatcher, which on a device is longer than its
+    // work.
+    std::optional<at::AutoDispatchBelowADInplaceOrView> straight_to_the_device;
+    if (!parts_->embedding.is_cpu()) {
+        straight_to_the_device.emplace();
+    }
     return run(ids, states, {}, observer, {});
 }
 

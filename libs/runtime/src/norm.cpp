@@ -9,6 +9,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/rms_norm.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
@@ -21,6 +22,11 @@ namespace {
 
 bool runs_in_kernel(const at::Tensor& x) {
     return x.is_cpu() && x.scalar_type() == at::kFloat && !records_gradients(x);
+}
+
+/// A device's own kernel for what would be several.
+bool runs_in_one_operator(const at::Tensor& x) {
+    return !x.is_cpu() && !records_gradients(x);
 }
 
 }  // namespace
@@ -48,6 +54,9 @@ at::Tensor apply(const RmsNorm& norm, const at::Tensor& x) {
         return y;
     }
     const at::Tensor gain = norm.is_offset ? norm.gain + 1.0 : norm.gain;
+    if (runs_in_one_operator(x) && !records_gradients(norm.gain)) {
+        return at::rms_norm(x, {x.size(-1)}, gain, norm.eps);
+    }
     if (differentiable::applies_to(x, gain)) {
         return differentiable::rms_norm(x, gain, norm.eps);
     }
@@ -56,7 +65,7 @@ at::Tensor apply(const RmsNorm& norm, const at::Tensor& x) {
 
 at::Tensor l2_normalised(const at::Tensor& x) {
     constexpr double eps = 1e-6;
-    if (runs_in_kernel(x) || differentiable::applies_to(x, x)) {
+    if (runs_in_kernel(x) || runs_in_one_operator(x) || differentiable::applies_to(x, x)) {
         // sum + eps is width times mean + eps / width.
         const auto width = static_cast<double>(x.size(-1));
         return apply({.gain = at::full({x.size(-1)}, 1.0 / std::sqrt(width), x.options()),
@@ -87,6 +96,9 @@ at::Tensor swiglu(at::Tensor gate, const at::Tensor& up) {
     }
     if (differentiable::applies_to(gate, up) && gate.sizes() == up.sizes()) {
         return differentiable::swiglu(gate, up);
+    }
+    if (!gate.is_cpu() && !records_gradients(gate) && !records_gradients(up)) {
+        return at::silu_(gate).mul_(up);
     }
     return at::silu(gate) * up;
 }

@@ -10,6 +10,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/empty_like.h>
@@ -20,6 +21,7 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
+#include "chunk_states.hpp"
 #include "cpu_kernels.hpp"
 #include "norm.hpp"
 
@@ -89,59 +91,131 @@ at::Tensor decay_between(const at::Tensor& c) {
     return at::exp((c.unsqueeze(-1) - c.unsqueeze(-2)).masked_fill(later, -INFINITY));
 }
 
-/// Whole chunks of one length.
-RecurrenceResult run_chunks(const Recurrence& r, std::int64_t chunks, std::int64_t length) {
+/// What all forms of whole chunks begin with.
+struct Chunks {
+    at::Tensor q{}, k{}, v{};  ///< [B, H, N, C, K or V], q times the scale
+    at::Tensor between{};      ///< `decay_between`
+    at::Tensor from_start{};   ///< [B or 1, H, N or 1, C, 1]
+    at::Tensor log_whole{};    ///< [B or 1, H, N or 1, 1]
+    at::Tensor scores{};       ///< [B, H, N, C, C]
+    at::Tensor keys_to_end{};  ///< [B, H, N, K, C]
+};
+
+Chunks cut_into_chunks(const Recurrence& r, std::int64_t chunks, std::int64_t length) {
     const at::Tensor q = in_chunks(r.q, chunks, length) * r.scale;
     const at::Tensor k = in_chunks(r.k, chunks, length).contiguous();
     const at::Tensor v = in_chunks(r.v, chunks, length);
     const at::Tensor c = running_decay(r, chunks, length);
     const at::Tensor between = decay_between(c);
     const at::Tensor last = c.narrow(-1, length - 1, 1);
-    const at::Tensor from_start = at::exp(c).unsqueeze(-1);
     const at::Tensor to_end = at::exp(last - c).unsqueeze(-1);
-    const at::Tensor whole = at::exp(last).unsqueeze(-1);  // [B or 1, H, N or 1, 1, 1]
+    return {.q = q,
+            .k = k,
+            .v = v,
+            .between = between,
+            .from_start = at::exp(c).unsqueeze(-1),
+            .log_whole = last,
+            .scores = at::matmul(q, k.transpose(-1, -2)) * between,
+            .keys_to_end = (k * to_end).transpose(-1, -2)};
+}
 
-    const at::Tensor scores = at::matmul(q, k.transpose(-1, -2)) * between;
-    const at::Tensor keys_to_end = (k * to_end).transpose(-1, -2);
-    at::Tensor state = initial_state(r);
+/// Values as if no chunk had others before it, and what turns the state before each into their
+/// correction: U = stateless - from_state S.
+struct Corrections {
+    at::Tensor from_state{};  ///< [B, H, N, C, K]
+    at::Tensor stateless{};   ///< [B, H, N, C, V]
+};
+
+Corrections corrections_of(const Recurrence& r, const Chunks& in, bool by_products) {
+    const at::Tensor beta = gates_in_chunks(r.beta, in.k.size(2), in.k.size(3)).unsqueeze(-1);
+    const at::Tensor lower =
+        (at::matmul(in.k * beta, in.k.transpose(-1, -2)) * in.between).tril(-1);
+    const at::Tensor right = at::cat({in.k * (beta * in.from_start), in.v * beta}, -1);
+    const at::Tensor solved = by_products ? at::matmul(inverse_of_unit_lower(lower), right)
+                                          : at::linalg_solve_triangular(lower,
+                                                                        right,
+                                                                        /*upper=*/false,
+                                                                        /*left=*/true,
+                                                                        /*unitriangular=*/true);
+    const std::int64_t key_dim = in.k.size(-1);
+    return {.from_state = solved.narrow(-1, 0, key_dim),
+            .stateless = solved.narrow(-1, key_dim, in.v.size(-1))};
+}
+
+RecurrenceResult result_of(const Recurrence& r,
+                           const Chunks& in,
+                           const at::Tensor& values,
+                           const at::Tensor& entering,
+                           const at::Tensor& state) {
+    const at::Tensor output =
+        at::matmul(in.scores, values) + at::matmul(in.q * in.from_start, entering);
+    return {
+        .output =
+            output.permute({0, 2, 3, 1, 4}).reshape({r.q.size(0), -1, r.q.size(2), r.v.size(3)}),
+        .state = state};
+}
+
+/// Whole chunks of one length.
+RecurrenceResult run_chunks(const Recurrence& r, std::int64_t chunks, std::int64_t length) {
+    const Chunks in = cut_into_chunks(r, chunks, length);
+    const at::Tensor whole = at::exp(in.log_whole).unsqueeze(-1);
     const auto whole_of = [&](std::int64_t n) {
         return whole.select(2, whole.size(2) == 1 ? 0 : n);
     };
-
+    at::Tensor state = initial_state(r);
     std::vector<at::Tensor> entering;
-    at::Tensor values = v;
+    at::Tensor values = in.v;
     if (!r.beta.defined()) {
-        const at::Tensor added = at::matmul(keys_to_end, v);
+        const at::Tensor added = at::matmul(in.keys_to_end, in.v);
         for (std::int64_t n = 0; n < chunks; ++n) {
             entering.push_back(state);
             state = state * whole_of(n) + added.select(2, n);
         }
     } else {
-        const at::Tensor beta = gates_in_chunks(r.beta, chunks, length).unsqueeze(-1);
-        const at::Tensor lower = (at::matmul(k * beta, k.transpose(-1, -2)) * between).tril(-1);
-        const std::int64_t key_dim = k.size(-1);
-        const at::Tensor solved =
-            at::linalg_solve_triangular(lower,
-                                        at::cat({k * (beta * from_start), v * beta}, -1),
-                                        /*upper=*/false,
-                                        /*left=*/true,
-                                        /*unitriangular=*/true);
-        const at::Tensor from_state = solved.narrow(-1, 0, key_dim);
-        const at::Tensor stateless = solved.narrow(-1, key_dim, v.size(-1));
+        const Corrections corrections = corrections_of(r, in, /*by_products=*/false);
         std::vector<at::Tensor> corrected;
         for (std::int64_t n = 0; n < chunks; ++n) {
             entering.push_back(state);
-            corrected.push_back(stateless.select(2, n) -
-                                at::matmul(from_state.select(2, n), state));
-            state = state * whole_of(n) + at::matmul(keys_to_end.select(2, n), corrected.back());
+            corrected.push_back(corrections.stateless.select(2, n) -
+                                at::matmul(corrections.from_state.select(2, n), state));
+            state = state * whole_of(n) + at::matmul(in.keys_to_end.select(2, n), corrected.back());
         }
         values = at::stack(corrected, 2);
     }
-    const at::Tensor output =
-        at::matmul(scores, values) + at::matmul(q * from_start, at::stack(entering, 2));
-    return {.output = output.permute({0, 2, 3, 1, 4})
-                          .reshape({r.q.size(0), chunks * length, r.q.size(2), r.v.size(3)}),
-            .state = state};
+    return result_of(r, in, values, at::stack(entering, 2), state);
+}
+
+/// True where an operator costs its launch, whatever it computes, and none needs a gradient.
+bool runs_in_few_operators(const Recurrence& r) {
+    return !r.q.is_cpu() && !records_gradients(r) && (r.beta.defined() || r.decay.dim() == 1);
+}
+
+/// `run_chunks` with at most one operator for each chunk.
+RecurrenceResult run_chunks_together(const Recurrence& r,
+                                     std::int64_t chunks,
+                                     std::int64_t length) {
+    const Chunks in = cut_into_chunks(r, chunks, length);
+    if (!r.beta.defined()) {
+        const ChunkStates states = decayed_states(r.decay * static_cast<double>(length),
+                                                  at::matmul(in.keys_to_end, in.v),
+                                                  initial_state(r));
+        return result_of(r, in, in.v, states.entering, states.last);
+    }
+    const Corrections corrections = corrections_of(r, in, /*by_products=*/true);
+    // S_(n+1) = e^g S_n + K^T (stateless - from_state S_n)
+    at::Tensor transition = at::matmul(in.keys_to_end, corrections.from_state).neg_();
+    transition.diagonal(0, -2, -1).add_(at::exp(in.log_whole));
+    const ChunkStates states = multiplied_states(
+        transition, at::matmul(in.keys_to_end, corrections.stateless), initial_state(r));
+    const at::Tensor values =
+        corrections.stateless - at::matmul(corrections.from_state, states.entering);
+    return result_of(r, in, values, states.entering, states.last);
+}
+
+/// Chunks of one length, by whichever form suits.
+RecurrenceResult run_whole_chunks(const Recurrence& r, std::int64_t chunks, std::int64_t length) {
+    return runs_in_few_operators(r) ? run_chunks_together(r, chunks, length)
+                                    : run_chunks(r, chunks, length);
 }
 
 Recurrence part_of(const Recurrence& r, std::int64_t first, std::int64_t length) {
@@ -199,6 +273,22 @@ RecurrenceResult run_in_kernel(const Recurrence& r) {
     return {.output = output, .state = state};
 }
 
+/// `naive_recurrence` of one token in products of matrices.
+RecurrenceResult step_by_products(const Recurrence& r) {
+    const auto rows = [](const at::Tensor& x) {
+        return x.select(1, 0).flatten(0, 1).unsqueeze(1);  // [B H, 1, K or V]
+    };
+    const at::Tensor before = initial_state(r);
+    at::Tensor state = (before * decay_factor(r, 0)).flatten(0, 1);
+    at::Tensor u = rows(r.v);
+    if (r.beta.defined()) {
+        u = (u - at::bmm(rows(r.k), state)) * r.beta.flatten().view({-1, 1, 1});
+    }
+    state.baddbmm_(rows(r.k).transpose(1, 2), u);
+    const at::Tensor output = at::bmm(rows(r.q) * r.scale, state);
+    return {.output = output.view(r.v.sizes()), .state = state.view(before.sizes())};
+}
+
 }  // namespace
 
 RecurrenceResult naive_recurrence(const Recurrence& r) {
@@ -228,15 +318,15 @@ RecurrenceResult chunked_recurrence(const Recurrence& r) {
     const std::int64_t chunks = length / chunk_length;
     const std::int64_t whole = chunks * chunk_length;
     if (whole == length) {
-        return run_chunks(r, chunks, chunk_length);
+        return run_whole_chunks(r, chunks, chunk_length);
     }
     if (whole == 0) {
-        return run_chunks(r, 1, length);
+        return run_whole_chunks(r, 1, length);
     }
-    const RecurrenceResult first = run_chunks(part_of(r, 0, whole), chunks, chunk_length);
+    const RecurrenceResult first = run_whole_chunks(part_of(r, 0, whole), chunks, chunk_length);
     Recurrence rest = part_of(r, whole, length - whole);
     rest.state = first.state;
-    const RecurrenceResult last = run_chunks(rest, 1, length - whole);
+    const RecurrenceResult last = run_whole_chunks(rest, 1, length - whole);
     return {.output = at::cat({first.output, last.output}, 1), .state = last.state};
 }
 
@@ -244,7 +334,7 @@ RecurrenceResult step_recurrence(const Recurrence& r) {
     check(r);
     check_shape(r.q, {-1, 1, -1, -1}, "queries of one step");
     if (!runs_in_kernel(r)) {
-        return naive_recurrence(r);
+        return runs_in_few_operators(r) ? step_by_products(r) : naive_recurrence(r);
     }
     const at::Tensor q = r.q.contiguous();
     const at::Tensor k = r.k.contiguous();

@@ -5,12 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cos.h>
+#include <ATen/ops/roll.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/tensor.h>
 
@@ -20,22 +20,46 @@
 
 namespace anamnesis::runtime {
 
-RotaryTables make_tables(const RotarySpec& rotary,
-                         std::span<const std::int64_t> starts,
-                         std::int64_t length,
-                         const at::Tensor& like) {
-    std::vector<std::int64_t> rows(starts.begin(), starts.end());
-    if (std::ranges::all_of(rows, [&](std::int64_t start) { return start == rows.front(); })) {
-        rows.resize(1);
+at::Tensor positions_from(std::span<const std::int64_t> starts,
+                          std::int64_t length,
+                          at::Device device) {
+    const auto options = at::TensorOptions().dtype(at::kLong).device(device);
+    if (std::ranges::all_of(starts, [&](std::int64_t start) { return start == starts.front(); })) {
+        return at::arange(starts.front(), starts.front() + length, options).unsqueeze(0);
     }
-    const at::Tensor positions =
-        at::tensor(rows, at::kLong).unsqueeze(1) + at::arange(length, at::kLong).unsqueeze(0);
-    const at::Tensor frequencies =
-        at::tensor(rotary.frequencies, at::kDouble).to(like.scalar_type());
-    const at::Tensor angles = positions.to(like.scalar_type()).unsqueeze(2) * frequencies;
-    return {.cosine = (at::cos(angles) * rotary.magnitude).to(like.device()),
-            .sine = (at::sin(angles) * rotary.magnitude).to(like.device())};
+    return at::tensor(starts, at::kLong).to(device).unsqueeze(1) +
+           at::arange(length, options).unsqueeze(0);
 }
+
+at::Tensor frequencies_of(const RotarySpec& rotary, const at::TensorOptions& options) {
+    return at::tensor(rotary.frequencies, at::kDouble).to(options);
+}
+
+RotaryTables make_tables(const at::Tensor& positions,
+                         const at::Tensor& frequencies,
+                         double magnitude) {
+    const at::Tensor angles = positions.to(frequencies.scalar_type()).unsqueeze(2) * frequencies;
+    RotaryTables tables{.cosine = at::cos(angles) * magnitude, .sine = at::sin(angles) * magnitude};
+    if (!angles.is_cpu()) {
+        tables.both_cosines = at::cat({tables.cosine, tables.cosine}, -1).unsqueeze(2);
+        tables.both_sines = at::cat({-tables.sine, tables.sine}, -1).unsqueeze(2);
+    }
+    return tables;
+}
+
+namespace {
+
+/// On a device, in as few operators as there are.
+at::Tensor rotate_both_halves(const at::Tensor& x, const RotaryTables& tables) {
+    const std::int64_t pairs = tables.cosine.size(-1);
+    const std::int64_t rest = x.size(-1) - 2 * pairs;
+    const at::Tensor turned = x.narrow(-1, 0, 2 * pairs);
+    const at::Tensor y =
+        (turned * tables.both_cosines).addcmul_(at::roll(turned, pairs, -1), tables.both_sines);
+    return rest == 0 ? y : at::cat({y, x.narrow(-1, 2 * pairs, rest)}, -1);
+}
+
+}  // namespace
 
 at::Tensor rotate(const at::Tensor& x, const RotaryTables& tables) {
     const std::int64_t pairs = tables.cosine.size(-1);
@@ -59,6 +83,9 @@ at::Tensor rotate(const at::Tensor& x, const RotaryTables& tables) {
     }
     if (differentiable::applies_to(x, x)) {
         return differentiable::rotate(x, tables);
+    }
+    if (tables.both_cosines.defined() && !records_gradients(x)) {
+        return rotate_both_halves(x, tables);
     }
     const at::Tensor cosine = tables.cosine.unsqueeze(2);
     const at::Tensor sine = tables.sine.unsqueeze(2);

@@ -109,7 +109,10 @@ TEST(Differentiable, RotationTurnsBack) {
     const at::Tensor x = at::randn({2, 9, 3, 20});
     const std::vector<std::int64_t> starts{0, 4};
     const auto rotated = [&](const Inputs& in) {
-        return rotate(in[0], make_tables(spec, starts, 9, in[0]));
+        return rotate(in[0],
+                      make_tables(positions_from(starts, 9, at::kCPU),
+                                  frequencies_of(spec, in[0].options()),
+                                  spec.magnitude));
     };
     expect_same(rotated, rotated, {x}, at::randn_like(x));
 }
