@@ -10,7 +10,7 @@ namespace anamnesis::app {
 /// How checkpoints are read, where their config.json does not say enough.
 struct ReadingOptions {
     std::string family{};   ///< overrides config.json
-    std::string routing{};  ///< a routing map for a family of one's own
+    std::string routing{};  ///< a routing map for a family of your own
     std::string config{};   ///< a config.json for checkpoints that have none
 };
 

@@ -26,7 +26,7 @@ struct ReasonJob {
     std::uint64_t seed = 0;                   ///< of samples and of worked examples
     std::uint32_t shots = 0;                  ///< worked examples before each question, drawn from
     std::filesystem::path train{};            ///< these problems
-    std::filesystem::path prompt_template{};  ///< a prompt of one's own, with {question} in it
+    std::filesystem::path prompt_template{};  ///< a prompt of your own, with {question} in it
     std::size_t max_new_tokens = 8192;
     bool is_chat = false;  ///< for the record: the engines use their chat templates
 };
