@@ -8,11 +8,12 @@
 
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
-#include "blueprint.hpp"
+#include "attention_rules.hpp"
 #include "tensor_names.hpp"
 
 namespace anamnesis::checkpoint {
@@ -29,13 +30,8 @@ const TensorEntry* find_first(const TensorNames& names,
 }
 
 void add_sizes(Model& model, const TensorFacts& facts, const ConfigReader& config) {
-    const TensorEntry* embedding = find_first(facts.names,
-                                              {"embed_tokens.weight",
-                                               "word_embeddings.weight",
-                                               "embeddings.weight",
-                                               "embed_in.weight",
-                                               "wte.weight"});
-    model.hidden_size = hidden_size_of(config);
+    const TensorEntry* embedding = find_embedding(facts.names);
+    model.hidden_size = read_hidden_size(config);
     model.vocab_size = config.count("vocab_size", 0);
     if (embedding == nullptr || embedding->shape.size() != 2) {
         return;
@@ -58,7 +54,7 @@ void add_head(Model& model, const TensorFacts& facts, const ConfigReader& config
     const TensorEntry* head = find_first(facts.names, {"lm_head.weight", "embed_out.weight"});
     const bool is_stated = config.has("tie_word_embeddings");
     model.is_head_tied =
-        config.flag("tie_word_embeddings", facts.is_tied_by_default.value_or(head == nullptr));
+        config.flag("tie_word_embeddings", model.blueprint->is_head_tied.value_or(head == nullptr));
     if (model.is_head_tied && head != nullptr) {
         model.warnings.push_back(
             format("the head is tied to the embedding, but tensor {} is there as well",
@@ -119,6 +115,15 @@ void add_layers(Model& model, const TensorFacts& facts) {
 }
 
 }  // namespace
+
+const TensorEntry* find_embedding(const TensorNames& names) {
+    return find_first(names,
+                      {"embed_tokens.weight",
+                       "word_embeddings.weight",
+                       "embeddings.weight",
+                       "embed_in.weight",
+                       "wte.weight"});
+}
 
 void complete_from_tensors(Model& model, const TensorFacts& facts) {
     const ConfigReader config(facts.config);

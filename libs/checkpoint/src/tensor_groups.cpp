@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "tensor_groups.hpp"
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -9,6 +11,7 @@
 
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/row_layout.hpp"
 
 #include "tensor_names.hpp"
 
@@ -84,15 +87,7 @@ bool is_norm_name(std::string_view component) {
     return component.find("norm") != std::string_view::npos || component.starts_with("ln_");
 }
 
-std::optional<TensorGroup> group_of_blocks(const AttentionTensor& tensor) {
-    if (tensor.group == AttentionGroup::norm) {
-        return TensorGroup::norms;
-    }
-    const RowRole role = tensor.blocks.front().role;
-    if (std::ranges::any_of(tensor.blocks,
-                            [&](const RowBlock& block) { return block.role != role; })) {
-        return std::nullopt;
-    }
+std::optional<TensorGroup> find_group_of_role(RowRole role) {
     switch (role) {
         using enum RowRole;
         case query:
@@ -107,6 +102,18 @@ std::optional<TensorGroup> group_of_blocks(const AttentionTensor& tensor) {
             return TensorGroup::latent;
     }
     return std::nullopt;
+}
+
+/// `parts` are rows with a role each.
+template <class Parts>
+std::optional<TensorGroup> find_group_of_parts(AttentionGroup group, const Parts& parts) {
+    if (group == AttentionGroup::norm) {
+        return TensorGroup::norms;
+    }
+    const RowRole role = parts.front().role;
+    const bool is_one_role =
+        std::ranges::all_of(parts, [&](const auto& part) { return part.role == role; });
+    return is_one_role ? find_group_of_role(role) : std::nullopt;
 }
 
 /// What the shared module of a layer mixes with, from the kinds of the layer; a layer that the
@@ -152,12 +159,17 @@ TensorGroup group_in_layer(std::span<const LayerKind> kinds, std::string_view re
 
 }  // namespace
 
+std::optional<TensorGroup> find_group_of_rows(AttentionGroup group,
+                                              std::span<const RowSegment> segments) {
+    return find_group_of_parts(group, segments);
+}
+
 std::optional<TensorGroup> find_group_of(const Model& model, std::string_view tensor_name) {
     if (const auto weight = find_weight_of_scale(tensor_name)) {
         return find_group_of(model, *weight);
     }
     if (const AttentionTensor* tensor = model.find_attention(tensor_name)) {
-        return group_of_blocks(*tensor);
+        return find_group_of_parts(tensor->group, tensor->blocks);
     }
     const std::string canonical = canonical_name(tensor_name);
     std::string_view name = canonical;
