@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -59,6 +60,14 @@ void plan_whole_model(Blueprint& blueprint, const Family& family, const ConfigRe
     }
 }
 
+void sort_names(Blueprint& blueprint) {
+    blueprint.by_name.resize(blueprint.tensors.size());
+    std::iota(blueprint.by_name.begin(), blueprint.by_name.end(), 0U);
+    std::ranges::sort(blueprint.by_name, {}, [&](std::uint32_t i) -> std::string_view {
+        return blueprint.tensors[i].name;
+    });
+}
+
 }  // namespace
 
 const PlannedTensor* Blueprint::find(std::optional<LayerIndex> layer, std::string_view role) const {
@@ -66,6 +75,12 @@ const PlannedTensor* Blueprint::find(std::optional<LayerIndex> layer, std::strin
         return tensor.layer == layer && tensor.role == role;
     });
     return found == tensors.end() ? nullptr : &*found;
+}
+
+const PlannedTensor* Blueprint::find_named(std::string_view name) const {
+    const auto name_at = [&](std::uint32_t i) -> std::string_view { return tensors[i].name; };
+    const auto found = std::ranges::lower_bound(by_name, name, {}, name_at);
+    return found == by_name.end() || name_at(*found) != name ? nullptr : &tensors[*found];
 }
 
 Blueprint make_blueprint(const Family& family,
@@ -84,6 +99,7 @@ Blueprint make_blueprint(const Family& family,
     if (!blueprint.is_complete) {
         plan_softmax_tensors(blueprint);
     }
+    sort_names(blueprint);
     return blueprint;
 }
 

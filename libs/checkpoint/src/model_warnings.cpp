@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/shape.hpp"
@@ -14,6 +16,7 @@
 #include "anamnesis/checkpoint/model.hpp"
 
 #include "attention_rules.hpp"
+#include "plan_warnings.hpp"
 #include "tensor_names.hpp"
 
 namespace anamnesis::checkpoint {
@@ -143,6 +146,11 @@ void complete_from_tensors(Model& model, const TensorFacts& facts) {
     add_head(model, facts, config);
     add_draft_head(model, facts, config);
     add_layers(model, facts);
+    if (model.blueprint->is_complete && !facts.config.is_null()) {
+        for (std::string& warning : compare_with_plan(*model.blueprint, facts.names)) {
+            model.warnings.push_back(std::move(warning));
+        }
+    }
     const auto query_heads = config.find_count("num_attention_heads");
     if (query_heads && *query_heads != 0 && model.hidden_size % *query_heads != 0 &&
         !config.has("head_dim")) {

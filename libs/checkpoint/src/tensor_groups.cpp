@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/checkpoint/row_layout.hpp"
 
@@ -116,14 +117,16 @@ std::optional<TensorGroup> find_group_of_parts(AttentionGroup group, const Parts
     return is_one_role ? find_group_of_role(role) : std::nullopt;
 }
 
+bool is_buffer_name(std::string_view part) {
+    return std::ranges::find(buffers, part) != buffers.end();
+}
+
 /// What the shared module of a layer mixes with, from the kinds of the layer; a layer that the
 /// model does not have is a draft head, which is softmax attention.
 TensorGroup group_in_mixing_module(std::span<const LayerKind> kinds,
                                    std::span<const std::string> parts) {
-    for (const std::string& part : parts) {
-        if (std::ranges::find(buffers, part) != buffers.end()) {
-            return TensorGroup::other;
-        }
+    if (std::ranges::any_of(parts, is_buffer_name)) {
+        return TensorGroup::other;
     }
     const auto has = [&](LayerKind kind) { return std::ranges::find(kinds, kind) != kinds.end(); };
     if (!kinds.empty() && !has(LayerKind::full) && !has(LayerKind::sliding) &&
@@ -164,6 +167,10 @@ std::optional<TensorGroup> find_group_of_rows(AttentionGroup group,
     return find_group_of_parts(group, segments);
 }
 
+bool is_buffer(std::string_view rest) {
+    return std::ranges::any_of(split(rest, '.'), is_buffer_name);
+}
+
 std::optional<TensorGroup> find_group_of(const Model& model, std::string_view tensor_name) {
     if (const auto weight = find_weight_of_scale(tensor_name)) {
         return find_group_of(model, *weight);
@@ -172,6 +179,11 @@ std::optional<TensorGroup> find_group_of(const Model& model, std::string_view te
         return find_group_of_parts(tensor->group, tensor->blocks);
     }
     const std::string canonical = canonical_name(tensor_name);
+    if (model.blueprint != nullptr && model.blueprint->is_complete) {
+        if (const PlannedTensor* planned = model.blueprint->find_named(canonical)) {
+            return planned->group;
+        }
+    }
     std::string_view name = canonical;
     const bool is_draft_head = name.starts_with("mtp.");
     if (is_draft_head) {

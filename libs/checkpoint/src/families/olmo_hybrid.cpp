@@ -57,7 +57,7 @@ void plan_olmo_layers(Blueprint& blueprint, const ConfigReader& config) {
         if (is_only(layer, LayerKind::full)) {
             return LayerPlan{
                 .spec = {.mixer = softmax, .feed_forward = dense, .norms = NormPlacement::after},
-                .mixer_norm = {"post_attention_layernorm", "feedforward_layer_norm"},
+                .mixer_norm = {"feedforward_layer_norm", "post_attention_layernorm"},
                 .feed_forward_norm = {"post_feedforward_layernorm"}};
         }
         return LayerPlan{

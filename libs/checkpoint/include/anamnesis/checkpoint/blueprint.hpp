@@ -145,9 +145,12 @@ struct Blueprint {
     std::optional<Error> obstacle{};
 
     SoftmaxRules softmax{};
+    std::vector<std::uint32_t> by_name{};  ///< into `tensors`, sorted by canonical name
 
     /// Null where there is none.
     const PlannedTensor* find(std::optional<LayerIndex> layer, std::string_view role) const;
+    /// By canonical name; null where there is none.
+    const PlannedTensor* find_named(std::string_view name) const;
 };
 
 /// What a config is read with.
