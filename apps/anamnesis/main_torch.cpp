@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/runtime/device.hpp"
 
 #include "command.hpp"
 #include "evaluation/evaluation.hpp"
@@ -13,6 +14,7 @@
 
 int main(int argc, char** argv) {
     using namespace anamnesis;
+    runtime::keep_freed_memory();
     return app::run_command(argc, argv, [](const app::Invocation& invocation) {
         return std::visit(
             [](const auto& options) -> int {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "mixers/attention.hpp"
+
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -10,18 +12,21 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
-#include "anamnesis/runtime/model_spec.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
 
 #include "attention.hpp"
-#include "layer.hpp"
-#include "linear.hpp"
-#include "norm.hpp"
 #include "rotary.hpp"
 
 namespace anamnesis::runtime {
 namespace {
 
-at::Tensor scaled_by_length(const at::Tensor& q, const LengthScaling& scaling, const Call& call) {
+namespace role = checkpoint::role;
+
+at::Tensor scale_by_length(const at::Tensor& q,
+                           const checkpoint::LengthScaling& scaling,
+                           const Call& call) {
     if (scaling.constant) {
         return q * *scaling.constant;
     }
@@ -34,11 +39,34 @@ at::Tensor scaled_by_length(const at::Tensor& q, const LengthScaling& scaling, c
 
 }  // namespace
 
+AttentionLayer load_mixer(const checkpoint::AttentionSpec& spec, const LayerWeights& weights) {
+    AttentionLayer layer{.spec = spec,
+                         .q_proj = weights.linear(role::query),
+                         .k_proj = weights.linear(role::key),
+                         .v_proj = weights.linear(role::value),
+                         .o_proj = weights.linear(role::output)};
+    if (spec.gate == checkpoint::OutputGate::separate) {
+        layer.o_gate = weights.linear(role::output_gate);
+    }
+    if (spec.qk_norm != checkpoint::QkNorm::none) {
+        const auto gain = spec.qk_norm == checkpoint::QkNorm::per_head_plus1
+                              ? checkpoint::Gain::offset
+                              : checkpoint::Gain::plain;
+        const double eps = weights.blueprint().norm_eps;
+        layer.q_norm = weights.norm(role::query_norm, eps, gain);
+        layer.k_norm = weights.norm(role::key_norm, eps, gain);
+    }
+    if (spec.rotary) {
+        layer.table = weights.add_rotary(*spec.rotary);
+    }
+    return layer;
+}
+
 at::Tensor mix(const AttentionLayer& layer,
                const at::Tensor& x,
                const Call& call,
                std::span<LayerState* const> states) {
-    const AttentionSpec& spec = layer.spec;
+    const checkpoint::AttentionSpec& spec = layer.spec;
     const auto in_heads = [&](const at::Tensor& rows, std::int64_t heads) {
         return rows.reshape({x.size(0), x.size(1), heads, -1});
     };
@@ -51,10 +79,10 @@ at::Tensor mix(const AttentionLayer& layer,
     q = in_heads(q, spec.heads.query_heads);
     k = in_heads(k, spec.heads.kv_heads);
     v = in_heads(v, spec.heads.kv_heads);
-    if (spec.gate == OutputGate::interleaved) {
+    if (spec.gate == checkpoint::OutputGate::interleaved) {
         gate = q.narrow(-1, spec.heads.head_dim, spec.heads.head_dim);
         q = q.narrow(-1, 0, spec.heads.head_dim);
-    } else if (spec.gate == OutputGate::separate) {
+    } else if (spec.gate == checkpoint::OutputGate::separate) {
         gate = in_heads(gate, spec.heads.query_heads);
     }
     if (layer.q_norm.is_defined() && !is_full_width) {
@@ -66,7 +94,7 @@ at::Tensor mix(const AttentionLayer& layer,
         k = rotate(k.contiguous(), call.tables[layer.table]);
     }
     if (spec.scaling) {
-        q = scaled_by_length(q, *spec.scaling, call);
+        q = scale_by_length(q, *spec.scaling, call);
     }
     const Visibility visibility{.window = spec.window};
     at::Tensor y;
@@ -92,6 +120,20 @@ at::Tensor mix(const AttentionLayer& layer,
                           {.q = q, .k = k, .v = v, .mixed = y, .gate = gate, .output = output});
     }
     return output;
+}
+
+LayerState make_state(const AttentionLayer& /*layer*/, const CacheOptions& options) {
+    LayerState state;
+    state.cache.emplace(options.type, options.page_length);
+    return state;
+}
+
+std::uint64_t count_kept_values(const AttentionLayer& layer) {
+    const HeadLayout& heads = layer.spec.heads;
+    const std::uint64_t queries = std::uint64_t{heads.query_heads} * heads.head_dim;
+    const std::uint64_t keys = std::uint64_t{heads.kv_heads} * heads.head_dim;
+    const std::uint64_t gate = layer.spec.gate == checkpoint::OutputGate::none ? 0 : 3 * queries;
+    return 5 * queries + 5 * keys + gate;
 }
 
 }  // namespace anamnesis::runtime

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "feed_forwards/dense.hpp"
+
+#include <cstdint>
+
+#include <ATen/ops/linear.h>
+
+#include "norm.hpp"
+
+namespace anamnesis::runtime {
+
+namespace role = checkpoint::role;
+
+DenseFeedForward load_feed_forward(const checkpoint::DenseSpec& /*spec*/,
+                                   const LayerWeights& weights) {
+    return {.gate_proj = weights.linear(role::gate),
+            .up_proj = weights.linear(role::up),
+            .down_proj = weights.linear(role::down)};
+}
+
+at::Tensor apply(const DenseFeedForward& dense, const at::Tensor& x) {
+    const LinearInput input(x);
+    if (multiplies_in_bf16(dense.gate_proj, x) && multiplies_in_bf16(dense.up_proj, x) &&
+        dense.down_proj.weight.scalar_type() == at::kBFloat16 &&
+        !records_gradients(dense.down_proj.weight)) {
+        // What lies between is rounded to bfloat16 as it is, before the last product.
+        const at::Tensor& rounded = input.as(at::kBFloat16);
+        const at::Tensor gate = at::linear(rounded, dense.gate_proj.weight);
+        const at::Tensor up = at::linear(rounded, dense.up_proj.weight);
+        return at::linear(swiglu(gate, up), dense.down_proj.weight).to(x.scalar_type());
+    }
+    const auto [gate, up] = apply_each(input, dense.gate_proj, dense.up_proj);
+    return apply(dense.down_proj, swiglu(gate, up));
+}
+
+std::uint64_t count_kept_values(const DenseFeedForward& dense) {
+    return 4 * static_cast<std::uint64_t>(dense.gate_proj.weight.size(0));
+}
+
+}  // namespace anamnesis::runtime
