@@ -12,7 +12,8 @@
 
 namespace anamnesis::checkpoint {
 
-/// A family's own name for a tensor that mixers call otherwise.
+/// A family's own name for a tensor that mixers call otherwise: of a matrix the module that has its
+/// ".weight" and ".bias", of a vector the whole name within the module of the mixer.
 struct Renamed {
     std::string_view role;
     std::string_view name;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
 
 #include "attention_rules.hpp"
 #include "plan_warnings.hpp"
@@ -32,8 +34,19 @@ const TensorEntry* find_first(const TensorNames& names,
     return nullptr;
 }
 
+/// A tensor outside the layers, under the name that the blueprint gives it.
+const TensorEntry* find_planned(const Model& model,
+                                const TensorNames& names,
+                                std::string_view role) {
+    const PlannedTensor* planned = model.blueprint->find(std::nullopt, role);
+    return planned == nullptr ? nullptr : names.find(planned->name);
+}
+
 void add_sizes(Model& model, const TensorFacts& facts, const ConfigReader& config) {
-    const TensorEntry* embedding = find_embedding(facts.names);
+    const TensorEntry* embedding = find_planned(model, facts.names, role::embedding);
+    if (embedding == nullptr) {
+        embedding = find_embedding(facts.names);
+    }
     model.hidden_size = read_hidden_size(config);
     model.vocab_size = config.count("vocab_size", 0);
     if (embedding == nullptr || embedding->shape.size() != 2) {
@@ -54,7 +67,10 @@ void add_sizes(Model& model, const TensorFacts& facts, const ConfigReader& confi
 }
 
 void add_head(Model& model, const TensorFacts& facts, const ConfigReader& config) {
-    const TensorEntry* head = find_first(facts.names, {"lm_head.weight", "embed_out.weight"});
+    const TensorEntry* head = find_planned(model, facts.names, role::head);
+    if (head == nullptr) {
+        head = find_first(facts.names, {"lm_head.weight", "embed_out.weight"});
+    }
     const bool is_stated = config.has("tie_word_embeddings");
     model.is_head_tied =
         config.flag("tie_word_embeddings", model.blueprint->is_head_tied.value_or(head == nullptr));

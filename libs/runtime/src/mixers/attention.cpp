@@ -16,7 +16,7 @@
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/checkpoint/tensor_roles.hpp"
 
-#include "attention.hpp"
+#include "../attention.hpp"
 #include "rotary.hpp"
 
 namespace anamnesis::runtime {
