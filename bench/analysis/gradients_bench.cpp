@@ -30,6 +30,7 @@
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
 
@@ -114,6 +115,7 @@ void measure(const std::string& model, std::size_t length, std::size_t rounds) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    anamnesis::runtime::keep_freed_memory();
     try {
         std::size_t length = 8192;
         std::size_t rounds = 3;

@@ -42,6 +42,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
 
@@ -269,6 +270,7 @@ int measure(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    anamnesis::runtime::keep_freed_memory();
     if (argc < 2) {
         std::fputs("speed_bench MODEL [name=value]...; see the first lines of the source\n",
                    stderr);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -21,7 +22,9 @@
 
 #include "anamnesis/analysis/labelled_text.hpp"
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/index.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
 
@@ -49,15 +52,13 @@ struct Projections {
 };
 
 Projections projections_of(const Network& network, std::size_t layer) {
-    const runtime::ModelSpec& spec = network.spec();
-    const auto weight = [&](const char* name) {
-        return network.parameters().at(format(
-            "{}layers.{}.{}.{}.weight", spec.prefix, layer, spec.layers[layer].mixer_name, name));
+    const auto weight = [&](std::string_view role) {
+        return network.parameter(LayerIndex(static_cast<std::uint32_t>(layer)), role);
     };
-    return {.query = weight("q_proj"),
-            .key = weight("k_proj"),
-            .value = weight("v_proj"),
-            .output = weight("o_proj")};
+    return {.query = weight(checkpoint::role::query),
+            .key = weight(checkpoint::role::key),
+            .value = weight(checkpoint::role::value),
+            .output = weight(checkpoint::role::output)};
 }
 
 /// The graph begins at the lowest softmax layer: below it nothing is kept.

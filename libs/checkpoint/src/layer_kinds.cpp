@@ -44,7 +44,7 @@ constexpr std::array spellings{
     Spelling{"moe", LayerKind::mlp},
 };
 
-Kinds kinds_of_word(std::string_view word, std::string_view key) {
+Kinds parse_kinds(std::string_view word, std::string_view key) {
     if (word == "hybrid") {
         return {LayerKind::full, LayerKind::linear};
     }
@@ -58,7 +58,7 @@ Kinds kinds_of_word(std::string_view word, std::string_view key) {
     return {found->kind};
 }
 
-std::uint32_t checked_count(std::uint32_t count) {
+std::uint32_t check_count(std::uint32_t count) {
     if (count == 0 || count > most_layers) {
         throw Error(ErrorKind::malformed,
                     format("config.json declares {} layers, expected 1 to {}", count, most_layers));
@@ -68,27 +68,27 @@ std::uint32_t checked_count(std::uint32_t count) {
 
 }  // namespace
 
-std::uint32_t layer_count(const ConfigReader& config, std::uint32_t fallback) {
+std::uint32_t read_layer_count(const ConfigReader& config, std::uint32_t fallback) {
     for (const std::string_view key : {"num_hidden_layers", "n_layer"}) {
         if (const auto count = config.find_count(key)) {
-            return checked_count(*count);
+            return check_count(*count);
         }
     }
-    return fallback != 0 ? checked_count(fallback) : config.first_count({"num_hidden_layers"});
+    return fallback != 0 ? check_count(fallback) : config.first_count({"num_hidden_layers"});
 }
 
-std::vector<Layer> layers_by(std::uint32_t count,
-                             const std::function<Kinds(std::uint32_t)>& kinds_of) {
+std::vector<Layer> make_layers(std::uint32_t count,
+                               const std::function<Kinds(std::uint32_t)>& make_kinds) {
     std::vector<Layer> layers;
     layers.reserve(count);
     for (std::uint32_t index = 0; index < count; ++index) {
-        layers.push_back({.index = LayerIndex(index), .kinds = kinds_of(index)});
+        layers.push_back({.index = LayerIndex(index), .kinds = make_kinds(index)});
     }
     return layers;
 }
 
-std::vector<Layer> layers_all(std::uint32_t count, LayerKind kind) {
-    return layers_by(count, [kind](std::uint32_t) { return Kinds{kind}; });
+std::vector<Layer> make_uniform_layers(std::uint32_t count, LayerKind kind) {
+    return make_layers(count, [kind](std::uint32_t) { return Kinds{kind}; });
 }
 
 std::optional<std::vector<Layer>> find_listed_layers(const ConfigReader& config,
@@ -98,7 +98,8 @@ std::optional<std::vector<Layer>> find_listed_layers(const ConfigReader& config,
         if (!words) {
             continue;
         }
-        const std::uint32_t count = layer_count(config, static_cast<std::uint32_t>(words->size()));
+        const std::uint32_t count =
+            read_layer_count(config, static_cast<std::uint32_t>(words->size()));
         if (words->size() != count) {
             throw Error(ErrorKind::malformed,
                         format("config key {} lists {} layers, num_hidden_layers is {}",
@@ -106,8 +107,8 @@ std::optional<std::vector<Layer>> find_listed_layers(const ConfigReader& config,
                                words->size(),
                                count));
         }
-        return layers_by(count,
-                         [&](std::uint32_t index) { return kinds_of_word((*words)[index], key); });
+        return make_layers(count,
+                           [&](std::uint32_t index) { return parse_kinds((*words)[index], key); });
     }
     return std::nullopt;
 }

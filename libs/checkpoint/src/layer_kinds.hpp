@@ -17,13 +17,13 @@ using Kinds = std::vector<LayerKind>;
 
 /// num_hidden_layers under its names, else `fallback`.
 /// Errors: `malformed` where there is neither, or more than any model has.
-std::uint32_t layer_count(const ConfigReader& config, std::uint32_t fallback = 0);
+std::uint32_t read_layer_count(const ConfigReader& config, std::uint32_t fallback = 0);
 
-std::vector<Layer> layers_by(std::uint32_t count,
-                             const std::function<Kinds(std::uint32_t)>& kinds_of);
+std::vector<Layer> make_layers(std::uint32_t count,
+                               const std::function<Kinds(std::uint32_t)>& make_kinds);
 
 /// Every layer of one kind.
-std::vector<Layer> layers_all(std::uint32_t count, LayerKind kind);
+std::vector<Layer> make_uniform_layers(std::uint32_t count, LayerKind kind);
 
 /// The layers that the first present of `keys` lists, one word each, in the spellings of
 /// transformers 4, 5 and of the families; nothing where no key is there.

@@ -18,23 +18,22 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/row_layout.hpp"
 
-#include "blueprint.hpp"
-#include "row_layout.hpp"
+#include "planned_shape.hpp"
+#include "softmax_tensors.hpp"
 #include "tensor_names.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
 
-constexpr std::string_view layer_slot = "{layer}";
-constexpr std::string_view block_slot = "{block}";
-
-/// What stands beside, or instead of, a weight that a packing tool has rewritten.
+/// What is beside, or instead of, a weight that a packing tool has rewritten.
 struct PackedSign {
-    std::string_view suffix;  ///< behind the name of the module
+    std::string_view suffix;  ///< after the name of the module
     std::string_view tool;
 };
 constexpr std::array packed_signs{
@@ -46,17 +45,12 @@ constexpr std::array packed_signs{
     PackedSign{".weight_scale_2", "NVFP4"},
 };
 
-std::string with_slot(std::string name, std::string_view slot, std::uint32_t number) {
-    const std::size_t at = name.find(slot);
-    return at == std::string::npos ? name : name.replace(at, slot.size(), format("{}", number));
-}
-
 bool is_softmax_only_layer(const Layer& layer) {
     return layer.is_softmax() &&
            std::ranges::find(layer.kinds, LayerKind::linear) == layer.kinds.end();
 }
 
-LayerKind softmax_kind_of(const Layer& layer) {
+LayerKind find_softmax_kind(const Layer& layer) {
     for (const LayerKind kind : layer.kinds) {
         if (kind == LayerKind::full || kind == LayerKind::sliding || kind == LayerKind::mla) {
             return kind;
@@ -84,10 +78,11 @@ public:
         : blueprint_(blueprint), names_(names), config_(config) {}
 
     Matching run() {
+        const auto tensors = sort_by_layer();
         for (std::size_t i = 0; i < blueprint_.layers.size(); ++i) {
             const Layer& layer = blueprint_.layers[i];
             if (layer.is_softmax()) {
-                match_softmax_layer(i);
+                match_softmax_layer(layer, tensors[i]);
             } else {
                 check_other_layer(layer);
             }
@@ -97,50 +92,34 @@ public:
     }
 
 private:
-    /// Whose tensors a rule is looked up for.
+    /// Whose tensors are looked up.
     struct Place {
         std::optional<LayerIndex> layer{};
         LayerKind kind = LayerKind::full;
         bool is_draft_head = false;
         bool must_exist = true;
-        std::vector<LayerIndex> shared_by{};
     };
 
-    LayerIndex home_of(std::size_t layer) const {
-        return blueprint_.stored_in.empty() ? blueprint_.layers[layer].index
-                                            : blueprint_.stored_in[layer];
-    }
+    using Tensors = std::vector<const PlannedTensor*>;
 
-    std::vector<LayerIndex> users_of(LayerIndex home) const {
-        std::vector<LayerIndex> users;
-        for (std::size_t i = 0; i < blueprint_.stored_in.size(); ++i) {
-            if (blueprint_.stored_in[i] == home && blueprint_.layers[i].is_softmax()) {
-                users.push_back(blueprint_.layers[i].index);
+    /// The tensors of softmax attention, layer by layer.
+    std::vector<Tensors> sort_by_layer() const {
+        std::vector<Tensors> sorted(blueprint_.layers.size());
+        for (const PlannedTensor& tensor : blueprint_.tensors) {
+            if (tensor.attention && tensor.layer) {
+                sorted[tensor.layer->value].push_back(&tensor);
             }
         }
-        return users;
+        return sorted;
     }
 
-    void match_softmax_layer(std::size_t number) {
-        const Layer& layer = blueprint_.layers[number];
-        const LayerIndex home = home_of(number);
+    void match_softmax_layer(const Layer& layer, const Tensors& tensors) {
         std::size_t found = 0;
         std::vector<std::string> missing;
-        for (const TensorRule& rule : blueprint_.rules) {
-            const bool is_per_user = rule.name.find(block_slot) != std::string::npos;
-            Place place{.layer = layer.index, .kind = softmax_kind_of(layer)};
-            std::string name = rule.name;
-            if (is_per_user) {
-                name = with_slot(with_slot(name, layer_slot, home.value), block_slot, user_count_);
-            } else {
-                name = with_slot(name, layer_slot, layer.index.value);
-                place.shared_by = users_of(layer.index);
-                // A later user of a shared block stores nothing; a copy of its own would be used.
-                place.must_exist = home == layer.index;
-            }
-            found += match_rule(rule, name, place, missing) ? 1U : 0U;
+        for (const PlannedTensor* tensor : tensors) {
+            const Place place{.layer = layer.index, .kind = find_softmax_kind(layer)};
+            found += match_tensor(*tensor, tensor->name, place, missing) ? 1U : 0U;
         }
-        ++user_count_;
         if (found == 0 && !missing.empty()) {
             matching_.missing.push_back(
                 format("layer {} is softmax attention, but none of its {} tensors is there, such "
@@ -154,18 +133,18 @@ private:
             }
         }
         if (is_softmax_only_layer(layer)) {
-            for (const std::string& pattern : blueprint_.mixer_only) {
+            for (const std::string& pattern : blueprint_.softmax.mixer_only) {
                 refuse_name(pattern, layer, "which only other mixers have");
             }
         }
     }
 
     void check_other_layer(const Layer& layer) {
-        for (const std::string& pattern : blueprint_.softmax_only) {
+        for (const std::string& pattern : blueprint_.softmax.softmax_only) {
             refuse_name(pattern, layer, "which only softmax attention has");
         }
-        if (!blueprint_.mixers_share_names) {
-            for (const TensorRule& rule : blueprint_.rules) {
+        if (!blueprint_.softmax.mixers_share_names) {
+            for (const TensorRule& rule : blueprint_.softmax.tensors) {
                 if (rule.name.find(block_slot) == std::string::npos) {
                     refuse_name(rule.name, layer, "which only softmax attention has");
                 }
@@ -174,7 +153,7 @@ private:
     }
 
     void refuse_name(const std::string& pattern, const Layer& layer, std::string_view why) {
-        const TensorEntry* tensor = names_.find(with_slot(pattern, layer_slot, layer.index.value));
+        const TensorEntry* tensor = names_.find(fill_slot(pattern, layer_slot, layer.index.value));
         if (tensor != nullptr && !layer.kinds.empty()) {
             matching_.contradictions.push_back(
                 format("layer {} is declared {}, but has tensor {}, "
@@ -186,7 +165,7 @@ private:
         }
     }
 
-    /// Draft heads: `mtp.layers.N.`, and layers behind the last (DeepSeek V3).
+    /// Draft heads: `mtp.layers.N.`, and layers after the last (DeepSeek V3).
     void match_draft_heads() {
         constexpr std::string_view main_prefix = "layers.";
         std::set<std::string> places;
@@ -206,7 +185,7 @@ private:
             }
         }
         for (const std::string& place : places) {
-            for (const TensorRule& rule : blueprint_.rules) {
+            for (const TensorRule& rule : blueprint_.softmax.tensors) {
                 const std::string head = format("{}{}.", main_prefix, layer_slot);
                 if (!rule.name.starts_with(head) ||
                     rule.name.find(block_slot) != std::string::npos) {
@@ -215,10 +194,10 @@ private:
                 // A draft head need not be attention (Nemotron-H), and its config is not stated:
                 // what fits is listed, what is not there is not missed.
                 std::vector<std::string> missing;
-                match_rule(rule,
-                           place + rule.name.substr(head.size()),
-                           {.kind = draft_kind(), .is_draft_head = true, .must_exist = false},
-                           missing);
+                match_tensor(plan_anywhere(rule),
+                             place + rule.name.substr(head.size()),
+                             {.kind = draft_kind(), .is_draft_head = true, .must_exist = false},
+                             missing);
             }
         }
     }
@@ -229,7 +208,7 @@ private:
 
     LayerKind draft_kind() const {
         for (const Layer& layer : blueprint_.layers) {
-            if (layer.is_softmax() && softmax_kind_of(layer) == LayerKind::mla) {
+            if (layer.is_softmax() && find_softmax_kind(layer) == LayerKind::mla) {
                 return LayerKind::mla;
             }
         }
@@ -237,14 +216,14 @@ private:
     }
 
     /// True where the tensor is there, right or wrong.
-    bool match_rule(const TensorRule& rule,
-                    const std::string& name,
-                    const Place& place,
-                    std::vector<std::string>& missing) {
+    bool match_tensor(const PlannedTensor& planned,
+                      const std::string& name,
+                      const Place& place,
+                      std::vector<std::string>& missing) {
         const auto& entries = names_.all(name);
         refuse_packed(name);
         if (entries.empty()) {
-            if (rule.presence == Presence::required && place.must_exist) {
+            if (planned.presence == Presence::required && place.must_exist) {
                 missing.push_back(names_.full_name(name));
             }
             return false;
@@ -254,7 +233,7 @@ private:
             contradict(tensor,
                        format("stands twice, the other is {}", in_quotes(entries[1]->name)));
         }
-        if (rule.presence == Presence::absent) {
+        if (planned.presence == Presence::absent) {
             contradict(tensor, "is there, though config.json says that there is none");
             return true;
         }
@@ -265,36 +244,28 @@ private:
                                anamnesis::name_of(tensor.dtype),
                                method_in_config()));
         }
-        if (has_expected_shape(rule, tensor)) {
-            matching_.attention.push_back({.name = tensor.name,
-                                           .canonical_name = name,
-                                           .layer = place.layer,
-                                           .kind = place.kind,
-                                           .group = rule.group,
-                                           .is_draft_head = place.is_draft_head,
-                                           .rows = tensor.rows(),
-                                           .blocks = blocks_of(rule.layout, tensor.rows()),
-                                           .shared_by = place.shared_by});
+        if (has_expected_shape(planned, tensor)) {
+            matching_.attention.push_back(
+                {.name = tensor.name,
+                 .canonical_name = name,
+                 .layer = place.layer,
+                 .kind = place.kind,
+                 .group = planned.attention->group,
+                 .is_draft_head = place.is_draft_head,
+                 .rows = tensor.rows(),
+                 .blocks = make_blocks(planned.attention->layout, tensor.rows()),
+                 .shared_by = planned.attention->shared_by});
         }
         return true;
     }
 
-    bool has_expected_shape(const TensorRule& rule, const TensorEntry& tensor) {
-        const std::size_t rank =
-            rule.group == AttentionGroup::weight || rule.group == AttentionGroup::adapter ? 2 : 1;
-        const std::uint64_t rows = rows_of(rule.layout);
-        const bool fits = tensor.shape.size() == rank && (rows == 0 || tensor.rows() == rows) &&
-                          (rank == 1 || !rule.columns || tensor.shape[1] == *rule.columns);
+    bool has_expected_shape(const PlannedTensor& planned, const TensorEntry& tensor) {
+        const bool fits = fits_shape(planned.shape, tensor.shape);
         if (!fits) {
-            const auto size_or_any = [](std::uint64_t size) {
-                return size == 0 ? std::string("any") : format("{}", size);
-            };
             contradict(tensor,
-                       format("has shape {}, expected [{}{}]",
+                       format("has shape {}, expected {}",
                               to_string(tensor.shape),
-                              size_or_any(rows),
-                              rank == 1 ? std::string()
-                                        : format(", {}", size_or_any(rule.columns.value_or(0)))));
+                              describe_shape(planned.shape)));
         }
         return fits;
     }
@@ -333,7 +304,6 @@ private:
     const TensorNames& names_;
     const Json& config_;
     Matching matching_;
-    std::uint32_t user_count_ = 0;
 };
 
 }  // namespace

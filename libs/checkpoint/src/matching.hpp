@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
-#include "blueprint.hpp"
 #include "tensor_names.hpp"
 
 namespace anamnesis::checkpoint {

@@ -3,16 +3,22 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
 
-#include "blueprint.hpp"
+#include "attention_rules.hpp"
+#include "plan_warnings.hpp"
 #include "tensor_names.hpp"
 
 namespace anamnesis::checkpoint {
@@ -28,14 +34,20 @@ const TensorEntry* find_first(const TensorNames& names,
     return nullptr;
 }
 
+/// A tensor outside the layers, under the name that the blueprint gives it.
+const TensorEntry* find_planned(const Model& model,
+                                const TensorNames& names,
+                                std::string_view role) {
+    const PlannedTensor* planned = model.blueprint->find(std::nullopt, role);
+    return planned == nullptr ? nullptr : names.find(planned->name);
+}
+
 void add_sizes(Model& model, const TensorFacts& facts, const ConfigReader& config) {
-    const TensorEntry* embedding = find_first(facts.names,
-                                              {"embed_tokens.weight",
-                                               "word_embeddings.weight",
-                                               "embeddings.weight",
-                                               "embed_in.weight",
-                                               "wte.weight"});
-    model.hidden_size = hidden_size_of(config);
+    const TensorEntry* embedding = find_planned(model, facts.names, role::embedding);
+    if (embedding == nullptr) {
+        embedding = find_embedding(facts.names);
+    }
+    model.hidden_size = read_hidden_size(config);
     model.vocab_size = config.count("vocab_size", 0);
     if (embedding == nullptr || embedding->shape.size() != 2) {
         return;
@@ -55,10 +67,13 @@ void add_sizes(Model& model, const TensorFacts& facts, const ConfigReader& confi
 }
 
 void add_head(Model& model, const TensorFacts& facts, const ConfigReader& config) {
-    const TensorEntry* head = find_first(facts.names, {"lm_head.weight", "embed_out.weight"});
+    const TensorEntry* head = find_planned(model, facts.names, role::head);
+    if (head == nullptr) {
+        head = find_first(facts.names, {"lm_head.weight", "embed_out.weight"});
+    }
     const bool is_stated = config.has("tie_word_embeddings");
     model.is_head_tied =
-        config.flag("tie_word_embeddings", facts.is_tied_by_default.value_or(head == nullptr));
+        config.flag("tie_word_embeddings", model.blueprint->is_head_tied.value_or(head == nullptr));
     if (model.is_head_tied && head != nullptr) {
         model.warnings.push_back(
             format("the head is tied to the embedding, but tensor {} is there as well",
@@ -120,6 +135,15 @@ void add_layers(Model& model, const TensorFacts& facts) {
 
 }  // namespace
 
+const TensorEntry* find_embedding(const TensorNames& names) {
+    return find_first(names,
+                      {"embed_tokens.weight",
+                       "word_embeddings.weight",
+                       "embeddings.weight",
+                       "embed_in.weight",
+                       "wte.weight"});
+}
+
 void complete_from_tensors(Model& model, const TensorFacts& facts) {
     const ConfigReader config(facts.config);
     if (model.evidence == from_memory) {
@@ -138,6 +162,11 @@ void complete_from_tensors(Model& model, const TensorFacts& facts) {
     add_head(model, facts, config);
     add_draft_head(model, facts, config);
     add_layers(model, facts);
+    if (model.blueprint->is_complete && !facts.config.is_null()) {
+        for (std::string& warning : compare_with_plan(*model.blueprint, facts.names)) {
+            model.warnings.push_back(std::move(warning));
+        }
+    }
     const auto query_heads = config.find_count("num_attention_heads");
     if (query_heads && *query_heads != 0 && model.hidden_size % *query_heads != 0 &&
         !config.has("head_dim")) {

@@ -4,7 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "blueprint.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
+
 #include "tensor_names.hpp"
 
 namespace anamnesis::checkpoint {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,12 +10,12 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
-#include "architecture.hpp"
-#include "blueprint.hpp"
+#include "family.hpp"
 #include "matching.hpp"
 #include "model_warnings.hpp"
 #include "nameless.hpp"
@@ -23,29 +25,24 @@
 namespace anamnesis::checkpoint {
 namespace {
 
-Blueprint blueprint_from_config(const Json& config, const RecogniseOptions& options) {
-    return in_context([] { return std::string("reading config.json"); },
-                      [&] {
-                          const ConfigReader reader(config);
-                          if (!options.family) {
-                              return make_blueprint(architecture_of(reader), reader);
-                          }
-                          const Architecture* architecture = find_architecture(*options.family);
-                          if (architecture == nullptr) {
-                              refuse_family(*options.family);
-                          }
-                          return make_blueprint(*architecture, reader);
-                      });
-}
-
-Blueprint blueprint_for(const Checkpoint& checkpoint,
-                        const TensorNames& names,
-                        const RecogniseOptions& options) {
+Blueprint find_blueprint(const Checkpoint& checkpoint,
+                         const TensorNames& names,
+                         const RecogniseOptions& options) {
     if (options.routing) {
         return read_routing_file(*options.routing, checkpoint.config());
     }
-    return checkpoint.config().is_null() ? blueprint_without_config(names, options.family)
-                                         : blueprint_from_config(checkpoint.config(), options);
+    if (checkpoint.config().is_null()) {
+        return blueprint_without_config(names, options.family);
+    }
+    BlueprintOptions asked{.family = options.family};
+    if (const TensorEntry* embedding = find_embedding(names);
+        embedding != nullptr && embedding->shape.size() == 2 &&
+        std::ranges::max(embedding->shape) <= ConfigReader::largest_count) {
+        asked.vocabulary_size = static_cast<std::uint32_t>(embedding->shape[0]);
+        asked.hidden_size = static_cast<std::uint32_t>(embedding->shape[1]);
+    }
+    return in_context([] { return std::string("reading config.json"); },
+                      [&] { return make_blueprint(checkpoint.config(), asked); });
 }
 
 [[noreturn]] void refuse(const Blueprint& blueprint, const std::vector<std::string>& problems) {
@@ -71,7 +68,7 @@ Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options) {
         [&] {
             const TensorNames names(checkpoint);
             const Json& config = checkpoint.config();
-            Blueprint blueprint = blueprint_for(checkpoint, names, options);
+            Blueprint blueprint = find_blueprint(checkpoint, names, options);
             Matching matching = match(blueprint, names, config);
             std::vector<std::string> problems = std::move(matching.contradictions);
             if (options.missing == Missing::refuse) {
@@ -81,23 +78,22 @@ Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options) {
                 refuse(blueprint, problems);
             }
             Model model;
-            model.family = std::move(blueprint.family);
-            model.model_type = config.is_null() ? std::string() : model_type_of(config);
-            model.evidence = std::move(blueprint.evidence);
+            model.family = blueprint.family;
+            model.model_type = config.is_null() ? std::string() : read_model_type(config);
+            model.evidence = blueprint.evidence;
             model.heads = blueprint.heads;
             model.rotary = blueprint.rotary;
             model.qk_norm = blueprint.qk_norm;
-            model.position = std::move(blueprint.position);
-            model.layers = std::move(blueprint.layers);
+            model.position = blueprint.position;
+            model.layers = blueprint.layers;
             model.attention = std::move(matching.attention);
             if (options.missing == Missing::warn) {
                 model.warnings = std::move(matching.missing);
             }
-            complete_from_tensors(model,
-                                  {.names = names,
-                                   .config = config,
-                                   .is_tied_by_default = blueprint.is_tied_by_default,
-                                   .has_draft_head = matching.has_draft_head});
+            model.blueprint = std::make_shared<const Blueprint>(std::move(blueprint));
+            complete_from_tensors(
+                model,
+                {.names = names, .config = config, .has_draft_head = matching.has_draft_head});
             return model;
         });
 }

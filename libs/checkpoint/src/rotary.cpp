@@ -11,10 +11,9 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
-
-#include "blueprint.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -41,7 +40,7 @@ std::optional<double> find_in(const Json* object, std::string_view key) {
 
 /// Scaling keys, sorted, with the old name `type` written as the new one, so that both spellings of
 /// one setting compare equal.
-Json scaling_from(const ConfigReader& config, const Json* parameters) {
+Json read_scaling(const ConfigReader& config, const Json* parameters) {
     Json::Object kept;
     if (parameters != nullptr) {
         for (const auto& [key, value] : parameters->as_object("rope_parameters")) {
@@ -76,7 +75,7 @@ Json scaling_from(const ConfigReader& config, const Json* parameters) {
     return Json(std::move(kept));
 }
 
-PositionSettings position_from(const ConfigReader& config, const RotaryDefaults& defaults) {
+PositionSettings read_position(const ConfigReader& config, const RotaryDefaults& defaults) {
     const Json* parameters = find_parameters(config);
     PositionSettings position;
     position.rope_theta = find_in(parameters, "rope_theta");
@@ -88,7 +87,7 @@ PositionSettings position_from(const ConfigReader& config, const RotaryDefaults&
     if (!position.rope_theta) {
         position.rope_theta = defaults.theta;
     }
-    position.rope_scaling = scaling_from(config, parameters);
+    position.rope_scaling = read_scaling(config, parameters);
     return position;
 }
 
@@ -96,7 +95,7 @@ PositionSettings position_from(const ConfigReader& config, const RotaryDefaults&
 
 void add_rotary(Blueprint& blueprint, const ConfigReader& config, const RotaryDefaults& defaults) {
     const auto scale = blueprint.position.attention_scale;
-    blueprint.position = position_from(config, defaults);
+    blueprint.position = read_position(config, defaults);
     blueprint.position.attention_scale = scale;
     std::optional<double> factor = find_in(find_parameters(config), "partial_rotary_factor");
     for (const std::string_view key : {"partial_rotary_factor", "rotary_pct"}) {
@@ -131,7 +130,7 @@ void add_latent_rotary(Blueprint& blueprint,
                        const ConfigReader& config,
                        std::uint32_t dimensions,
                        RotaryLayout::Pairs pairs) {
-    blueprint.position = position_from(config, {});
+    blueprint.position = read_position(config, {});
     const std::uint32_t head_dim = blueprint.heads ? blueprint.heads->head_dim : dimensions;
     blueprint.rotary = {.pairs = pairs, .dimensions = dimensions, .offset = head_dim - dimensions};
 }

@@ -4,9 +4,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
-
-#include "blueprint.hpp"
 
 namespace anamnesis::checkpoint {
 

@@ -17,14 +17,15 @@
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/row_layout.hpp"
 #include "anamnesis/io/file.hpp"
 
-#include "blueprint.hpp"
 #include "layer_kinds.hpp"
 #include "rotary.hpp"
-#include "row_layout.hpp"
+#include "softmax_tensors.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -88,7 +89,7 @@ Value word_in(const Json& value, std::string_view what, Words<Value> words) {
 std::vector<Layer> layers_from(const Json& root) {
     const std::uint32_t count =
         count_in(member(root, "the routing file", "layers"), "'layers'", 1, most_layers);
-    auto layers = layers_all(count, LayerKind::linear);
+    auto layers = make_uniform_layers(count, LayerKind::linear);
     for (const auto& [key, kind] : {std::pair{"softmax_layers", LayerKind::full},
                                     std::pair{"sliding_layers", LayerKind::sliding}}) {
         const Json* list = root.find(key);
@@ -174,8 +175,9 @@ std::optional<HeadLayout> find_heads(const Json& root, std::span<const TensorRul
     heads.head_dim = count_in(*head_dim, "'head_dim'", 1, most_heads);
     for (const TensorRule& rule : rules) {
         if (rule.group == AttentionGroup::weight) {
-            heads.query_heads = std::max(heads.query_heads, heads_of(rule.layout, RowRole::query));
-            heads.kv_heads = std::max(heads.kv_heads, heads_of(rule.layout, RowRole::key));
+            heads.query_heads =
+                std::max(heads.query_heads, count_heads(rule.layout, RowRole::query));
+            heads.kv_heads = std::max(heads.kv_heads, count_heads(rule.layout, RowRole::key));
         }
     }
     if (heads.query_heads == 0 || heads.kv_heads == 0) {
@@ -249,18 +251,18 @@ Blueprint parse_routing_file(std::string_view json, const Json& config) {
     }
     for (const Json& element : member(root, "the routing file", "tensors").as_array("'tensors'")) {
         TensorRule rule = rule_from(element);
-        if (std::ranges::find(blueprint.rules, rule.name, &TensorRule::name) !=
-            blueprint.rules.end()) {
+        if (std::ranges::find(blueprint.softmax.tensors, rule.name, &TensorRule::name) !=
+            blueprint.softmax.tensors.end()) {
             refuse(format("tensor {} stands twice", in_quotes(rule.name)));
         }
-        blueprint.rules.push_back(std::move(rule));
+        blueprint.softmax.tensors.push_back(std::move(rule));
     }
-    if (blueprint.rules.empty()) {
+    if (blueprint.softmax.tensors.empty()) {
         refuse("the routing file names no tensor");
     }
     // Other mixers of an unknown family may well use the same names.
-    blueprint.mixers_share_names = true;
-    blueprint.heads = find_heads(root, blueprint.rules);
+    blueprint.softmax.mixers_share_names = true;
+    blueprint.heads = find_heads(root, blueprint.softmax.tensors);
     if (const Json* norm = root.find("qk_norm")) {
         blueprint.qk_norm = word_in<QkNorm>(*norm,
                                             "'qk_norm'",
@@ -270,6 +272,8 @@ Blueprint parse_routing_file(std::string_view json, const Json& config) {
                                              {"full_width", QkNorm::full_width}});
     }
     add_rotary_from(blueprint, root, config);
+    blueprint.specs.resize(blueprint.layers.size());
+    plan_softmax_tensors(blueprint);
     return blueprint;
 }
 

@@ -5,8 +5,7 @@
 #include <string_view>
 
 #include "anamnesis/base/json.hpp"
-
-#include "blueprint.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 
 namespace anamnesis::checkpoint {
 

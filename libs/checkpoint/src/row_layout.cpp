@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "row_layout.hpp"
+#include "anamnesis/checkpoint/row_layout.hpp"
 
 #include <algorithm>
 #include <array>
@@ -12,7 +12,7 @@
 
 namespace anamnesis::checkpoint {
 
-std::uint64_t rows_of(const RowLayout& layout) {
+std::uint64_t count_rows(const RowLayout& layout) {
     std::uint64_t rows = 0;
     for (const RowSegment& segment : layout.segments) {
         if (segment.rows == 0) {
@@ -23,8 +23,8 @@ std::uint64_t rows_of(const RowLayout& layout) {
     return rows * layout.repeat;
 }
 
-std::vector<RowBlock> blocks_of(const RowLayout& layout, std::uint64_t tensor_rows) {
-    const std::uint64_t covered = rows_of(layout);
+std::vector<RowBlock> make_blocks(const RowLayout& layout, std::uint64_t tensor_rows) {
+    const std::uint64_t covered = count_rows(layout);
     ANAMNESIS_CHECK(covered == 0 || covered == tensor_rows, "the layout covers the tensor");
     if (covered == 0) {
         return {{.role = layout.segments.front().role, .head = {}, .rows = {0, tensor_rows}}};
@@ -51,7 +51,7 @@ std::vector<RowBlock> blocks_of(const RowLayout& layout, std::uint64_t tensor_ro
     return blocks;
 }
 
-std::uint32_t heads_of(const RowLayout& layout, RowRole role) {
+std::uint32_t count_heads(const RowLayout& layout, RowRole role) {
     std::uint32_t heads = 0;
     for (const RowSegment& segment : layout.segments) {
         heads += segment.role == role ? segment.heads : 0;

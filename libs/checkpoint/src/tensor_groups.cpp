@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "tensor_groups.hpp"
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -8,7 +10,9 @@
 #include <vector>
 
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/row_layout.hpp"
 
 #include "tensor_names.hpp"
 
@@ -84,15 +88,7 @@ bool is_norm_name(std::string_view component) {
     return component.find("norm") != std::string_view::npos || component.starts_with("ln_");
 }
 
-std::optional<TensorGroup> group_of_blocks(const AttentionTensor& tensor) {
-    if (tensor.group == AttentionGroup::norm) {
-        return TensorGroup::norms;
-    }
-    const RowRole role = tensor.blocks.front().role;
-    if (std::ranges::any_of(tensor.blocks,
-                            [&](const RowBlock& block) { return block.role != role; })) {
-        return std::nullopt;
-    }
+std::optional<TensorGroup> find_group_of_role(RowRole role) {
     switch (role) {
         using enum RowRole;
         case query:
@@ -109,14 +105,28 @@ std::optional<TensorGroup> group_of_blocks(const AttentionTensor& tensor) {
     return std::nullopt;
 }
 
+/// `parts` are rows with a role each.
+template <class Parts>
+std::optional<TensorGroup> find_group_of_parts(AttentionGroup group, const Parts& parts) {
+    if (group == AttentionGroup::norm) {
+        return TensorGroup::norms;
+    }
+    const RowRole role = parts.front().role;
+    const bool is_one_role =
+        std::ranges::all_of(parts, [&](const auto& part) { return part.role == role; });
+    return is_one_role ? find_group_of_role(role) : std::nullopt;
+}
+
+bool is_buffer_name(std::string_view part) {
+    return std::ranges::find(buffers, part) != buffers.end();
+}
+
 /// What the shared module of a layer mixes with, from the kinds of the layer; a layer that the
 /// model does not have is a draft head, which is softmax attention.
 TensorGroup group_in_mixing_module(std::span<const LayerKind> kinds,
                                    std::span<const std::string> parts) {
-    for (const std::string& part : parts) {
-        if (std::ranges::find(buffers, part) != buffers.end()) {
-            return TensorGroup::other;
-        }
+    if (std::ranges::any_of(parts, is_buffer_name)) {
+        return TensorGroup::other;
     }
     const auto has = [&](LayerKind kind) { return std::ranges::find(kinds, kind) != kinds.end(); };
     if (!kinds.empty() && !has(LayerKind::full) && !has(LayerKind::sliding) &&
@@ -152,14 +162,28 @@ TensorGroup group_in_layer(std::span<const LayerKind> kinds, std::string_view re
 
 }  // namespace
 
+std::optional<TensorGroup> find_group_of_rows(AttentionGroup group,
+                                              std::span<const RowSegment> segments) {
+    return find_group_of_parts(group, segments);
+}
+
+bool is_buffer(std::string_view rest) {
+    return std::ranges::any_of(split(rest, '.'), is_buffer_name);
+}
+
 std::optional<TensorGroup> find_group_of(const Model& model, std::string_view tensor_name) {
     if (const auto weight = find_weight_of_scale(tensor_name)) {
         return find_group_of(model, *weight);
     }
     if (const AttentionTensor* tensor = model.find_attention(tensor_name)) {
-        return group_of_blocks(*tensor);
+        return find_group_of_parts(tensor->group, tensor->blocks);
     }
     const std::string canonical = canonical_name(tensor_name);
+    if (model.blueprint != nullptr && model.blueprint->is_complete) {
+        if (const PlannedTensor* planned = model.blueprint->find_named(canonical)) {
+            return planned->group;
+        }
+    }
     std::string_view name = canonical;
     const bool is_draft_head = name.starts_with("mtp.");
     if (is_draft_head) {

@@ -148,7 +148,7 @@ TEST(RoutingFile, NeedNotTellHeads) {
                         "layout": [{"role": "query", "rows": 3}]})"),
                            Json());
     EXPECT_FALSE(blueprint.heads);
-    EXPECT_EQ(blueprint.rules.front().name, "layers.{layer}.q.weight");
+    EXPECT_EQ(blueprint.softmax.tensors.front().name, "layers.{layer}.q.weight");
     EXPECT_FALSE(blueprint.position.uses_rope);
 }
 

@@ -87,12 +87,14 @@ ANAMNESIS_INLINE float total_of(Floats values) {
     return two[0] + two[1];
 }
 
-/// exp(x) for x <= 0, to 2 ulp; 0 far below. Float or vector.
+/// exp(x) for x <= 0, to 2 ulp; 0 below -87, where the smallest normal number is near. Float or
+/// vector.
 /// Source: Cephes expf (Moshier), without branches.
 template <class Value, class Bits>
 ANAMNESIS_INLINE Value exp_of_negative(Value x) {
     constexpr float shifter = 12582912.0F;  // 1.5 * 2^23: adding it rounds to a whole number
-    const Value clamped = x < -87.0F ? Value{} - 87.0F : x;
+    constexpr float least = -87.0F;
+    const Value clamped = x < least ? Value{} + least : x;
     const Value shifted = clamped * 1.44269504F + shifter;
     const Value whole = shifted - shifter;
     const Value rest = clamped - whole * 0.693359375F - whole * -2.12194440e-4F;
@@ -103,7 +105,8 @@ ANAMNESIS_INLINE Value exp_of_negative(Value x) {
     p = p * rest + 5.0000001201e-1F;
     p = p * rest * rest + rest + 1.0F;
     const Bits power = __builtin_bit_cast(Bits, shifted) << 23U;
-    return __builtin_bit_cast(Value, __builtin_bit_cast(Bits, p) + power);
+    const Value result = __builtin_bit_cast(Value, __builtin_bit_cast(Bits, p) + power);
+    return x < least ? Value{} : result;
 }
 
 ANAMNESIS_INLINE Floats exp_of_negative(Floats x) {

@@ -9,6 +9,9 @@
 #include <ATen/Parallel.h>
 #include <c10/core/Device.h>
 #include <c10/util/Exception.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/parallel.hpp"
@@ -57,6 +60,14 @@ at::Device device_of(const std::string& name) {
 
 void use_threads(unsigned threads) {
     at::set_num_threads(static_cast<int>(threads == 0 ? available_threads() : threads));
+}
+
+void keep_freed_memory() {
+#if defined(__GLIBC__)
+    constexpr int bytes = 1 << 28;
+    mallopt(M_MMAP_THRESHOLD, bytes);
+    mallopt(M_TRIM_THRESHOLD, bytes);
+#endif
 }
 
 Error error_of(const c10::Error& error) {

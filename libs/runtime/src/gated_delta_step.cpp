@@ -13,10 +13,8 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 
-#include "anamnesis/runtime/model_spec.hpp"
-
 #include "cpu_kernels.hpp"
-#include "layer.hpp"
+#include "layer_call.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -31,7 +29,7 @@ float sigmoid(float x) {
 }
 
 /// The states of a sequence that starts are zero.
-void begin(LayerState& state, const GatedDeltaSpec& spec, const at::Tensor& mixed) {
+void begin(LayerState& state, const checkpoint::GatedDeltaSpec& spec, const at::Tensor& mixed) {
     if (!state.past.defined()) {
         state.past = at::zeros({1, spec.conv_width - 1, mixed.size(-1)}, mixed.options());
     }
@@ -119,7 +117,7 @@ private:
     }
 
     const GatedDeltaLayer& layer_;
-    const GatedDeltaSpec& spec_;
+    const checkpoint::GatedDeltaSpec& spec_;
     const float* kernel_;
     float* past_;
     float* state_;
@@ -140,7 +138,7 @@ bool can_step_gated_delta(const DeltaInputs& inputs, std::span<LayerState* const
 at::Tensor step_gated_delta(const GatedDeltaLayer& layer,
                             const DeltaInputs& inputs,
                             std::span<LayerState* const> states) {
-    const GatedDeltaSpec& spec = layer.spec;
+    const checkpoint::GatedDeltaSpec& spec = layer.spec;
     const auto sequences = static_cast<std::int64_t>(states.size());
     const at::Tensor kernel = kernel_of(layer).contiguous();
     const at::Tensor mixed = inputs.mixed.contiguous();

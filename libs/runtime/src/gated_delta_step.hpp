@@ -5,7 +5,7 @@
 
 #include <span>
 
-#include "layer.hpp"
+#include "mixers/gated_delta.hpp"
 
 namespace anamnesis::runtime {
 

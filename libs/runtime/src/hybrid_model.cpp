@@ -50,9 +50,9 @@ std::optional<at::ScalarType> type_of(const std::optional<DType>& dtype) {
 }
 
 void replace_length_scaling(ModelSpec& spec, const std::string& word) {
-    const std::optional<LengthScaling> scaling =
+    const std::optional<checkpoint::LengthScaling> scaling =
         in_context([] { return std::string("reading --attn-logits-scaling"); },
-                   [&] { return length_scaling_of(word); });
+                   [&] { return checkpoint::parse_length_scaling(word); });
     for (LayerSpec& layer : spec.layers) {
         if (auto* attention = std::get_if<AttentionSpec>(&layer.mixer)) {
             attention->scaling = scaling;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -18,20 +19,24 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
-#include <malloc.h>
 
 #include "anamnesis/base/check.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/index.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 
 #include "key_value_cache.hpp"
 #include "layer.hpp"
+#include "layer_call.hpp"
+#include "layer_weights.hpp"
 #include "linear.hpp"
-#include "network_loading.hpp"
 #include "norm.hpp"
 #include "recomputed.hpp"
 #include "rotary.hpp"
-#include "weights.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -40,21 +45,16 @@ namespace {
 /// page run at full speed.
 constexpr std::int64_t page_length = 1024;
 
-/// Layer after layer frees its activations and takes new ones of the same size; the C library
-/// would give the pages back to the kernel each time, and fetch zeroed ones.
-void keep_freed_memory() {
-#if defined(__GLIBC__)
-    constexpr int bytes = 1 << 28;
-    mallopt(M_MMAP_THRESHOLD, bytes);
-    mallopt(M_TRIM_THRESHOLD, bytes);
-#endif
-}
-
 at::Tensor mix_any(const Mixer& mixer,
                    const at::Tensor& x,
                    const Call& call,
                    std::span<LayerState* const> states) {
     return std::visit([&](const auto& one) { return mix(one, x, call, states); }, mixer);
+}
+
+/// Outside the layers.
+TensorPlace make_place(std::string_view role) {
+    return {std::nullopt, std::string(role)};
 }
 
 /// One text of a packed row.
@@ -65,7 +65,7 @@ struct Segment {
 };
 
 /// `whole` has the tables of the row; those of a text are their beginning.
-std::vector<Segment> segments_of(std::span<const std::int64_t> boundaries, const Call& whole) {
+std::vector<Segment> make_segments(std::span<const std::int64_t> boundaries, const Call& whole) {
     std::vector<Segment> segments;
     for (std::size_t i = 0; i + 1 < boundaries.size(); ++i) {
         Segment& segment =
@@ -97,7 +97,7 @@ struct Passage {
     std::vector<Segment> segments{};
 };
 
-/// The residual stream behind a layer.
+/// The residual stream after a layer.
 at::Tensor pass(const Layer& layer,
                 const at::Tensor& x,
                 const Call& call,
@@ -108,15 +108,15 @@ at::Tensor pass(const Layer& layer,
                                 : mix_segments(layer.mixer, input, segments);
     };
     const auto fed = [&](const at::Tensor& input) {
-        return std::visit([&](const auto& mlp) { return apply(mlp, input); }, layer.mlp);
+        return std::visit([&](const auto& one) { return apply(one, input); }, layer.feed_forward);
     };
     // What a layer adds is a tensor of its own, and takes the sum.
-    if (layer.has_norms_behind) {
+    if (layer.norms == checkpoint::NormPlacement::after) {
         const at::Tensor y = apply(layer.mixer_norm, mixed(x)).add_(x);
-        return apply(layer.mlp_norm, fed(y)).add_(y);
+        return apply(layer.feed_forward_norm, fed(y)).add_(y);
     }
     const at::Tensor y = mixed(apply(layer.mixer_norm, x)).add_(x);
-    return fed(apply(layer.mlp_norm, y)).add_(y);
+    return fed(apply(layer.feed_forward_norm, y)).add_(y);
 }
 
 }  // namespace
@@ -167,6 +167,7 @@ struct Network::Parts {
     std::vector<at::Tensor> frequencies{};  ///< of each of them, where they are needed
     bool recomputes_layers = false;
     std::map<std::string, at::Tensor> parameters{};
+    std::map<TensorPlace, std::string> names{};
 };
 
 Network::Network(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -177,34 +178,33 @@ Network::~Network() = default;
 Network Network::load(const checkpoint::Checkpoint& checkpoint,
                       ModelSpec spec,
                       const NetworkOptions& options) {
-    keep_freed_memory();
     // Views of trainable weights must know where their gradients go.
     const at::AutoGradMode records_views(options.is_trainable);
-    Weights weights(
-        checkpoint,
-        {.dtype = options.weight_type, .device = options.device, .copies = options.is_trainable});
     auto parts = std::make_unique<Parts>(Parts{.spec = std::move(spec)});
     const ModelSpec& model = parts->spec;
-    parts->activation_type = weights.activation_type();
+    PlannedWeights weights(
+        model,
+        checkpoint,
+        {.dtype = options.weight_type, .device = options.device, .copies = options.is_trainable});
+    parts->activation_type = weights.weights().activation_type();
     parts->recomputes_layers = options.recomputes_layers;
-    parts->embedding = weights.matrix(model.prefix + "embed_tokens.weight",
-                                      {model.vocabulary_size, model.hidden_size});
-    for (std::size_t i = 0; i < model.layers.size(); ++i) {
-        parts->layers.push_back(load_layer(model, i, weights, parts->rotaries));
+    parts->embedding = weights.take(make_place(checkpoint::role::embedding));
+    for (std::uint32_t i = 0; i < model.layers.size(); ++i) {
+        parts->layers.push_back(load_layer(model.layers[i], LayerWeights(weights, LayerIndex(i))));
     }
+    parts->rotaries = std::move(weights.rotaries());
     for (const RotarySpec& rotary : parts->rotaries) {
         parts->frequencies.push_back(frequencies_of(
             rotary, parts->embedding.options().dtype(parts->activation_type).requires_grad(false)));
     }
-    parts->final_norm = {.gain = weights.vector(model.prefix + "norm.weight", {model.hidden_size}),
-                         .eps = model.norm_eps,
-                         .is_offset = model.gain == Gain::offset};
+    parts->final_norm = {.gain = weights.take(make_place(checkpoint::role::final_norm)),
+                         .eps = model.blueprint->norm_eps,
+                         .is_offset = model.blueprint->gain == checkpoint::Gain::offset};
     parts->head.weight =
-        model.is_head_tied
-            ? parts->embedding
-            : weights.matrix("lm_head.weight", {model.vocabulary_size, model.hidden_size});
+        model.is_head_tied ? parts->embedding : weights.take(make_place(checkpoint::role::head));
     parts->cache_type = options.cache_type.value_or(parts->embedding.scalar_type());
-    parts->parameters = weights.taken();
+    parts->parameters = weights.weights().taken();
+    parts->names = weights.names();
     return Network(std::move(parts));
 }
 
@@ -216,13 +216,29 @@ const std::map<std::string, at::Tensor>& Network::parameters() const& noexcept {
     return parts_->parameters;
 }
 
+const at::Tensor& Network::parameter(LayerIndex layer, std::string_view role) const& {
+    const auto found = parts_->names.find({layer, std::string(role)});
+    if (found == parts_->names.end()) {
+        throw Error(ErrorKind::not_found,
+                    format("layer {} has no tensor of role {}", layer.value, in_quotes(role)));
+    }
+    return parts_->parameters.at(found->second);
+}
+
+std::vector<std::uint64_t> Network::count_kept_values() const {
+    std::vector<std::uint64_t> counts;
+    for (const Layer& layer : parts_->layers) {
+        counts.push_back(runtime::count_kept_values(layer, parts_->spec.hidden_size));
+    }
+    return counts;
+}
+
 NetworkState Network::make_state() const {
+    const CacheOptions options{.type = parts_->cache_type, .page_length = page_length};
     NetworkState state;
     for (const Layer& layer : parts_->layers) {
-        LayerState& one = state.layers_.emplace_back();
-        if (std::holds_alternative<AttentionLayer>(layer.mixer)) {
-            one.cache.emplace(parts_->cache_type, page_length);
-        }
+        state.layers_.push_back(std::visit(
+            [&](const auto& mixer) { return runtime::make_state(mixer, options); }, layer.mixer));
     }
     return state;
 }
@@ -251,8 +267,8 @@ at::Tensor Network::run(const at::Tensor& ids,
     }
     const bool recomputes = parts.recomputes_layers && states.empty() && !observer && !attention;
     // Kept for the backward pass where layers run again in it.
-    const auto passage =
-        std::make_shared<Passage>(Passage{.call = call, .segments = segments_of(boundaries, call)});
+    const auto passage = std::make_shared<Passage>(
+        Passage{.call = call, .segments = make_segments(boundaries, call)});
     std::vector<LayerState*> layer_states(states.size());
     for (std::size_t i = 0; i < parts.layers.size(); ++i) {
         const Layer& layer = parts.layers[i];

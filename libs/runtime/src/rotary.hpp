@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "anamnesis/runtime/model_spec.hpp"
+#include "rotary_spec.hpp"
 
 namespace anamnesis::runtime {
 

@@ -14,7 +14,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
-#include "anamnesis/runtime/model_spec.hpp"
+#include "anamnesis/checkpoint/rotary_settings.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -57,7 +57,7 @@ void scale_as_llama3(RotarySpec& spec, const Json& scaling) {
 }
 
 /// The pair that turns `turns` times over the original context.
-double pair_that_turns(double turns, const RotarySettings& settings, double original) {
+double pair_that_turns(double turns, const checkpoint::RotarySettings& settings, double original) {
     return settings.dimensions * std::log(original / (turns * 2.0 * std::numbers::pi)) /
            (2.0 * std::log(settings.theta));
 }
@@ -66,7 +66,7 @@ double yarn_magnitude(double factor, double slope) {
     return factor <= 1.0 ? 1.0 : 0.1 * slope * std::log(factor) + 1.0;
 }
 
-void scale_as_yarn(RotarySpec& spec, const RotarySettings& settings) {
+void scale_as_yarn(RotarySpec& spec, const checkpoint::RotarySettings& settings) {
     const Json& scaling = settings.scaling;
     const double factor = positive(scaling, "factor");
     const double original = positive(
@@ -107,7 +107,7 @@ std::string scaling_name(const Json& scaling) {
 
 }  // namespace
 
-RotarySpec make_rotary(const RotarySettings& settings) {
+RotarySpec make_rotary(const checkpoint::RotarySettings& settings) {
     if (settings.dimensions % 2 != 0 || !(settings.theta > 0.0)) {
         throw Error(ErrorKind::malformed,
                     format("rotary encoding of {} rows with theta {}: expected an even number of "

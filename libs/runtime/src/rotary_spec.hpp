@@ -2,23 +2,23 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
-#include "anamnesis/base/json.hpp"
-#include "anamnesis/runtime/model_spec.hpp"
+#include "anamnesis/checkpoint/rotary_settings.hpp"
 
 namespace anamnesis::runtime {
 
-/// What the angles of a rotary encoding depend on.
-struct RotarySettings {
+/// Rotary position encoding of the first `dimensions` rows of a head, halves paired: row j turns
+/// with row j + dimensions / 2.
+struct RotarySpec {
     std::uint32_t dimensions = 0;
-    double theta = 10'000.0;
-    Json scaling;                      ///< as `rope_scaling` says; null: none
-    std::uint32_t context_length = 0;  ///< max_position_embeddings
+    std::vector<double> frequencies{};  ///< radians per position, one for each pair
+    double magnitude = 1.0;             ///< factor on cosine and sine (YaRN)
 };
 
 /// Frequencies theta^(-2j / dimensions), scaled as the settings say: `linear`, `llama3`, `yarn`.
 /// Errors: `unsupported` for another scaling; `malformed` for keys that are missing or odd sizes.
 /// Source: transformers 5.23, modeling_rope_utils.py; Peng et al. 2023, "YaRN", section 3.
-RotarySpec make_rotary(const RotarySettings& settings);
+RotarySpec make_rotary(const checkpoint::RotarySettings& settings);
 
 }  // namespace anamnesis::runtime

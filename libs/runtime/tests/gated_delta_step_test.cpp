@@ -29,12 +29,12 @@ namespace {
 using testing::is_near;
 
 /// Odd sizes: 2 key heads of 5, 6 value heads of 7, three taps.
-constexpr GatedDeltaSpec spec{.key_heads = 2,
-                              .value_heads = 6,
-                              .key_dim = 5,
-                              .value_dim = 7,
-                              .conv_width = 3,
-                              .beta_range = 2.0};
+constexpr checkpoint::GatedDeltaSpec spec{.key_heads = 2,
+                                          .value_heads = 6,
+                                          .key_dim = 5,
+                                          .value_dim = 7,
+                                          .conv_width = 3,
+                                          .beta_range = 2.0};
 constexpr std::int64_t channels = 2 * 2 * 5 + 6 * 7;
 
 GatedDeltaLayer random_layer() {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -82,7 +83,7 @@ struct RotaryLayout {
     enum class Pairs : std::uint8_t { none, half_split, interleaved };
     Pairs pairs = Pairs::none;
     std::uint32_t dimensions = 0;  ///< rotated rows
-    std::uint32_t offset = 0;  ///< first rotated row within the head (MLA: behind the nope part)
+    std::uint32_t offset = 0;      ///< first rotated row within the head (MLA: after the nope part)
     friend bool operator==(const RotaryLayout&, const RotaryLayout&) = default;
 };
 
@@ -128,6 +129,8 @@ struct PositionSettings {
     std::optional<double> attention_scale{};  ///< where the family names one
 };
 
+struct Blueprint;
+
 /// A recognised checkpoint: the family, its layers, and which rows are what.
 struct Model {
     std::string family;      ///< "qwen3_next", "hypenet"…; a routing file's own name
@@ -146,6 +149,8 @@ struct Model {
     std::vector<AttentionTensor> attention;  ///< by layer, then q, k, v, norms
     std::vector<std::string>
         warnings;  ///< declared tensors missing, odd config, "from memory" rows
+    /// What the config says that the model is (blueprint.hpp); set by `recognise`.
+    std::shared_ptr<const Blueprint> blueprint{};
 
     std::vector<LayerIndex> layers_of(LayerKind kind) const;
     const AttentionTensor* find_attention(std::string_view tensor_name) const;

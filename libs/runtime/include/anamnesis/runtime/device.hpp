@@ -20,6 +20,13 @@ at::Device device_of(const std::string& name);
 /// The thread budget of LibTorch and of everything it calls.
 void use_threads(unsigned threads);
 
+/// Layer after layer frees its activations and takes new ones of the same size; the C library
+/// would give the pages back to the kernel each time, and fetch zeroed ones. This keeps blocks of
+/// up to 256 MiB in the process instead. It is a setting of the whole process and of its allocator
+/// (mallopt), so no library function calls it: a program that runs models on the CPU calls it once,
+/// at its start. Without glibc it does nothing.
+void keep_freed_memory();
+
 /// What LibTorch threw, in our words.
 Error error_of(const c10::Error& error);
 

@@ -11,8 +11,10 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "anamnesis/base/index.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
@@ -48,7 +50,7 @@ private:
 
 struct NetworkOptions {
     std::optional<at::ScalarType> weight_type{};  ///< of matrices; absent: as stored
-    std::optional<at::ScalarType> cache_type{};   ///< absent: the type of the first q_proj
+    std::optional<at::ScalarType> cache_type{};   ///< absent: the type of the embedding
     at::Device device = at::kCPU;
     /// Copies that may be written and ask for gradients, instead of the mapped file.
     bool is_trainable = false;
@@ -57,14 +59,14 @@ struct NetworkOptions {
     bool recomputes_layers = false;
 };
 
-/// Told the residual stream: 0 is the embedding, i the stream behind layer i - 1. [B, T, d].
+/// Told the residual stream: 0 is the embedding, i the stream after layer i - 1. [B, T, d].
 using StreamObserver = std::function<void(std::size_t index, const at::Tensor& stream)>;
 
 /// What a softmax layer computes on its way, as parts of the graph where gradients are recorded.
 /// The scaled logits are q k^T / sqrt(D); query head h reads key-value head h / (heads / kv_heads).
 struct AttentionValues {
-    at::Tensor q;       ///< [B, T, heads, D] behind norms, rotation and length scaling
-    at::Tensor k;       ///< [B, T, kv_heads, D] behind norms and rotation
+    at::Tensor q;       ///< [B, T, heads, D] after norms, rotation and length scaling
+    at::Tensor k;       ///< [B, T, kv_heads, D] after norms and rotation
     at::Tensor v;       ///< [B, T, kv_heads, D]
     at::Tensor mixed;   ///< [B, T, heads, D] softmax(logits) v
     at::Tensor gate;    ///< [B, T, heads, D] before its sigmoid; undefined without an output gate
@@ -95,6 +97,13 @@ public:
 
     /// Weights by their names in the checkpoint, sorted.
     const std::map<std::string, at::Tensor>& parameters() const& noexcept;
+
+    /// The weight of layer `layer` that is `role` to it (checkpoint/tensor_roles.hpp).
+    /// Errors: `not_found`.
+    const at::Tensor& parameter(LayerIndex layer, std::string_view role) const&;
+
+    /// For each layer the values that a token leaves for the backward pass, an estimate.
+    std::vector<std::uint64_t> count_kept_values() const;
 
     NetworkState make_state() const;
 

@@ -17,10 +17,11 @@ enum class Initialiser : std::uint8_t {
 };
 
 /// Writes a checkpoint of random weights that config.json describes, in its `dtype` (float32 where
-/// it has none). Norm gains are 1.
-/// A weight depends on seed and name alone.
-/// Errors: `unsupported` for a family other than hypenet and qwen3, and for other types;
-/// `malformed` for sizes that are missing.
+/// it has none): every tensor that its blueprint requires. Norm gains are 1, or 0 where a family
+/// stores them less 1; biases are 0; rates and steps of decays are drawn as Mamba-2 has them. A
+/// weight depends on seed and name alone.
+/// Errors: `unsupported` for a family that does not run, for a feature that does not, and for other
+/// types; `malformed` for sizes that are missing.
 void write_initial_checkpoint(const Json& config,
                               Initialiser initialiser,
                               std::uint64_t seed,

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <variant>
+
+#include "anamnesis/checkpoint/feed_forwards/dense.hpp"
+#include "anamnesis/checkpoint/feed_forwards/mixture.hpp"
+
+namespace anamnesis::checkpoint {
+
+/// A feed-forward of a family whose layers are known by their attention alone: it cannot run.
+struct UnknownFeedForward {};
+
+/// What a layer does to each token by itself. A new one is one file in feed_forwards/, its list of
+/// tensors in src/feed_forwards/, and its name here.
+using FeedForwardSpec = std::variant<UnknownFeedForward, DenseSpec, MixtureSpec>;
+
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "anamnesis/base/index.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/rotary_settings.hpp"
+
+namespace anamnesis::checkpoint {
+
+class LayerTensors;
+
+/// HypeNet's factor on the query at position p: ln(p + offset) / ln(offset), or a constant.
+struct LengthScaling {
+    std::optional<double> constant{};
+    std::uint64_t offset = 0;
+};
+
+/// The length scaling that a word means: "none", a number, "hype" or "hype A".
+/// Errors: `malformed`, naming the word.
+std::optional<LengthScaling> parse_length_scaling(std::string_view word);
+
+enum class OutputGate : std::uint8_t {
+    none,
+    separate,     ///< a projection of its own, `o_gate` (HypeNet)
+    interleaved,  ///< rows of q_proj: head by head, query then gate (Qwen3-Next, Qwen3.5)
+};
+
+/// Softmax attention with grouped queries.
+struct AttentionSpec {
+    HeadLayout heads{};
+    std::optional<RotarySettings> rotary{};
+    QkNorm qk_norm = QkNorm::none;
+    OutputGate gate = OutputGate::none;
+    std::optional<std::uint32_t> window{};  ///< keys a query sees, itself included
+    std::optional<LengthScaling> scaling{};
+};
+
+/// Lists what softmax attention stores: rows of queries, keys and values as the blueprint's rules
+/// have them, `o_proj`, gains, and `o_gate` where the gate is separate.
+void list_tensors(const AttentionSpec& spec, LayerTensors& tensors);
+
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "anamnesis/base/index.hpp"
+#include "anamnesis/checkpoint/rotary_settings.hpp"
+
+namespace anamnesis::checkpoint {
+
+class LayerTensors;
+
+/// A part that a config states, denies or leaves out; left out, it is not used, though a file may
+/// hold its tensors.
+enum class Part : std::uint8_t { absent, present, unstated };
+
+/// Linear attention with a fixed decay for each head.
+/// Source: Qin et al. 2024, "Lightning Attention-2"; Chen et al. 2026, "HypeNet".
+struct LightningSpec {
+    HeadLayout heads{};
+    double scale = 1.0;
+    std::optional<RotarySettings> rotary{};
+    Part qk_norm = Part::absent;
+    Part output_norm = Part::absent;  ///< over all heads together
+    Part output_gate = Part::absent;
+};
+
+/// Lists q_proj, k_proj, v_proj, o_proj, gains, and `z_proj` for the gate.
+void list_tensors(const LightningSpec& spec, LayerTensors& tensors);
+
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+/// What a tensor is to the part of a model that uses it, whatever it is called in the file. A part
+/// asks for its tensors by role; these are the roles that several parts have.
+namespace anamnesis::checkpoint::role {
+
+inline constexpr std::string_view embedding = "embedding";
+inline constexpr std::string_view final_norm = "final_norm";
+inline constexpr std::string_view head = "head";
+
+inline constexpr std::string_view mixer_norm = "mixer_norm";
+inline constexpr std::string_view feed_forward_norm = "feed_forward_norm";
+
+inline constexpr std::string_view query = "query";
+inline constexpr std::string_view key = "key";
+inline constexpr std::string_view value = "value";
+inline constexpr std::string_view output = "output";
+inline constexpr std::string_view output_gate = "output_gate";
+inline constexpr std::string_view query_norm = "query_norm";
+inline constexpr std::string_view key_norm = "key_norm";
+inline constexpr std::string_view output_norm = "output_norm";
+
+/// The role of the bias that is added to a product with the matrix of role `matrix`.
+inline std::string bias_of(std::string_view matrix) {
+    return std::string(matrix) + ".bias";
+}
+
+}  // namespace anamnesis::checkpoint::role

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layer_tensors.hpp"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
+
+#include "softmax_tensors.hpp"
+
+namespace anamnesis::checkpoint {
+
+std::string LayerTensors::find_name(std::string_view role, std::string_view name) const {
+    const auto renamed = std::ranges::find(module_.renamed, role, &Renamed::role);
+    return format("layers.{}.{}.{}",
+                  layer_.value,
+                  module_.name,
+                  renamed == module_.renamed.end() ? name : renamed->name);
+}
+
+PlannedTensor LayerTensors::make(std::string_view role,
+                                 const std::string& name,
+                                 const Shape& shape) const {
+    return {
+        .name = name, .shape = shape, .role = std::string(role), .layer = layer_, .group = group_};
+}
+
+void LayerTensors::add(const Matrix& matrix) {
+    const std::string name = find_name(matrix.role, matrix.name);
+    PlannedTensor weight = make(matrix.role, name + ".weight", {matrix.outputs, matrix.inputs});
+    weight.presence = matrix.presence;
+    weight.initial = matrix.initial;
+    weight.storage = matrix.storage;
+    blueprint_.tensors.push_back(std::move(weight));
+    if (matrix.bias == Presence::absent) {
+        return;
+    }
+    PlannedTensor bias = make(role::bias_of(matrix.role), name + ".bias", {matrix.outputs});
+    bias.presence = matrix.presence == Presence::required ? matrix.bias : Presence::optional;
+    bias.precision = Precision::vector;
+    bias.initial = matrix.initial_bias;
+    blueprint_.tensors.push_back(std::move(bias));
+}
+
+void LayerTensors::add(const Vector& vector) {
+    PlannedTensor tensor = make(vector.role, find_name(vector.role, vector.name), vector.shape);
+    tensor.other_shapes = vector.other_shapes;
+    tensor.presence = vector.presence;
+    tensor.precision = Precision::vector;
+    tensor.initial = vector.initial;
+    blueprint_.tensors.push_back(std::move(tensor));
+}
+
+void LayerTensors::add(const Stack& stack) {
+    PlannedTensor tensor = make(stack.role, find_name(stack.role, stack.name), stack.shape);
+    tensor.storage = Storage::stacked;
+    blueprint_.tensors.push_back(std::move(tensor));
+}
+
+void LayerTensors::add_softmax_rules(bool (*wants)(AttentionGroup)) {
+    for (const TensorRule& rule : blueprint_.softmax.tensors) {
+        if (wants(rule.group)) {
+            blueprint_.tensors.push_back(plan_softmax_tensor(blueprint_, rule, layer_.value, 0));
+        }
+    }
+}
+
+void LayerTensors::add_softmax_projections() {
+    add_softmax_rules([](AttentionGroup group) { return group != AttentionGroup::norm; });
+}
+
+void LayerTensors::add_softmax_norms() {
+    add_softmax_rules([](AttentionGroup group) { return group == AttentionGroup::norm; });
+}
+
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/index.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
+
+namespace anamnesis::checkpoint {
+
+/// A family's own name for a tensor that mixers call otherwise: of a matrix the module that has its
+/// ".weight" and ".bias", of a vector the whole name within the module of the mixer.
+struct Renamed {
+    std::string_view role;
+    std::string_view name;
+};
+
+/// Where the tensors of a mixer or of a feed-forward are, within a layer.
+struct Module {
+    std::string_view name;           ///< "self_attn"
+    std::vector<Renamed> renamed{};  ///< what is not called as the mixer calls it
+};
+
+/// Lists the tensors of one module of one layer in a blueprint.
+class LayerTensors {
+public:
+    /// `module` must live as long.
+    LayerTensors(Blueprint& blueprint, LayerIndex layer, const Module& module, TensorGroup group)
+        : blueprint_(blueprint), layer_(layer), module_(module), group_(group) {}
+
+    const Blueprint& blueprint() const { return blueprint_; }
+    std::uint64_t hidden_size() const { return blueprint_.hidden_size; }
+
+    struct Matrix {
+        std::string_view role;
+        std::string_view name;  ///< of the module: "q_proj" has "q_proj.weight"
+        std::uint64_t outputs = 0;
+        std::uint64_t inputs = 0;
+        Presence presence = Presence::required;
+        Presence bias = Presence::optional;
+        Initial initial = Initial::matrix;
+        Initial initial_bias = Initial::zeros;
+        Storage storage = Storage::only;
+    };
+    /// "name.weight" and, unless `bias` is absent, "name.bias".
+    void add(const Matrix& matrix);
+
+    struct Vector {
+        std::string_view role;
+        std::string_view name;  ///< whole: "A_log", "conv1d.weight"
+        Shape shape;
+        Initial initial = Initial::ones;
+        Presence presence = Presence::required;
+        std::vector<Shape> other_shapes{};
+    };
+    void add(const Vector& vector);
+
+    /// The matrices of all experts in one tensor.
+    struct Stack {
+        std::string_view role;
+        std::string_view name;  ///< whole
+        Shape shape;
+    };
+    void add(const Stack& stack);
+
+    /// What the blueprint's rules say that softmax attention has: projections with their biases.
+    void add_softmax_projections();
+    /// The same for the gains of queries and keys.
+    void add_softmax_norms();
+
+    /// The group of what is added from here on.
+    void set_group(TensorGroup group) { group_ = group; }
+
+private:
+    std::string find_name(std::string_view role, std::string_view name) const;
+    void add_softmax_rules(bool (*wants)(AttentionGroup));
+    PlannedTensor make(std::string_view role, const std::string& name, const Shape& shape) const;
+
+    Blueprint& blueprint_;
+    LayerIndex layer_;
+    const Module& module_;
+    TensorGroup group_;
+};
+
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blueprints of the families that run, against checkpoints that the families' own code wrote.
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
+#include "anamnesis/io/file.hpp"
+
+#include "temporary_folder.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+/// Every folder of testdata that holds a checkpoint of a family that runs.
+std::vector<fs::path> complete_checkpoints() {
+    std::vector<fs::path> candidates;
+    for (const auto& entry : fs::directory_iterator(fs::path(ANAMNESIS_TESTDATA) / "models")) {
+        candidates.push_back(entry.path());
+    }
+    for (const auto& entry : fs::directory_iterator(fs::path(ANAMNESIS_TESTDATA) / "surgery")) {
+        candidates.push_back(entry.path() / "pre");
+        candidates.push_back(entry.path() / "post");
+    }
+    std::erase_if(candidates, [](const fs::path& folder) {
+        return !fs::exists(folder / "config.json") ||
+               !make_blueprint(Json::parse(io::read_text(folder / "config.json"))).is_complete;
+    });
+    std::ranges::sort(candidates);
+    return candidates;
+}
+
+std::string name_of_case(const ::testing::TestParamInfo<fs::path>& info) {
+    std::string name =
+        info.param.parent_path().filename().string() + "_" + info.param.filename().string();
+    std::ranges::replace_if(name, [](char c) { return std::isalnum(c) == 0; }, '_');
+    return name;
+}
+
+class CompleteBlueprint : public ::testing::TestWithParam<fs::path> {
+protected:
+    CompleteBlueprint()
+        : checkpoint_(Checkpoint::open(GetParam())),
+          blueprint_(make_blueprint(checkpoint_.config())) {}
+
+    /// Text tensors by canonical name; draft heads and vision towers are not the text model's.
+    std::map<std::string, Shape> stored() const {
+        std::map<std::string, Shape> tensors;
+        for (const TensorEntry& tensor : checkpoint_.tensors()) {
+            const std::string name = canonical_name(tensor.name);
+            if (!name.starts_with("mtp.") && !name.starts_with("visual.") &&
+                !name.ends_with("_scale_inv")) {
+                tensors[name] = tensor.shape;
+            }
+        }
+        return tensors;
+    }
+
+    Checkpoint checkpoint_;
+    Blueprint blueprint_;
+};
+
+TEST_P(CompleteBlueprint, PlansEveryTensorWithItsShapeAndNoOther) {
+    std::map<std::string, Shape> left = stored();
+    for (const PlannedTensor& tensor : blueprint_.tensors) {
+        const auto found = left.find(tensor.name);
+        if (tensor.presence == Presence::absent) {
+            EXPECT_TRUE(found == left.end()) << tensor.name;
+        } else if (found == left.end()) {
+            EXPECT_TRUE(tensor.presence == Presence::optional || tensor.storage == Storage::stacked)
+                << tensor.name << " is not there";
+        } else {
+            std::vector<Shape> shapes = tensor.other_shapes;
+            shapes.push_back(tensor.shape);
+            EXPECT_THAT(shapes, Contains(found->second)) << tensor.name;
+            left.erase(found);
+        }
+    }
+    for (const auto& [name, shape] : left) {
+        ADD_FAILURE() << name << " " << to_string(shape) << " is not planned";
+    }
+}
+
+TEST_P(CompleteBlueprint, GivesEveryTensorOneNameAndOneRoleInItsLayer) {
+    std::set<std::string> names;
+    std::set<std::pair<std::optional<LayerIndex>, std::string>> roles;
+    for (const PlannedTensor& tensor : blueprint_.tensors) {
+        EXPECT_FALSE(tensor.role.empty()) << tensor.name;
+        EXPECT_TRUE(names.insert(tensor.name).second) << tensor.name;
+        EXPECT_TRUE(roles.emplace(tensor.layer, tensor.role).second) << tensor.name;
+        EXPECT_EQ(blueprint_.find_named(tensor.name), &tensor);
+        EXPECT_EQ(blueprint_.find(tensor.layer, tensor.role), &tensor);
+    }
+}
+
+TEST_P(CompleteBlueprint, PutsTensorsIntoTheGroupsThatTheirNamesTell) {
+    const Model model = recognise(checkpoint_);
+    Model unplanned = model;
+    unplanned.blueprint = nullptr;
+    for (const TensorEntry& tensor : checkpoint_.tensors()) {
+        EXPECT_EQ(find_group_of(model, tensor.name), find_group_of(unplanned, tensor.name))
+            << tensor.name;
+    }
+}
+
+TEST_P(CompleteBlueprint, HasASpecForEveryLayer) {
+    EXPECT_FALSE(blueprint_.obstacle);
+    ASSERT_EQ(blueprint_.specs.size(), blueprint_.layers.size());
+    for (std::size_t i = 0; i < blueprint_.layers.size(); ++i) {
+        EXPECT_EQ(std::holds_alternative<AttentionSpec>(blueprint_.specs[i].mixer),
+                  blueprint_.layers[i].is_softmax());
+        EXPECT_FALSE(std::holds_alternative<UnknownFeedForward>(blueprint_.specs[i].feed_forward));
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints,
+                         CompleteBlueprint,
+                         ::testing::ValuesIn(complete_checkpoints()),
+                         name_of_case);
+
+TEST(CompleteBlueprints, CoverEveryFamilyThatRuns) {
+    std::set<std::string> families;
+    for (const fs::path& folder : complete_checkpoints()) {
+        families.insert(make_blueprint(Json::parse(io::read_text(folder / "config.json"))).family);
+    }
+    EXPECT_THAT(families_that_run(), ::testing::ElementsAreArray(families));
+    EXPECT_EQ(families.size(), 9U);
+}
+
+fs::path golden(const char* name) {
+    return fs::path(ANAMNESIS_TESTDATA) / "models" / name;
+}
+
+TEST(IncompleteBlueprints, SayWhyAModelCannotRunAndKeepItsRows) {
+    Json config = Json::parse(io::read_text(golden("hypenet_base") / "config.json"));
+    config.set("lightning_use_short_conv", true);
+    const Blueprint blueprint = make_blueprint(config);
+    ASSERT_TRUE(blueprint.obstacle);
+    EXPECT_EQ(blueprint.obstacle->kind(), ErrorKind::unsupported);
+    EXPECT_THAT(blueprint.obstacle->message(), HasSubstr("'lightning_use_short_conv'"));
+    EXPECT_FALSE(blueprint.is_complete);
+    EXPECT_NE(blueprint.find_named("layers.1.self_attn.q_proj.weight"), nullptr);
+    EXPECT_EQ(blueprint.find_named("layers.1.mlp.up_proj.weight"), nullptr);
+}
+
+TEST(IncompleteBlueprints, ListSoftmaxTensorsOfFamiliesThatDoNotRun) {
+    const Blueprint blueprint = make_blueprint(Json::parse(io::read_text(
+        fs::path(ANAMNESIS_TESTDATA) / "surgery" / "jamba" / "post" / "config.json")));
+    EXPECT_FALSE(blueprint.is_complete);
+    EXPECT_FALSE(blueprint.obstacle);
+    EXPECT_FALSE(blueprint.tensors.empty());
+    for (const PlannedTensor& tensor : blueprint.tensors) {
+        EXPECT_TRUE(tensor.attention) << tensor.name;
+    }
+    EXPECT_TRUE(std::holds_alternative<UnknownMixer>(blueprint.specs.front().mixer));
+}
+
+/// The tiny HypeNet with a part of its names rewritten in the header, so that bytes stay in place.
+std::vector<std::string> warnings_after_renaming(const std::string& from, const std::string& to) {
+    const testing::TemporaryFolder folder;
+    const fs::path source = golden("hypenet_base");
+    folder.write("config.json", io::read_text(source / "config.json"));
+    std::string bytes = io::read_text(source / "model.safetensors");
+    for (std::size_t at = bytes.find(from); at != std::string::npos; at = bytes.find(from, at)) {
+        bytes.replace(at, from.size(), to);
+    }
+    folder.write("model.safetensors", bytes);
+    return recognise(Checkpoint::open(folder.path())).warnings;
+}
+
+TEST(PlanWarnings, NameMissingAndUnusedTensors) {
+    EXPECT_THAT(recognise(Checkpoint::open(golden("hypenet_base"))).warnings, IsEmpty());
+    EXPECT_THAT(
+        warnings_after_renaming("layers.0.mlp.up_proj", "layers.0.mlp.ab_proj"),
+        ElementsAre(
+            "the checkpoint lacks tensor 'model.layers.0.mlp.up_proj.weight'",
+            "the family 'hypenet' has no use for tensor 'model.layers.0.mlp.ab_proj.weight'"));
+    EXPECT_THAT(warnings_after_renaming("mlp.up_proj", "mlp.ab_proj"),
+                ElementsAre(AllOf(HasSubstr("'model.layers.2.mlp.up_proj.weight' and 2 more"),
+                                  HasSubstr("lacks tensors")),
+                            HasSubstr("'model.layers.2.mlp.ab_proj.weight' and 2 more")));
+}
+
+}  // namespace
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include <cstdint>
+
+#include "anamnesis/checkpoint/feed_forwards/dense.hpp"
+
+#include "layer_weights.hpp"
+#include "linear.hpp"
+
+namespace anamnesis::runtime {
+
+/// SwiGLU.
+struct DenseFeedForward {
+    Linear gate_proj{}, up_proj{}, down_proj{};
+};
+
+DenseFeedForward load_feed_forward(const checkpoint::DenseSpec& spec, const LayerWeights& weights);
+
+/// Shapes: x [B, T, d] -> [B, T, d].
+at::Tensor apply(const DenseFeedForward& feed_forward, const at::Tensor& x);
+
+/// Values that a token leaves for the backward pass.
+std::uint64_t count_kept_values(const DenseFeedForward& feed_forward);
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "anamnesis/runtime/network.hpp"
+
+#include "key_value_cache.hpp"
+#include "rotary.hpp"
+
+namespace anamnesis::runtime {
+
+/// What one layer keeps of one sequence; a mixer uses what it needs of it.
+struct LayerState {
+    std::optional<KeyValueCache> cache{};  ///< keys and values of softmax attention
+    at::Tensor recurrent{};                ///< [1, H, K, V] float32; undefined: zero
+    at::Tensor past{};                     ///< [1, W - 1, C] inputs of a convolution; or undefined
+};
+
+/// How key-value caches are made.
+struct CacheOptions {
+    at::ScalarType type = at::kFloat;
+    std::int64_t page_length = 0;  ///< tokens
+};
+
+/// What all layers of one call share.
+struct Call {
+    std::vector<std::int64_t> starts;    ///< position of the first token, for each sequence
+    std::vector<RotaryTables> tables{};  ///< one for each rotary encoding of the model
+    std::size_t layer = 0;               ///< the one that is computed
+    const AttentionObserver* attention = nullptr;
+};
+
+}  // namespace anamnesis::runtime

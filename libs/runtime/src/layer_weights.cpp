@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layer_weights.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/check.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+/// The planned shape that the stored tensor has, or the first.
+std::vector<std::int64_t> choose_shape(const checkpoint::PlannedTensor& planned,
+                                       const Shape& stored) {
+    const bool is_other =
+        std::ranges::find(planned.other_shapes, stored) != planned.other_shapes.end();
+    Shape shape = is_other ? stored : planned.shape;
+    for (std::size_t i = 0; i < std::min(shape.size(), stored.size()); ++i) {
+        shape[i] = shape[i] == 0 ? stored[i] : shape[i];
+    }
+    return {shape.begin(), shape.end()};
+}
+
+}  // namespace
+
+PlannedWeights::PlannedWeights(const ModelSpec& spec,
+                               const checkpoint::Checkpoint& checkpoint,
+                               const WeightOptions& options)
+    : spec_(spec), checkpoint_(checkpoint), weights_(checkpoint, options) {
+    for (const checkpoint::PlannedTensor& tensor : spec.blueprint->tensors) {
+        planned_.emplace(TensorPlace{tensor.layer, tensor.role}, &tensor);
+    }
+}
+
+const checkpoint::PlannedTensor& PlannedWeights::find(const TensorPlace& place) const {
+    const auto found = planned_.find(place);
+    ANAMNESIS_CHECK(found != planned_.end(), "a tensor of every role that is loaded is planned");
+    return *found->second;
+}
+
+std::string PlannedWeights::find_name(const checkpoint::PlannedTensor& tensor) const {
+    const std::string prefix = tensor.is_in_body ? spec_.prefix : std::string();
+    for (const std::string& other : tensor.other_names) {
+        if (checkpoint_.find(prefix + tensor.name) == nullptr && weights_.has(prefix + other)) {
+            return prefix + other;
+        }
+    }
+    return prefix + tensor.name;
+}
+
+bool PlannedWeights::has(const TensorPlace& place) const {
+    const auto found = planned_.find(place);
+    return found != planned_.end() && weights_.has(find_name(*found->second));
+}
+
+at::Tensor PlannedWeights::take(const TensorPlace& place) {
+    const checkpoint::PlannedTensor& planned = find(place);
+    const std::string name = find_name(planned);
+    const auto shape = choose_shape(planned, checkpoint_.at(name).shape);
+    names_.emplace(place, name);
+    return planned.precision == checkpoint::Precision::matrix ? weights_.matrix(name, shape)
+                                                              : weights_.vector(name, shape);
+}
+
+Linear LayerWeights::linear(std::string_view role) const {
+    Linear linear{.weight = tensor(role)};
+    if (const std::string bias = checkpoint::role::bias_of(role); has(bias)) {
+        linear.bias = tensor(bias);
+    }
+    return linear;
+}
+
+RmsNorm LayerWeights::norm(std::string_view role, double eps, checkpoint::Gain gain) const {
+    return {.gain = tensor(role), .eps = eps, .is_offset = gain == checkpoint::Gain::offset};
+}
+
+std::size_t LayerWeights::add_rotary(const checkpoint::RotarySettings& settings) const {
+    RotarySpec rotary = make_rotary(settings);
+    std::vector<RotarySpec>& rotaries = all_.rotaries();
+    const auto same = [&](const RotarySpec& other) {
+        return other.dimensions == rotary.dimensions && other.frequencies == rotary.frequencies &&
+               other.magnitude == rotary.magnitude;
+    };
+    const auto found = std::ranges::find_if(rotaries, same);
+    const auto index = static_cast<std::size_t>(found - rotaries.begin());
+    if (found == rotaries.end()) {
+        rotaries.push_back(std::move(rotary));
+    }
+    return index;
+}
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/index.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
+#include "anamnesis/checkpoint/rotary_settings.hpp"
+#include "anamnesis/runtime/model_spec.hpp"
+
+#include "linear.hpp"
+#include "norm.hpp"
+#include "rotary_spec.hpp"
+#include "weights.hpp"
+
+namespace anamnesis::runtime {
+
+/// The layer, absent outside the layers, and what a tensor is to it.
+using TensorPlace = std::pair<std::optional<LayerIndex>, std::string>;
+
+/// The tensors of a checkpoint by what the blueprint says that they are: whoever loads asks by role
+/// and knows no name and no shape.
+class PlannedWeights {
+public:
+    PlannedWeights(const ModelSpec& spec,
+                   const checkpoint::Checkpoint& checkpoint,
+                   const WeightOptions& options);
+
+    /// True where it is planned and the checkpoint has it.
+    bool has(const TensorPlace& place) const;
+    /// In the type that the plan says. Errors: `not_found` where the checkpoint lacks it;
+    /// `mismatch` for another shape; `unsupported` for types that do not compute.
+    at::Tensor take(const TensorPlace& place);
+
+    const ModelSpec& spec() const& noexcept { return spec_; }
+    const Weights& weights() const& noexcept { return weights_; }
+    /// The name in the checkpoint of everything taken.
+    const std::map<TensorPlace, std::string>& names() const& noexcept { return names_; }
+    /// The distinct rotary encodings of all layers so far.
+    std::vector<RotarySpec>& rotaries() & noexcept { return rotaries_; }
+
+private:
+    const checkpoint::PlannedTensor& find(const TensorPlace& place) const;
+    std::string find_name(const checkpoint::PlannedTensor& tensor) const;
+
+    const ModelSpec& spec_;
+    const checkpoint::Checkpoint& checkpoint_;
+    Weights weights_;
+    std::map<TensorPlace, const checkpoint::PlannedTensor*> planned_;
+    std::map<TensorPlace, std::string> names_;
+    std::vector<RotarySpec> rotaries_;
+};
+
+/// The same for one layer: what mixers and feed-forwards load from.
+class LayerWeights {
+public:
+    LayerWeights(PlannedWeights& all, LayerIndex layer) : all_(all), layer_(layer) {}
+
+    bool has(std::string_view role) const { return all_.has(place(role)); }
+    at::Tensor tensor(std::string_view role) const { return all_.take(place(role)); }
+    /// With its bias, where the checkpoint has one.
+    Linear linear(std::string_view role) const;
+    RmsNorm norm(std::string_view role,
+                 double eps,
+                 checkpoint::Gain gain = checkpoint::Gain::plain) const;
+    /// The number of the encoding in `Call::tables`.
+    std::size_t add_rotary(const checkpoint::RotarySettings& settings) const;
+
+    const checkpoint::Blueprint& blueprint() const { return *all_.spec().blueprint; }
+    at::Device device() const { return all_.weights().options().device; }
+    at::ScalarType activation_type() const { return all_.weights().activation_type(); }
+
+private:
+    TensorPlace place(std::string_view role) const { return {layer_, std::string(role)}; }
+
+    PlannedWeights& all_;
+    LayerIndex layer_;
+};
+
+}  // namespace anamnesis::runtime

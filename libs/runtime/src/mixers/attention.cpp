@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mixers/attention.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <ATen/ops/log.h>
+#include <ATen/ops/stack.h>
+
+#include "anamnesis/checkpoint/blueprint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
+
+#include "../attention.hpp"
+#include "rotary.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+namespace role = checkpoint::role;
+
+at::Tensor scale_by_length(const at::Tensor& q,
+                           const checkpoint::LengthScaling& scaling,
+                           const Call& call) {
+    if (scaling.constant) {
+        return q * *scaling.constant;
+    }
+    const at::Tensor positions = positions_from(call.starts, q.size(1), q.device());
+    const auto offset = static_cast<double>(scaling.offset);
+    const at::Tensor factor = at::log(positions.to(at::kDouble) + offset) / std::log(offset);
+    return q * factor.to(q.scalar_type()).unsqueeze(-1).unsqueeze(-1);
+}
+
+}  // namespace
+
+AttentionLayer load_mixer(const checkpoint::AttentionSpec& spec, const LayerWeights& weights) {
+    AttentionLayer layer{.spec = spec,
+                         .q_proj = weights.linear(role::query),
+                         .k_proj = weights.linear(role::key),
+                         .v_proj = weights.linear(role::value),
+                         .o_proj = weights.linear(role::output)};
+    if (spec.gate == checkpoint::OutputGate::separate) {
+        layer.o_gate = weights.linear(role::output_gate);
+    }
+    if (spec.qk_norm != checkpoint::QkNorm::none) {
+        const auto gain = spec.qk_norm == checkpoint::QkNorm::per_head_plus1
+                              ? checkpoint::Gain::offset
+                              : checkpoint::Gain::plain;
+        const double eps = weights.blueprint().norm_eps;
+        layer.q_norm = weights.norm(role::query_norm, eps, gain);
+        layer.k_norm = weights.norm(role::key_norm, eps, gain);
+    }
+    if (spec.rotary) {
+        layer.table = weights.add_rotary(*spec.rotary);
+    }
+    return layer;
+}
+
+at::Tensor mix(const AttentionLayer& layer,
+               const at::Tensor& x,
+               const Call& call,
+               std::span<LayerState* const> states) {
+    const checkpoint::AttentionSpec& spec = layer.spec;
+    const auto in_heads = [&](const at::Tensor& rows, std::int64_t heads) {
+        return rows.reshape({x.size(0), x.size(1), heads, -1});
+    };
+    const bool is_full_width = spec.qk_norm == checkpoint::QkNorm::full_width;
+    auto [q, k, v, gate] = apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.o_gate);
+    if (is_full_width) {
+        q = apply(layer.q_norm, q);
+        k = apply(layer.k_norm, k);
+    }
+    q = in_heads(q, spec.heads.query_heads);
+    k = in_heads(k, spec.heads.kv_heads);
+    v = in_heads(v, spec.heads.kv_heads);
+    if (spec.gate == checkpoint::OutputGate::interleaved) {
+        gate = q.narrow(-1, spec.heads.head_dim, spec.heads.head_dim);
+        q = q.narrow(-1, 0, spec.heads.head_dim);
+    } else if (spec.gate == checkpoint::OutputGate::separate) {
+        gate = in_heads(gate, spec.heads.query_heads);
+    }
+    if (layer.q_norm.is_defined() && !is_full_width) {
+        q = apply(layer.q_norm, q);
+        k = apply(layer.k_norm, k);
+    }
+    if (spec.rotary) {
+        q = rotate(q.contiguous(), call.tables[layer.table]);
+        k = rotate(k.contiguous(), call.tables[layer.table]);
+    }
+    if (spec.scaling) {
+        q = scale_by_length(q, *spec.scaling, call);
+    }
+    const Visibility visibility{.window = spec.window};
+    at::Tensor y;
+    if (states.empty()) {
+        y = attend_within(q, k, v, visibility);
+    } else {
+        std::vector<at::Tensor> rows;
+        for (std::size_t b = 0; b < states.size(); ++b) {
+            KeyValueCache& cache = *states[b]->cache;
+            const auto row = static_cast<std::int64_t>(b);
+            cache.append(k.select(0, row), v.select(0, row));
+            rows.push_back(attend_to_cache(q.select(0, row), cache, visibility));
+            if (spec.window) {
+                cache.forget_before(cache.length() - *spec.window + 1);
+            }
+        }
+        y = rows.size() == 1 ? rows.front().unsqueeze(0) : at::stack(rows);
+    }
+    const at::Tensor through = gate.defined() ? gated(y, gate) : y;
+    at::Tensor output = apply(layer.o_proj, through.reshape({x.size(0), x.size(1), -1}));
+    if (call.attention != nullptr) {
+        (*call.attention)(call.layer,
+                          {.q = q, .k = k, .v = v, .mixed = y, .gate = gate, .output = output});
+    }
+    return output;
+}
+
+LayerState make_state(const AttentionLayer& /*layer*/, const CacheOptions& options) {
+    LayerState state;
+    state.cache.emplace(options.type, options.page_length);
+    return state;
+}
+
+std::uint64_t count_kept_values(const AttentionLayer& layer) {
+    const HeadLayout& heads = layer.spec.heads;
+    const std::uint64_t queries = std::uint64_t{heads.query_heads} * heads.head_dim;
+    const std::uint64_t keys = std::uint64_t{heads.kv_heads} * heads.head_dim;
+    const std::uint64_t gate = layer.spec.gate == checkpoint::OutputGate::none ? 0 : 3 * queries;
+    return 5 * queries + 5 * keys + gate;
+}
+
+}  // namespace anamnesis::runtime

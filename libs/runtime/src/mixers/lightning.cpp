@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mixers/lightning.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <ATen/ops/tensor.h>
+
+#include "anamnesis/checkpoint/blueprint.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
+
+#include "recurrent_parts.hpp"
+#include "rotary.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+namespace role = checkpoint::role;
+using checkpoint::Part;
+
+/// Slopes of lightning heads: 2^(-8 (h + 1) / n) for a power of two; else those of the next lower
+/// power, then every second of the next higher.
+/// Source: Press et al. 2022, "ALiBi"; docs/runtime.md.
+std::vector<double> make_slopes(std::uint32_t heads) {
+    const auto regular = [](std::uint32_t count) {
+        std::vector<double> values;
+        for (std::uint32_t h = 1; h <= count; ++h) {
+            values.push_back(std::exp2(-8.0 * h / count));
+        }
+        return values;
+    };
+    const std::uint32_t lower = std::bit_floor(heads);
+    std::vector<double> values = regular(lower);
+    const std::vector<double> more = regular(2 * lower);
+    for (std::uint32_t i = 0; values.size() < heads; i += 2) {
+        values.push_back(more[i]);
+    }
+    return values;
+}
+
+}  // namespace
+
+LightningLayer load_mixer(const checkpoint::LightningSpec& spec, const LayerWeights& weights) {
+    const double eps = weights.blueprint().norm_eps;
+    LightningLayer layer{.spec = spec,
+                         .q_proj = weights.linear(role::query),
+                         .k_proj = weights.linear(role::key),
+                         .v_proj = weights.linear(role::value),
+                         .o_proj = weights.linear(role::output)};
+    layer.log_decay = (-at::tensor(make_slopes(spec.heads.query_heads), at::kDouble))
+                          .to(weights.device(), weights.activation_type());
+    if (spec.qk_norm == Part::present) {
+        layer.q_norm = weights.norm(role::query_norm, eps);
+        layer.k_norm = weights.norm(role::key_norm, eps);
+    }
+    if (spec.output_norm == Part::present) {
+        layer.o_norm = weights.norm(role::output_norm, eps);
+    }
+    if (spec.output_gate == Part::present) {
+        layer.z_proj = weights.linear(role::output_gate);
+    }
+    if (spec.rotary) {
+        layer.table = weights.add_rotary(*spec.rotary);
+    }
+    return layer;
+}
+
+at::Tensor mix(const LightningLayer& layer,
+               const at::Tensor& x,
+               const Call& call,
+               std::span<LayerState* const> states) {
+    const checkpoint::LightningSpec& spec = layer.spec;
+    const auto projected = apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.z_proj);
+    const auto in_heads = [&](const at::Tensor& rows, std::int64_t heads) {
+        return rows.view({x.size(0), x.size(1), heads, spec.heads.head_dim});
+    };
+    at::Tensor q = in_heads(projected[0], spec.heads.query_heads);
+    at::Tensor k = in_heads(projected[1], spec.heads.kv_heads);
+    at::Tensor v = in_heads(projected[2], spec.heads.kv_heads);
+    if (layer.q_norm.is_defined()) {
+        q = apply(layer.q_norm, q);
+        k = apply(layer.k_norm, k);
+    }
+    if (spec.rotary) {
+        q = rotate(q, call.tables[layer.table]);
+        k = rotate(k, call.tables[layer.table]);
+    }
+    if (spec.heads.kv_heads != spec.heads.query_heads) {
+        const std::int64_t group = spec.heads.query_heads / spec.heads.kv_heads;
+        k = k.repeat_interleave(group, 2);
+        v = v.repeat_interleave(group, 2);
+    }
+    at::Tensor y =
+        run({.q = q, .k = k, .v = v, .decay = layer.log_decay, .scale = spec.scale}, states)
+            .reshape({x.size(0), x.size(1), -1});
+    if (layer.o_norm.is_defined()) {
+        y = apply(layer.o_norm, y);
+    }
+    if (layer.z_proj.is_defined()) {
+        y = gated(y, projected[3]);
+    }
+    return apply(layer.o_proj, y);
+}
+
+LayerState make_state(const LightningLayer& /*layer*/, const CacheOptions& /*options*/) {
+    return {};
+}
+
+std::uint64_t count_kept_values(const LightningLayer& layer) {
+    const HeadLayout& heads = layer.spec.heads;
+    const std::uint64_t queries = std::uint64_t{heads.query_heads} * heads.head_dim;
+    const std::uint64_t keys = std::uint64_t{heads.kv_heads} * heads.head_dim;
+    return 12 * queries + 5 * keys + 3 * recurrence_chunk * heads.query_heads;
+}
+
+}  // namespace anamnesis::runtime

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <variant>
+
+#include "mixers/attention.hpp"
+#include "mixers/gated_delta.hpp"
+#include "mixers/jet.hpp"
+#include "mixers/lightning.hpp"
+
+namespace anamnesis::runtime {
+
+/// Every mixer that runs. A new one is a pair of files here and its name in this list.
+using Mixer = std::variant<AttentionLayer, LightningLayer, GatedDeltaLayer, JetLayer>;
+
+}  // namespace anamnesis::runtime
