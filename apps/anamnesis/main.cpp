@@ -2,7 +2,10 @@
 #include <type_traits>
 #include <variant>
 
+#include "anamnesis/base/watch.hpp"
+
 #include "command.hpp"
+#include "command_watch.hpp"
 #include "evaluation/evaluation.hpp"
 #include "hand_over.hpp"
 #include "options.hpp"
@@ -22,10 +25,16 @@ int main(int argc, char** argv) {
                         return app::hand_over(argv);
                     }
                     app::Terminal terminal = app::terminal_for(options);
-                    return app::run(options, terminal, {});
+                    const app::CommandWatch command(terminal);
+                    return app::run(options, terminal, {}, command.watch());
                 } else {
                     app::Terminal terminal = app::terminal_for(options);
-                    return app::run(options, terminal);
+                    if constexpr (requires { app::run(options, terminal, Watch()); }) {
+                        const app::CommandWatch command(terminal);
+                        return app::run(options, terminal, command.watch());
+                    } else {
+                        return app::run(options, terminal);
+                    }
                 }
             },
             invocation);

@@ -3,8 +3,10 @@
 #include <variant>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/watch.hpp"
 
 #include "command.hpp"
+#include "command_watch.hpp"
 #include "evaluation/evaluation.hpp"
 #include "model_verbs/model_verbs.hpp"
 #include "model_verbs/open_model.hpp"
@@ -18,10 +20,15 @@ int main(int argc, char** argv) {
             [](const auto& options) -> int {
                 using Options = std::remove_cvref_t<decltype(options)>;
                 app::Terminal terminal = app::terminal_for(options);
-                if constexpr (app::runs_model<Options>) {
+                if constexpr (app::asks_models<Options>) {
+                    const app::CommandWatch command(terminal);
+                    return app::run(options, terminal, app::open_model, command.watch());
+                } else if constexpr (requires { app::run(options, terminal, Watch()); } &&
+                                     app::runs_model<Options>) {
+                    const app::CommandWatch command(terminal);
+                    return app::run(options, terminal, command.watch());
+                } else if constexpr (app::runs_model<Options>) {
                     return app::run(options, terminal);
-                } else if constexpr (app::asks_models<Options>) {
-                    return app::run(options, terminal, app::open_model);
                 } else {
                     throw Error(ErrorKind::usage,
                                 "this program runs the verbs that need a model; run 'anamnesis'");

@@ -35,7 +35,8 @@ namespace {
 
 constexpr const char* exit_codes =
     "Exit codes: 0 done, 1 the answer is no, 2 usage, 3 not found, 4 malformed file,\n"
-    "5 unsupported, 6 inputs do not fit, 7 input/output, 8 no space, 130 interrupted.";
+    "5 unsupported, 6 inputs do not fit, 7 input/output, 8 no space, 9 not a number, 130 "
+    "interrupted.";
 
 void declare(CLI::App& app, SelectionOptions& options) {
     app.add_option("--method",

@@ -11,15 +11,14 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/parallel.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
-#include "interrupt.hpp"
 #include "open_checkpoint.hpp"
 #include "options.hpp"
-#include "terminal.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -126,10 +125,10 @@ restore::Request request_of(const SelectionOptions& options) {
     return request;
 }
 
-restore::Execution execution_of(const CommonOptions& options, ProgressBar& progress) {
+restore::Execution execution_of(const CommonOptions& options, const Watch& watch) {
     return {.threads = options.threads != 0 ? options.threads : available_threads(),
-            .progress = &progress,
-            .stop = stop_on_signal()};
+            .progress = &watch.progress(),
+            .stop = watch.stop()};
 }
 
 }  // namespace anamnesis::app

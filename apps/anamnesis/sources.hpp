@@ -3,12 +3,12 @@
 
 #include <string>
 
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "options.hpp"
-#include "terminal.hpp"
 
 namespace anamnesis::app {
 
@@ -23,6 +23,6 @@ restore::Source open_source_for_reading(const std::string& path, const ReadingOp
 /// The request that the words of the command line mean. Errors: `usage`.
 restore::Request request_of(const SelectionOptions& options);
 
-restore::Execution execution_of(const CommonOptions& options, ProgressBar& progress);
+restore::Execution execution_of(const CommonOptions& options, const Watch& watch);
 
 }  // namespace anamnesis::app

@@ -11,6 +11,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/eval/engine_check.hpp"
 #include "anamnesis/eval/preflight.hpp"
@@ -21,7 +22,6 @@
 #include "evaluation/asked_models.hpp"
 #include "evaluation/evaluation.hpp"
 #include "evaluation/live_table.hpp"
-#include "interrupt.hpp"
 #include "options.hpp"
 #include "terminal.hpp"
 
@@ -48,14 +48,15 @@ public:
               const CommonOptions& common,
               const language::Tokenizer& tokenizer,
               Terminal& terminal,
-              const OpenModel& open)
+              const OpenModel& open,
+              const Watch& watch)
         : evaluation_(evaluation),
           asking_(asking),
           common_(common),
           tokenizer_(tokenizer),
           terminal_(terminal),
           open_(open),
-          stop_(stop_on_signal()),
+          stop_(watch.stop()),
           shard_(asking.shard.empty() ? eval::Shard::from_environment().value_or(eval::Shard{})
                                       : eval::Shard::parse(asking.shard)),
           folder_(eval::RunFolder::open(asking.out, evaluation.settings(), shard_)) {}
@@ -203,8 +204,9 @@ void run_evaluation(Evaluation& evaluation,
                     const CommonOptions& common,
                     const language::Tokenizer& tokenizer,
                     Terminal& terminal,
-                    const OpenModel& open) {
-    AskingRun(evaluation, asking, common, tokenizer, terminal, open).run();
+                    const OpenModel& open,
+                    const Watch& watch) {
+    AskingRun(evaluation, asking, common, tokenizer, terminal, open, watch).run();
 }
 
 }  // namespace anamnesis::app

@@ -54,6 +54,7 @@ void run_evaluation(Evaluation& evaluation,
                     const CommonOptions& common,
                     const language::Tokenizer& tokenizer,
                     Terminal& terminal,
-                    const OpenModel& open);
+                    const OpenModel& open,
+                    const Watch& watch);
 
 }  // namespace anamnesis::app

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/language/language_model.hpp"
 
 #include "options.hpp"
@@ -19,7 +20,10 @@ using OpenModel =
                                                            const ReadingOptions& reading,
                                                            const CommonOptions& common)>;
 
-int run(const NiahOptions& options, Terminal& terminal, const OpenModel& open);
-int run(const ReasonOptions& options, Terminal& terminal, const OpenModel& open);
+int run(const NiahOptions& options, Terminal& terminal, const OpenModel& open, const Watch& watch);
+int run(const ReasonOptions& options,
+        Terminal& terminal,
+        const OpenModel& open,
+        const Watch& watch);
 
 }  // namespace anamnesis::app

@@ -13,6 +13,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/eval/niah.hpp"
 #include "anamnesis/eval/preflight.hpp"
@@ -177,12 +178,12 @@ private:
 
 }  // namespace
 
-int run(const NiahOptions& options, Terminal& terminal, const OpenModel& open) {
+int run(const NiahOptions& options, Terminal& terminal, const OpenModel& open, const Watch& watch) {
     const NiahOptions complete = completed(options);
     const auto tokenizer =
         language::Tokenizer::open(tokenizer_folder(complete.asking, asked_models(complete.asking)));
     NiahEvaluation evaluation(complete, tokenizer);
-    run_evaluation(evaluation, complete.asking, complete.common, tokenizer, terminal, open);
+    run_evaluation(evaluation, complete.asking, complete.common, tokenizer, terminal, open, watch);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/eval/grading/task.hpp"
 #include "anamnesis/eval/preflight.hpp"
@@ -142,12 +143,15 @@ private:
 
 }  // namespace
 
-int run(const ReasonOptions& options, Terminal& terminal, const OpenModel& open) {
+int run(const ReasonOptions& options,
+        Terminal& terminal,
+        const OpenModel& open,
+        const Watch& watch) {
     const ReasonOptions complete = completed(options);
     const auto tokenizer =
         language::Tokenizer::open(tokenizer_folder(complete.asking, asked_models(complete.asking)));
     ReasonEvaluation evaluation(complete);
-    run_evaluation(evaluation, complete.asking, complete.common, tokenizer, terminal, open);
+    run_evaluation(evaluation, complete.asking, complete.common, tokenizer, terminal, open, watch);
     return 0;
 }
 

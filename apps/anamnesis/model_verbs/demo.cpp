@@ -5,15 +5,14 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/reproduction/comparison.hpp"
 #include "anamnesis/reproduction/demo_pair.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
-#include "anamnesis/reproduction/seed_run.hpp"
-#include "anamnesis/runtime/device.hpp"
+#include "anamnesis/reproduction/probe.hpp"
 
 #include "model_verbs/model_verbs.hpp"
 #include "options.hpp"
@@ -30,6 +29,7 @@ struct Stage {
     fs::path folder;
     CommonOptions common;
     Terminal& terminal;
+    const Watch& watch;
 
     std::string at(const char* name) const { return (folder / name).string(); }
 
@@ -38,7 +38,11 @@ struct Stage {
     void play(std::initializer_list<std::string> words, const Options& options) const {
         terminal.say("\n$ anamnesis " + join(std::vector<std::string>(words), " "));
         Terminal own(terminal.is_quiet());
-        run(options, own);
+        if constexpr (requires { run(options, own, watch); }) {
+            run(options, own, watch);
+        } else {
+            run(options, own);
+        }
     }
 };
 
@@ -86,31 +90,21 @@ void prove(const Stage& stage) {
 
 std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
                                                     const reproduction::Questions& questions) {
-    std::vector<reproduction::NamedMeasurement> checkpoints;
-    ProgressBar progress(stage.terminal.is_quiet());
-    progress.begin("needles and chains of thought",
-                   4 * reproduction::parts_of(questions),
-                   ProgressUnit::steps);
+    reproduction::ProbeJob job{.questions = questions, .threads = stage.common.threads};
     for (const char* name : {"pre", "post", "qk", "pro"}) {
-        checkpoints.push_back({.name = name, .measurement = runtime::at_the_door([&] {
-                                                 return reproduction::measure(
-                                                     reproduction::load_network(stage.at(name)),
-                                                     questions,
-                                                     [&] { progress.advance(1); });
-                                             })});
+        job.checkpoints.push_back({.name = name, .path = stage.at(name)});
     }
-    progress.finish();
-    return checkpoints;
+    return reproduction::run_probe(job, stage.watch);
 }
 
 }  // namespace
 
-int run(const DemoOptions& options, Terminal& terminal) {
-    runtime::use_threads(options.common.threads);
+int run(const DemoOptions& options, Terminal& terminal, const Watch& watch) {
     const Stage stage{.folder = options.out,
                       .common = {.quiet = options.common.quiet || options.common.json,
                                  .threads = options.common.threads},
-                      .terminal = terminal};
+                      .terminal = terminal,
+                      .watch = watch};
     reproduction::write_demo_pair(stage.folder);
     reproduction::write_demo_texts(stage.folder);
     terminal.say(

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -8,22 +11,23 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <poll.h>
+
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
-#include "interrupt.hpp"
 #include "model_verbs/model_verbs.hpp"
 #include "model_verbs/open_model.hpp"
 #include "options.hpp"
@@ -47,16 +51,36 @@ std::string read_standard_input() {
     return text;
 }
 
-/// One line without its end; nothing at the end of the input.
-std::optional<std::string> read_line() {
+/// Waits until there is something to read, or the input is over; false after a stop.
+bool wait_for_input(const Watch& watch) {
+    constexpr int pause = 100;  // milliseconds
+    pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    while (!watch.is_stopped()) {
+        if (::poll(&input, 1, pause) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// One line without its end; nothing at the end of the input or after a stop.
+std::optional<std::string> read_line(const Watch& watch) {
     std::string line;
-    for (int c = std::getc(stdin); c != EOF; c = std::getc(stdin)) {
+    while (wait_for_input(watch)) {
+        char c = 0;
+        const ssize_t count = ::read(STDIN_FILENO, &c, 1);
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count <= 0) {
+            return line.empty() ? std::nullopt : std::optional(line);
+        }
         if (c == '\n') {
             return line;
         }
-        line += static_cast<char>(c);
+        line += c;
     }
-    return line.empty() ? std::nullopt : std::optional(line);
+    return std::nullopt;
 }
 
 std::vector<std::string> prompts_of(const GenerateOptions& options) {
@@ -77,10 +101,10 @@ struct Timing {
 
 class Session {
 public:
-    Session(const GenerateOptions& options, Terminal& terminal)
+    Session(const GenerateOptions& options, Terminal& terminal, const Watch& watch)
         : options_(options),
           terminal_(terminal),
-          stop_(stop_on_signal()),
+          watch_(watch),
           model_(open_model(options.checkpoint, options.model, options.reading, options.common)) {
         if (options.chat) {
             template_ = language::ChatTemplate::open(
@@ -115,8 +139,8 @@ public:
         std::vector<language::ChatMessage> messages = opening();
         while (true) {
             prompt_for_line();
-            const std::optional<std::string> line = read_line();
-            if (!line || stop_.stop_requested()) {
+            const std::optional<std::string> line = read_line(watch_);
+            if (!line) {
                 return 0;
             }
             messages.push_back({.role = "user", .content = *line});
@@ -160,7 +184,7 @@ private:
         if (tokens.empty()) {
             throw Error(ErrorKind::usage, "the prompt is empty");
         }
-        ProgressBar bar(options_.common.quiet);
+        Progress& bar = watch_.progress();
         bar.begin("reading the prompt", tokens.size(), ProgressUnit::tokens);
         const auto start = Clock::now();
         std::size_t told = 0;
@@ -168,7 +192,7 @@ private:
             sequence,
             tokens,
             [&](std::size_t done) { bar.advance(done - std::exchange(told, done)); },
-            stop_);
+            watch_.stop());
         bar.finish();
         timing.prefill_seconds += seconds_since(start);
         timing.prompt_tokens += tokens.size();
@@ -184,7 +208,7 @@ private:
                                                    .seed = options_.seed},
                                       .stop = options_.stop,
                                       .ignores_end_of_text = options_.ignore_eos,
-                                      .cancel = stop_};
+                                      .cancel = watch_.stop()};
         // Several answers at once would interleave.
         if (sequences.size() == 1 && !options_.common.json) {
             how.on_text = [this](std::size_t /*sequence*/, std::string_view text) {
@@ -283,14 +307,14 @@ private:
 
     const GenerateOptions& options_;
     Terminal& terminal_;
-    std::stop_token stop_;
+    const Watch& watch_;
     std::unique_ptr<runtime::HybridModel> model_;
     std::optional<language::ChatTemplate> template_;
 };
 
 }  // namespace
 
-int run(const GenerateOptions& options, Terminal& terminal) {
+int run(const GenerateOptions& options, Terminal& terminal, const Watch& watch) {
     const std::vector<std::string> prompts = prompts_of(options);
     if (prompts.empty() && !options.chat) {
         throw Error(ErrorKind::usage,
@@ -299,7 +323,7 @@ int run(const GenerateOptions& options, Terminal& terminal) {
     if (!options.chat && (!options.system.empty() || options.thinking)) {
         throw Error(ErrorKind::usage, "--system and --thinking belong to --chat");
     }
-    Session session(options, terminal);
+    Session session(options, terminal, watch);
     return prompts.empty() ? session.converse() : session.answer(prompts);
 }
 

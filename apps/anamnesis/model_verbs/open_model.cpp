@@ -5,12 +5,12 @@
 #include <optional>
 #include <string>
 
+#include "anamnesis/analysis/model_loading.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
-#include "anamnesis/runtime/network.hpp"
 
 #include "open_checkpoint.hpp"
 #include "options.hpp"
@@ -48,32 +48,27 @@ runtime::LoadOptions load_options(const ModelOptions& options, const CommonOptio
     return load;
 }
 
-template <class Load>
-auto opened(const std::string& checkpoint, const ReadingOptions& reading, const Load& load) {
-    return in_context(
-        [&] { return format("opening {}", in_quotes(checkpoint, 1000)); },
-        [&] { return load(open_checkpoint(checkpoint, reading, checkpoint::Missing::refuse)); });
-}
-
 }  // namespace
 
 std::unique_ptr<runtime::HybridModel> open_model(const std::string& checkpoint,
                                                  const ModelOptions& options,
                                                  const ReadingOptions& reading,
                                                  const CommonOptions& common) {
-    return opened(checkpoint, reading, [&](const OpenedCheckpoint& files) {
-        return runtime::HybridModel::load(
-            files.checkpoint, files.model, load_options(options, common));
-    });
+    return in_context([&] { return format("opening {}", in_quotes(checkpoint, 1000)); },
+                      [&] {
+                          const OpenedCheckpoint files =
+                              open_checkpoint(checkpoint, reading, checkpoint::Missing::refuse);
+                          return runtime::HybridModel::load(
+                              files.checkpoint, files.model, load_options(options, common));
+                      });
 }
 
-runtime::Network open_network(const std::string& checkpoint,
-                              const ModelOptions& options,
-                              const ReadingOptions& reading,
-                              const CommonOptions& common) {
-    return opened(checkpoint, reading, [&](const OpenedCheckpoint& files) {
-        return runtime::load_network(files.checkpoint, files.model, load_options(options, common));
-    });
+analysis::ModelLoading make_loading(const ModelOptions& options,
+                                    const ReadingOptions& reading,
+                                    const CommonOptions& common) {
+    return {.opening = make_open_options(reading),
+            .recognising = make_recognise_options(reading),
+            .running = load_options(options, common)};
 }
 
 }  // namespace anamnesis::app

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -17,7 +18,7 @@
 
 namespace anamnesis::app {
 
-int run(const ApplyOptions& options, Terminal& terminal) {
+int run(const ApplyOptions& options, Terminal& terminal, const Watch& watch) {
     if (options.out.empty() && (options.link || options.no_sync)) {
         throw Error(ErrorKind::usage, "--link and --no-sync belong to --out");
     }
@@ -30,8 +31,7 @@ int run(const ApplyOptions& options, Terminal& terminal) {
     restore::Source target;
     target.checkpoint = checkpoint::Checkpoint::open(options.to);
     target.model.family = patch.rows.model.family;
-    ProgressBar progress(terminal.is_quiet());
-    const restore::Execution execution = execution_of(options.common, progress);
+    const restore::Execution execution = execution_of(options.common, watch);
     // The patch was made for the checkpoint before any repair in place.
     if (options.out.empty() && restore::has_undo(target.checkpoint.folder())) {
         restore::undo_in_place(target.checkpoint.folder(), execution);

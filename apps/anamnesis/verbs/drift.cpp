@@ -9,6 +9,7 @@
 
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"
@@ -93,15 +94,14 @@ bool is_above(const restore::CheckpointDrift& drift, double limit) {
 
 }  // namespace
 
-int run(const DriftOptions& options, Terminal& terminal) {
+int run(const DriftOptions& options, Terminal& terminal, const Watch& watch) {
     const restore::Source pre = open_source(options.pre, options.reading, "pre");
     const restore::Source post = open_source(options.post, options.reading, "post");
-    ProgressBar progress(terminal.is_quiet());
     restore::Selection selection;
     selection.has_sliding = options.include_sliding;
     selection.has_draft_heads = options.include_mtp;
     const restore::CheckpointDrift drift =
-        restore::measure_drift(pre, post, selection, execution_of(options.common, progress));
+        restore::measure_drift(pre, post, selection, execution_of(options.common, watch));
     if (!options.html.empty()) {
         io::write_text_atomically(options.html, report::to_html(drift_document(pre, post, drift)));
     }

@@ -10,6 +10,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -177,7 +178,7 @@ void introduce(const restore::Plan& plan, Terminal& terminal) {
 
 }  // namespace
 
-int run(const RestoreOptions& options, Terminal& terminal) {
+int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
     const bool has_destination = options.in_place || !options.out.empty() || !options.patch.empty();
     if (!has_destination && !options.dry_run) {
         throw Error(ErrorKind::usage,
@@ -205,8 +206,7 @@ int run(const RestoreOptions& options, Terminal& terminal) {
     if (options.dry_run) {
         return print_plan(plan, options, output, terminal);
     }
-    ProgressBar progress(terminal.is_quiet());
-    const restore::Execution execution = execution_of(options.common, progress);
+    const restore::Execution execution = execution_of(options.common, watch);
     std::vector<restore::Result> results;
     if (options.in_place) {
         results.push_back(restore::write_in_place(plan, execution));

@@ -2,6 +2,7 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/restore/apply.hpp"
 
 #include "options.hpp"
@@ -11,10 +12,9 @@
 
 namespace anamnesis::app {
 
-int run(const UndoOptions& options, Terminal& terminal) {
-    ProgressBar progress(terminal.is_quiet());
+int run(const UndoOptions& options, Terminal& terminal, const Watch& watch) {
     const restore::Result result =
-        restore::undo_in_place(options.checkpoint, execution_of(options.common, progress));
+        restore::undo_in_place(options.checkpoint, execution_of(options.common, watch));
     if (options.common.json) {
         terminal.result(Json(Json::Object{{"path", result.path.string()},
                                           {"bytes_restored", result.bytes_written}})

@@ -9,6 +9,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -74,14 +75,13 @@ Json to_json(const restore::Verification& result, const Claim& claim) {
 
 }  // namespace
 
-int run(const VerifyOptions& options, Terminal& terminal) {
+int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
     const restore::Source pre = open_source(options.pre, options.reading, "pre");
     const restore::Source post = open_source(options.post, options.reading, "post");
     const restore::Source repaired = open_source_for_reading(options.repaired, options.reading);
     const Claim claim = claim_of(options, repaired);
-    ProgressBar progress(terminal.is_quiet());
     const restore::Verification result =
-        restore::verify(pre, post, repaired, claim.request, execution_of(options.common, progress));
+        restore::verify(pre, post, repaired, claim.request, execution_of(options.common, watch));
     if (options.common.json) {
         terminal.result(to_json(result, claim).dump(2) + "\n");
         return result.is_proven() ? 0 : 1;

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/restore/method.hpp"
 
-#include <cmath>
 #include <cstddef>
 #include <vector>
 
-#include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/model.hpp"
-#include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/linalg/procrustes.hpp"
 
 namespace anamnesis::restore {
@@ -37,28 +34,6 @@ std::vector<linalg::Plane> rotary_planes(const checkpoint::RotaryLayout& rotary,
                              : linalg::Plane{offset + 2 * j, offset + 2 * j + 1});
     }
     return planes;
-}
-
-void interpolate(double alpha,
-                 linalg::MatrixView<const double> pre,
-                 linalg::MatrixView<const double> post,
-                 linalg::MatrixView<double> output) {
-    ANAMNESIS_CHECK(pre.rows() == post.rows() && pre.columns() == post.columns() &&
-                        pre.rows() == output.rows() && pre.columns() == output.columns(),
-                    "interpolation between different shapes");
-    if (!std::isfinite(alpha)) {
-        throw Error(ErrorKind::usage, format("alpha is not a finite number: {}", alpha));
-    }
-    // Arithmetic would lose the sign of a zero, the payload of a NaN, and pre by a rounding.
-    if (alpha == 0.0 || alpha == 1.0) {
-        linalg::copy(alpha == 0.0 ? post : pre, output);
-        return;
-    }
-    for (std::size_t i = 0; i < pre.rows(); ++i) {
-        for (std::size_t j = 0; j < pre.columns(); ++j) {
-            output(i, j) = post(i, j) + alpha * (pre(i, j) - post(i, j));
-        }
-    }
 }
 
 }  // namespace anamnesis::restore

@@ -27,8 +27,6 @@ using checkpoint::RotaryLayout;
 using linalg::Matrix;
 using Pairs = RotaryLayout::Pairs;
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-
 /// The rows of a head that was rotated pair by pair, as `Gauge::apply` with these angles would.
 Matrix turned(const Matrix& rows, const std::vector<linalg::Plane>& planes, double first_angle) {
     Matrix result = rows;
@@ -140,27 +138,6 @@ TEST(GaugeFit, RefusesNan) {
             EXPECT_EQ(error.kind(), ErrorKind::unsupported);
         }
     }
-}
-
-TEST(Interpolate, GivesTheEndsBitForBit) {
-    Matrix pre(1, 4);
-    Matrix post(1, 4);
-    pre(0, 0) = -0.0;
-    pre(0, 1) = 0.1;
-    pre(0, 2) = infinity;
-    post(0, 1) = -0.7;
-    post(0, 2) = infinity;
-    post(0, 3) = -0.0;
-    Matrix result(1, 4);
-    interpolate(1.0, pre, post, result);
-    EXPECT_TRUE(std::ranges::equal(result.values(), pre.values()));
-    EXPECT_TRUE(std::signbit(result(0, 0)));
-    interpolate(0.0, pre, post, result);
-    EXPECT_TRUE(std::ranges::equal(result.values(), post.values()));
-    EXPECT_TRUE(std::signbit(result(0, 3)));
-    interpolate(0.5, pre, post, post);
-    EXPECT_NEAR(post(0, 1), -0.3, 1e-16);
-    EXPECT_THROW(interpolate(infinity, pre, post, result), Error);
 }
 
 }  // namespace

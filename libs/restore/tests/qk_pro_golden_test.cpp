@@ -210,28 +210,6 @@ TEST_P(ProCase, FindsTheRankOfTheKeys) {
     }
 }
 
-TEST_P(ProCase, InterpolatesAsGiven) {
-    if (!std::filesystem::exists(folder_ / "lerp.safetensors")) {
-        return;  // the deficient case is about the filter alone
-    }
-    const golden::Tensors input(folder_ / "input.safetensors");
-    const golden::Tensors expected(folder_ / "lerp.safetensors");
-    for (const double alpha : numbers(json_.at("lerp_alpha"))) {
-        for (const std::string part : {"W_Q", "W_K"}) {
-            const Matrix pre = input.values(part + ".pre");
-            const Matrix post = input.values(part + ".post");
-            Matrix result(pre.rows(), pre.columns());
-            interpolate(alpha, pre, post, result);
-            const std::string name = format("{}.{:g}.rounded", part, alpha);
-            expect_rounds_to(result, expected.stored(name), name);
-            if (alpha == 0.0 || alpha == 1.0) {
-                const auto stored = input.stored(part + (alpha == 0.0 ? ".post" : ".pre"));
-                EXPECT_EQ(expected.stored(name).bytes, stored.bytes);
-            }
-        }
-    }
-}
-
 TEST_P(ProCase, AlignsAsGiven) {
     const Json* description = json_.find("align");
     if (description == nullptr || description->find("key_heads") == nullptr) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "render/tables.hpp"
+#include "anamnesis/report/text_table.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 
 #include "anamnesis/base/text.hpp"
 
-namespace anamnesis::app {
+namespace anamnesis::report {
 namespace {
 
 /// Columns a text takes: code points, which is right for what the project prints.
@@ -63,4 +63,4 @@ std::string short_number(double value) {
                                                    : format("{:.1e}", value);
 }
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::report
