@@ -38,16 +38,15 @@ analysis::AttentionJob make_job(const AttentionOptions& options) {
     if (!options.niah && (!options.haystack.tasks.empty() || !options.haystack.lengths.empty())) {
         throw Error(ErrorKind::usage, "--tasks and --lengths belong to --niah");
     }
-    analysis::AttentionJob job{
-        .loading = make_loading(options.model, options.reading, options.common),
-        .prompts = options.prompts,
-        .beyond = {options.beyond.begin(), options.beyond.end()},
-        .out = options.out};
+    analysis::AttentionJob job;
+    job.loading = make_loading(options.model, options.reading, options.common);
+    job.prompts = options.prompts;
+    job.beyond = {options.beyond.begin(), options.beyond.end()};
+    job.out = options.out;
     AskingOptions asking;
     asking.models = options.models;
     for (const AskedModel& model : asked_models(asking)) {
-        job.checkpoints.push_back(
-            {.name = model.name, .path = model.place, .digest = sampled_digest(model.place)});
+        job.checkpoints.push_back({.name = model.name, .path = model.place});
     }
     if (options.niah) {
         job.needles = make_needle_plan(options.haystack);

@@ -90,7 +90,9 @@ void prove(const Stage& stage) {
 
 std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
                                                     const reproduction::Questions& questions) {
-    reproduction::ProbeJob job{.questions = questions, .threads = stage.common.threads};
+    reproduction::ProbeJob job;
+    job.questions = questions;
+    job.threads = stage.common.threads;
     for (const char* name : {"pre", "post", "qk", "pro"}) {
         job.checkpoints.push_back({.name = name, .path = stage.at(name)});
     }

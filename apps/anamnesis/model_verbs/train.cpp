@@ -107,27 +107,27 @@ void set_start(const TrainOptions& options, train::FineTuneJob& job) {
 }
 
 train::FineTuneJob make_job(const TrainOptions& options) {
-    train::FineTuneJob job{
-        .out = options.out,
-        .data = make_data(options),
-        .steps = options.steps,
-        .learning_rate = options.learning_rate,
-        .decay = train::parse_decay(options.schedule),
-        .warmup = options.warmup,
-        .min_lr_ratio = options.min_lr_ratio,
-        .adamw = {.beta1 = options.betas.at(0),
-                  .beta2 = options.betas.at(1),
-                  .eps = options.eps,
-                  .weight_decay = options.weight_decay},
-        .clip = options.clip,
-        .rules = {.frozen = options.frozen, .rates = options.rates, .anchors = options.anchors},
-        .type = options.dtype == "f32" ? train::TrainingType::f32 : train::TrainingType::bf16,
-        .device = options.device,
-        .threads = options.common.threads,
-        .recomputes_layers = options.recomputes_layers,
-        .save_every = options.save_every,
-        .evaluation = make_plan(options),
-        .writes_tensorboard = options.tensorboard};
+    train::FineTuneJob job;
+    job.out = options.out;
+    job.data = make_data(options);
+    job.steps = options.steps;
+    job.learning_rate = options.learning_rate;
+    job.decay = train::parse_decay(options.schedule);
+    job.warmup = options.warmup;
+    job.min_lr_ratio = options.min_lr_ratio;
+    job.adamw = {.beta1 = options.betas.at(0),
+                 .beta2 = options.betas.at(1),
+                 .eps = options.eps,
+                 .weight_decay = options.weight_decay};
+    job.clip = options.clip;
+    job.rules = {.frozen = options.frozen, .rates = options.rates, .anchors = options.anchors};
+    job.type = options.dtype == "f32" ? train::TrainingType::f32 : train::TrainingType::bf16;
+    job.device = options.device;
+    job.threads = options.common.threads;
+    job.recomputes_layers = options.recomputes_layers;
+    job.save_every = options.save_every;
+    job.evaluation = make_plan(options);
+    job.writes_tensorboard = options.tensorboard;
     set_start(options, job);
     return job;
 }

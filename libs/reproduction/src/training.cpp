@@ -21,20 +21,22 @@ void train_variant(const Training& training,
                    unsigned threads,
                    const Watch& watch) {
     const Course& course = *training.course;
-    train::FineTuneJob job{
-        .out = folder,
-        .data = {.task = course.task, .stages = course.stages, .seed = seed},
-        .learning_rate = course.learning_rate,
-        .decay = train::Decay::cosine,
-        .warmup = course.warmup,
-        .min_lr_ratio = course.min_ratio,
-        .adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = course.weight_decay},
-        .clip = 1.0,
-        .rules = {.rates = course.rates},
-        .threads = threads,
-        .save_every = 200,
-        .phase = format("seed {}: {}", seed, folder.filename().string()),
-        .more_settings = Json::Object{{"threads", std::uint64_t{threads}}}};
+    train::FineTuneJob job;
+    job.out = folder;
+    job.data.task = course.task;
+    job.data.stages = course.stages;
+    job.data.seed = seed;
+    job.learning_rate = course.learning_rate;
+    job.decay = train::Decay::cosine;
+    job.warmup = course.warmup;
+    job.min_lr_ratio = course.min_ratio;
+    job.adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = course.weight_decay};
+    job.clip = 1.0;
+    job.rules.rates = course.rates;
+    job.threads = threads;
+    job.save_every = 200;
+    job.phase = format("seed {}: {}", seed, folder.filename().string());
+    job.more_settings = Json::Object{{"threads", std::uint64_t{threads}}};
     if (training.config != nullptr) {
         job.random = {.name = "recipe.json",
                       .config = *training.config,

@@ -29,7 +29,7 @@ struct GradientsJob {
     std::size_t most_examples = 0;    ///< of each data set; 0: all
     bool supervises_prompts = false;  ///< the loss is on every token
     bool measures_bands = true;       ///< the gradients of the projections by distance band too
-    std::size_t resamples = 1000;     ///< of the bootstrap
+    std::uint32_t resamples = 1000;   ///< of the bootstrap
     std::uint64_t seed = 0;           ///< of the bootstrap
 };
 
