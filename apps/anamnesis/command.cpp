@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,9 +16,11 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/version.hpp"
 #include "anamnesis/base/watch.hpp"
 
 #include "help_format.hpp"
+#include "interrupt.hpp"
 #include "options/common.hpp"
 #include "parse_error.hpp"
 #include "terminal.hpp"
@@ -28,7 +31,8 @@ namespace {
 
 constexpr const char* exit_codes =
     "Exit codes: 0 done, 1 the answer is no, 2 usage, 3 not found, 4 malformed file,\n"
-    "5 unsupported, 6 inputs do not fit, 7 input/output, 8 no space, 130 interrupted.";
+    "5 unsupported, 6 inputs do not fit, 7 input/output, 8 no space, 9 not a number,\n"
+    "130 interrupted.";
 
 std::string make_heading(VerbGroup group) {
     switch (group) {
@@ -55,7 +59,7 @@ class CommandLine {
 public:
     CommandLine()
         : app_("Diagnose and repair attention amnesia in hybrid language models.", "anamnesis") {
-        app_.set_version_flag("--version", std::string("anamnesis ") + ANAMNESIS_VERSION);
+        app_.set_version_flag("--version", format("anamnesis {} ({})", version(), commit()));
         app_.get_option("--help")->description("Print this text.");
         app_.get_option("--version")->description("Print the version.");
         app_.footer(exit_codes);
@@ -105,10 +109,10 @@ void print_error(const std::string& text) {
 
 }  // namespace
 
-int run_command(int argc, char** argv, const Program& program) {
+int run_command(int argc, char** argv, const HandOver& hand_over) {
     const Verb* verb = argc > 1 ? find_verb(argv[1]) : nullptr;
-    if (program.hand_over && verb != nullptr && verb->add == nullptr) {
-        return program.hand_over(argv);
+    if (hand_over && verb != nullptr && verb->add == nullptr) {
+        return hand_over(argv);
     }
     CommandLine command_line;
     if (const auto text = command_line.parse(argc, argv)) {
@@ -116,15 +120,19 @@ int run_command(int argc, char** argv, const Program& program) {
         return 0;
     }
     const Action& action = command_line.action();
-    if (program.hand_over && action.needs_model()) {
-        return program.hand_over(argv);
+    if (hand_over && action.needs_model()) {
+        return hand_over(argv);
     }
     // With --json standard output holds the JSON alone.
     Terminal terminal(action.common->quiet || action.common->json);
     ProgressBar progress(terminal.is_quiet());
+    std::optional<StopSignals> signals;
+    if (action.is_stoppable) {
+        signals.emplace();
+    }
     const Watch watch(
         progress,
-        program.make_stop(),
+        signals ? signals->token() : std::stop_token(),
         [&terminal](std::string_view line) { terminal.say(line); },
         [&terminal](std::string_view line) { terminal.warn(line); });
     return action.run(terminal, watch);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -12,17 +11,13 @@
 
 namespace anamnesis::app {
 
-/// What differs between the programs of the command.
-struct Program {
-    /// Makes the token that signals trip; called once, before a verb runs.
-    std::function<std::stop_token()> make_stop;
-    /// Becomes the program that runs models. Empty in that program itself.
-    std::function<int(char** argv)> hand_over{};
-};
+/// Becomes the program that runs models.
+using HandOver = std::function<int(char** argv)>;
 
-/// Reads a command line and runs its verb to the exit code.
+/// Reads a command line and runs its verb to the exit code. While a verb that looks at its stop
+/// runs, SIGINT and SIGTERM ask it to stop. `hand_over` is empty in the program that runs models.
 /// Errors: `usage`; those of the verb.
-int run_command(int argc, char** argv, const Program& program);
+int run_command(int argc, char** argv, const HandOver& hand_over);
 
 /// Runs a verb of this program as a command line would, the name of the program left out.
 int run_verb(const std::vector<std::string>& words, Terminal& terminal, const Watch& watch);

@@ -6,8 +6,9 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
-#include <stop_token>
+#include <optional>
 #include <thread>
 
 #include <signal.h>
@@ -17,38 +18,69 @@
 namespace anamnesis::app {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+/// For so long a second signal is the same wish as the first.
+constexpr std::chrono::seconds grace(5);
+
 /// A handler may do little more than write to a descriptor; this is where it finds it.
 volatile std::sig_atomic_t wake_descriptor = -1;
 
-extern "C" void wake_on_signal(int /*signal*/) {
+extern "C" void tell_listener(int signal) {
     const int saved = errno;
-    const char byte = 0;
+    const auto byte = static_cast<unsigned char>(signal);
     static_cast<void>(!::write(wake_descriptor, &byte, 1));
     errno = saved;
 }
 
+void handle_with(void (*handler)(int)) {
+    struct sigaction action{};
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGINT, &action, nullptr);
+    ::sigaction(SIGTERM, &action, nullptr);
+}
+
 }  // namespace
 
-std::stop_token stop_on_signal() {
+StopSignals::StopSignals() {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
         throw io_error("making a pipe for signals", errno);
     }
-    wake_descriptor = ends[1];
-    struct sigaction action{};
-    action.sa_handler = wake_on_signal;
-    action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
-    ::sigaction(SIGINT, &action, nullptr);
-    ::sigaction(SIGTERM, &action, nullptr);
-    std::stop_source source;
-    const std::stop_token token = source.get_token();
-    std::thread([descriptor = ends[0], source]() mutable {
-        char byte = 0;
-        while (::read(descriptor, &byte, 1) < 0 && errno == EINTR) {
+    read_end_ = ends[0];
+    write_end_ = ends[1];
+    wake_descriptor = write_end_;
+    listener_ = std::thread([this] { listen(); });
+    handle_with(tell_listener);
+}
+
+StopSignals::~StopSignals() {
+    handle_with(SIG_DFL);
+    ::close(write_end_);  // which ends the listener
+    listener_.join();
+    ::close(read_end_);
+}
+
+void StopSignals::listen() {
+    std::optional<Clock::time_point> first;
+    while (true) {
+        unsigned char signal = 0;
+        const ssize_t count = ::read(read_end_, &signal, 1);
+        if (count == 0 || (count < 0 && errno != EINTR)) {
+            return;
         }
-        source.request_stop();
-    }).detach();
-    return token;
+        if (count < 0) {
+            continue;
+        }
+        if (!first) {
+            first = Clock::now();
+            source_.request_stop();
+        } else if (Clock::now() - *first >= grace) {
+            handle_with(SIG_DFL);
+            ::kill(::getpid(), signal);
+        }
+    }
 }
 
 }  // namespace anamnesis::app

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command.hpp"
 #include "hand_over.hpp"
-#include "interrupt.hpp"
 
 int main(int argc, char** argv) {
     using namespace anamnesis;
-    return app::report_errors([&] {
-        return app::run_command(
-            argc, argv, {.make_stop = app::stop_on_signal, .hand_over = app::hand_over});
-    });
+    return app::report_errors([&] { return app::run_command(argc, argv, app::hand_over); });
 }

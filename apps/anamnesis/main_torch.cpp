@@ -2,11 +2,9 @@
 #include "anamnesis/runtime/device.hpp"
 
 #include "command.hpp"
-#include "interrupt.hpp"
 
 int main(int argc, char** argv) {
     using namespace anamnesis;
     runtime::keep_freed_memory();
-    return app::report_errors(
-        [&] { return app::run_command(argc, argv, {.make_stop = app::stop_on_signal}); });
+    return app::report_errors([&] { return app::run_command(argc, argv, {}); });
 }

@@ -13,22 +13,31 @@
 
 namespace anamnesis::app {
 
-OpenedCheckpoint open_checkpoint(const std::string& path,
-                                 const ReadingOptions& options,
-                                 checkpoint::Missing missing) {
+checkpoint::OpenOptions make_open_options(const ReadingOptions& options) {
     checkpoint::OpenOptions how;
     if (!options.config.empty()) {
         how.config = options.config;
     }
+    return how;
+}
+
+checkpoint::RecogniseOptions make_recognise_options(const ReadingOptions& options) {
     checkpoint::RecogniseOptions recognise;
-    recognise.missing = missing;
     if (!options.family.empty()) {
         recognise.family = options.family;
     }
     if (!options.routing.empty()) {
         recognise.routing = options.routing;
     }
-    auto opened = checkpoint::Checkpoint::open(path, how);
+    return recognise;
+}
+
+OpenedCheckpoint open_checkpoint(const std::string& path,
+                                 const ReadingOptions& options,
+                                 checkpoint::Missing missing) {
+    checkpoint::RecogniseOptions recognise = make_recognise_options(options);
+    recognise.missing = missing;
+    auto opened = checkpoint::Checkpoint::open(path, make_open_options(options));
     auto model = in_context([&] { return format("recognising {}", in_quotes(path, 1000)); },
                             [&] { return checkpoint::recognise(opened, recognise); });
     return {.checkpoint = std::move(opened), .model = std::move(model)};

@@ -15,6 +15,10 @@ struct OpenedCheckpoint {
     checkpoint::Model model;
 };
 
+/// How the libraries read what the command line says.
+checkpoint::OpenOptions make_open_options(const ReadingOptions& options);
+checkpoint::RecogniseOptions make_recognise_options(const ReadingOptions& options);
+
 /// Opens and recognises a checkpoint as the command line says.
 OpenedCheckpoint open_checkpoint(const std::string& path,
                                  const ReadingOptions& options,

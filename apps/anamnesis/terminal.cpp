@@ -61,6 +61,7 @@ ProgressBar::ProgressBar(bool is_quiet)
 void ProgressBar::begin(std::string_view phase, std::uint64_t total, ProgressUnit unit) {
     const std::lock_guard lock(mutex_);
     phase_ = phase;
+    note_.clear();
     unit_ = unit;
     total_ = total;
     done_ = 0;
@@ -117,9 +118,9 @@ void ProgressBar::draw(Clock::time_point now) {
     has_drawn_ = true;
 }
 
-void ProgressBar::note(std::string words) {
+void ProgressBar::note(std::string_view words) {
     const std::lock_guard lock(mutex_);
-    note_ = std::move(words);
+    note_ = words;
 }
 
 void ProgressBar::finish() {

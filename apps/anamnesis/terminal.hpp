@@ -37,8 +37,7 @@ public:
     void begin(std::string_view phase, std::uint64_t total, ProgressUnit unit) override;
     void advance(std::uint64_t count) override;
     void finish() override;
-    /// Words after the figures of the lines that follow.
-    void note(std::string words);
+    void note(std::string_view words) override;
 
 private:
     using Clock = std::chrono::steady_clock;

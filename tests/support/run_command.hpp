@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -31,6 +32,9 @@ struct CommandOptions {
     std::optional<std::chrono::microseconds> kill_after{};
     /// Sent as soon as the program has printed something.
     std::optional<int> signal_at_output{};
+    /// Runs beside the program, which it may signal; it must end by itself when the program does
+    /// not do what it waits for.
+    std::function<void(pid_t program)> beside{};
 };
 
 /// Runs a program to its end (or kills it on the way), no shell between.
@@ -66,6 +70,10 @@ inline CommandResult run_command(const std::vector<std::string>& arguments,
             ::kill(child, SIGKILL);
         });
     }
+    std::thread companion;
+    if (options.beside) {
+        companion = std::thread([&] { options.beside(child); });
+    }
     const auto drain = [](int descriptor, std::string& text, const auto& at_output) {
         char buffer[4096];
         ssize_t count = 0;
@@ -86,6 +94,9 @@ inline CommandResult run_command(const std::vector<std::string>& arguments,
     errors.join();
     if (killer.joinable()) {
         killer.join();
+    }
+    if (companion.joinable()) {
+        companion.join();
     }
     int status = 0;
     ::waitpid(child, &status, 0);

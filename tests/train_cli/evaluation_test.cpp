@@ -136,9 +136,63 @@ TEST_F(ARunThatIsWatched, AsksOtherModelsAsNiahAndReasonDo) {
         }
         EXPECT_GE(evaluation.at("gsm8k").as_double("gsm8k"), 0.0);
     }
-    EXPECT_TRUE(fs::exists(out("watched") + "/evaluation/niah-2/report.html"));
+    EXPECT_FALSE(fs::exists(out("watched") + "/evaluation")) << "the network is asked in memory";
     EXPECT_EQ(io::read_text(fs::path(out("watched")) / "model.safetensors"),
               io::read_text(fs::path(out("plain")) / "model.safetensors"));
+}
+
+TEST_F(ARunThatIsWatched, RefusesQuestionsThatDoNotFitBeforeItsFirstStep) {
+    const TemporaryFolder model;
+    write_tiny_model(model, "hypenet_base");
+    folder.write("sft.jsonl",
+                 R"({"prompt": "One and one", "response": " is two."})"
+                 "\n");
+    folder.write("broken.jsonl",
+                 R"({"question": "One and one?"})"
+                 "\n");
+    const auto refused = [&](const std::vector<std::string>& more) {
+        std::vector<std::string> command{"train",
+                                         "--model",
+                                         model.path().string(),
+                                         "--data",
+                                         out("sft.jsonl"),
+                                         "--steps",
+                                         "2",
+                                         "--out",
+                                         out("refused"),
+                                         "--eval-every",
+                                         "1"};
+        command.insert(command.end(), more.begin(), more.end());
+        const CommandResult result = run_anamnesis(command);
+        EXPECT_FALSE(fs::exists(out("refused") + "/metrics.jsonl")) << "it took a step";
+        return result;
+    };
+    const CommandResult longer = refused({"--eval-lengths", "1000000"});
+    EXPECT_EQ(longer.exit_code, 2) << longer.errors;
+    EXPECT_NE(longer.errors.find("--eval-lengths has 1000000"), std::string::npos) << longer.errors;
+    const CommandResult shorter = refused({"--eval-lengths", "68"});
+    EXPECT_EQ(shorter.exit_code, 2) << shorter.errors;
+    EXPECT_NE(shorter.errors.find("--eval-lengths 68"), std::string::npos) << shorter.errors;
+    const auto reason = [&](const char* data) {
+        return refused({"--eval-lengths",
+                        "4096",
+                        "--eval-samples",
+                        "1",
+                        "--eval-reason",
+                        "gsm8k",
+                        "--eval-data",
+                        out(data)});
+    };
+    EXPECT_EQ(reason("missing.jsonl").exit_code, 3);
+    const CommandResult broken = reason("broken.jsonl");
+    EXPECT_EQ(broken.exit_code, 4) << broken.errors;
+    EXPECT_NE(broken.errors.find("--eval-data"), std::string::npos) << broken.errors;
+    const CommandResult synthetic =
+        train("refused", {"--eval-every", "2", "--eval-lengths", "128,5000"});
+    EXPECT_EQ(synthetic.exit_code, 2) << synthetic.errors;
+    EXPECT_NE(synthetic.errors.find("--eval-lengths has 5000"), std::string::npos)
+        << synthetic.errors;
+    EXPECT_FALSE(fs::exists(out("refused") + "/metrics.jsonl"));
 }
 
 TEST_F(ARunThatIsWatched, RefusesToMeasureAModelWithoutTokenizer) {

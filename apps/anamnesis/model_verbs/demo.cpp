@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/atomic_file.hpp"
@@ -15,8 +14,7 @@
 #include "anamnesis/reproduction/comparison.hpp"
 #include "anamnesis/reproduction/demo_pair.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
-#include "anamnesis/reproduction/seed_run.hpp"
-#include "anamnesis/runtime/device.hpp"
+#include "anamnesis/reproduction/probe.hpp"
 
 #include "command.hpp"
 #include "option_group.hpp"
@@ -97,25 +95,16 @@ void prove(const Stage& stage) {
 
 std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
                                                     const reproduction::Questions& questions) {
-    std::vector<reproduction::NamedMeasurement> checkpoints;
-    ProgressBar progress(stage.terminal.is_quiet());
-    progress.begin("needles and chains of thought",
-                   4 * reproduction::parts_of(questions),
-                   ProgressUnit::steps);
+    reproduction::ProbeJob job;
+    job.questions = questions;
+    job.threads = stage.common.threads;
     for (const char* name : {"pre", "post", "qk", "pro"}) {
-        checkpoints.push_back({.name = name, .measurement = runtime::at_the_door([&] {
-                                                 return reproduction::measure(
-                                                     reproduction::load_network(stage.at(name)),
-                                                     questions,
-                                                     [&] { progress.advance(1); });
-                                             })});
+        job.checkpoints.push_back({.name = name, .path = stage.at(name)});
     }
-    progress.finish();
-    return checkpoints;
+    return reproduction::run_probe(job, stage.watch);
 }
 
 int run(const DemoOptions& options, Terminal& terminal, const Watch& watch) {
-    runtime::use_threads(options.common.threads);
     const Stage stage{.folder = options.out,
                       .common = {.quiet = options.common.quiet || options.common.json,
                                  .threads = options.common.threads},

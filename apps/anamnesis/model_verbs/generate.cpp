@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -114,16 +117,36 @@ std::string read_standard_input() {
     return text;
 }
 
-/// One line without its end; nothing at the end of the input.
-std::optional<std::string> read_line() {
+/// Waits until there is something to read, or the input is over; false after a stop.
+bool wait_for_input(const Watch& watch) {
+    constexpr int pause = 100;  // milliseconds
+    pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    while (!watch.is_stopped()) {
+        if (::poll(&input, 1, pause) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// One line without its end; nothing at the end of the input or after a stop.
+std::optional<std::string> read_line(const Watch& watch) {
     std::string line;
-    for (int c = std::getc(stdin); c != EOF; c = std::getc(stdin)) {
+    while (wait_for_input(watch)) {
+        char c = 0;
+        const ssize_t count = ::read(STDIN_FILENO, &c, 1);
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count <= 0) {
+            return line.empty() ? std::nullopt : std::optional(line);
+        }
         if (c == '\n') {
             return line;
         }
-        line += static_cast<char>(c);
+        line += c;
     }
-    return line.empty() ? std::nullopt : std::optional(line);
+    return std::nullopt;
 }
 
 std::vector<std::string> read_prompts(const GenerateOptions& options) {
@@ -182,8 +205,8 @@ public:
         std::vector<language::ChatMessage> messages = opening();
         while (true) {
             prompt_for_line();
-            const std::optional<std::string> line = read_line();
-            if (!line || watch_.is_stopped()) {
+            const std::optional<std::string> line = read_line(watch_);
+            if (!line) {
                 return 0;
             }
             messages.push_back({.role = "user", .content = *line});

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "anamnesis/analysis/model_loading.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/float_words.hpp"
@@ -13,7 +14,6 @@
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
-#include "anamnesis/runtime/network.hpp"
 
 #include "load_model.hpp"
 #include "open_checkpoint.hpp"
@@ -48,24 +48,19 @@ runtime::LoadOptions make_load_options(const ModelOptions& options, const Common
     return load;
 }
 
-template <class Load>
-auto open(const std::string& checkpoint, const ReadingOptions& reading, const Load& load) {
-    const OpenedCheckpoint files =
-        open_checkpoint(checkpoint, reading, checkpoint::Missing::refuse);
-    return in_context([&] { return format("loading {}", in_quotes(checkpoint, 1000)); },
-                      [&] { return load(files); });
-}
-
 }  // namespace
 
 std::unique_ptr<runtime::HybridModel> open_model(const std::string& checkpoint,
                                                  const ModelOptions& options,
                                                  const ReadingOptions& reading,
                                                  const CommonOptions& common) {
-    return open(checkpoint, reading, [&](const OpenedCheckpoint& files) {
-        return runtime::HybridModel::load(
-            files.checkpoint, files.model, make_load_options(options, common));
-    });
+    const OpenedCheckpoint files =
+        open_checkpoint(checkpoint, reading, checkpoint::Missing::refuse);
+    return in_context([&] { return format("loading {}", in_quotes(checkpoint, 1000)); },
+                      [&] {
+                          return runtime::HybridModel::load(
+                              files.checkpoint, files.model, make_load_options(options, common));
+                      });
 }
 
 std::unique_ptr<language::LanguageModel> load_model(const std::string& checkpoint,
@@ -75,14 +70,12 @@ std::unique_ptr<language::LanguageModel> load_model(const std::string& checkpoin
     return open_model(checkpoint, how, reading, common);
 }
 
-runtime::Network open_network(const std::string& checkpoint,
-                              const ModelOptions& options,
-                              const ReadingOptions& reading,
-                              const CommonOptions& common) {
-    return open(checkpoint, reading, [&](const OpenedCheckpoint& files) {
-        return runtime::load_network(
-            files.checkpoint, files.model, make_load_options(options, common));
-    });
+analysis::ModelLoading make_loading(const ModelOptions& options,
+                                    const ReadingOptions& reading,
+                                    const CommonOptions& common) {
+    return {.opening = make_open_options(reading),
+            .recognising = make_recognise_options(reading),
+            .running = make_load_options(options, common)};
 }
 
 }  // namespace anamnesis::app

@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "anamnesis/analysis/model_loading.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
-#include "anamnesis/runtime/network.hpp"
 
 #include "options/common.hpp"
 #include "options/model.hpp"
@@ -19,10 +19,9 @@ std::unique_ptr<runtime::HybridModel> open_model(const std::string& checkpoint,
                                                  const ReadingOptions& reading,
                                                  const CommonOptions& common);
 
-/// The same without what makes it write: to look into.
-runtime::Network open_network(const std::string& checkpoint,
-                              const ModelOptions& options,
-                              const ReadingOptions& reading,
-                              const CommonOptions& common);
+/// How the jobs that look into a model read and run it.
+analysis::ModelLoading make_loading(const ModelOptions& options,
+                                    const ReadingOptions& reading,
+                                    const CommonOptions& common);
 
 }  // namespace anamnesis::app

@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstddef>
+#include "anamnesis/reproduction/probe.hpp"
+
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
-#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/base/progress.hpp"
-#include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
-#include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/reproduction/comparison.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
-#include "anamnesis/runtime/device.hpp"
-#include "anamnesis/runtime/model_spec.hpp"
-#include "anamnesis/runtime/network.hpp"
-#include "anamnesis/train/synthetic/words.hpp"
 
 #include "open_checkpoint.hpp"
 #include "option_group.hpp"
@@ -54,42 +47,19 @@ void declare(CLI::App& app, ProbeOptions& options) {
     declare_reading(app, options.reading);
 }
 
-runtime::Network open_network(const std::string& path, const ReadingOptions& reading) {
-    const OpenedCheckpoint opened = open_checkpoint(path, reading, checkpoint::Missing::refuse);
-    runtime::Network network =
-        runtime::Network::load(opened.checkpoint,
-                               runtime::describe(opened.checkpoint, opened.model),
-                               {.weight_type = at::kFloat});
-    const std::size_t words = train::synthetic::words().size();
-    if (network.spec().vocabulary_size != words) {
-        throw Error(ErrorKind::mismatch,
-                    format("{} has a vocabulary of {}, the synthetic language {} words",
-                           in_quotes(path, 1000),
-                           network.spec().vocabulary_size,
-                           words));
-    }
-    return network;
-}
-
-int run(const ProbeOptions& options, Terminal& terminal, const Watch& /*watch*/) {
-    runtime::use_threads(options.common.threads);
-    const reproduction::Questions questions{
-        .lengths = {options.lengths.begin(), options.lengths.end()},
-        .recall_samples = options.samples,
-        .reasoning_samples = options.samples,
-        .seed = options.seed};
-    std::vector<reproduction::NamedMeasurement> checkpoints;
+int run(const ProbeOptions& options, Terminal& terminal, const Watch& watch) {
+    reproduction::ProbeJob job{
+        .opening = make_open_options(options.reading),
+        .recognising = make_recognise_options(options.reading),
+        .questions = {.lengths = {options.lengths.begin(), options.lengths.end()},
+                      .recall_samples = options.samples,
+                      .reasoning_samples = options.samples,
+                      .seed = options.seed},
+        .threads = options.common.threads};
     for (const std::string& path : options.checkpoints) {
-        ProgressBar progress(terminal.is_quiet());
-        progress.begin(path, reproduction::parts_of(questions), ProgressUnit::steps);
-        checkpoints.push_back({.name = path, .measurement = runtime::at_the_door([&] {
-                                                 return reproduction::measure(
-                                                     open_network(path, options.reading),
-                                                     questions,
-                                                     [&] { progress.advance(1); });
-                                             })});
-        progress.finish();
+        job.checkpoints.push_back({.name = path, .path = path});
     }
+    const auto checkpoints = reproduction::run_probe(job, watch);
     if (options.common.json) {
         terminal.result(Json(Json::Object{{"seed", options.seed},
                                           {"models", reproduction::to_json(checkpoints)}})

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/restore/example.hpp"
+
 #include <filesystem>
 #include <string>
 
@@ -6,8 +8,6 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/base/watch.hpp"
-#include "anamnesis/restore/example.hpp"
 
 #include "options/common.hpp"
 #include "terminal.hpp"
@@ -25,7 +25,7 @@ void declare(CLI::App& app, ExampleOptions& options) {
     app.add_option("folder", options.folder, "Where pre/ and post/ go.")->required();
 }
 
-int run(const ExampleOptions& options, Terminal& terminal, const Watch& /*watch*/) {
+int run(const ExampleOptions& options, Terminal& terminal) {
     const std::filesystem::path folder(options.folder);
     restore::write_example_pair(folder);
     if (options.common.json) {

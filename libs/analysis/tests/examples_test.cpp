@@ -82,6 +82,36 @@ TEST_F(Examples, PutTheLossOnEveryTurnOfTheAssistant) {
         "XY");
 }
 
+TEST_F(Examples, ComeInEveryFormThatTrainingTakes) {
+    const auto examples =
+        read(R"({"prompt": "A", "completion": "B"})"
+             "\n"
+             R"({"instruction": "A", "input": "", "output": "B"})"
+             "\n"
+             R"({"question": "A", "answer": "B"})"
+             "\n"
+             R"({"input_ids": [5, 6, 7, 8], "labels": [-100, -100, 7, -100]})"
+             "\n"
+             R"({"conversations": [{"from": "human", "value": "A"},)"
+             R"( {"from": "gpt", "value": "B"}, {"from": "human", "value": "C"}]})");
+    ASSERT_EQ(examples.size(), 5U);
+    for (std::size_t i = 0; i < 3; ++i) {
+        EXPECT_EQ(whole(examples[i].text), "AB") << i;
+        EXPECT_EQ(supervised(examples[i].text), "B") << i;
+    }
+    EXPECT_EQ(examples[3].text.ids, (std::vector<std::int64_t>{5, 6, 7}))
+        << "what follows the last label has no part in the loss";
+    EXPECT_EQ(supervised(examples[4].text), "B<|im_end|>\n");
+    EXPECT_EQ(whole(examples[4].text),
+              "<|im_start|>user\nA<|im_end|>\n<|im_start|>assistant\nB<|im_end|>\n");
+    try {
+        read(R"({"input_ids": [5, 6], "weights": [1, 0.5]})");
+        ADD_FAILURE() << "weights were left out of the loss";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+    }
+}
+
 TEST_F(Examples, AreCutAndCountedAsAsked) {
     const std::string line = R"({"prompt": "A long prompt, which fills it.", "response": "No."})";
     EXPECT_THROW(read(line, {.most_tokens = 4}), Error) << "nothing is left to predict";

@@ -32,6 +32,8 @@ std::string_view name_of(ErrorKind kind) noexcept {
             return "exhausted";
         case cancelled:
             return "cancelled";
+        case numerical:
+            return "numerical";
         case internal:
             return "internal";
     }
@@ -57,6 +59,8 @@ int exit_code_of(ErrorKind kind) noexcept {
             return 8;
         case cancelled:
             return 130;
+        case numerical:
+            return 9;
         case internal:
             return 70;
     }

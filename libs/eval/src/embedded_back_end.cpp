@@ -54,7 +54,7 @@ void EmbeddedBackEnd::answer(const Next& next, const Take& take, const std::stop
     while (!is_over && !cancel.stop_requested()) {
         std::vector<Prompt> block;
         std::size_t bytes = 0;
-        while (bytes < options_.lookahead_bytes) {
+        while (bytes < options_.lookahead_bytes && !cancel.stop_requested()) {
             std::optional<Question> question = next();
             if (!question) {
                 is_over = true;

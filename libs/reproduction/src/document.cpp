@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "anamnesis/analysis/decay_fit.hpp"
+#include "anamnesis/analysis/gradient_series.hpp"
 #include "anamnesis/analysis/locality.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/reproduction/findings.hpp"
-#include "anamnesis/reproduction/gradient_series.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
 
@@ -228,8 +228,8 @@ void add_gradients(Document& document, const Findings& findings) {
             "on texts of equal length; 95 % bootstrap interval over examples",
         .x_label = "distance in tokens",
         .y_label = "g",
-        .series = {gradient_series("chains of thought", gradients.cot.curve),
-                   gradient_series("retrieval", gradients.retrieval.curve)},
+        .series = {analysis::make_gradient_series("chains of thought", gradients.cot.curve),
+                   analysis::make_gradient_series("retrieval", gradients.retrieval.curve)},
         .x_axis = report::Curves::Axis::logarithmic,
         .y_axis = report::Curves::Axis::logarithmic};
     std::erase_if(curves.series, [](const auto& series) { return series.points.empty(); });

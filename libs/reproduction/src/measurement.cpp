@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/runtime/network.hpp"
 #include "anamnesis/train/synthetic/exactness.hpp"
 
@@ -58,29 +58,28 @@ double Measurement::recall_percent(std::size_t length) const {
     return sum / static_cast<double>(needles.size());
 }
 
-std::size_t parts_of(const Questions& questions) {
+std::size_t count_parts(const Questions& questions) {
     return needles.size() * questions.lengths.size() + 1;
 }
 
 Measurement measure(const runtime::Network& network,
                     const Questions& questions,
-                    const std::function<void()>& told) {
+                    const Watch& watch) {
     Measurement measurement{.lengths = questions.lengths};
-    const auto tell = [&] {
-        if (told) {
-            told();
-        }
-    };
     for (std::size_t i = 0; i < needles.size(); ++i) {
         for (const std::size_t length : questions.lengths) {
-            measurement.recall.at(i).push_back(train::synthetic::recall(
-                network, needles.at(i).needle, length, questions.recall_samples, questions.seed));
-            tell();
+            measurement.recall.at(i).push_back(train::synthetic::recall(network,
+                                                                        needles.at(i).needle,
+                                                                        length,
+                                                                        questions.recall_samples,
+                                                                        questions.seed,
+                                                                        watch));
+            watch.progress().advance(1);
         }
     }
     measurement.reasoning =
-        train::synthetic::reasoning(network, questions.reasoning_samples, questions.seed);
-    tell();
+        train::synthetic::reasoning(network, questions.reasoning_samples, questions.seed, watch);
+    watch.progress().advance(1);
     return measurement;
 }
 

@@ -19,6 +19,7 @@
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/atomic_file.hpp"
@@ -82,34 +83,35 @@ private:
     double seconds_ = 0.0;
 };
 
-void check_stop(const Execution& execution) {
-    if (execution.stop.stop_requested()) {
-        throw Error(ErrorKind::cancelled, "interrupted; the same command goes on from there");
-    }
+void check_stop(const Watch& watch) {
+    throw_if_stopped(watch,
+                     [] { return std::string("interrupted; run the same command to resume"); });
 }
 
-void repair_variant(const Repair& repair, const fs::path& folder, const Execution& execution) {
+void repair_variant(const Repair& repair,
+                    const fs::path& folder,
+                    unsigned threads,
+                    const Watch& watch) {
     if (fs::exists(folder)) {
         return;
     }
     const restore::Source pre = open_source(folder.parent_path() / repair.pre);
     const restore::Source post = open_source(folder.parent_path() / repair.post);
     const restore::Plan plan = restore::make_plan(pre, post, repair.request);
-    restore::write_folders(plan,
-                           {folder},
-                           {.is_synced = false},
-                           {.threads = execution.threads, .stop = execution.stop});
+    restore::write_folders(
+        plan, {folder}, {.is_synced = false}, {.threads = threads, .stop = watch.stop()});
 }
 
 Json make_variant(const Variant& variant,
                   std::uint64_t seed,
                   const fs::path& folder,
-                  const Execution& execution) {
+                  unsigned threads,
+                  const Watch& watch) {
     if (variant.training) {
-        train_variant(*variant.training, seed, folder, execution);
+        train_variant(*variant.training, seed, folder, threads, watch);
     }
     if (variant.repair) {
-        repair_variant(*variant.repair, folder, execution);
+        repair_variant(*variant.repair, folder, threads, watch);
     }
     return variant.description;
 }
@@ -117,38 +119,28 @@ Json make_variant(const Variant& variant,
 Json measure_variant(const Recipe& recipe,
                      std::uint64_t seed,
                      const fs::path& folder,
-                     const Execution& execution) {
+                     const Watch& watch) {
     const Questions questions{.lengths = recipe.lengths,
                               .recall_samples = recipe.recall_samples,
                               .reasoning_samples = recipe.reasoning_samples,
                               .seed = recipe.evaluation_seed};
-    if (execution.progress != nullptr) {
-        execution.progress->begin(format("seed {}: asking {}", seed, folder.filename().string()),
-                                  parts_of(questions),
-                                  ProgressUnit::steps);
-    }
-    const Measurement measurement = runtime::at_the_door([&] {
-        return measure(load_network(folder), questions, [&] {
-            check_stop(execution);
-            if (execution.progress != nullptr) {
-                execution.progress->advance(1);
-            }
-        });
-    });
-    if (execution.progress != nullptr) {
-        execution.progress->finish();
-    }
+    watch.progress().begin(format("seed {}: asking {}", seed, folder.filename().string()),
+                           count_parts(questions),
+                           ProgressUnit::steps);
+    const Measurement measurement =
+        runtime::at_the_door([&] { return measure(load_network(folder), questions, watch); });
+    watch.progress().finish();
     return to_json(measurement);
 }
 
-Json measure_drift(const fs::path& pre, const fs::path& post, const Execution& execution) {
+Json measure_drift(const fs::path& pre,
+                   const fs::path& post,
+                   unsigned threads,
+                   const Watch& watch) {
     const restore::Source before = open_source(pre);
     const restore::Source after = open_source(post);
-    const restore::CheckpointDrift drift =
-        restore::measure_drift(before,
-                               after,
-                               restore::Selection{},
-                               {.threads = execution.threads, .stop = execution.stop});
+    const restore::CheckpointDrift drift = restore::measure_drift(
+        before, after, restore::Selection{}, {.threads = threads, .stop = watch.stop()});
     Json parts = Json::object();
     for (const std::string& part : drift.parts()) {
         parts.set(part, drift.of({}, part).relative());
@@ -177,12 +169,16 @@ analysis::LabelledText supervised_text(const train::Sample& sample) {
     return text;
 }
 
-Json measure_gradients(const Recipe& recipe, const fs::path& checkpoint, const MakeSample& make) {
+Json measure_gradients(const Recipe& recipe,
+                       const fs::path& checkpoint,
+                       const MakeSample& make,
+                       const Watch& watch) {
     return runtime::at_the_door([&] {
         const runtime::Network network = load_network(checkpoint);
         Random random(recipe.evaluation_seed);
         Json records = Json::array();
         for (std::size_t i = 0; i < recipe.gradient_examples; ++i) {
+            check_stop(watch);
             const analysis::LabelledText text = supervised_text(make(random));
             records.push_back(analysis::to_json(analysis::record_of(
                 format("{}", i), text, analysis::logit_gradients(network, text))));
@@ -225,24 +221,25 @@ runtime::Network load_network(const fs::path& folder) {
 SeedFindings run_seed(const Recipe& recipe,
                       std::uint64_t seed,
                       const fs::path& folder,
-                      const Execution& execution) {
+                      unsigned threads,
+                      const Watch& watch) {
     check_recipe(recipe, folder);
-    runtime::use_threads(execution.threads);
+    runtime::use_threads(threads);
     Results results(folder / "results");
     SeedFindings findings{.seed = seed};
     for (const Variant& variant : variants_of(recipe)) {
-        check_stop(execution);
+        check_stop(watch);
         const fs::path place = folder / variant.name;
         results.get("made-" + variant.name,
-                    [&] { return make_variant(variant, seed, place, execution); });
+                    [&] { return make_variant(variant, seed, place, threads, watch); });
         findings.measurements.emplace(variant.name,
                                       read_measurement(results.get("recall-" + variant.name, [&] {
-                                          return measure_variant(recipe, seed, place, execution);
+                                          return measure_variant(recipe, seed, place, watch);
                                       })));
     }
     const auto drift_of = [&](const std::string& pre, const std::string& post) {
         return drift_rows(results.get("drift-" + post, [&] {
-            return measure_drift(folder / pre, folder / post, execution);
+            return measure_drift(folder / pre, folder / post, threads, watch);
         }));
     };
     findings.drift = drift_of("pre", "post");
@@ -250,8 +247,9 @@ SeedFindings run_seed(const Recipe& recipe,
     Random probe(0);
     const std::size_t length = train::synthetic::chain_of_thought(probe).ids.size();
     const auto gradients_on = [&](const std::string& data, const MakeSample& make) {
-        return read_records(results.get(
-            "gradients-" + data, [&] { return measure_gradients(recipe, folder / "pre", make); }));
+        return read_records(results.get("gradients-" + data, [&] {
+            return measure_gradients(recipe, folder / "pre", make, watch);
+        }));
     };
     findings.cot_gradients = gradients_on(
         "cot", [](Random& random) { return train::synthetic::chain_of_thought(random); });

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
-#include "anamnesis/reproduction/seed_run.hpp"
 #include "anamnesis/reproduction/variant.hpp"
 
 namespace anamnesis::reproduction {
@@ -15,6 +15,7 @@ namespace anamnesis::reproduction {
 void train_variant(const Training& training,
                    std::uint64_t seed,
                    const std::filesystem::path& folder,
-                   const Execution& execution);
+                   unsigned threads,
+                   const Watch& watch);
 
 }  // namespace anamnesis::reproduction

@@ -66,6 +66,11 @@ std::vector<float> values_of(const at::Tensor& tensor) {
     return {first, first + host.numel()};
 }
 
+bool holds_tokenizer(const std::filesystem::path& folder) {
+    return std::filesystem::exists(folder / "tokenizer.json") ||
+           std::filesystem::exists(folder / "vocab.json");
+}
+
 NamedArray array_of(std::string name, const at::Tensor& tensor) {
     return {.name = std::move(name),
             .shape = Shape(tensor.sizes().begin(), tensor.sizes().end()),
@@ -75,7 +80,8 @@ NamedArray array_of(std::string name, const at::Tensor& tensor) {
 }  // namespace
 
 struct HybridModel::Parts {
-    Network network;
+    std::unique_ptr<const Network> owned;  ///< null where the network is someone else's
+    const Network& network;
     std::filesystem::path folder;
     std::optional<language::Tokenizer> tokenizer;
     std::vector<TokenId> end_of_text;
@@ -175,22 +181,39 @@ std::unique_ptr<HybridModel> HybridModel::load(const checkpoint::Checkpoint& che
                                                const checkpoint::Model& model,
                                                const LoadOptions& options) {
     return at_the_door([&] {
-        Network network = load_network(checkpoint, model, options);
-        const std::size_t context = options.context_length.value_or(network.spec().context_length);
+        auto network = std::make_unique<const Network>(load_network(checkpoint, model, options));
+        const Network& loaded = *network;
         auto parts = std::make_unique<Parts>(Parts{
-            .network = std::move(network),
+            .owned = std::move(network),
+            .network = loaded,
             .folder = options.tokenizer.value_or(checkpoint.folder()),
             .tokenizer = std::nullopt,
             .end_of_text = language::end_of_text_tokens(checkpoint.folder(), checkpoint.config()),
-            .context_length = context,
+            .context_length = options.context_length.value_or(loaded.spec().context_length),
             .prefill_chunk =
                 static_cast<std::int64_t>(std::max<std::size_t>(options.prefill_chunk, 1))});
-        if (options.tokenizer || std::filesystem::exists(parts->folder / "tokenizer.json") ||
-            std::filesystem::exists(parts->folder / "vocab.json")) {
+        if (options.tokenizer || holds_tokenizer(parts->folder)) {
             parts->tokenizer = language::Tokenizer::open(parts->folder);
         }
         return std::unique_ptr<HybridModel>(new HybridModel(std::move(parts)));
     });
+}
+
+std::unique_ptr<HybridModel> HybridModel::borrow(const Network& network,
+                                                 const checkpoint::Checkpoint& checkpoint,
+                                                 std::size_t prefill_chunk) {
+    auto parts = std::make_unique<Parts>(
+        Parts{.owned = nullptr,
+              .network = network,
+              .folder = checkpoint.folder(),
+              .tokenizer = std::nullopt,
+              .end_of_text = language::end_of_text_tokens(checkpoint.folder(), checkpoint.config()),
+              .context_length = network.spec().context_length,
+              .prefill_chunk = static_cast<std::int64_t>(std::max<std::size_t>(prefill_chunk, 1))});
+    if (holds_tokenizer(parts->folder)) {
+        parts->tokenizer = language::Tokenizer::open(parts->folder);
+    }
+    return std::unique_ptr<HybridModel>(new HybridModel(std::move(parts)));
 }
 
 std::vector<TokenId> HybridModel::encode(std::string_view text) const {

@@ -158,22 +158,29 @@ std::optional<RunFolder::Saved> RunFolder::newest_state() const {
     return std::nullopt;
 }
 
-void RunFolder::begin_metrics(std::uint64_t next_step) {
+std::optional<Json> RunFolder::begin_metrics(std::uint64_t next_step) {
     const fs::path path = folder_ / "metrics.jsonl";
     std::string kept;
+    std::optional<Json> last;
     if (fs::exists(path)) {
         for (const std::string& line : split(io::read_text(path, 1U << 30U), '\n')) {
             // A line that was being written when the process died is no JSON.
             const bool is_whole = line.starts_with("{\"step\":") && line.ends_with('}');
-            if (!is_whole || Json::parse(line).at("step").as_unsigned("step") >= next_step) {
+            if (!is_whole) {
+                break;
+            }
+            Json parsed = Json::parse(line);
+            if (parsed.at("step").as_unsigned("step") >= next_step) {
                 break;
             }
             kept += line + "\n";
+            last = std::move(parsed);
         }
     }
     io::write_text_atomically(path, kept);
     metrics_ = io::File::open_for_update(path);
     metrics_size_ = kept.size();
+    return last;
 }
 
 void RunFolder::append_metrics(const Json& line) {

@@ -12,15 +12,23 @@
 
 namespace anamnesis::train {
 
-Decay decay_of(std::string_view word) {
-    if (word == "constant") {
-        return Decay::constant;
+std::string_view name_of(Decay decay) noexcept {
+    switch (decay) {
+        case Decay::constant:
+            return "constant";
+        case Decay::linear:
+            return "linear";
+        case Decay::cosine:
+            break;
     }
-    if (word == "linear") {
-        return Decay::linear;
-    }
-    if (word == "cosine") {
-        return Decay::cosine;
+    return "cosine";
+}
+
+Decay parse_decay(std::string_view word) {
+    for (const Decay decay : {Decay::constant, Decay::linear, Decay::cosine}) {
+        if (word == name_of(decay)) {
+            return decay;
+        }
     }
     throw Error(
         ErrorKind::usage,

@@ -139,9 +139,7 @@ StepFigures Trainer::step(std::span<const Batch> batches, double learning_rate) 
     figures.loss =
         sums_ ? accumulate_with_others(batches, all.weight) : accumulate(batches, all.weight);
     if (!std::isfinite(figures.loss)) {
-        throw Error(
-            ErrorKind::malformed,
-            format("the loss is {}: the weights or the learning rate make no sense", figures.loss));
+        throw Error(ErrorKind::numerical, format("the loss is {}", figures.loss));
     }
     const at::NoGradGuard no_gradients;
     collect_gradients();

@@ -11,6 +11,9 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/language/chat_template.hpp"
+#include "anamnesis/language/supervised_text.hpp"
+#include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/train/batch.hpp"
 #include "anamnesis/train/sample.hpp"
 #include "anamnesis/train/samples_source.hpp"
@@ -22,9 +25,11 @@ namespace {
 /// Words of the synthetic language and ChatML's marks.
 struct Rows : ::testing::Test {
     language::Tokenizer tokenizer = language::Tokenizer::read(synthetic::tokenizer_json());
-    EncodingRules rules{.tokenizer = &tokenizer};
+    language::SupervisionRules rules{.tokenizer = &tokenizer};
 
-    Sample sample(const std::string& row) const { return sample_of(Json::parse(row), rules); }
+    Sample sample(const std::string& row) const {
+        return language::read_supervised_row(Json::parse(row), rules);
+    }
 
     /// The text whose tokens are learned.
     std::string learned(const Sample& sample) const {
@@ -80,7 +85,7 @@ TEST_F(Rows, OfReadyIdsAreTakenAsTheyAre) {
 }
 
 TEST_F(Rows, LearnPromptsOnRequestAndEndWithTheEnd) {
-    rules.learns_prompts = true;
+    rules.supervises_prompts = true;
     rules.end_of_text = static_cast<language::TokenId>(synthetic::id_of("."));
     const Sample one = sample(R"({"prompt": "find the dog", "response": "the dog"})");
     EXPECT_EQ(learned(one), "find the dog the dog .");
@@ -101,13 +106,13 @@ TEST(ConversationsInATemplate, LearnTheAssistantsTurnsAlone) {
         "model": {"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0,
           "<|im_start|>user": 1, "<|im_start|>assistant": 2, "one<|im_end|>": 3,
           "two<|im_end|>": 4, "three<|im_end|>": 5, "four<|im_end|>": 6}}})");
-    EncodingRules rules{
-        .tokenizer = &words,
-        .chat = language::ChatTemplate::of_form(language::ChatTemplate::Form::chatml)};
-    const Sample one = sample_of(Json::parse(R"({"messages": [
+    const auto chatml = language::ChatTemplate::of_form(language::ChatTemplate::Form::chatml);
+    const language::SupervisionRules rules{
+        .tokenizer = &words, .chat = [&]() -> const language::ChatTemplate& { return chatml; }};
+    const Sample one = language::read_supervised_row(Json::parse(R"({"messages": [
         {"role": "user", "content": "one"}, {"role": "assistant", "content": "two"},
         {"role": "user", "content": "three"}, {"role": "assistant", "content": "four"}]})"),
-                                 rules);
+                                                     rules);
     EXPECT_EQ(one.ids, (std::vector<std::int64_t>{1, 3, 2, 4, 1, 5, 2, 6}));
     EXPECT_EQ(one.labels, (std::vector<std::int64_t>{-100, -100, -100, 4, -100, -100, -100, 6}));
 }

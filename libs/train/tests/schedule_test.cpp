@@ -42,7 +42,7 @@ TEST(ASchedule, OfOneStepIsThePeak) {
 }
 
 TEST(ASchedule, OfAnotherNameIsRefused) {
-    EXPECT_THROW(static_cast<void>(decay_of("cosin")), Error);
+    EXPECT_THROW(static_cast<void>(parse_decay("cosin")), Error);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
@@ -12,6 +13,7 @@
 #include <ATen/ops/tensor.h>
 
 #include "anamnesis/base/random.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/train/batch.hpp"
 #include "anamnesis/train/samples_source.hpp"
 
@@ -52,11 +54,16 @@ std::vector<bool> right_rows(const runtime::Network& network, const Batch& batch
 }
 
 template <class Make>
-Exactness measure(const runtime::Network& network, std::size_t samples, const Make& make) {
+Exactness measure(const runtime::Network& network,
+                  std::size_t samples,
+                  const Watch& watch,
+                  const Make& make) {
     const at::NoGradGuard no_gradients;
     constexpr std::size_t tokens = 8192;  // of a batch
     Exactness result;
     while (result.outcomes.size() < samples) {
+        throw_if_stopped(watch,
+                         [] { return std::string("interrupted while recall was measured"); });
         std::vector<Sample> made{make()};
         const std::size_t rows = std::clamp<std::size_t>(
             tokens / made.front().ids.size(), 1, samples - result.outcomes.size());
@@ -90,19 +97,23 @@ Exactness recall(const runtime::Network& network,
                  Needle needle,
                  std::size_t length,
                  std::size_t samples,
-                 std::uint64_t seed) {
+                 std::uint64_t seed,
+                 const Watch& watch) {
     Random random(Random(seed + length).next() + static_cast<std::uint64_t>(needle));
     constexpr std::size_t question = question_tokens + 1;  // and the beginning of the text
     const std::size_t room =
         length < question + needle_tokens ? 1 : (length - question) / needle_tokens;
     const RetrievalShape shape{
         .needle = needle, .length = length, .needles = std::min(most_needles, room)};
-    return measure(network, samples, [&] { return retrieval(random, shape); });
+    return measure(network, samples, watch, [&] { return retrieval(random, shape); });
 }
 
-Exactness reasoning(const runtime::Network& network, std::size_t samples, std::uint64_t seed) {
+Exactness reasoning(const runtime::Network& network,
+                    std::size_t samples,
+                    std::uint64_t seed,
+                    const Watch& watch) {
     Random random(Random(seed).next());
-    return measure(network, samples, [&] { return chain_of_thought(random); });
+    return measure(network, samples, watch, [&] { return chain_of_thought(random); });
 }
 
 }  // namespace anamnesis::train::synthetic

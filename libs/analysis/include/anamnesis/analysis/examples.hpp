@@ -19,22 +19,18 @@ struct Example {
 };
 
 struct ExampleOptions {
-    std::size_t most_tokens = 8192;   ///< longer texts are cut behind as many
+    std::size_t most_tokens = 8192;   ///< longer texts are cut after as many
     std::size_t most_examples = 0;    ///< 0: all
     bool supervises_prompts = false;  ///< the loss is on every token, not on responses alone
 };
 
-/// Reads training examples from JSON lines, one of three forms a line:
-///
-///  1. `messages` [{role, content}…]: in the chat template; the loss is on what assistants say,
-///     with the tokens that end their turn;
-///  2. `prompt`, `response`: one after the other; the loss is on the response;
-///  3. `text`: the loss is on all of it.
-///
-/// Lines that are left without a prediction (a prompt that fills `most_tokens`) are skipped.
-/// `open_template` is asked at the first line of form 1.
-/// Errors: `malformed`, naming file and line, for other lines; `mismatch` where no example is left;
-///         what `open_template` throws.
+/// Reads training examples from JSON lines, in every form that `train` takes
+/// (`language::read_supervised_row`). Conversations are written in the chat template, which
+/// `open_template` is asked for at the first of them; prompt and response follow one another as
+/// they are. A text ends with its last supervised token.
+/// Errors: `malformed`, naming file and line, for other lines, and where no example is left;
+///         `unsupported` for `weights`, since every prediction counts alike here; what
+///         `open_template` throws.
 std::vector<Example> read_examples(const std::filesystem::path& path,
                                    const language::Tokenizer& tokenizer,
                                    const std::function<language::ChatTemplate()>& open_template,

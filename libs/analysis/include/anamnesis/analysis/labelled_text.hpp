@@ -6,10 +6,11 @@
 #include <filesystem>
 #include <vector>
 
+#include "anamnesis/language/supervised_text.hpp"
+
 namespace anamnesis::analysis {
 
-/// The label of a token that no prediction is scored on (Hugging Face's convention).
-inline constexpr std::int64_t unsupervised = -100;
+using language::unsupervised;
 
 /// A text as a model is trained on it. The prediction of `labels[t + 1]` at position t counts
 /// where that label is not `unsupervised`; the first label is never predicted.

@@ -21,6 +21,7 @@ enum class ErrorKind : std::uint8_t {
     io,           ///< the operating system refused a read, write, sync or rename
     exhausted,    ///< no space, no quota, no memory
     cancelled,    ///< the user interrupted
+    numerical,    ///< a computation gave no number: a training run that diverged
     internal,     ///< a mistake of ours
 };
 
@@ -28,7 +29,7 @@ enum class ErrorKind : std::uint8_t {
 std::string_view name_of(ErrorKind kind) noexcept;
 
 /// The exit code of the command for a kind: 2 usage, 3 not_found, 4 malformed, 5 unsupported,
-/// 6 mismatch, 7 io, 8 exhausted, 70 internal, 130 cancelled.
+/// 6 mismatch, 7 io, 8 exhausted, 9 numerical, 70 internal, 130 cancelled.
 int exit_code_of(ErrorKind kind) noexcept;
 
 /// The only exception type this project throws.

@@ -19,6 +19,8 @@ public:
     virtual void begin(std::string_view phase, std::uint64_t total, ProgressUnit unit) = 0;
     virtual void advance(std::uint64_t count) = 0;
     virtual void finish() = 0;
+    /// Words beside the figures of the phase, until others take their place: "loss 1.2042".
+    virtual void note(std::string_view /*words*/) {}
 };
 
 /// Tells nobody.

@@ -4,12 +4,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/runtime/network.hpp"
 #include "anamnesis/train/synthetic/exactness.hpp"
 #include "anamnesis/train/synthetic/tasks.hpp"
@@ -46,13 +46,14 @@ struct Measurement {
     double recall_percent(std::size_t length) const;
 };
 
-/// `told` is called behind each needle, length and the chains of thought.
+/// Advances the watch's progress by one after each needle and length, and after the chains of
+/// thought. Errors: `cancelled` after a stop.
 Measurement measure(const runtime::Network& network,
                     const Questions& questions,
-                    const std::function<void()>& told = {});
+                    const Watch& watch = {});
 
-/// How often `measure` calls `told`.
-std::size_t parts_of(const Questions& questions);
+/// By how much `measure` advances.
+std::size_t count_parts(const Questions& questions);
 
 Json to_json(const Measurement& measurement);
 /// Errors: `malformed`.

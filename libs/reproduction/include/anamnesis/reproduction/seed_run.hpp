@@ -4,12 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "anamnesis/analysis/locality.hpp"
-#include "anamnesis/base/progress.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
 
@@ -35,19 +34,14 @@ struct SeedFindings {
     double seconds = 0.0;
 };
 
-struct Execution {
-    unsigned threads = 1;
-    Progress* progress = nullptr;  ///< null: tells nobody
-    std::stop_token stop{};
-};
-
 /// Makes and measures every variant of a seed in `folder`, a subfolder each. What is there already
-/// is taken as it is; the run goes on where it was stopped.
+/// is taken as it is; the run goes on where it was stopped. `threads` is not 0.
 /// Errors: `usage` for a folder of another recipe; `cancelled`.
 SeedFindings run_seed(const Recipe& recipe,
                       std::uint64_t seed,
                       const std::filesystem::path& folder,
-                      const Execution& execution);
+                      unsigned threads,
+                      const Watch& watch = {});
 
 /// The weights of a checkpoint folder in float32.
 runtime::Network load_network(const std::filesystem::path& folder);

@@ -20,6 +20,8 @@
 
 namespace anamnesis::runtime {
 
+class Network;
+
 struct LoadOptions {
     /// Of matrices: F32, BF16, F16; F64 computes everything in float64. Absent: as stored.
     std::optional<DType> dtype{};
@@ -60,6 +62,14 @@ public:
     static std::unique_ptr<HybridModel> load(const checkpoint::Checkpoint& checkpoint,
                                              const checkpoint::Model& model,
                                              const LoadOptions& options);
+
+    /// A model over a network that its owner goes on changing, a trainer say: it reads the weights
+    /// where they are and copies none. The tokenizer is the one of the checkpoint that the network
+    /// came from. A sequence belongs to the weights that it was read with; after a change of them
+    /// start another one. The network must outlive the model.
+    static std::unique_ptr<HybridModel> borrow(const Network& network,
+                                               const checkpoint::Checkpoint& checkpoint,
+                                               std::size_t prefill_chunk);
 
     ~HybridModel() override;
 

@@ -14,7 +14,7 @@
 namespace anamnesis::train {
 
 /// The folder of a run: `metrics.jsonl`, a line a step; `resume/step-N.safetensors`, everything
-/// that a run needs to go on behind N steps; at the end the checkpoint, and `training.json`, which
+/// that a run needs to go on after N steps; at the end the checkpoint, and `training.json`, which
 /// says that it is whole. Only one process at a time writes to it.
 class RunFolder {
 public:
@@ -39,8 +39,9 @@ public:
     };
     std::optional<Saved> newest_state() const;
 
-    /// Appends to metrics.jsonl from step `next_step` on; lines of later steps are cut off.
-    void begin_metrics(std::uint64_t next_step);
+    /// Appends to metrics.jsonl from step `next_step` on; lines of later steps are cut off. The
+    /// last line that is left.
+    std::optional<Json> begin_metrics(std::uint64_t next_step);
     void append_metrics(const Json& line);
 
     /// Written atomically; the two newest are kept.

@@ -51,7 +51,7 @@ public:
     /// predictions of all batches, each as heavy as its weight, however they are divided. Where
     /// several processes train, all are given all batches, and each takes its share of the rows.
     /// Errors: `malformed` where nothing is supervised or an id is outside the vocabulary;
-    /// `internal` for a loss that is no number.
+    /// `numerical` for a loss that is not a number; the weights are as they were before the step.
     StepFigures step(std::span<const Batch> batches, double learning_rate);
 
     /// The same mean without a step.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model_verbs/needle_texts.hpp"
+#include "anamnesis/analysis/needle_texts.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,34 +14,34 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/eval/line_reader.hpp"
 #include "anamnesis/eval/ruler/haystack_plan.hpp"
 #include "anamnesis/eval/ruler/niah_generator.hpp"
 #include "anamnesis/eval/ruler/prompts_file.hpp"
 #include "anamnesis/eval/sample.hpp"
+#include "anamnesis/io/line_reader.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
-namespace anamnesis::app {
+namespace anamnesis::analysis {
 namespace {
 
 std::vector<std::int64_t> widened(std::span<const language::TokenId> tokens) {
     return {tokens.begin(), tokens.end()};
 }
 
-/// The tokens that hold bytes of the value. `lead` tokens stand before those of the text.
-analysis::TokenSpan span_of(const language::Tokenizer& tokenizer,
-                            std::span<const language::TokenId> tokens,
-                            std::string_view text,
-                            std::string_view value,
-                            std::size_t lead) {
+/// The tokens that hold bytes of the value. `lead` tokens come before those of the text.
+TokenSpan find_span(const language::Tokenizer& tokenizer,
+                    std::span<const language::TokenId> tokens,
+                    std::string_view text,
+                    std::string_view value,
+                    std::size_t lead) {
     const std::size_t begin = text.find(value);
     if (begin == std::string_view::npos || value.empty()) {
         throw Error(ErrorKind::mismatch,
-                    format("the value {} does not stand in the prompt", in_quotes(value)));
+                    format("the value {} is not in the prompt", in_quotes(value)));
     }
     const std::size_t end = begin + value.size();
-    analysis::TokenSpan span;
+    TokenSpan span;
     std::size_t offset = 0;
     for (std::size_t t = 0; t < tokens.size(); ++t) {
         const std::size_t next = offset + tokenizer.bytes_of(tokens[t]).size();
@@ -60,7 +60,7 @@ analysis::TokenSpan span_of(const language::Tokenizer& tokenizer,
     return span;
 }
 
-NeedleText text_of(const eval::Sample& sample, const language::Tokenizer& tokenizer) {
+NeedleText make_text(const eval::Sample& sample, const language::Tokenizer& tokenizer) {
     const std::string prompt = sample.prompt();
     const auto tokens = tokenizer.encode(prompt);
     const auto whole = tokenizer.encode(prompt, {.adds_special = true});
@@ -73,22 +73,22 @@ NeedleText text_of(const eval::Sample& sample, const language::Tokenizer& tokeni
     text.needle = in_context(
         [&] { return format("placing the needle of sample {}", text.id); },
         [&] {
-            return span_of(tokenizer, tokens, prompt, text.value, whole.size() - tokens.size());
+            return find_span(tokenizer, tokens, prompt, text.value, whole.size() - tokens.size());
         });
-    const bool is_behind_space = prompt.ends_with(' ') || prompt.ends_with('\n');
-    text.answer = widened(tokenizer.encode((is_behind_space ? "" : " ") + text.value));
+    const bool is_after_space = prompt.ends_with(' ') || prompt.ends_with('\n');
+    text.answer = widened(tokenizer.encode((is_after_space ? "" : " ") + text.value));
     return text;
 }
 
 bool holds_plain_texts(const std::string& path) {
-    eval::JsonLineReader lines(path);
+    io::JsonLineReader lines(path);
     Json line;
     return lines.next(line) && line.find("text") != nullptr;
 }
 
 std::vector<NeedleText> read_plain_texts(const std::string& path,
                                          const language::Tokenizer& tokenizer) {
-    eval::JsonLineReader lines(path);
+    io::JsonLineReader lines(path);
     std::vector<NeedleText> texts;
     Json line;
     while (lines.next(line)) {
@@ -107,21 +107,14 @@ std::vector<NeedleText> read_plain_texts(const std::string& path,
 
 }  // namespace
 
-std::vector<NeedleText> needle_texts(const eval::HaystackPlan& stated,
-                                     const language::Tokenizer& tokenizer) {
-    eval::HaystackPlan options = stated;
-    if (options.tasks.empty()) {
-        options.tasks = {"s2"};
-    }
-    if (options.lengths.empty()) {
-        options.lengths = {4096};
-    }
-    eval::NiahMaterials materials = eval::make_materials(options, tokenizer);
+std::vector<NeedleText> make_needle_texts(const eval::HaystackPlan& plan,
+                                          const language::Tokenizer& tokenizer) {
+    eval::NiahMaterials materials = eval::make_materials(plan, tokenizer);
     std::vector<NeedleText> texts;
-    for (const eval::NiahOptions& how : eval::make_generators(options)) {
+    for (const eval::NiahOptions& how : eval::make_generators(plan)) {
         eval::NiahGenerator generator(how, materials);
-        for (std::uint64_t i = 0; i < options.samples; ++i) {
-            NeedleText text = text_of(generator.next(), tokenizer);
+        for (std::uint64_t i = 0; i < plan.samples; ++i) {
+            NeedleText text = make_text(generator.next(), tokenizer);
             text.id += how.depth ? format("-depth{}", *how.depth) : std::string();
             texts.push_back(std::move(text));
         }
@@ -129,15 +122,15 @@ std::vector<NeedleText> needle_texts(const eval::HaystackPlan& stated,
     return texts;
 }
 
-std::vector<NeedleText> needle_texts(const std::string& path,
-                                     const language::Tokenizer& tokenizer) {
+std::vector<NeedleText> read_needle_texts(const std::string& path,
+                                          const language::Tokenizer& tokenizer) {
     std::vector<NeedleText> texts;
     if (holds_plain_texts(path)) {
         texts = read_plain_texts(path, tokenizer);
     } else {
         const std::string name = std::filesystem::path(path).stem().string();
         for (const eval::Sample& sample : eval::read_ruler_prompts(path, name)) {
-            texts.push_back(text_of(sample, tokenizer));
+            texts.push_back(make_text(sample, tokenizer));
         }
     }
     if (texts.empty()) {
@@ -146,4 +139,4 @@ std::vector<NeedleText> needle_texts(const std::string& path,
     return texts;
 }
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::analysis

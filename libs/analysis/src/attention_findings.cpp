@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model_verbs/attention_findings.hpp"
+#include "anamnesis/analysis/attention_findings.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -19,11 +19,8 @@
 #include "anamnesis/eval/run_folder.hpp"
 #include "anamnesis/eval/statistics.hpp"
 
-namespace anamnesis::app {
+namespace anamnesis::analysis {
 namespace {
-
-using analysis::HeadAttention;
-using analysis::LayerAttention;
 
 constexpr double not_known = std::numeric_limits<double>::quiet_NaN();
 
@@ -54,7 +51,7 @@ std::vector<double> read_numbers(const Json& json, std::size_t count) {
     return numbers;
 }
 
-Json numbers_json(const std::vector<double>& numbers) {
+Json write_numbers(const std::vector<double>& numbers) {
     Json list = Json::array();
     for (const double number : numbers) {
         list.push_back(number);
@@ -65,8 +62,8 @@ Json numbers_json(const std::vector<double>& numbers) {
 /// Texts of each checkpoint by id; every checkpoint must have seen the same.
 using ByText = std::map<std::string, const AttentionRecord*>;
 
-std::vector<ByText> by_text(const std::vector<AttentionRecord>& records,
-                            const std::vector<std::string>& checkpoints) {
+std::vector<ByText> group_by_text(const std::vector<AttentionRecord>& records,
+                                  const std::vector<std::string>& checkpoints) {
     std::vector<ByText> texts(checkpoints.size());
     const AttentionRecord& model = records.front();
     for (const AttentionRecord& record : records) {
@@ -99,7 +96,7 @@ std::vector<ByText> by_text(const std::vector<AttentionRecord>& records,
     return texts;
 }
 
-std::vector<std::vector<double>> means_of(const ByText& texts, const HeadMeasure& measure) {
+std::vector<std::vector<double>> compute_means(const ByText& texts, const HeadMeasure& measure) {
     std::vector<std::vector<double>> means;
     const AttentionRecord& model = *texts.begin()->second;
     for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
@@ -117,7 +114,7 @@ std::vector<std::vector<double>> means_of(const ByText& texts, const HeadMeasure
     return means;
 }
 
-double over_heads(const LayerAttention& layer, const HeadMeasure& measure) {
+double average_heads(const LayerAttention& layer, const HeadMeasure& measure) {
     Mean mean;
     for (const HeadAttention& head : layer.heads) {
         mean.add(measure.value(head));
@@ -129,12 +126,12 @@ void add_changes(AttentionFindings& findings,
                  const std::vector<ByText>& texts,
                  const std::string& first,
                  const std::string& second) {
-    const auto index_of = [&](const std::string& name) {
+    const auto find_index = [&](const std::string& name) {
         return static_cast<std::size_t>(std::ranges::find(findings.checkpoints, name) -
                                         findings.checkpoints.begin());
     };
-    const ByText& before = texts[index_of(first)];
-    const ByText& after = texts[index_of(second)];
+    const ByText& before = texts[find_index(first)];
+    const ByText& after = texts[find_index(second)];
     for (std::size_t layer = 0; layer < findings.layers.size(); ++layer) {
         for (const HeadMeasure& measure : findings.measures) {
             std::vector<double> differences;
@@ -143,8 +140,8 @@ void add_changes(AttentionFindings& findings,
                 if (measure.needs_needle && !record->has_needle) {
                     continue;
                 }
-                const double value = over_heads(record->layers[layer], measure);
-                const double then = over_heads(after.at(id)->layers[layer], measure);
+                const double value = average_heads(record->layers[layer], measure);
+                const double then = average_heads(after.at(id)->layers[layer], measure);
                 if (std::isfinite(value) && std::isfinite(then)) {
                     start.add(value);
                     differences.push_back(then - value);
@@ -183,7 +180,7 @@ void add_answered(AttentionFindings& findings, const std::vector<ByText>& texts)
 
 }  // namespace
 
-std::vector<HeadMeasure> head_measures(const std::vector<std::size_t>& beyond) {
+std::vector<HeadMeasure> make_head_measures(const std::vector<std::size_t>& beyond) {
     std::vector<HeadMeasure> measures{
         {.key = "mean_distance",
          .name = "mean attention distance, tokens",
@@ -216,8 +213,8 @@ Json to_json(const AttentionRecord& record) {
             heads.push_back(
                 Json::Object{{"mean_distance", head.mean_distance},
                              {"entropy", head.entropy},
-                             {"share_beyond", numbers_json(head.share_beyond)},
-                             {"share_beyond_of_able", numbers_json(head.share_beyond_of_able)},
+                             {"share_beyond", write_numbers(head.share_beyond)},
+                             {"share_beyond_of_able", write_numbers(head.share_beyond_of_able)},
                              {"needle_mass", head.needle_mass},
                              {"retrieval", head.retrieval}});
         }
@@ -254,7 +251,8 @@ AttentionRecord read_attention_record(const Json& json, const std::vector<std::s
     return record;
 }
 
-AttentionFindings fold(const eval::RunRecord& run, const std::vector<std::string>& checkpoints) {
+AttentionFindings fold_records(const eval::RunRecord& run,
+                               const std::vector<std::string>& checkpoints) {
     AttentionFindings findings{.settings = run.settings, .checkpoints = checkpoints};
     for (const Json& distance : run.settings.at("beyond").as_array("'beyond'")) {
         findings.beyond.push_back(distance.as_unsigned("'beyond'"));
@@ -267,14 +265,14 @@ AttentionFindings fold(const eval::RunRecord& run, const std::vector<std::string
             records.push_back(std::move(record));
         }
     }
-    const std::vector<ByText> texts = by_text(records, checkpoints);
+    const std::vector<ByText> texts = group_by_text(records, checkpoints);
     findings.texts = texts.front().size();
     for (const LayerAttention& layer : records.front().layers) {
         findings.layers.push_back(layer.layer);
     }
     const bool has_needle = std::ranges::any_of(records, &AttentionRecord::has_needle);
-    for (HeadMeasure& measure : head_measures(findings.beyond)) {
-        const auto means = means_of(texts.front(), measure);
+    for (HeadMeasure& measure : make_head_measures(findings.beyond)) {
+        const auto means = compute_means(texts.front(), measure);
         const bool is_known = std::ranges::any_of(means, [](const std::vector<double>& heads) {
             return std::ranges::any_of(heads, [](double value) { return std::isfinite(value); });
         });
@@ -285,7 +283,7 @@ AttentionFindings fold(const eval::RunRecord& run, const std::vector<std::string
     for (const ByText& checkpoint : texts) {
         auto& means = findings.means.emplace_back();
         for (const HeadMeasure& measure : findings.measures) {
-            means.push_back(means_of(checkpoint, measure));
+            means.push_back(compute_means(checkpoint, measure));
         }
     }
     add_answered(findings, texts);
@@ -299,7 +297,8 @@ AttentionFindings fold(const eval::RunRecord& run, const std::vector<std::string
     return findings;
 }
 
-std::vector<std::uint32_t> retrieval_layers(const AttentionFindings& findings, std::size_t count) {
+std::vector<std::uint32_t> choose_retrieval_layers(const AttentionFindings& findings,
+                                                   std::size_t count) {
     const auto measure =
         std::ranges::find(findings.measures, std::string("retrieval"), &HeadMeasure::key);
     if (measure == findings.measures.end()) {
@@ -332,4 +331,4 @@ std::vector<std::uint32_t> retrieval_layers(const AttentionFindings& findings, s
     return layers;
 }
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::analysis

@@ -15,24 +15,24 @@
 #include "anamnesis/eval/statistics.hpp"
 #include "anamnesis/report/document.hpp"
 
-namespace anamnesis::app {
+namespace anamnesis::analysis {
 
 /// A measure of heads, and how it is called.
 struct HeadMeasure {
     std::string key;   ///< in JSON
     std::string name;  ///< on the page
-    std::function<double(const analysis::HeadAttention&)> value;
+    std::function<double(const HeadAttention&)> value;
     bool needs_needle = false;
 };
 
 /// mean distance, entropy, a share for each distance, needle mass, retrieval score.
-std::vector<HeadMeasure> head_measures(const std::vector<std::size_t>& beyond);
+std::vector<HeadMeasure> make_head_measures(const std::vector<std::size_t>& beyond);
 
 /// One text under one checkpoint.
 struct AttentionRecord {
     std::string checkpoint;
     std::string id;
-    std::vector<analysis::LayerAttention> layers;
+    std::vector<LayerAttention> layers;
     bool has_needle = false;
     bool is_answered = false;  ///< the model's own answer holds the value
 };
@@ -67,17 +67,19 @@ struct AttentionFindings {
 };
 
 /// Errors: `mismatch` where checkpoints have other layers or heads, or were shown other texts.
-AttentionFindings fold(const eval::RunRecord& run, const std::vector<std::string>& checkpoints);
+AttentionFindings fold_records(const eval::RunRecord& run,
+                               const std::vector<std::string>& checkpoints);
 
 /// The layers of the first checkpoint whose best head has the highest retrieval score, ascending.
 /// Errors: `mismatch` where no text has a needle, or no head copies from one.
-std::vector<std::uint32_t> retrieval_layers(const AttentionFindings& findings, std::size_t count);
+std::vector<std::uint32_t> choose_retrieval_layers(const AttentionFindings& findings,
+                                                   std::size_t count);
 
 Json to_json(const AttentionFindings& findings);
 report::Document to_document(const AttentionFindings& findings);
 std::string to_text(const AttentionFindings& findings);
 
-/// report.html, summary.md and summary.json in the folder.
+/// Writes report.html, summary.md and summary.json.
 void write_reports(const AttentionFindings& findings, const std::filesystem::path& folder);
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::analysis

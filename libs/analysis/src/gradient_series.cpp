@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "anamnesis/reproduction/gradient_series.hpp"
+#include "anamnesis/analysis/gradient_series.hpp"
 
 #include <string>
 
 #include "anamnesis/analysis/locality.hpp"
 #include "anamnesis/report/document.hpp"
 
-namespace anamnesis::reproduction {
+namespace anamnesis::analysis {
 
-report::Curves::Series gradient_series(const std::string& name, const analysis::Curve& curve) {
+report::Curves::Series make_gradient_series(const std::string& name, const Curve& curve) {
     report::Curves::Series series{.name = name, .points = {}};
-    for (const analysis::CurvePoint& point : curve.points) {
+    for (const CurvePoint& point : curve.points) {
         if (point.bin.first == 0 || !(point.value > 0.0)) {
             continue;
         }
@@ -23,4 +23,4 @@ report::Curves::Series gradient_series(const std::string& name, const analysis::
     return series;
 }
 
-}  // namespace anamnesis::reproduction
+}  // namespace anamnesis::analysis

@@ -8,34 +8,32 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/analysis/gradient_findings.hpp"
+#include "anamnesis/analysis/gradient_series.hpp"
 #include "anamnesis/analysis/locality.hpp"
 #include "anamnesis/analysis/logit_gradients.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/report/document.hpp"
-#include "anamnesis/reproduction/gradient_series.hpp"
 
-#include "model_verbs/gradient_findings.hpp"
-
-namespace anamnesis::app {
+namespace anamnesis::analysis {
 namespace {
 
-using analysis::Curve;
 using report::Document;
 
-std::string length_of(const Curve& curve) {
+std::string format_length(const Curve& curve) {
     return curve.fit.is_exponential ? format("{:.1f}", curve.fit.length) : "–";
 }
 
-std::string interval_of(const Curve& curve) {
+std::string format_interval(const Curve& curve) {
     return curve.length_interval
                ? format("[{:.1f}, {:.1f}]", curve.length_interval->low, curve.length_interval->high)
                : std::string();
 }
 
 /// The fitted curve over the range that it was fitted to.
-report::Curves::Series fit_series(const std::string& name, const Curve& curve) {
-    const analysis::DecayFit& fit = curve.fit;
+report::Curves::Series make_fit_series(const std::string& name, const Curve& curve) {
+    const DecayFit& fit = curve.fit;
     report::Curves::Series series{
         .name = format("{}: W = {:.0f}", name, fit.length), .points = {}, .has_markers = false};
     constexpr int steps = 60;
@@ -60,11 +58,11 @@ void add_plot(Document& document,
                         .x_axis = report::Curves::Axis::logarithmic,
                         .y_axis = report::Curves::Axis::logarithmic};
     for (const auto& [name, curve] : curves) {
-        plot.series.push_back(reproduction::gradient_series(name, *curve));
+        plot.series.push_back(make_gradient_series(name, *curve));
     }
     for (const auto& [name, curve] : curves) {
         if (curve->fit.is_exponential) {
-            plot.series.push_back(fit_series(name, *curve));
+            plot.series.push_back(make_fit_series(name, *curve));
         }
     }
     std::erase_if(plot.series, [](const auto& series) { return series.points.empty(); });
@@ -78,7 +76,7 @@ void add_key_figures(Document& document, const GradientFindings& findings) {
     for (const GradientFindings::DataSet& set : findings.data) {
         const auto add = [&](const char* what, const Curve& curve) {
             figures.figures.push_back(
-                {.value = length_of(curve),
+                {.value = format_length(curve),
                  .label = format("{}, {}{}",
                                  what,
                                  set.name,
@@ -127,19 +125,19 @@ void add_fits(Document& document, const GradientFindings& findings) {
         .rows = {}};
     for (const GradientFindings::DataSet& set : findings.data) {
         const auto add = [&](const std::string& name, const Curve& curve) {
-            const analysis::DecayFit& fit = curve.fit;
+            const DecayFit& fit = curve.fit;
             const bool has_line = fit.has_line;
             table.rows.push_back({set.name,
                                   name,
-                                  length_of(curve),
-                                  interval_of(curve),
+                                  format_length(curve),
+                                  format_interval(curve),
                                   has_line ? format("{:.0f} to {:.0f}", fit.first, fit.last) : "",
                                   has_line ? format("{:.3f}", fit.r_squared) : "",
                                   has_line ? format("{:.3f}", fit.power_law_r_squared) : "",
                                   fit.reason});
         };
         add("all softmax layers", set.locality.curve);
-        for (const analysis::LayerLocality& layer : set.locality.layers) {
+        for (const LayerLocality& layer : set.locality.layers) {
             add(format("layer {}", layer.layer), layer.curve);
         }
         add("token embeddings", set.locality.correlation);
@@ -162,7 +160,7 @@ void add_layer_plots(Document& document, const GradientFindings& findings) {
 }
 
 /// log10 of g by head and distance.
-report::HeatMap head_map(const std::string& caption, const analysis::LayerLocality& layer) {
+report::HeatMap make_head_map(const std::string& caption, const LayerLocality& layer) {
     report::HeatMap map{.caption = caption,
                         .row_label = "query head",
                         .column_label = "distance",
@@ -171,13 +169,13 @@ report::HeatMap head_map(const std::string& caption, const analysis::LayerLocali
                         .values = {},
                         .low = std::numeric_limits<double>::infinity(),
                         .high = -std::numeric_limits<double>::infinity()};
-    for (const analysis::CurvePoint& point : layer.curve.points) {
+    for (const CurvePoint& point : layer.curve.points) {
         map.columns.push_back(format("{}", point.bin.first));
     }
     for (std::size_t head = 0; head < layer.heads.size(); ++head) {
         map.rows.push_back(format("{}", head));
         map.values.emplace_back();
-        for (const analysis::CurvePoint& point : layer.heads[head].points) {
+        for (const CurvePoint& point : layer.heads[head].points) {
             std::optional<double> value;
             if (point.value > 0.0) {
                 value = std::log10(point.value);
@@ -199,8 +197,9 @@ void add_head_maps(Document& document, const GradientFindings& findings) {
         report::Heading{.level = 2, .text = "Heads: log10 of the mean |dL/ds| by distance"});
     for (const GradientFindings::DataSet& set : findings.data) {
         report::Gallery gallery;
-        for (const analysis::LayerLocality& layer : set.locality.layers) {
-            gallery.maps.push_back(head_map(format("{}, layer {}", set.name, layer.layer), layer));
+        for (const LayerLocality& layer : set.locality.layers) {
+            gallery.maps.push_back(
+                make_head_map(format("{}, layer {}", set.name, layer.layer), layer));
         }
         document.blocks.emplace_back(std::move(gallery));
     }
@@ -217,9 +216,9 @@ void add_bands(Document& document, const GradientFindings& findings) {
         .is_number = {false, true, true, true, true, true, true, true},
         .rows = {}};
     for (const GradientFindings::DataSet& set : findings.data) {
-        for (const analysis::LayerLocality& layer : set.locality.layers) {
+        for (const LayerLocality& layer : set.locality.layers) {
             for (std::size_t i = 0; i < layer.bands.size(); ++i) {
-                const analysis::BandNorms& norms = layer.bands[i];
+                const BandNorms& norms = layer.bands[i];
                 const double extraction = std::hypot(norms.value, norms.output);
                 if (extraction == 0.0) {
                     continue;  // no text is that long
@@ -254,8 +253,7 @@ void add_settings(Document& document, const GradientFindings& findings) {
     document.blocks.emplace_back(std::move(table));
 }
 
-std::vector<NamedCurve> curves_of(const GradientFindings& findings,
-                                  Curve analysis::Locality::* which) {
+std::vector<NamedCurve> collect_curves(const GradientFindings& findings, Curve Locality::* which) {
     std::vector<NamedCurve> curves;
     for (const GradientFindings::DataSet& set : findings.data) {
         curves.emplace_back(set.name, &(set.locality.*which));
@@ -282,12 +280,12 @@ Document to_document(const GradientFindings& findings) {
              "g(distance): magnitude of the gradient of an attention logit, mean over softmax "
              "layers, heads and pairs; 95 % bootstrap interval over examples",
              "mean |dL/ds|",
-             curves_of(findings, &analysis::Locality::curve));
+             collect_curves(findings, &Locality::curve));
     add_plot(document,
              "Autocorrelation of the token embeddings, mean removed; what is not positive is not "
              "drawn",
              "correlation",
-             curves_of(findings, &analysis::Locality::correlation));
+             collect_curves(findings, &Locality::correlation));
     add_fits(document, findings);
     add_layer_plots(document, findings);
     add_head_maps(document, findings);
@@ -296,4 +294,4 @@ Document to_document(const GradientFindings& findings) {
     return document;
 }
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::analysis

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "anamnesis/eval/line_reader.hpp"
+#include "anamnesis/io/line_reader.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -13,7 +13,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/file.hpp"
 
-namespace anamnesis::eval {
+namespace anamnesis::io {
 namespace {
 
 constexpr std::uint64_t block_bytes = 1U << 20U;
@@ -22,7 +22,7 @@ constexpr std::size_t longest_line = 256U << 20U;
 }  // namespace
 
 LineReader::LineReader(const std::filesystem::path& path)
-    : file_(io::File::open_for_reading(path)), size_(file_.size()) {}
+    : file_(File::open_for_reading(path)), size_(file_.size()) {}
 
 std::string LineReader::place() const {
     return format("line {} of {}", number_, in_quotes(file_.path().string()));
@@ -70,7 +70,7 @@ bool JsonLineReader::next(Json& object) {
             return false;
         }
     } while (line_.find_first_not_of(" \t") == std::string::npos);
-    object = in_context([this] { return format("while reading {}", place()); },
+    object = in_context([this] { return format("reading {}", place()); },
                         [this] { return Json::parse(line_); });
     if (!object.is_object()) {
         throw Error(ErrorKind::malformed, format("{} is no JSON object", place()));
@@ -78,4 +78,4 @@ bool JsonLineReader::next(Json& object) {
     return true;
 }
 
-}  // namespace anamnesis::eval
+}  // namespace anamnesis::io

@@ -10,17 +10,17 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/report/document.hpp"
 
-namespace anamnesis::app {
+namespace anamnesis::analysis {
 
 /// Bands of the projections' gradients: each eight times as wide as the one before.
-const std::vector<analysis::DistanceBand>& distance_bands();
+const std::vector<DistanceBand>& distance_bands();
 /// "128 to 1023", "8192 and more".
-std::string name_of(const analysis::DistanceBand& band);
+std::string name_of(const DistanceBand& band);
 
 struct GradientFindings {
     struct DataSet {
         std::string name;
-        analysis::Locality locality;
+        Locality locality;
     };
     std::string model;
     Json settings;
@@ -32,7 +32,7 @@ report::Document to_document(const GradientFindings& findings);
 /// The decay lengths as lines for a terminal.
 std::string to_text(const GradientFindings& findings);
 
-/// report.html, summary.md and summary.json in the folder.
+/// Writes report.html, summary.md and summary.json.
 void write_reports(const GradientFindings& findings, const std::filesystem::path& folder);
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::analysis

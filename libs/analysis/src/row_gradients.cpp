@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model_verbs/row_gradients.hpp"
+#include "anamnesis/analysis/row_gradients.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -11,7 +11,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 
-namespace anamnesis::app {
+namespace anamnesis::analysis {
 namespace {
 
 template <class Number>
@@ -21,25 +21,25 @@ void add_to(std::vector<Number>& sums, const std::vector<Number>& more) {
     }
 }
 
-Json means_json(const std::vector<std::vector<double>>& sums,
-                const std::vector<std::uint64_t>& count) {
+Json write_means(const std::vector<std::vector<double>>& sums,
+                 const std::vector<std::uint64_t>& count) {
     Json list = Json::array();
-    for (const double mean : analysis::mean_over_heads(sums, count)) {
+    for (const double mean : mean_over_heads(sums, count)) {
         list.push_back(mean);
     }
     return list;
 }
 
-Json heads_json(const std::vector<std::vector<double>>& sums,
-                const std::vector<std::uint64_t>& count) {
+Json write_heads(const std::vector<std::vector<double>>& sums,
+                 const std::vector<std::uint64_t>& count) {
     Json heads = Json::array();
     for (const std::vector<double>& head : sums) {
-        heads.push_back(means_json({head}, count));
+        heads.push_back(write_means({head}, count));
     }
     return heads;
 }
 
-Json counts_json(const std::vector<std::uint64_t>& counts) {
+Json write_counts(const std::vector<std::uint64_t>& counts) {
     Json list = Json::array();
     for (const std::uint64_t count : counts) {
         list.push_back(count);
@@ -49,14 +49,14 @@ Json counts_json(const std::vector<std::uint64_t>& counts) {
 
 }  // namespace
 
-void RowGradients::add(const analysis::LogitGradients& gradients) {
+void RowGradients::add(const LogitGradients& gradients) {
     if (layers_.empty()) {
         layers_ = gradients.layers;
         return;
     }
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-        analysis::LayerGradients& sum = layers_[i];
-        const analysis::LayerGradients& more = gradients.layers[i];
+        LayerGradients& sum = layers_[i];
+        const LayerGradients& more = gradients.layers[i];
         for (std::size_t head = 0; head < sum.sums.size(); ++head) {
             add_to(sum.sums[head], more.sums[head]);
             add_to(sum.predicting_sums[head], more.predicting_sums[head]);
@@ -66,13 +66,13 @@ void RowGradients::add(const analysis::LogitGradients& gradients) {
     }
 }
 
-void RowGradients::add_without_loss(const analysis::LabelledText& row) {
+void RowGradients::add_without_loss(const LabelledText& row) {
     lengths_without_loss_.push_back(row.ids.size());
 }
 
 Json RowGradients::to_json() const {
     Json result = Json::object();
-    for (analysis::LayerGradients layer : layers_) {
+    for (LayerGradients layer : layers_) {
         for (const std::size_t length : lengths_without_loss_) {
             for (std::size_t tau = 0; tau < std::min(length, layer.count.size()); ++tau) {
                 // Beyond a window no pair is counted in any row.
@@ -81,15 +81,15 @@ Json RowGradients::to_json() const {
         }
         result.set(format("{}", layer.layer),
                    Json::Object{
-                       {"g_per_head", heads_json(layer.sums, layer.count)},
-                       {"g", means_json(layer.sums, layer.count)},
-                       {"count", counts_json(layer.count)},
+                       {"g_per_head", write_heads(layer.sums, layer.count)},
+                       {"g", write_means(layer.sums, layer.count)},
+                       {"count", write_counts(layer.count)},
                        {"g_per_head_predicting",
-                        heads_json(layer.predicting_sums, layer.predicting_count)},
-                       {"g_predicting", means_json(layer.predicting_sums, layer.predicting_count)},
-                       {"count_predicting", counts_json(layer.predicting_count)}});
+                        write_heads(layer.predicting_sums, layer.predicting_count)},
+                       {"g_predicting", write_means(layer.predicting_sums, layer.predicting_count)},
+                       {"count_predicting", write_counts(layer.predicting_count)}});
     }
     return result;
 }
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::analysis

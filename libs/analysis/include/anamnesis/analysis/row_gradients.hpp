@@ -9,14 +9,14 @@
 #include "anamnesis/analysis/logit_gradients.hpp"
 #include "anamnesis/base/json.hpp"
 
-namespace anamnesis::app {
+namespace anamnesis::analysis {
 
 /// The gradients of a batch of rows of one length, at every distance.
 class RowGradients {
 public:
-    void add(const analysis::LogitGradients& gradients);
+    void add(const LogitGradients& gradients);
     /// Of a row without a prediction: its pairs count, its gradients are zero.
-    void add_without_loss(const analysis::LabelledText& row);
+    void add_without_loss(const LabelledText& row);
 
     /// By layer: `g_per_head` [heads][T] and `g` [T], means over the pairs of all rows; `count`
     /// [T], the pairs of one head in all rows; the same of queries that carry a prediction. null
@@ -24,8 +24,8 @@ public:
     Json to_json() const;
 
 private:
-    std::vector<analysis::LayerGradients> layers_;
+    std::vector<LayerGradients> layers_;
     std::vector<std::size_t> lengths_without_loss_;
 };
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::analysis

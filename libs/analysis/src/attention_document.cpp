@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/analysis/attention_findings.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/checkpoint_roles.hpp"
@@ -17,16 +18,14 @@
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/report/text_table.hpp"
 
-#include "model_verbs/attention_findings.hpp"
-
-namespace anamnesis::app {
+namespace anamnesis::analysis {
 namespace {
 
 using report::Document;
 using report::HeatMap;
 
 /// The mean over all layers and heads of one checkpoint; NaN values are left out.
-double overall(const std::vector<std::vector<double>>& layers) {
+double average_all(const std::vector<std::vector<double>>& layers) {
     double sum = 0.0;
     std::size_t count = 0;
     for (const std::vector<double>& heads : layers) {
@@ -38,11 +37,11 @@ double overall(const std::vector<std::vector<double>>& layers) {
     return count == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(count);
 }
 
-std::string figure(double value) {
+std::string format_figure(double value) {
     return std::isfinite(value) ? format("{:.4g}", value) : "–";
 }
 
-HeatMap map_of(const AttentionFindings& findings, std::size_t checkpoint, std::size_t measure) {
+HeatMap make_map(const AttentionFindings& findings, std::size_t checkpoint, std::size_t measure) {
     const auto& layers = findings.means[checkpoint][measure];
     HeatMap map{.caption = findings.checkpoints[checkpoint],
                 .row_label = "layer",
@@ -75,7 +74,7 @@ HeatMap map_of(const AttentionFindings& findings, std::size_t checkpoint, std::s
     return map;
 }
 
-HeatMap difference_of(const HeatMap& from, const HeatMap& to) {
+HeatMap subtract_map(const HeatMap& from, const HeatMap& to) {
     HeatMap map = from;
     map.caption = format("{} minus {}", to.caption, from.caption);
     map.scale = HeatMap::Scale::diverging;
@@ -93,7 +92,7 @@ HeatMap difference_of(const HeatMap& from, const HeatMap& to) {
     return map;
 }
 
-std::size_t index_of(const AttentionFindings& findings, const std::string& checkpoint) {
+std::size_t find_checkpoint(const AttentionFindings& findings, const std::string& checkpoint) {
     return static_cast<std::size_t>(std::ranges::find(findings.checkpoints, checkpoint) -
                                     findings.checkpoints.begin());
 }
@@ -103,7 +102,7 @@ void add_maps(Document& document, const AttentionFindings& findings, std::size_t
         report::Heading{.level = 2, .text = findings.measures[measure].name});
     report::Gallery gallery;
     for (std::size_t i = 0; i < findings.checkpoints.size(); ++i) {
-        gallery.maps.push_back(map_of(findings, i, measure));
+        gallery.maps.push_back(make_map(findings, i, measure));
     }
     document.blocks.emplace_back(std::move(gallery));
     const eval::CheckpointRoles& roles = findings.roles;
@@ -111,22 +110,22 @@ void add_maps(Document& document, const AttentionFindings& findings, std::size_t
         return;
     }
     const auto named = [&](const std::string& name) {
-        return map_of(findings, index_of(findings, name), measure);
+        return make_map(findings, find_checkpoint(findings, name), measure);
     };
     report::Gallery differences;
-    differences.maps.push_back(difference_of(named(roles.pre), named(roles.post)));
+    differences.maps.push_back(subtract_map(named(roles.pre), named(roles.post)));
     for (const std::string& repaired : roles.repaired) {
-        differences.maps.push_back(difference_of(named(roles.post), named(repaired)));
+        differences.maps.push_back(subtract_map(named(roles.post), named(repaired)));
     }
     document.blocks.emplace_back(std::move(differences));
 }
 
-std::vector<std::vector<std::string>> overall_rows(const AttentionFindings& findings) {
+std::vector<std::vector<std::string>> make_overall_rows(const AttentionFindings& findings) {
     std::vector<std::vector<std::string>> rows;
     for (std::size_t i = 0; i < findings.checkpoints.size(); ++i) {
         std::vector<std::string> row{findings.checkpoints[i]};
         for (std::size_t measure = 0; measure < findings.measures.size(); ++measure) {
-            row.push_back(figure(overall(findings.means[i][measure])));
+            row.push_back(format_figure(average_all(findings.means[i][measure])));
         }
         if (!findings.answered.empty()) {
             row.push_back(format("{:.1f}", 100.0 * findings.answered[i]));
@@ -140,7 +139,7 @@ void add_overall(Document& document, const AttentionFindings& findings) {
     report::Table table{.caption = "Means over softmax layers, heads and texts",
                         .columns = {"checkpoint"},
                         .is_number = {false},
-                        .rows = overall_rows(findings)};
+                        .rows = make_overall_rows(findings)};
     for (const HeadMeasure& measure : findings.measures) {
         table.columns.push_back(measure.name);
         table.is_number.push_back(true);
@@ -170,7 +169,7 @@ void add_changes(Document& document, const AttentionFindings& findings) {
              change.second,
              format("{}", change.layer),
              change.measure,
-             figure(change.before),
+             format_figure(change.before),
              format("{:+.4g}", change.difference),
              format("[{:+.4g}, {:+.4g}]", change.interval.low, change.interval.high)});
     }
@@ -187,7 +186,7 @@ void add_settings(Document& document, const AttentionFindings& findings) {
     document.blocks.emplace_back(std::move(table));
 }
 
-Json checkpoint_json(const AttentionFindings& findings, std::size_t checkpoint) {
+Json write_checkpoint(const AttentionFindings& findings, std::size_t checkpoint) {
     Json layers = Json::object();
     for (std::size_t layer = 0; layer < findings.layers.size(); ++layer) {
         Json measures = Json::object();
@@ -212,7 +211,7 @@ Json checkpoint_json(const AttentionFindings& findings, std::size_t checkpoint) 
 Json to_json(const AttentionFindings& findings) {
     Json checkpoints = Json::object();
     for (std::size_t i = 0; i < findings.checkpoints.size(); ++i) {
-        checkpoints.set(findings.checkpoints[i], checkpoint_json(findings, i));
+        checkpoints.set(findings.checkpoints[i], write_checkpoint(findings, i));
     }
     Json changes = Json::array();
     for (const AttentionChange& change : findings.changes) {
@@ -244,7 +243,7 @@ Document to_document(const AttentionFindings& findings) {
     report::KeyFigures figures;
     for (std::size_t i = 0; i < findings.checkpoints.size(); ++i) {
         figures.figures.push_back(
-            {.value = figure(overall(findings.means[i].front())),
+            {.value = format_figure(average_all(findings.means[i].front())),
              .label = format("{}: mean attention distance, tokens", findings.checkpoints[i])});
     }
     document.blocks.emplace_back(std::move(figures));
@@ -265,7 +264,7 @@ std::string to_text(const AttentionFindings& findings) {
     if (!findings.answered.empty()) {
         columns.emplace_back(">answered %");
     }
-    return report::text_table(columns, overall_rows(findings));
+    return report::text_table(columns, make_overall_rows(findings));
 }
 
 void write_reports(const AttentionFindings& findings, const std::filesystem::path& folder) {
@@ -275,4 +274,4 @@ void write_reports(const AttentionFindings& findings, const std::filesystem::pat
     io::write_text_atomically(folder / "summary.json", to_json(findings).dump(2) + "\n");
 }
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::analysis

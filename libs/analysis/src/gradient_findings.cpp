@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model_verbs/gradient_findings.hpp"
+#include "anamnesis/analysis/gradient_findings.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -19,14 +19,10 @@
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"
 
-namespace anamnesis::app {
+namespace anamnesis::analysis {
 namespace {
 
-using analysis::BandNorms;
-using analysis::Curve;
-using analysis::DistanceBand;
-
-Json interval_json(const std::optional<eval::Interval>& interval) {
+Json write_interval(const std::optional<eval::Interval>& interval) {
     if (!interval) {
         return {};
     }
@@ -36,12 +32,12 @@ Json interval_json(const std::optional<eval::Interval>& interval) {
     return ends;
 }
 
-Json fit_json(const Curve& curve) {
-    const analysis::DecayFit& fit = curve.fit;
+Json write_fit(const Curve& curve) {
+    const DecayFit& fit = curve.fit;
     Json json = Json::Object{{"is_exponential", fit.is_exponential}};
     if (fit.is_exponential) {
         json.set("decay_length", fit.length);
-        json.set("interval", interval_json(curve.length_interval));
+        json.set("interval", write_interval(curve.length_interval));
     } else {
         json.set("reason", fit.reason);
     }
@@ -58,19 +54,19 @@ Json fit_json(const Curve& curve) {
     return json;
 }
 
-Json curve_json(const Curve& curve) {
+Json write_curve(const Curve& curve) {
     Json points = Json::array();
-    for (const analysis::CurvePoint& point : curve.points) {
+    for (const CurvePoint& point : curve.points) {
         points.push_back(Json::Object{{"first", std::uint64_t{point.bin.first}},
                                       {"end", std::uint64_t{point.bin.end}},
                                       {"value", point.value},
-                                      {"interval", interval_json(point.interval)},
+                                      {"interval", write_interval(point.interval)},
                                       {"pairs", point.pairs}});
     }
-    return Json::Object{{"fit", fit_json(curve)}, {"points", std::move(points)}};
+    return Json::Object{{"fit", write_fit(curve)}, {"points", std::move(points)}};
 }
 
-Json bands_json(const std::vector<BandNorms>& norms) {
+Json write_bands(const std::vector<BandNorms>& norms) {
     Json bands = Json::array();
     for (std::size_t i = 0; i < norms.size(); ++i) {
         const DistanceBand& band = distance_bands()[i];
@@ -85,28 +81,28 @@ Json bands_json(const std::vector<BandNorms>& norms) {
     return bands;
 }
 
-Json data_json(const analysis::Locality& locality) {
+Json write_data(const Locality& locality) {
     Json layers = Json::object();
-    for (const analysis::LayerLocality& layer : locality.layers) {
+    for (const LayerLocality& layer : locality.layers) {
         Json heads = Json::array();
         for (const Curve& head : layer.heads) {
-            heads.push_back(curve_json(head));
+            heads.push_back(write_curve(head));
         }
         layers.set(format("{}", layer.layer),
-                   Json::Object{{"gradient", curve_json(layer.curve)},
+                   Json::Object{{"gradient", write_curve(layer.curve)},
                                 {"heads", std::move(heads)},
-                                {"bands", bands_json(layer.bands)}});
+                                {"bands", write_bands(layer.bands)}});
     }
     return Json::Object{{"examples", std::uint64_t{locality.examples}},
                         {"tokens", std::uint64_t{locality.tokens}},
                         {"predictions", std::uint64_t{locality.predictions}},
                         {"loss", locality.loss},
-                        {"gradient", curve_json(locality.curve)},
-                        {"correlation", curve_json(locality.correlation)},
+                        {"gradient", write_curve(locality.curve)},
+                        {"correlation", write_curve(locality.correlation)},
                         {"layers", std::move(layers)}};
 }
 
-std::string length_text(const Curve& curve) {
+std::string format_length(const Curve& curve) {
     if (!curve.fit.is_exponential) {
         return "no exponential: " + curve.fit.reason;
     }
@@ -139,7 +135,7 @@ std::string name_of(const DistanceBand& band) {
 Json to_json(const GradientFindings& findings) {
     Json data = Json::object();
     for (const GradientFindings::DataSet& set : findings.data) {
-        data.set(set.name, data_json(set.locality));
+        data.set(set.name, write_data(set.locality));
     }
     return Json::Object{
         {"model", findings.model}, {"settings", findings.settings}, {"data", std::move(data)}};
@@ -154,11 +150,11 @@ std::string to_text(const GradientFindings& findings) {
                        set.locality.tokens,
                        set.locality.predictions,
                        set.locality.loss,
-                       length_text(set.locality.curve));
-        for (const analysis::LayerLocality& layer : set.locality.layers) {
-            text += format("    layer {}: {}\n", layer.layer, length_text(layer.curve));
+                       format_length(set.locality.curve));
+        for (const LayerLocality& layer : set.locality.layers) {
+            text += format("    layer {}: {}\n", layer.layer, format_length(layer.curve));
         }
-        text += format("  W_corr {}\n", length_text(set.locality.correlation));
+        text += format("  W_corr {}\n", format_length(set.locality.correlation));
     }
     return text;
 }
@@ -170,4 +166,4 @@ void write_reports(const GradientFindings& findings, const std::filesystem::path
     io::write_text_atomically(folder / "summary.json", to_json(findings).dump(2) + "\n");
 }
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::analysis

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/eval/sampled_digest.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "anamnesis/base/digest.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/io/file.hpp"
+
+namespace anamnesis::eval {
+
+namespace fs = std::filesystem;
+
+std::string sampled_digest(const std::string& folder) {
+    constexpr std::uint64_t stride = 1U << 20U;
+    constexpr std::uint64_t sample = 4096;
+    std::vector<fs::path> files;
+    if (fs::is_directory(folder)) {
+        for (const auto& entry : fs::directory_iterator(folder)) {
+            const bool is_weights = entry.path().extension() == ".safetensors";
+            if (is_weights || entry.path().filename() == "config.json") {
+                files.push_back(entry.path());
+            }
+        }
+    } else {
+        files.emplace_back(folder);
+    }
+    std::ranges::sort(files);
+    Sha256 digest;
+    std::vector<std::byte> block(sample);
+    for (const fs::path& path : files) {
+        const io::File file = io::File::open_for_reading(path);
+        const std::uint64_t size = file.size();
+        digest.update(format("{} {}\n", path.filename().string(), size));
+        for (std::uint64_t at = 0; at < size; at += stride) {
+            block.resize(std::min(sample, size - at));
+            file.read_at(at, block);
+            digest.update(block);
+        }
+    }
+    return digest.finish();
+}
+
+}  // namespace anamnesis::eval

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/language/supervised_text.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/language/chat_template.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+#include "temporary_folder.hpp"
+
+namespace anamnesis::language {
+namespace {
+
+class SupervisedRows : public ::testing::Test {
+protected:
+    std::string decode_supervised(const SupervisedText& text) const {
+        std::vector<TokenId> tokens;
+        for (const std::int64_t label : text.labels) {
+            if (label != unsupervised) {
+                tokens.push_back(static_cast<TokenId>(label));
+            }
+        }
+        return tokenizer_.decode(tokens, SpecialTokens::keep);
+    }
+
+    testing::TemporaryFolder folder_;
+    Tokenizer tokenizer_ =
+        Tokenizer::open(std::filesystem::path(ANAMNESIS_TESTDATA) / "tokenizer/tiny/qwen2");
+    SupervisionRules rules_{.tokenizer = &tokenizer_};
+};
+
+TEST_F(SupervisedRows, AskForTheTemplateAtTheFirstRowWrittenInIt) {
+    const ChatTemplate chat = ChatTemplate::of_form(ChatTemplate::Form::qwen3);
+    int asked = 0;
+    rules_.chat = [&]() -> const ChatTemplate& {
+        ++asked;
+        return chat;
+    };
+    rules_.writes_exchanges_as_chats = false;
+    const auto read = [&](const char* row) {
+        return read_supervised_row(Json::parse(row), rules_);
+    };
+    EXPECT_EQ(decode_supervised(read(R"({"prompt": "A", "response": "B"})")), "B");
+    EXPECT_EQ(decode_supervised(read(R"({"text": "A"})")), "A");
+    EXPECT_EQ(asked, 0);
+    const std::string turn = decode_supervised(read(R"({"messages": [
+        {"role": "user", "content": "A"},
+        {"role": "assistant", "reasoning_content": "Hm.", "content": "B"}]})"));
+    EXPECT_NE(turn.find("Hm."), std::string::npos) << turn;
+    EXPECT_NE(turn.find("B<|im_end|>"), std::string::npos) << turn;
+    EXPECT_EQ(asked, 1);
+    rules_.writes_exchanges_as_chats = true;
+    read(R"({"prompt": "A", "response": "B"})");
+    EXPECT_EQ(asked, 2);
+}
+
+TEST_F(SupervisedRows, OfAFileAreCutCountedAndNamed) {
+    const auto path = folder_.write("rows.jsonl",
+                                    "{\"prompt\": \"A prompt that fills it all\", \"response\": "
+                                    "\"x\"}\n\n"
+                                    "{\"text\": \"some text\"}\n"
+                                    "{\"text\": \"more text\", \"id\": 7}\n"
+                                    "{\"text\": \"and more\"}\r\n");
+    rules_.longest = 3;
+    const auto texts = read_supervised_lines(path, rules_, 2);
+    ASSERT_EQ(texts.size(), 2U) << "the first has no token to predict within three";
+    EXPECT_EQ(texts[0].id, "3") << "the number of its line";
+    EXPECT_EQ(texts[1].id, "7");
+    EXPECT_EQ(read_supervised_lines(path, rules_).size(), 3U);
+    for (const SupervisedText& text : texts) {
+        EXPECT_LE(text.ids.size(), 3U);
+        EXPECT_EQ(text.ids.size(), text.labels.size());
+    }
+}
+
+TEST_F(SupervisedRows, ThatAreWrongNameTheirLine) {
+    for (const char* wrong : {R"({"txt": "x"})", R"([1])", "{", R"({"text": 3})"}) {
+        const auto path =
+            folder_.write("wrong.jsonl", std::string("{\"text\": \"fine words\"}\n") + wrong);
+        try {
+            read_supervised_lines(path, rules_);
+            ADD_FAILURE() << wrong;
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::malformed) << wrong;
+            EXPECT_NE(std::string(error.what()).find("line 2"), std::string::npos) << error.what();
+        }
+    }
+    const auto empty = folder_.write("empty.jsonl", "\n");
+    EXPECT_THROW(read_supervised_lines(empty, rules_), Error);
+}
+
+}  // namespace
+}  // namespace anamnesis::language

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/train/fine_tune.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "anamnesis/base/check.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/launcher.hpp"
+#include "anamnesis/base/progress.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/runtime/device.hpp"
+#include "anamnesis/runtime/model_spec.hpp"
+#include "anamnesis/runtime/network.hpp"
+#include "anamnesis/train/checkpoint_output.hpp"
+#include "anamnesis/train/evaluation.hpp"
+#include "anamnesis/train/events_file.hpp"
+#include "anamnesis/train/initial_checkpoint.hpp"
+#include "anamnesis/train/memory.hpp"
+#include "anamnesis/train/processes.hpp"
+#include "anamnesis/train/row_rules.hpp"
+#include "anamnesis/train/run.hpp"
+#include "anamnesis/train/run_folder.hpp"
+#include "anamnesis/train/schedule.hpp"
+#include "anamnesis/train/synthetic/words.hpp"
+#include "anamnesis/train/trainer.hpp"
+#include "anamnesis/train/training_data.hpp"
+
+namespace anamnesis::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct OpenedCheckpoint {
+    checkpoint::Checkpoint files;
+    checkpoint::Model model;
+};
+
+OpenedCheckpoint open_checkpoint(const FineTuneJob& job, const std::string& path) {
+    auto files = checkpoint::Checkpoint::open(path, job.opening);
+    auto model = checkpoint::recognise(files, job.recognising);
+    return {.files = std::move(files), .model = std::move(model)};
+}
+
+/// Processes that share a machine take one device each.
+at::Device find_device(const FineTuneJob& job) {
+    const at::Device device = runtime::device_of(job.device);
+    const auto launched = launched_rank();
+    const bool is_named = job.device.find(':') != std::string::npos;
+    return device.is_cpu() || is_named || !launched
+               ? device
+               : runtime::device_of(format("{}:{}", job.device, launched->local));
+}
+
+Trainer make_trainer(const FineTuneJob& job, const OpenedCheckpoint& opened, Processes& processes) {
+    const runtime::ModelSpec spec = runtime::describe(opened.files, opened.model);
+    const auto load = [&](at::ScalarType type) {
+        return runtime::Network::load(opened.files,
+                                      spec,
+                                      {.weight_type = type,
+                                       .device = find_device(job),
+                                       .is_trainable = true,
+                                       .recomputes_layers = job.recomputes_layers});
+    };
+    TrainerSettings settings{.adamw = job.adamw,
+                             .rules = row_rules_of(opened.files, opened.model, job.rules),
+                             .processes = &processes};
+    if (job.clip > 0.0) {
+        settings.clip = job.clip;
+    }
+    if (job.type == TrainingType::f32) {
+        return {load(at::kFloat), std::move(settings)};
+    }
+    // Masters begin as the file has them, not as bfloat16 rounds them.
+    return {load(at::kBFloat16), std::move(settings), load(at::kFloat).parameters()};
+}
+
+/// OUT/initial, with the tokenizer of the synthetic language where that is what is learned.
+fs::path initial_folder(const FineTuneJob& job) {
+    return job.out / "initial";
+}
+
+void write_random_start(const FineTuneJob& job) {
+    const fs::path folder = initial_folder(job);
+    write_initial_checkpoint(job.random->config, job.random->initialiser, job.data.seed, folder);
+    if (job.data.task) {
+        io::write_text_atomically(folder / "tokenizer.json", synthetic::tokenizer_json());
+        io::write_text_atomically(folder / "tokenizer_config.json",
+                                  synthetic::tokenizer_config_json());
+    }
+}
+
+/// The folder, and in it random weights to start from; the first process makes them.
+RunFolder open_folder(const FineTuneJob& job, Processes& processes) {
+    std::optional<RunFolder> folder;
+    processes.agree([&] {
+        if (processes.is_first()) {
+            folder.emplace(job.out, describe(job));
+            if (!folder->receipt() && job.random) {
+                write_random_start(job);
+            }
+        }
+    });
+    return folder ? *std::move(folder) : RunFolder::of_another(job.out);
+}
+
+/// Says what a step will hold; stops where not even gradients and moments can be held.
+void tell_memory(const MemoryEstimate& estimate, const at::Device& device, const Watch& watch) {
+    const std::uint64_t available = available_memory(device);
+    const std::uint64_t held = device.is_cpu() ? resident_memory() : estimate.weights;
+    const std::uint64_t lasting = estimate.gradients + estimate.moments;
+    const std::string text =
+        format("memory{}: about {}: {} {}, gradients {}, moments {}, activations {}",
+               device.is_cpu() ? "" : " of " + device.str(),
+               human_bytes(held + lasting + estimate.activations),
+               device.is_cpu() ? "program and weights" : "weights",
+               human_bytes(held),
+               human_bytes(estimate.gradients),
+               human_bytes(estimate.moments),
+               human_bytes(estimate.activations));
+    watch.log(text);
+    if (available == 0 || lasting + estimate.activations <= available) {
+        return;
+    }
+    if (lasting > available) {
+        throw Error(ErrorKind::exhausted,
+                    format("{}; {} are free: freeze groups or take a smaller model",
+                           text,
+                           human_bytes(available)));
+    }
+    watch.warn(
+        format("{} are free: a smaller --batch-size with a larger --accumulate, a smaller --length "
+               "or --checkpoint-activations takes less",
+               human_bytes(available)));
+}
+
+/// The numbers of a line of metrics, nested ones as "evaluation/S1/256".
+void add_scalars(const Json& value, const std::string& name, EventsFile::Scalars& scalars) {
+    if (value.is_object()) {
+        for (const auto& [key, inner] : value.as_object("metrics")) {
+            add_scalars(inner, name.empty() ? key : format("{}/{}", name, key), scalars);
+        }
+    } else if (name != "step") {
+        scalars.emplace_back(name, value.as_double(name));
+    }
+}
+
+/// Lines of metrics for TensorBoard; the file is made at the first one.
+class Events {
+public:
+    explicit Events(fs::path folder) : folder_(std::move(folder)) {}
+
+    void add(std::uint64_t step, const Json& line) {
+        if (!file_) {
+            file_.emplace(folder_, step);
+        }
+        EventsFile::Scalars scalars;
+        add_scalars(line, "", scalars);
+        file_->add(step, scalars);
+    }
+
+private:
+    fs::path folder_;
+    std::optional<EventsFile> file_;
+};
+
+FineTuneResult read_receipt(const Json& receipt) {
+    return {.steps = receipt.at("steps").as_unsigned("'steps'"),
+            .loss = receipt.at("loss").as_double("'loss'"),
+            .receipt = receipt};
+}
+
+RunSettings make_run_settings(const FineTuneJob& job,
+                              std::uint64_t steps,
+                              const Evaluate& evaluate,
+                              Events& events,
+                              Processes& processes) {
+    RunSettings settings{.schedule = {.peak = job.learning_rate,
+                                      .decay = job.decay,
+                                      .steps = steps,
+                                      .warmup = job.warmup,
+                                      .min_ratio = job.min_lr_ratio},
+                         .save_every = job.save_every,
+                         .phase = job.phase,
+                         .evaluate_every = job.evaluation.every,
+                         .processes = &processes};
+    if (evaluate) {
+        settings.evaluate = [&evaluate](const Watch& inner) { return to_json(evaluate(inner)); };
+    }
+    if (job.writes_tensorboard) {
+        settings.on_line = [&events](std::uint64_t step, const Json& line) {
+            events.add(step, line);
+        };
+    }
+    return settings;
+}
+
+/// What a run needs, made and checked before the first step.
+struct Prepared {
+    std::optional<OpenedCheckpoint> opened{};
+    Course course{};
+    std::optional<Trainer> trainer{};
+    Evaluate evaluate{};
+};
+
+/// In place: the evaluation asks the trainer's network where it is.
+void prepare(Prepared& prepared, const FineTuneJob& job, const Watch& watch, Processes& processes) {
+    processes.agree([&] {
+        prepared.opened =
+            open_checkpoint(job, job.random ? initial_folder(job).string() : job.checkpoint);
+        prepared.course = make_course(job.data, job.steps, prepared.opened->files);
+        runtime::at_the_door(
+            [&] { prepared.trainer.emplace(make_trainer(job, *prepared.opened, processes)); });
+        const runtime::Network& network = prepared.trainer->network();
+        if (processes.is_first() && job.evaluation.every > 0) {
+            prepared.evaluate =
+                make_evaluation(job.evaluation, prepared.opened->files, network, watch);
+        }
+        tell_memory(
+            estimate_memory(network, prepared.course.source->largest(), job.recomputes_layers),
+            find_device(job),
+            watch);
+    });
+}
+
+FineTuneResult train_to_the_end(const FineTuneJob& job,
+                                RunFolder& folder,
+                                const Watch& watch,
+                                Processes& processes) {
+    Prepared prepared;
+    prepare(prepared, job, watch, processes);
+    ANAMNESIS_CHECK(prepared.opened && prepared.trainer, "what all processes agreed on is there");
+    Events events(folder.path());
+    const std::uint64_t steps = prepared.course.steps;
+    const RunResult result =
+        run(*prepared.trainer,
+            *prepared.course.source,
+            folder,
+            make_run_settings(job, steps, prepared.evaluate, events, processes),
+            watch);
+    Json receipt = Json::Object{{"steps", steps},
+                                {"loss", result.last_loss},
+                                {"first_step", result.first_step},
+                                {"tokens", result.tokens},
+                                {"seconds", result.seconds},
+                                {"processes", processes.count()}};
+    processes.agree([&] {
+        if (processes.is_first()) {
+            write_checkpoint(prepared.opened->files, prepared.trainer->weights(), folder.path());
+            folder.finish(receipt);
+        }
+    });
+    return read_receipt(receipt);
+}
+
+}  // namespace
+
+FineTuneResult fine_tune(const FineTuneJob& job, const Watch& watch, Processes& processes) {
+    runtime::use_threads(job.threads);
+    SilentProgress silent;
+    const Watch own = processes.is_first() ? watch : Watch(silent, watch.stop());
+    RunFolder folder = open_folder(job, processes);
+    if (const auto& receipt = folder.receipt()) {
+        FineTuneResult result = read_receipt(*receipt);
+        result.was_finished = true;
+        return result;
+    }
+    return train_to_the_end(job, folder, own, processes);
+}
+
+FineTuneResult fine_tune(const FineTuneJob& job, const Watch& watch) {
+    Processes alone;
+    return fine_tune(job, watch, alone);
+}
+
+}  // namespace anamnesis::train

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <string>
+#include <utility>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/train/fine_tune.hpp"
+#include "anamnesis/train/initial_checkpoint.hpp"
+#include "anamnesis/train/schedule.hpp"
+#include "anamnesis/train/training_data.hpp"
+
+namespace anamnesis::train {
+namespace {
+
+template <class Values>
+Json list_json(const Values& values) {
+    Json::Array array;
+    for (const auto& value : values) {
+        array.emplace_back(value);
+    }
+    return Json(std::move(array));
+}
+
+}  // namespace
+
+Json describe(const FineTuneJob& job) {
+    const TrainingData& data = job.data;
+    const bool is_fan_in = job.random && job.random->initialiser == Initialiser::fan_in;
+    Json settings = Json::Object{{"model", job.checkpoint},
+                                 {"init", job.random ? job.random->name : std::string()},
+                                 {"initializer", is_fan_in ? "fan_in" : "range"},
+                                 {"batches", data.batches},
+                                 {"data", list_json(describe_data(data))},
+                                 {"chat", data.uses_chat_template},
+                                 {"loss_on_all", data.learns_prompts},
+                                 {"batch_size", data.rows},
+                                 {"length", data.length},
+                                 {"pack", data.is_packed},
+                                 {"accumulate", data.accumulated},
+                                 {"seed", data.seed},
+                                 {"stages", list_json(describe_stages(data))},
+                                 {"steps", job.steps ? Json(*job.steps) : Json()},
+                                 {"lr", job.learning_rate},
+                                 {"schedule", name_of(job.decay)},
+                                 {"warmup", job.warmup},
+                                 {"min_lr_ratio", job.min_lr_ratio},
+                                 {"betas", list_json(std::array{job.adamw.beta1, job.adamw.beta2})},
+                                 {"eps", job.adamw.eps},
+                                 {"weight_decay", job.adamw.weight_decay},
+                                 {"clip", job.clip},
+                                 {"dtype", job.type == TrainingType::f32 ? "f32" : "bf16"},
+                                 {"freeze", list_json(job.rules.frozen)},
+                                 {"lr_scale", list_json(job.rules.rates)},
+                                 {"anchor", list_json(job.rules.anchors)}};
+    if (data.replay) {
+        settings.set("replay", describe_replay(*data.replay));
+        settings.set("replay_rows", data.replay->rows);
+    }
+    if (job.more_settings.is_object()) {
+        for (const auto& [key, value] : job.more_settings.as_object("settings")) {
+            settings.set(key, value);
+        }
+    }
+    return settings;
+}
+
+}  // namespace anamnesis::train

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/train/training_data.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/language/chat_template.hpp"
+#include "anamnesis/language/special_tokens.hpp"
+#include "anamnesis/language/supervised_text.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+#include "anamnesis/train/batches_file.hpp"
+#include "anamnesis/train/replay.hpp"
+#include "anamnesis/train/sample.hpp"
+#include "anamnesis/train/samples_source.hpp"
+#include "anamnesis/train/synthetic/source.hpp"
+
+namespace anamnesis::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Tokens of a replayed synthetic sample where the data have no length.
+constexpr std::uint64_t replayed_length = 256;
+
+Course make_ready_course(const TrainingData& data, std::optional<std::uint64_t> asked) {
+    auto batches = std::make_unique<BatchesFile>(data.batches);
+    const std::uint64_t steps = asked.value_or(batches->steps());
+    if (steps == 0 || steps > batches->steps()) {
+        throw Error(ErrorKind::usage,
+                    format("--steps is {}; {} has batches for {}",
+                           steps,
+                           in_quotes(data.batches, 1000),
+                           batches->steps()));
+    }
+    return {.source = std::move(batches), .steps = steps};
+}
+
+/// Every sample of the files, encoded as the data say.
+std::vector<Sample> read_all_samples(const std::vector<std::string>& paths,
+                                     const TrainingData& data,
+                                     const checkpoint::Checkpoint& checkpoint) {
+    const fs::path& folder = checkpoint.folder();
+    std::optional<language::Tokenizer> tokenizer;
+    if (fs::exists(folder / "tokenizer.json") || fs::exists(folder / "vocab.json")) {
+        tokenizer = language::Tokenizer::open(folder);
+    }
+    language::SupervisionRules rules{.tokenizer = tokenizer ? &*tokenizer : nullptr,
+                                     .supervises_prompts = data.learns_prompts,
+                                     .longest = data.length};
+    std::optional<language::ChatTemplate> chat;
+    if (data.uses_chat_template) {
+        chat = language::ChatTemplate::open(folder);
+        rules.chat = [&chat]() -> const language::ChatTemplate& { return *chat; };
+    }
+    const auto ends = language::end_of_text_tokens(folder, checkpoint.config());
+    if (!ends.empty()) {
+        rules.end_of_text = ends.front();
+    }
+    std::vector<Sample> samples;
+    for (const std::string& path : paths) {
+        std::vector<Sample> more = language::read_supervised_lines(path, rules);
+        std::ranges::move(more, std::back_inserter(samples));
+    }
+    return samples;
+}
+
+std::unique_ptr<BatchSource> make_replayed_source(const TrainingData::Replay& replay,
+                                                  const TrainingData& data,
+                                                  const checkpoint::Checkpoint& checkpoint) {
+    // Other draws than those of the data, should both be of one kind.
+    const std::uint64_t seed = data.seed + 0x5EED;
+    if (replay.task) {
+        const std::uint64_t length = data.length == 0 ? replayed_length : data.length;
+        return std::make_unique<synthetic::SyntheticSource>(
+            *replay.task,
+            std::vector<synthetic::Stage>{{.steps = 1, .rows = replay.rows, .length = length}},
+            seed);
+    }
+    return std::make_unique<SamplesSource>(
+        read_all_samples({replay.file}, data, checkpoint),
+        BatchingRules{
+            .rows = replay.rows, .packed_length = data.is_packed ? data.length : 0, .seed = seed});
+}
+
+Course make_text_course(const TrainingData& data,
+                        std::optional<std::uint64_t> steps,
+                        const checkpoint::Checkpoint& checkpoint) {
+    if (data.files.empty()) {
+        throw Error(ErrorKind::usage, "nothing to train on: give --data or --batches");
+    }
+    if (data.is_packed && data.length == 0) {
+        throw Error(ErrorKind::usage, "--pack needs --length, the tokens of a packed row");
+    }
+    auto source = std::make_unique<SamplesSource>(
+        read_all_samples(data.files, data, checkpoint),
+        BatchingRules{.rows = data.rows,
+                      .accumulated = data.accumulated,
+                      .packed_length = data.is_packed ? data.length : 0,
+                      .seed = data.seed});
+    const std::uint64_t rows = data.rows * data.accumulated;
+    const std::uint64_t epoch = (source->units() + rows - 1) / rows;
+    return {.source = std::move(source), .steps = steps.value_or(epoch)};
+}
+
+Course make_learned_course(const TrainingData& data,
+                           std::optional<std::uint64_t> steps,
+                           const checkpoint::Checkpoint& checkpoint) {
+    if (!data.batches.empty()) {
+        return make_ready_course(data, steps);
+    }
+    if (data.task) {
+        auto source =
+            std::make_unique<synthetic::SyntheticSource>(*data.task, data.stages, data.seed);
+        const std::uint64_t all = source->steps();
+        return {.source = std::move(source), .steps = steps.value_or(all)};
+    }
+    return make_text_course(data, steps, checkpoint);
+}
+
+std::string describe_task(synthetic::Task task) {
+    return format("synthetic:{}", synthetic::name_of(task));
+}
+
+}  // namespace
+
+Course make_course(const TrainingData& data,
+                   std::optional<std::uint64_t> steps,
+                   const checkpoint::Checkpoint& checkpoint) {
+    Course course = make_learned_course(data, steps, checkpoint);
+    if (data.replay) {
+        course.source = std::make_unique<Replay>(
+            std::move(course.source), make_replayed_source(*data.replay, data, checkpoint));
+    }
+    return course;
+}
+
+std::vector<std::string> describe_data(const TrainingData& data) {
+    return data.task ? std::vector<std::string>{describe_task(*data.task)} : data.files;
+}
+
+std::vector<std::string> describe_stages(const TrainingData& data) {
+    std::vector<std::string> words;
+    for (const synthetic::Stage& stage : data.stages) {
+        words.push_back(format("{}x{}x{}", stage.steps, stage.rows, stage.length));
+    }
+    return words;
+}
+
+std::string describe_replay(const TrainingData::Replay& replay) {
+    return replay.task ? describe_task(*replay.task) : replay.file;
+}
+
+}  // namespace anamnesis::train
