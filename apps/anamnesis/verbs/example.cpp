@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/restore/example.hpp"
+
 #include <filesystem>
 
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/restore/example.hpp"
 
 #include "options.hpp"
 #include "terminal.hpp"
