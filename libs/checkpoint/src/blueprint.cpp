@@ -40,6 +40,9 @@ void read_sizes(Blueprint& blueprint, const ConfigReader& config, const Blueprin
     blueprint.hidden_size = read_hidden_size(config, options.hidden_size);
     blueprint.vocabulary_size =
         options.vocabulary_size != 0 ? options.vocabulary_size : config.count("vocab_size", 0);
+    if (const Json* word = config.find("hidden_act"); word != nullptr && word->is_string()) {
+        blueprint.activation = word->as_string("hidden_act");
+    }
     if (config.has("tie_word_embeddings")) {
         blueprint.is_head_tied = config.flag("tie_word_embeddings", true);
     }
@@ -51,7 +54,7 @@ void plan_whole_model(Blueprint& blueprint, const Family& family, const ConfigRe
     try {
         whole.context_length = config.count("max_position_embeddings", 32'768);
         whole.norm_eps = config.find_number("rms_norm_eps").value_or(1e-6);
-        whole.activation = config.find_word("hidden_act").value_or("");
+        static_cast<void>(config.find_word("hidden_act"));  // refuses what is no word
         family.plan_layers(whole, config);
         blueprint = std::move(whole);
         blueprint.is_complete = true;

@@ -42,7 +42,7 @@ std::string find_prefix(const checkpoint::Checkpoint& checkpoint, const std::str
 }
 
 /// Errors: `unsupported` for a family or an activation that does not run.
-void refuse_what_does_not_run(const checkpoint::Model& model, const ConfigReader& config) {
+void refuse_what_does_not_run(const checkpoint::Model& model) {
     if (model.blueprint == nullptr ||
         (!model.blueprint->is_complete && !model.blueprint->obstacle)) {
         throw Error(ErrorKind::unsupported,
@@ -50,10 +50,10 @@ void refuse_what_does_not_run(const checkpoint::Model& model, const ConfigReader
                            in_quotes(model.family),
                            join(checkpoint::families_that_run(), ", ")));
     }
-    if (const auto activation = config.find_word("hidden_act");
-        activation && *activation != "silu" && *activation != "swish") {
+    const std::string& activation = model.blueprint->activation;
+    if (!activation.empty() && activation != "silu" && activation != "swish") {
         throw Error(ErrorKind::unsupported,
-                    format("hidden_act is {}, only silu is supported", in_quotes(*activation)));
+                    format("hidden_act is {}, only silu is supported", in_quotes(activation)));
     }
 }
 
@@ -75,7 +75,7 @@ bool find_head_tied(const checkpoint::Checkpoint& checkpoint,
 
 ModelSpec describe(const checkpoint::Checkpoint& checkpoint, const checkpoint::Model& model) {
     const ConfigReader config(checkpoint.config());
-    refuse_what_does_not_run(model, config);
+    refuse_what_does_not_run(model);
     const std::string name =
         find_name(*model.blueprint, checkpoint::role::embedding, "embed_tokens.weight");
     const std::string head = find_name(*model.blueprint, checkpoint::role::head, "lm_head.weight");
