@@ -23,10 +23,10 @@
 #include "anamnesis/eval/grading/grade.hpp"
 #include "anamnesis/eval/grading/lm_eval_rules.hpp"
 #include "anamnesis/eval/grading/task.hpp"
-#include "anamnesis/eval/line_reader.hpp"
 #include "anamnesis/eval/problems.hpp"
 #include "anamnesis/eval/statistics.hpp"
 #include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/io/line_reader.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -69,7 +69,7 @@ Golds read_golds(const GradeJob& job) {
 /// The text of a field; empty where the line has none or null.
 std::optional<std::string> find_text(const Json& line,
                                      std::string_view field,
-                                     const JsonLineReader& reader) {
+                                     const io::JsonLineReader& reader) {
     const Json* value = line.find(field);
     if (value == nullptr || value->is_null()) {
         return std::nullopt;
@@ -156,7 +156,7 @@ private:
         return problem != golds_.end() ? problem->second.task : ReasoningTask::custom;
     }
 
-    JsonLineReader reader_;
+    io::JsonLineReader reader_;
     const GradeJob& job_;
     const Golds& golds_;
 };

@@ -16,7 +16,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/grading/task.hpp"
-#include "anamnesis/eval/line_reader.hpp"
+#include "anamnesis/io/line_reader.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -44,7 +44,7 @@ std::string number_text(const Json& value) {
 
 std::string required_text(const Json& line,
                           std::initializer_list<std::string_view> names,
-                          const JsonLineReader& reader) {
+                          const io::JsonLineReader& reader) {
     const Json* value = find_any(line, names);
     if (value == nullptr || !(value->is_string() || value->is_number())) {
         throw Error(ErrorKind::malformed,
@@ -96,7 +96,7 @@ std::string_view trimmed(std::string_view text) {
 }
 
 /// GSM8K's answer is worked and ends with the short one.
-void split_worked_answer(Problem& problem, const JsonLineReader& reader) {
+void split_worked_answer(Problem& problem, const io::JsonLineReader& reader) {
     const std::string worked = problem.gold;
     const std::size_t at = worked.rfind(marks);
     if (at == std::string::npos) {
@@ -110,7 +110,7 @@ void split_worked_answer(Problem& problem, const JsonLineReader& reader) {
 Problem read_problem(const Json& line,
                      ReasoningTask task,
                      std::size_t index,
-                     const JsonLineReader& reader) {
+                     const io::JsonLineReader& reader) {
     Problem problem;
     problem.task = task;
     problem.id = format("{}/{}", name_of(task), index);
@@ -152,7 +152,7 @@ std::optional<std::string> identifier_of(const Json& value) {
 
 std::vector<Problem> read_problems(const std::filesystem::path& path,
                                    std::optional<ReasoningTask> task) {
-    JsonLineReader reader(path);
+    io::JsonLineReader reader(path);
     std::vector<Problem> problems;
     std::unordered_map<std::string, std::size_t> line_of_id;
     Json line;

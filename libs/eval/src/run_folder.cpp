@@ -17,9 +17,10 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/launcher.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/eval/results_file.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/io/json_lines.hpp"
+#include "anamnesis/io/run_settings.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -33,27 +34,13 @@ std::optional<std::size_t> number_of(std::string_view text) {
                                                                     : std::nullopt;
 }
 
-std::string suffix_of(const Shard& shard) {
+std::string make_suffix(const Shard& shard) {
     return shard.count == 1 ? std::string() : format("-{}-of-{}", shard.index + 1, shard.count);
 }
 
-/// "seed: 42 there, 43 asked for" for the first setting that differs.
-std::optional<std::string> first_difference(const Json& there, const Json& asked) {
-    for (const auto& [key, value] : asked.as_object("settings")) {
-        const Json* other = there.find(key);
-        if (other == nullptr || other->dump() != value.dump()) {
-            return format("{}: {} there, {} asked for",
-                          key,
-                          other == nullptr ? "nothing" : in_quotes(other->dump()),
-                          in_quotes(value.dump()));
-        }
-    }
-    return std::nullopt;
-}
-
-std::vector<fs::path> files_of(const fs::path& folder,
-                               std::string_view beginning,
-                               std::string_view ending) {
+std::vector<fs::path> list_files(const fs::path& folder,
+                                 std::string_view beginning,
+                                 std::string_view ending) {
     std::vector<fs::path> files;
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(folder, error)) {
@@ -67,6 +54,15 @@ std::vector<fs::path> files_of(const fs::path& folder,
     }
     std::ranges::sort(files);
     return files;
+}
+
+/// Whether the results beside a record hold an answer.
+bool has_results(const fs::path& record) {
+    std::string name = record.filename().string();
+    name = "results" + name.substr(std::string_view("run").size());
+    const fs::path results = record.parent_path() / fs::path(name).replace_extension(".jsonl");
+    std::error_code error;
+    return fs::file_size(results, error) > 0 && !error;
 }
 
 }  // namespace
@@ -90,7 +86,7 @@ std::optional<Shard> Shard::from_environment() {
                     : std::nullopt;
 }
 
-RunFolder::RunFolder(fs::path record_path, Json record, ResultsFile results)
+RunFolder::RunFolder(fs::path record_path, Json record, io::JsonLines results)
     : record_path_(std::move(record_path)),
       record_(std::move(record)),
       results_(std::move(results)) {}
@@ -102,18 +98,18 @@ RunFolder RunFolder::open(const fs::path& folder, const Json& settings, Shard sh
         throw io_error(format("making the folder {}", in_quotes(folder.string())), error.value());
     }
     // The lock on the results comes first: it guards the record too.
-    ResultsFile results = ResultsFile::open(folder / format("results{}.jsonl", suffix_of(shard)));
-    fs::path path = folder / format("run{}.json", suffix_of(shard));
-    for (const fs::path& other : files_of(folder, "run", ".json")) {
-        const Json there = Json::parse(io::read_text(other));
-        if (const auto difference = first_difference(there.at("settings"), settings)) {
-            throw Error(ErrorKind::mismatch,
-                        format("{} holds results of other settings ({}); give another --out",
-                               in_quotes(folder.string()),
-                               *difference));
+    const std::string suffix = make_suffix(shard);
+    io::JsonLines results = io::JsonLines::open(folder / format("results{}.jsonl", suffix));
+    fs::path path = folder / format("run{}.json", suffix);
+    // A run that ended before its first answer leaves its folder to any other.
+    for (const fs::path& record : list_files(folder, "run", ".json")) {
+        if (has_results(record)) {
+            io::expect_same_run(
+                folder, Json::parse(io::read_text(record)).at("settings"), settings);
         }
     }
-    Json record = fs::exists(path)
+    const bool goes_on = !results.lines().empty() && fs::exists(path);
+    Json record = goes_on
                       ? Json::parse(io::read_text(path))
                       : Json(Json::Object{{"settings", settings}, {"checkpoints", Json::object()}});
     io::write_text_atomically(path, record.dump(2) + "\n");
@@ -138,7 +134,7 @@ void RunFolder::describe(const std::string& checkpoint, const Json& what) {
 }
 
 RunRecord read_run(const fs::path& folder) {
-    const std::vector<fs::path> records = files_of(folder, "run", ".json");
+    const std::vector<fs::path> records = list_files(folder, "run", ".json");
     if (records.empty()) {
         throw Error(
             ErrorKind::not_found,
@@ -151,7 +147,7 @@ RunRecord read_run(const fs::path& folder) {
         const Json& settings = record.at("settings");
         if (run.settings.is_null()) {
             run.settings = settings;
-        } else if (const auto difference = first_difference(run.settings, settings)) {
+        } else if (const auto difference = io::find_difference(run.settings, settings)) {
             throw Error(ErrorKind::mismatch,
                         format("{} was made with other settings than its neighbours ({})",
                                in_quotes(path.string()),
@@ -162,8 +158,8 @@ RunRecord read_run(const fs::path& folder) {
         }
     }
     std::unordered_set<std::string> seen;
-    for (const fs::path& path : files_of(folder, "results", ".jsonl")) {
-        for (Json& line : read_results(path)) {
+    for (const fs::path& path : list_files(folder, "results", ".jsonl")) {
+        for (Json& line : io::read_json_lines(path)) {
             const std::string key = line.at("checkpoint").as_string("'checkpoint'") + '\n' +
                                     line.at("id").as_string("'id'");
             if (!seen.insert(key).second) {

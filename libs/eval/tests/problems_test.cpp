@@ -11,7 +11,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/eval/grading/task.hpp"
-#include "anamnesis/eval/line_reader.hpp"
+#include "anamnesis/io/line_reader.hpp"
 
 #include "temporary_folder.hpp"
 
@@ -106,7 +106,7 @@ TEST_F(Problems, AMissingFileIsNotFound) {
 TEST_F(Problems, LinesOfEveryLengthAndEndAreRead) {
     const std::string text =
         std::string(3'000'000, 'a') + "\r\n\nb\n" + std::string(1U << 20U, 'c');
-    LineReader reader(folder_.write("lines.txt", text));
+    io::LineReader reader(folder_.write("lines.txt", text));
     std::string line;
     ASSERT_TRUE(reader.next(line));
     EXPECT_EQ(line, std::string(3'000'000, 'a'));

@@ -21,6 +21,8 @@
 #include "anamnesis/formats/safetensors.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/io/json_lines.hpp"
+#include "anamnesis/io/run_settings.hpp"
 
 #include "tensor_file.hpp"
 
@@ -63,22 +65,6 @@ std::vector<std::uint64_t> saved_steps(const fs::path& folder) {
 
 fs::path state_path(const fs::path& folder, std::uint64_t steps) {
     return folder / "resume" / format("{}{}{}", state_prefix, steps, state_suffix);
-}
-
-/// The first setting in which two runs differ.
-std::string difference(const Json& found, const Json& expected) {
-    if (found.is_object() && expected.is_object()) {
-        for (const auto& [key, value] : expected.as_object("settings")) {
-            const Json* other = found.find(key);
-            if (other == nullptr || other->dump() != value.dump()) {
-                return format("{} was {}, now {}",
-                              key,
-                              other == nullptr ? "not set" : other->dump(),
-                              value.dump());
-            }
-        }
-    }
-    return "other settings";
 }
 
 io::File open_lock(const fs::path& path) {
@@ -136,11 +122,8 @@ void RunFolder::check_settings() const {
     const Json found = Json::parse(io::read_text(folder_ / settings_name));
     const bool has_begun =
         fs::exists(folder_ / "metrics.jsonl") || fs::exists(folder_ / receipt_name);
-    if (has_begun && found.dump() != settings_.dump()) {
-        throw Error(ErrorKind::usage,
-                    format("{} belongs to another run: {}; choose another folder",
-                           in_quotes(folder_.string(), 1000),
-                           difference(found, settings_)));
+    if (has_begun) {
+        io::expect_same_run(folder_, found, settings_);
     }
 }
 
@@ -159,34 +142,22 @@ std::optional<RunFolder::Saved> RunFolder::newest_state() const {
 }
 
 std::optional<Json> RunFolder::begin_metrics(std::uint64_t next_step) {
-    const fs::path path = folder_ / "metrics.jsonl";
-    std::string kept;
+    metrics_ = io::JsonLines::open(folder_ / "metrics.jsonl");
     std::optional<Json> last;
-    if (fs::exists(path)) {
-        for (const std::string& line : split(io::read_text(path, 1U << 30U), '\n')) {
-            // A line that was being written when the process died is no JSON.
-            const bool is_whole = line.starts_with("{\"step\":") && line.ends_with('}');
-            if (!is_whole) {
-                break;
-            }
-            Json parsed = Json::parse(line);
-            if (parsed.at("step").as_unsigned("step") >= next_step) {
-                break;
-            }
-            kept += line + "\n";
-            last = std::move(parsed);
+    std::size_t kept = 0;
+    for (const Json& line : metrics_->lines()) {
+        if (line.at("step").as_unsigned("step") >= next_step) {
+            break;
         }
+        last = line;
+        ++kept;
     }
-    io::write_text_atomically(path, kept);
-    metrics_ = io::File::open_for_update(path);
-    metrics_size_ = kept.size();
+    metrics_->keep_first(kept);
     return last;
 }
 
 void RunFolder::append_metrics(const Json& line) {
-    const std::string text = line.dump() + "\n";
-    metrics_->write_at(metrics_size_, std::as_bytes(std::span(text)));
-    metrics_size_ += text.size();
+    metrics_->append(line);
 }
 
 void RunFolder::save_state(std::uint64_t steps_done, const NamedTensors& state) {

@@ -14,7 +14,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/eval/line_reader.hpp"
+#include "anamnesis/io/line_reader.hpp"
 #include "anamnesis/language/utf8.hpp"
 
 namespace anamnesis::eval {
@@ -113,7 +113,7 @@ std::string to_ruler_line(const Sample& sample, const RulerRecord& record) {
 }
 
 std::vector<Sample> read_ruler_prompts(const std::filesystem::path& path, std::string_view task) {
-    JsonLineReader reader(path);
+    io::JsonLineReader reader(path);
     std::vector<Sample> samples;
     Json record;
     while (reader.next(record)) {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/eval/results_file.hpp"
+#include "anamnesis/io/json_lines.hpp"
 
 namespace anamnesis::eval {
 
@@ -37,17 +37,17 @@ public:
     /// Errors: `mismatch` where the folder holds results of other settings, naming the first.
     static RunFolder open(const std::filesystem::path& folder, const Json& settings, Shard shard);
 
-    ResultsFile& results() { return results_; }
+    io::JsonLines& results() { return results_; }
 
     /// Records what a checkpoint is. Errors: `mismatch` where the name stood for another one.
     void describe(const std::string& checkpoint, const Json& what);
 
 private:
-    RunFolder(std::filesystem::path record_path, Json record, ResultsFile results);
+    RunFolder(std::filesystem::path record_path, Json record, io::JsonLines results);
 
     std::filesystem::path record_path_;
     Json record_;
-    ResultsFile results_;
+    io::JsonLines results_;
 };
 
 /// A finished or unfinished run, all shards together.

@@ -9,6 +9,7 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/io/json_lines.hpp"
 #include "anamnesis/train/adamw.hpp"
 
 namespace anamnesis::train {
@@ -20,8 +21,8 @@ class RunFolder {
 public:
     /// Makes the folder, or goes on in one that the same run left. `settings` says what the run
     /// is: the folder of another run that has begun is refused.
-    /// Errors: `usage` for a folder of another run, one that is not a run's and not empty, or one
-    /// that another process writes to.
+    /// Errors: `mismatch` for a folder of another run; `usage` for one that is not a run's and not
+    /// empty, or one that another process writes to.
     RunFolder(const std::filesystem::path& folder, Json settings);
 
     /// The same folder for a process that only reads in it, while another one writes.
@@ -58,8 +59,7 @@ private:
     Json settings_;
     std::optional<io::File> lock_;
     std::optional<Json> receipt_;
-    std::optional<io::File> metrics_;
-    std::uint64_t metrics_size_ = 0;
+    std::optional<io::JsonLines> metrics_;
 };
 
 }  // namespace anamnesis::train
