@@ -25,7 +25,7 @@ pack=.gpu-pack
 jobs=$(nproc)
 wanted=
 mode=check
-all_steps=(machine build runtime train analysis rates hypenet trace qwen3 qwen3-peer hybrid hybrid-peer niah)
+all_steps=(machine build runtime train analysis rates hypenet trace qwen3 hybrid niah qwen3-peer hybrid-peer)
 programs=(apps/anamnesis/anamnesis apps/anamnesis/anamnesis-torch libs/runtime/runtime_tests
   libs/train/train_tests libs/analysis/analysis_tests bench/device_bench)
 
@@ -300,10 +300,10 @@ program_step rates 30 device_bench with_libraries "$bin/device_bench" rates devi
 program_step hypenet 75 device_bench speed hypenet
 program_step trace 40 device_bench trace
 program_step qwen3 60 device_bench speed qwen3
-program_step qwen3-peer 60 device_bench peer qwen3
 program_step hybrid 75 device_bench speed hybrid
-program_step hybrid-peer 60 device_bench peer hybrid
 program_step niah 75 anamnesis-torch needles
+program_step qwen3-peer 60 device_bench peer qwen3
+program_step hybrid-peer 60 device_bench peer hybrid
 report
 echo
 cat "$results/gpu_check.md"

@@ -6,6 +6,7 @@
 #                                    and the torch wheel
 #   tools/gpu_pack.sh --programs     and programs.tar.gz: the programs of the check, built here
 #                                    against the torch of python3, so that the check starts at once
+#     --as-built                     those that build/gpu-pack has, as they are
 #   --limit MIB                      refuse where tree and pack together are larger (64)
 #
 # PYTHON names another python3.
@@ -14,10 +15,12 @@ cd "$(dirname "$0")/.."
 pack=.gpu-pack
 limit=64
 wants_programs=false
+builds=true
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; }
 while [ $# -gt 0 ]; do
   case "$1" in
     --programs) wants_programs=true ;;
+    --as-built) builds=false ;;
     --limit) limit=$2; shift ;;
     --help | -h) usage; exit 0 ;;
     *) echo "tools/gpu_pack.sh: unknown option '$1'" >&2; usage >&2; exit 2 ;;
@@ -85,10 +88,13 @@ build_programs() {
   local build=build/gpu-pack
   local torch
   torch=$("${PYTHON:-python3}" -W ignore -c 'import torch; print(torch.__version__)')
-  tools/gpu_check.sh --only-build --build "$build" --pack "$pack" --jobs "$(nproc)"
+  if "$builds"; then
+    tools/gpu_check.sh --only-build --build "$build" --pack "$pack" --jobs "$(nproc)"
+  fi
   mkdir -p "$scratch/programs"
   local program
   while read -r program; do
+    "$builds" || [ -x "$build/$program" ] || continue
     strip -o "$scratch/programs/$(basename "$program")" "$build/$program"
   done < <(tools/gpu_check.sh --list-programs)
   echo "$torch" >"$scratch/programs/torch-version"
