@@ -16,7 +16,7 @@
 
 namespace {
 
-using anamnesis::restore::Source;
+using anamnesis::checkpoint::RecognisedCheckpoint;
 using anamnesis::testing::TemporaryFolder;
 
 Source open_llama(const TemporaryFolder& folder) {

@@ -2,10 +2,7 @@
 #include "open_checkpoint.hpp"
 
 #include <string>
-#include <utility>
 
-#include "anamnesis/base/error.hpp"
-#include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
@@ -32,15 +29,12 @@ checkpoint::RecogniseOptions make_recognise_options(const ReadingOptions& option
     return recognise;
 }
 
-OpenedCheckpoint open_checkpoint(const std::string& path,
-                                 const ReadingOptions& options,
-                                 checkpoint::Missing missing) {
-    checkpoint::RecogniseOptions recognise = make_recognise_options(options);
-    recognise.missing = missing;
-    auto opened = checkpoint::Checkpoint::open(path, make_open_options(options));
-    auto model = in_context([&] { return format("recognising {}", in_quotes(path, 1000)); },
-                            [&] { return checkpoint::recognise(opened, recognise); });
-    return {.checkpoint = std::move(opened), .model = std::move(model)};
+checkpoint::RecognisedCheckpoint open_checkpoint(const std::string& path,
+                                                 const ReadingOptions& options,
+                                                 checkpoint::Missing missing) {
+    checkpoint::RecogniseOptions recognising = make_recognise_options(options);
+    recognising.missing = missing;
+    return checkpoint::open_recognised(path, make_open_options(options), recognising);
 }
 
 }  // namespace anamnesis::app

@@ -10,18 +10,15 @@
 
 namespace anamnesis::app {
 
-struct OpenedCheckpoint {
-    checkpoint::Checkpoint checkpoint;
-    checkpoint::Model model;
-};
-
 /// How the libraries read what the command line says.
 checkpoint::OpenOptions make_open_options(const ReadingOptions& options);
 checkpoint::RecogniseOptions make_recognise_options(const ReadingOptions& options);
 
-/// Opens and recognises a checkpoint as the command line says.
-OpenedCheckpoint open_checkpoint(const std::string& path,
-                                 const ReadingOptions& options,
-                                 checkpoint::Missing missing);
+/// Opens and recognises a checkpoint as the command line says. Where only looking is meant,
+/// `missing` makes a warning of what is not there.
+checkpoint::RecognisedCheckpoint open_checkpoint(
+    const std::string& path,
+    const ReadingOptions& options,
+    checkpoint::Missing missing = checkpoint::Missing::refuse);
 
 }  // namespace anamnesis::app

@@ -14,16 +14,10 @@ namespace {
 
 using namespace anamnesis;
 
-/// Reads headers and config.json; no weight is touched.
-restore::Source open_source(const char* path) {
-    auto checkpoint = checkpoint::Checkpoint::open(path);
-    auto model = checkpoint::recognise(checkpoint);
-    return {.checkpoint = std::move(checkpoint), .model = std::move(model)};
-}
-
 void repair(const char* pre_path, const char* post_path, const char* out) {
-    const restore::Source pre = open_source(pre_path);
-    const restore::Source post = open_source(post_path);
+    // Reads headers and config.json; no weight is touched.
+    const auto pre = checkpoint::open_recognised(pre_path);
+    const auto post = checkpoint::open_recognised(post_path);
 
     // A plan is data: which rows of which tensors change. The default request is QK-Restore.
     const restore::Plan plan = restore::make_plan(pre, post, restore::Request{});

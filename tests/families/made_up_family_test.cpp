@@ -56,14 +56,14 @@ protected:
         return folder;
     }
 
-    static restore::Source open(const fs::path& folder) {
+    static checkpoint::RecognisedCheckpoint open(const fs::path& folder) {
         auto files = checkpoint::Checkpoint::open(folder);
         auto model = checkpoint::recognise(files);
         return {std::move(files), std::move(model)};
     }
 
     static runtime::Network load(const fs::path& folder, bool is_trainable = false) {
-        const restore::Source source = open(folder);
+        const checkpoint::RecognisedCheckpoint source = open(folder);
         return runtime::Network::load(source.checkpoint,
                                       runtime::describe(source.checkpoint, source.model),
                                       {.is_trainable = is_trainable});
@@ -73,7 +73,7 @@ protected:
 };
 
 TEST_F(MadeUpFamily, StartsFromRandomWeightsThatItRecognises) {
-    const restore::Source source = open(start("model", 1));
+    const checkpoint::RecognisedCheckpoint source = open(start("model", 1));
     EXPECT_EQ(source.model.family, "made_up");
     EXPECT_THAT(source.model.warnings, IsEmpty());
     EXPECT_EQ(source.model.attention.size(), 10U);
@@ -131,8 +131,8 @@ TEST_F(MadeUpFamily, LearnsInEveryWeight) {
 }
 
 TEST_F(MadeUpFamily, GetsItsQueriesAndKeysBack) {
-    const restore::Source pre = open(start("pre", 1));
-    const restore::Source post = open(start("post", 2));
+    const checkpoint::RecognisedCheckpoint pre = open(start("pre", 1));
+    const checkpoint::RecognisedCheckpoint post = open(start("post", 2));
     const restore::Plan plan = restore::make_plan(pre, post, {});
     EXPECT_EQ(plan.changed_layers(), (std::vector<std::uint32_t>{1, 3}));
     const fs::path out = folder_.path() / "out";

@@ -54,8 +54,7 @@ std::unique_ptr<runtime::HybridModel> open_model(const std::string& checkpoint,
                                                  const ModelOptions& options,
                                                  const ReadingOptions& reading,
                                                  const CommonOptions& common) {
-    const OpenedCheckpoint files =
-        open_checkpoint(checkpoint, reading, checkpoint::Missing::refuse);
+    const checkpoint::RecognisedCheckpoint files = open_checkpoint(checkpoint, reading);
     return in_context([&] { return format("loading {}", in_quotes(checkpoint, 1000)); },
                       [&] {
                           return runtime::HybridModel::load(

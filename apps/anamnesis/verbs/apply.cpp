@@ -13,10 +13,10 @@
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
+#include "execution.hpp"
 #include "option_group.hpp"
 #include "options/common.hpp"
 #include "print_repair.hpp"
-#include "sources.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -58,7 +58,7 @@ int run(const ApplyOptions& options, Terminal& terminal, const Watch& watch) {
         patch.request.allowed.insert(restore::Allowance::links);
     }
     // The patch says which rows of which tensors change, so the family need not be known here.
-    restore::Source target;
+    checkpoint::RecognisedCheckpoint target;
     target.checkpoint = checkpoint::Checkpoint::open(options.to);
     target.model.family = patch.rows.model.family;
     const restore::Execution execution = make_execution(options.common, watch);

@@ -13,10 +13,11 @@
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
+#include "execution.hpp"
+#include "open_checkpoint.hpp"
 #include "option_group.hpp"
 #include "options/common.hpp"
 #include "options/reading.hpp"
-#include "sources.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -53,8 +54,8 @@ void declare(CLI::App& app, DriftOptions& options) {
 }
 
 int run(const DriftOptions& options, Terminal& terminal, const Watch& watch) {
-    const restore::Source pre = open_source(options.pre, options.reading);
-    const restore::Source post = open_source(options.post, options.reading);
+    const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
+    const checkpoint::RecognisedCheckpoint post = open_checkpoint(options.post, options.reading);
     const restore::CheckpointDrift drift =
         restore::measure_drift(pre, post, options.selection, make_execution(options.common, watch));
     if (!options.html.empty()) {

@@ -7,10 +7,10 @@
 #include "anamnesis/restore/inspection.hpp"
 #include "anamnesis/restore/plan.hpp"
 
+#include "open_checkpoint.hpp"
 #include "option_group.hpp"
 #include "options/common.hpp"
 #include "options/reading.hpp"
-#include "sources.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -33,7 +33,8 @@ void declare(CLI::App& app, InspectOptions& options) {
 }
 
 int run(const InspectOptions& options, Terminal& terminal) {
-    const restore::Source source = open_source_for_reading(options.checkpoint, options.reading);
+    const checkpoint::RecognisedCheckpoint source =
+        open_checkpoint(options.checkpoint, options.reading, checkpoint::Missing::warn);
     const auto list =
         options.lists_tensors ? restore::TensorList::all : restore::TensorList::routing;
     terminal.result(options.common.json ? restore::make_inspection_json(source, list).dump(2) + "\n"

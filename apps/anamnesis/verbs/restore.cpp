@@ -19,12 +19,13 @@
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
+#include "execution.hpp"
+#include "open_checkpoint.hpp"
 #include "option_group.hpp"
 #include "options/common.hpp"
 #include "options/reading.hpp"
 #include "options/selection.hpp"
 #include "print_repair.hpp"
-#include "sources.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -125,7 +126,7 @@ std::vector<fs::path> list_targets(const std::string& path, const restore::Reque
 }
 
 /// A post that is one file may be repaired into one: --out out.safetensors.
-bool is_single_file_target(const restore::Source& post, const std::string& out) {
+bool is_single_file_target(const checkpoint::RecognisedCheckpoint& post, const std::string& out) {
     return post.checkpoint.is_single_file() && fs::path(out).extension() == ".safetensors";
 }
 
@@ -223,7 +224,7 @@ void print_plan(const restore::Plan& plan, const RestoreOptions& options, Termin
 }
 
 void introduce(const restore::Plan& plan, Terminal& terminal) {
-    for (const restore::Source* source : {plan.pre, plan.post}) {
+    for (const checkpoint::RecognisedCheckpoint* source : {plan.pre, plan.post}) {
         for (const std::string& warning : source->model.warnings) {
             terminal.warn(format("{}: {}", source->checkpoint.path().string(), warning));
         }
@@ -263,8 +264,8 @@ std::vector<restore::Result> write(const restore::Plan& plan,
 int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
     const restore::Request request = check(options);
     const auto start = std::chrono::steady_clock::now();
-    const restore::Source pre = open_source(options.pre, options.reading);
-    const restore::Source post = open_source(options.post, options.reading);
+    const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
+    const checkpoint::RecognisedCheckpoint post = open_checkpoint(options.post, options.reading);
     const restore::Plan plan = restore::make_plan(pre, post, request);
     introduce(plan, terminal);
     if (options.is_dry_run) {

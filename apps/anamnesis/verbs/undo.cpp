@@ -8,8 +8,8 @@
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/restore/apply.hpp"
 
+#include "execution.hpp"
 #include "options/common.hpp"
-#include "sources.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 

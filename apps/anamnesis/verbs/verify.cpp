@@ -18,11 +18,12 @@
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
+#include "execution.hpp"
+#include "open_checkpoint.hpp"
 #include "option_group.hpp"
 #include "options/common.hpp"
 #include "options/reading.hpp"
 #include "options/selection.hpp"
-#include "sources.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -53,7 +54,7 @@ struct Claim {
     std::string origin;
 };
 
-Claim find_claim(const VerifyOptions& options, const restore::Source& repaired) {
+Claim find_claim(const VerifyOptions& options, const checkpoint::RecognisedCheckpoint& repaired) {
     const auto receipt = repaired.checkpoint.folder() / restore::receipt_name;
     if (!options.selection.is_given() && std::filesystem::exists(receipt)) {
         return in_context([&] { return format("reading {}", receipt.string()); },
@@ -97,9 +98,10 @@ Json to_json(const restore::Verification& result, const Claim& claim) {
 }
 
 int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
-    const restore::Source pre = open_source(options.pre, options.reading);
-    const restore::Source post = open_source(options.post, options.reading);
-    const restore::Source repaired = open_source_for_reading(options.repaired, options.reading);
+    const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
+    const checkpoint::RecognisedCheckpoint post = open_checkpoint(options.post, options.reading);
+    const checkpoint::RecognisedCheckpoint repaired =
+        open_checkpoint(options.repaired, options.reading, checkpoint::Missing::warn);
     const Claim claim = find_claim(options, repaired);
     const restore::Verification result =
         restore::verify(pre, post, repaired, claim.request, make_execution(options.common, watch));

@@ -16,13 +16,13 @@
 namespace anamnesis::analysis {
 
 runtime::Network load_network(const std::string& path, const ModelLoading& loading) {
-    return in_context([&] { return format("opening {}", in_quotes(path, 1000)); },
-                      [&] {
-                          const auto checkpoint =
-                              checkpoint::Checkpoint::open(path, loading.opening);
-                          const auto model = checkpoint::recognise(checkpoint, loading.recognising);
-                          return runtime::load_network(checkpoint, model, loading.running);
-                      });
+    return in_context(
+        [&] { return format("opening {}", in_quotes(path, 1000)); },
+        [&] {
+            const auto opened =
+                checkpoint::open_recognised(path, loading.opening, loading.recognising);
+            return runtime::load_network(opened.checkpoint, opened.model, loading.running);
+        });
 }
 
 void describe_loading(const ModelLoading& loading, Json& settings) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -96,6 +97,14 @@ Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options) {
                 {.names = names, .config = config, .has_draft_head = matching.has_draft_head});
             return model;
         });
+}
+
+RecognisedCheckpoint open_recognised(const std::filesystem::path& path,
+                                     const OpenOptions& opening,
+                                     const RecogniseOptions& recognising) {
+    Checkpoint checkpoint = Checkpoint::open(path, opening);
+    Model model = recognise(checkpoint, recognising);
+    return {.checkpoint = std::move(checkpoint), .model = std::move(model)};
 }
 
 }  // namespace anamnesis::checkpoint

@@ -22,10 +22,11 @@ namespace anamnesis::reproduction {
 namespace {
 
 runtime::Network load_speaker(const ProbeJob& job, const std::string& path) {
-    const auto checkpoint = checkpoint::Checkpoint::open(path, job.opening);
-    const auto model = checkpoint::recognise(checkpoint, job.recognising);
-    runtime::Network network = runtime::Network::load(
-        checkpoint, runtime::describe(checkpoint, model), {.weight_type = at::kFloat});
+    const auto opened = checkpoint::open_recognised(path, job.opening, job.recognising);
+    runtime::Network network =
+        runtime::Network::load(opened.checkpoint,
+                               runtime::describe(opened.checkpoint, opened.model),
+                               {.weight_type = at::kFloat});
     const std::size_t words = train::synthetic::words().size();
     if (network.spec().vocabulary_size != words) {
         throw Error(ErrorKind::mismatch,

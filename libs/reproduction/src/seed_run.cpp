@@ -45,12 +45,6 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-restore::Source open_source(const fs::path& folder) {
-    auto opened = checkpoint::Checkpoint::open(folder, {});
-    auto model = checkpoint::recognise(opened, {});
-    return {.checkpoint = std::move(opened), .model = std::move(model)};
-}
-
 /// A folder of results as JSON files: what is there is read, what is not is made and kept, with
 /// the seconds that it took.
 class Results {
@@ -95,8 +89,10 @@ void repair_variant(const Repair& repair,
     if (fs::exists(folder)) {
         return;
     }
-    const restore::Source pre = open_source(folder.parent_path() / repair.pre);
-    const restore::Source post = open_source(folder.parent_path() / repair.post);
+    const checkpoint::RecognisedCheckpoint pre =
+        checkpoint::open_recognised(folder.parent_path() / repair.pre);
+    const checkpoint::RecognisedCheckpoint post =
+        checkpoint::open_recognised(folder.parent_path() / repair.post);
     const restore::Plan plan = restore::make_plan(pre, post, repair.request);
     restore::write_folders(
         plan, {folder}, {.is_synced = false}, {.threads = threads, .stop = watch.stop()});
@@ -137,8 +133,8 @@ Json measure_drift(const fs::path& pre,
                    const fs::path& post,
                    unsigned threads,
                    const Watch& watch) {
-    const restore::Source before = open_source(pre);
-    const restore::Source after = open_source(post);
+    const checkpoint::RecognisedCheckpoint before = checkpoint::open_recognised(pre);
+    const checkpoint::RecognisedCheckpoint after = checkpoint::open_recognised(post);
     const restore::CheckpointDrift drift = restore::measure_drift(
         before, after, restore::Selection{}, {.threads = threads, .stop = watch.stop()});
     Json parts = Json::object();
@@ -212,7 +208,7 @@ void check_recipe(const Recipe& recipe, const fs::path& folder) {
 }  // namespace
 
 runtime::Network load_network(const fs::path& folder) {
-    const restore::Source source = open_source(folder);
+    const checkpoint::RecognisedCheckpoint source = checkpoint::open_recognised(folder);
     return runtime::Network::load(source.checkpoint,
                                   runtime::describe(source.checkpoint, source.model),
                                   {.weight_type = at::kFloat});

@@ -43,7 +43,7 @@ struct PartRows {
     std::uint64_t rows = 0;
 };
 
-std::vector<PartRows> parts_of(const Source& post,
+std::vector<PartRows> parts_of(const RecognisedCheckpoint& post,
                                const Pairing& pairing,
                                const TensorEntry& tensor) {
     const auto* attention = post.model.find_attention(tensor.name);
@@ -107,7 +107,7 @@ DriftSums compare(const TensorEntry& pre_tensor,
     return sums;
 }
 
-std::vector<TensorDrift> measure_tensor(const Source& post,
+std::vector<TensorDrift> measure_tensor(const RecognisedCheckpoint& post,
                                         const Pairing& pairing,
                                         const TensorEntry& tensor,
                                         const Execution& execution,
@@ -148,7 +148,7 @@ std::vector<TensorDrift> measure_tensor(const Source& post,
     return drifts;
 }
 
-RoutingGroupDrift measure_heads(const Source& post, const RoutingGroup& group) {
+RoutingGroupDrift measure_heads(const RecognisedCheckpoint& post, const RoutingGroup& group) {
     RoutingGroupDrift result{.layer = group.layer,
                              .kv_head = group.kv_head,
                              .is_shared_key = group.is_shared_key,
@@ -221,8 +221,8 @@ std::vector<std::string> CheckpointDrift::parts() const {
     return order;
 }
 
-CheckpointDrift measure_drift(const Source& pre,
-                              const Source& post,
+CheckpointDrift measure_drift(const RecognisedCheckpoint& pre,
+                              const RecognisedCheckpoint& post,
                               const Selection& selection,
                               const Execution& execution) {
     CheckpointDrift result;

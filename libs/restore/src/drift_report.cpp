@@ -103,7 +103,9 @@ void add_head_maps(report::Document& document, const CheckpointDrift& drift) {
     add_map(document, keys, "Drift of W_K", "key head");
 }
 
-void add_layer_map(report::Document& document, const Source& post, const CheckpointDrift& drift) {
+void add_layer_map(report::Document& document,
+                   const RecognisedCheckpoint& post,
+                   const CheckpointDrift& drift) {
     auto parts = drift.parts();
     // These lie in no layer.
     std::erase_if(parts, [](const std::string& part) {
@@ -174,8 +176,8 @@ std::string describe_drift(const CheckpointDrift& drift) {
                   report::short_number(rest.relative()));
 }
 
-report::Document make_drift_document(const Source& pre,
-                                     const Source& post,
+report::Document make_drift_document(const RecognisedCheckpoint& pre,
+                                     const RecognisedCheckpoint& post,
                                      const CheckpointDrift& drift) {
     report::Document document;
     document.title = "Drift of a fine-tune";
@@ -218,7 +220,9 @@ report::Document make_drift_document(const Source& pre,
     return document;
 }
 
-Json make_drift_json(const Source& pre, const Source& post, const CheckpointDrift& drift) {
+Json make_drift_json(const RecognisedCheckpoint& pre,
+                     const RecognisedCheckpoint& post,
+                     const CheckpointDrift& drift) {
     Json json = Json::Object{{"pre", pre.checkpoint.path().string()},
                              {"post", post.checkpoint.path().string()},
                              {"family", post.model.family},
@@ -275,7 +279,7 @@ Json make_drift_json(const Source& pre, const Source& post, const CheckpointDrif
     return json;
 }
 
-std::string make_drift_table(const Source& post, const CheckpointDrift& drift) {
+std::string make_drift_table(const RecognisedCheckpoint& post, const CheckpointDrift& drift) {
     std::vector<std::string> columns{">layer", "kind"};
     const auto parts = drift.parts();
     for (const std::string& part : parts) {

@@ -28,7 +28,9 @@ using checkpoint::TensorGroup;
 
 }  // namespace
 
-Expectations::Expectations(const Source& pre, const Source& post, const Request& request)
+Expectations::Expectations(const RecognisedCheckpoint& pre,
+                           const RecognisedCheckpoint& post,
+                           const Request& request)
     : pre_(pre), post_(post), request_(request) {
     for (const AttentionTensor& tensor : pre.model.attention) {
         pre_attention_[tensor.canonical_name] = &tensor;

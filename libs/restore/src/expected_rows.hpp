@@ -30,7 +30,9 @@ struct ExpectedRows {
 /// of its own, which shares no code with the writers' selection (decision 0002).
 class Expectations {
 public:
-    Expectations(const Source& pre, const Source& post, const Request& request);
+    Expectations(const RecognisedCheckpoint& pre,
+                 const RecognisedCheckpoint& post,
+                 const Request& request);
 
     /// The rows that a tensor of post must have in the repaired checkpoint.
     ExpectedRows find(const checkpoint::TensorEntry& tensor) const;
@@ -45,8 +47,8 @@ private:
     std::optional<ExpectedRows> find_scale(const checkpoint::TensorEntry& entry) const;
     ExpectedRows find_whole(const checkpoint::TensorEntry& entry) const;
 
-    const Source& pre_;
-    const Source& post_;
+    const RecognisedCheckpoint& pre_;
+    const RecognisedCheckpoint& post_;
     const Request& request_;
     std::map<std::string, const checkpoint::AttentionTensor*> pre_attention_;
     std::map<std::string, const checkpoint::TensorEntry*> pre_tensors_;

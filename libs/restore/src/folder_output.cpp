@@ -64,7 +64,7 @@ struct Output {
 void check_target(const Plan& plan, const fs::path& target) {
     std::error_code ignored;
     const fs::path resolved = fs::weakly_canonical(fs::absolute(target), ignored);
-    for (const Source* source : {plan.pre, plan.post}) {
+    for (const RecognisedCheckpoint* source : {plan.pre, plan.post}) {
         if (source->checkpoint.is_single_file()) {
             continue;
         }

@@ -52,7 +52,8 @@ linalg::Matrix load_block(Side side, const HeadBlock& block, bool is_augmented) 
     return matrix;
 }
 
-std::vector<double> load_gain(const Source& source, const checkpoint::TensorEntry* gain) {
+std::vector<double> load_gain(const RecognisedCheckpoint& source,
+                              const checkpoint::TensorEntry* gain) {
     if (gain == nullptr || source.model.qk_norm == checkpoint::QkNorm::none ||
         source.model.qk_norm == checkpoint::QkNorm::full_width) {
         throw Error(ErrorKind::unsupported,

@@ -19,6 +19,7 @@ linalg::Matrix load_block(Side side, const HeadBlock& block, bool is_augmented);
 
 /// The factors of a QK-norm, also where the family stores them less one.
 /// Errors: `unsupported` where there is none, or one over the full width.
-std::vector<double> load_gain(const Source& source, const checkpoint::TensorEntry* gain);
+std::vector<double> load_gain(const RecognisedCheckpoint& source,
+                              const checkpoint::TensorEntry* gain);
 
 }  // namespace anamnesis::restore

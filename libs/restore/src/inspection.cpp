@@ -143,7 +143,7 @@ std::string qk_norm_text(checkpoint::QkNorm norm) {
     return "?";
 }
 
-std::vector<std::string> list_warnings(const Source& source) {
+std::vector<std::string> list_warnings(const RecognisedCheckpoint& source) {
     std::vector<std::string> warnings = source.checkpoint.warnings();
     warnings.insert(warnings.end(), source.model.warnings.begin(), source.model.warnings.end());
     return warnings;
@@ -192,7 +192,7 @@ Json routing_json(const checkpoint::Model& model) {
     return routing;
 }
 
-Json tensors_json(const Source& source) {
+Json tensors_json(const RecognisedCheckpoint& source) {
     Json tensors = Json::array();
     for (const checkpoint::TensorEntry& tensor : source.checkpoint.tensors()) {
         const auto group = checkpoint::find_group_of(source.model, tensor.name);
@@ -229,7 +229,7 @@ std::string make_routing_table(const checkpoint::Model& model) {
     return report::text_table({">layer", "tensor", "W_Q rows", "W_K rows", ">of"}, rows);
 }
 
-std::string make_tensor_table(const Source& source) {
+std::string make_tensor_table(const RecognisedCheckpoint& source) {
     std::vector<std::vector<std::string>> rows;
     for (const checkpoint::TensorEntry& tensor : source.checkpoint.tensors()) {
         const auto group = checkpoint::find_group_of(source.model, tensor.name);
@@ -243,7 +243,7 @@ std::string make_tensor_table(const Source& source) {
 
 }  // namespace
 
-Json make_inspection_json(const Source& source, TensorList list) {
+Json make_inspection_json(const RecognisedCheckpoint& source, TensorList list) {
     const checkpoint::Model& model = source.model;
     const checkpoint::Checkpoint& files = source.checkpoint;
     Json json = Json::Object{{"path", files.path().string()},
@@ -277,7 +277,7 @@ Json make_inspection_json(const Source& source, TensorList list) {
     return json;
 }
 
-std::string make_inspection_text(const Source& source, TensorList list) {
+std::string make_inspection_text(const RecognisedCheckpoint& source, TensorList list) {
     const checkpoint::Model& model = source.model;
     const checkpoint::Checkpoint& files = source.checkpoint;
     const std::string strip = make_strip(model);

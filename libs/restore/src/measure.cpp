@@ -126,7 +126,7 @@ std::string now() {
                   parts.tm_sec);
 }
 
-Json describe(const Source& source) {
+Json describe(const RecognisedCheckpoint& source) {
     return Json::Object{{"path", source.checkpoint.path().string()},
                         {"family", source.model.family},
                         {"model_type", source.model.model_type},

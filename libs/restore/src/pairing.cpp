@@ -22,7 +22,7 @@ std::string describe(const std::optional<double>& value) {
 }
 
 /// Files that a trainer leaves beside what it trained.
-bool has_training_traces(const Source& source) {
+bool has_training_traces(const RecognisedCheckpoint& source) {
     for (const char* name : {"trainer_state.json", "training_args.bin", "train_results.json"}) {
         if (std::filesystem::exists(source.checkpoint.folder() / name)) {
             return true;
@@ -64,7 +64,7 @@ void compare_positions(const checkpoint::PositionSettings& pre,
 
 }  // namespace
 
-Pairing::Pairing(const Source& pre, const Source& post) : pre_(&pre) {
+Pairing::Pairing(const RecognisedCheckpoint& pre, const RecognisedCheckpoint& post) : pre_(&pre) {
     static_cast<void>(post);
     for (const checkpoint::TensorEntry& tensor : pre.checkpoint.tensors()) {
         by_canonical_name_.emplace(checkpoint::canonical_name(tensor.name), &tensor);
@@ -118,8 +118,8 @@ std::vector<PairedRows> pair_rows(const checkpoint::AttentionTensor& pre,
     return pairs;
 }
 
-std::vector<std::string> find_disagreements(const Source& pre,
-                                            const Source& post,
+std::vector<std::string> find_disagreements(const RecognisedCheckpoint& pre,
+                                            const RecognisedCheckpoint& post,
                                             const Request& request,
                                             std::vector<std::string>& warnings) {
     const checkpoint::Model& before = pre.model;

@@ -14,7 +14,7 @@ namespace anamnesis::restore {
 /// Finds pre's counterpart of each post tensor: by its name, else by its canonical name.
 class Pairing {
 public:
-    Pairing(const Source& pre, const Source& post);
+    Pairing(const RecognisedCheckpoint& pre, const RecognisedCheckpoint& post);
 
     /// Null where pre has none.
     const checkpoint::TensorEntry* find_pre(const std::string& post_name) const;
@@ -22,7 +22,7 @@ public:
         const checkpoint::AttentionTensor& post) const;
 
 private:
-    const Source* pre_;
+    const RecognisedCheckpoint* pre_;
     std::unordered_map<std::string, const checkpoint::TensorEntry*> by_canonical_name_;
     std::unordered_map<std::string, const checkpoint::AttentionTensor*> attention_;
 };
@@ -41,8 +41,8 @@ std::vector<PairedRows> pair_rows(const checkpoint::AttentionTensor& pre,
 
 /// What makes a repair of `post` from `pre` meaningless, one line each; `warnings` takes what a
 /// user should know and nothing forbids.
-std::vector<std::string> find_disagreements(const Source& pre,
-                                            const Source& post,
+std::vector<std::string> find_disagreements(const RecognisedCheckpoint& pre,
+                                            const RecognisedCheckpoint& post,
                                             const Request& request,
                                             std::vector<std::string>& warnings);
 

@@ -240,7 +240,9 @@ std::vector<RowSplice> read_splices(const TensorChange& change, const Json& entr
 
 }  // namespace
 
-Plan plan_of_patch(const Patch& patch, const Source& target, const Execution& execution) {
+Plan plan_of_patch(const Patch& patch,
+                   const RecognisedCheckpoint& target,
+                   const Execution& execution) {
     Plan plan;
     plan.pre = &patch.rows;
     plan.post = &target;

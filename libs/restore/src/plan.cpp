@@ -37,7 +37,7 @@ std::vector<std::uint32_t> softmax_layers(const checkpoint::Model& model) {
 }
 
 /// Layers and heads that were asked for must exist.
-void check_request(const Source& post, const Request& request) {
+void check_request(const RecognisedCheckpoint& post, const Request& request) {
     const Selection& selection = request.selection;
     const auto softmax = softmax_layers(post.model);
     const bool wants_attention_only = selection.method != Method::groups;
@@ -77,7 +77,7 @@ void check_request(const Source& post, const Request& request) {
     }
 }
 
-void refuse_same_source(const Source& pre, const Source& post) {
+void refuse_same_source(const RecognisedCheckpoint& pre, const RecognisedCheckpoint& post) {
     std::error_code ignored;
     if (std::filesystem::equivalent(pre.checkpoint.path(), post.checkpoint.path(), ignored)) {
         throw Error(ErrorKind::usage,
@@ -163,7 +163,9 @@ std::vector<std::uint32_t> Plan::changed_layers() const {
     return {numbers.begin(), numbers.end()};
 }
 
-Plan make_plan(const Source& pre, const Source& post, const Request& request) {
+Plan make_plan(const RecognisedCheckpoint& pre,
+               const RecognisedCheckpoint& post,
+               const Request& request) {
     refuse_same_source(pre, post);
     check_request(post, request);
     if (request.selection.method == Method::align &&

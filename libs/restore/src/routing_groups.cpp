@@ -50,8 +50,8 @@ LayerKey key_of(const AttentionTensor& tensor) {
     return {0xFFFF'FFFFU, tensor.canonical_name.substr(0, cut)};
 }
 
-HeadRows rows_of(const Source& pre,
-                 const Source& post,
+HeadRows rows_of(const RecognisedCheckpoint& pre,
+                 const RecognisedCheckpoint& post,
                  const AttentionTensor& pre_tensor,
                  const AttentionTensor& post_tensor,
                  const PairedRows& pair) {
@@ -168,8 +168,8 @@ bool takes(const Selection& selection, const AttentionTensor& tensor) {
 
 }  // namespace
 
-std::vector<RoutingGroup> routing_groups(const Source& pre,
-                                         const Source& post,
+std::vector<RoutingGroup> routing_groups(const RecognisedCheckpoint& pre,
+                                         const RecognisedCheckpoint& post,
                                          const Selection& selection) {
     const Pairing pairing(pre, post);
     std::map<LayerKey, LayerRows> layers;

@@ -172,8 +172,8 @@ bool fits(const TensorEntry& pre, const TensorEntry& post, std::vector<std::stri
     return true;
 }
 
-void select_attention(const Source& pre,
-                      const Source& post,
+void select_attention(const RecognisedCheckpoint& pre,
+                      const RecognisedCheckpoint& post,
                       const Selection& selection,
                       const Pairing& pairing,
                       std::vector<TensorChange>& changes,
@@ -237,7 +237,7 @@ bool layer_is_reachable(const checkpoint::Model& model,
     return selection.has_sliding || !is_sliding_only;
 }
 
-void select_whole_tensors(const Source& post,
+void select_whole_tensors(const RecognisedCheckpoint& post,
                           const Selection& selection,
                           const Pairing& pairing,
                           std::vector<TensorChange>& changes,
@@ -284,8 +284,8 @@ void select_whole_tensors(const Source& post,
 
 }  // namespace
 
-std::vector<TensorChange> select_rows(const Source& pre,
-                                      const Source& post,
+std::vector<TensorChange> select_rows(const RecognisedCheckpoint& pre,
+                                      const RecognisedCheckpoint& post,
                                       const Selection& selection,
                                       std::vector<std::string>& problems,
                                       std::vector<std::string>& warnings) {
@@ -317,7 +317,7 @@ std::vector<TensorChange> select_rows(const Source& pre,
     return changes;
 }
 
-std::string switch_that_helps(const Source& post, const Selection& selection) {
+std::string switch_that_helps(const RecognisedCheckpoint& post, const Selection& selection) {
     const auto gives_rows = [&](const Selection& wider) {
         return std::ranges::any_of(post.model.attention, [&](const AttentionTensor& tensor) {
             return takes_tensor(wider, tensor) &&

@@ -11,20 +11,20 @@ namespace anamnesis::restore {
 
 /// The rows that a selection takes, as changes in the order of post's files.
 /// What does not fit adds a line to `problems`.
-std::vector<TensorChange> select_rows(const Source& pre,
-                                      const Source& post,
+std::vector<TensorChange> select_rows(const RecognisedCheckpoint& pre,
+                                      const RecognisedCheckpoint& post,
                                       const Selection& selection,
                                       std::vector<std::string>& problems,
                                       std::vector<std::string>& warnings);
 
 /// The scale tensors of quantised weights among `changes`, with the rows that follow.
 /// Errors: `unsupported` where one scale row serves repaired and other rows.
-std::vector<TensorChange> select_scales(const Source& pre,
-                                        const Source& post,
+std::vector<TensorChange> select_scales(const RecognisedCheckpoint& pre,
+                                        const RecognisedCheckpoint& post,
                                         const std::vector<TensorChange>& changes,
                                         std::vector<std::string>& problems);
 
 /// The switch that would give an empty selection rows: "--include-sliding"; empty where none would.
-std::string switch_that_helps(const Source& post, const Selection& selection);
+std::string switch_that_helps(const RecognisedCheckpoint& post, const Selection& selection);
 
 }  // namespace anamnesis::restore

@@ -63,8 +63,8 @@ std::vector<RowSplice> follow_rows(const TensorChange& change,
 
 }  // namespace
 
-std::vector<TensorChange> select_scales(const Source& pre,
-                                        const Source& post,
+std::vector<TensorChange> select_scales(const RecognisedCheckpoint& pre,
+                                        const RecognisedCheckpoint& post,
                                         const std::vector<TensorChange>& changes,
                                         std::vector<std::string>& problems) {
     const Pairing pairing(pre, post);

@@ -161,9 +161,9 @@ void add_outcomes(std::vector<TensorResult>& outcomes, Verification& result) {
 
 }  // namespace
 
-Verification verify(const Source& pre,
-                    const Source& post,
-                    const Source& repaired,
+Verification verify(const RecognisedCheckpoint& pre,
+                    const RecognisedCheckpoint& post,
+                    const RecognisedCheckpoint& repaired,
                     const Request& request,
                     const Execution& execution) {
     Verification result;

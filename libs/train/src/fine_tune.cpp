@@ -39,17 +39,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct OpenedCheckpoint {
-    checkpoint::Checkpoint files;
-    checkpoint::Model model;
-};
-
-OpenedCheckpoint open_checkpoint(const FineTuneJob& job, const std::string& path) {
-    auto files = checkpoint::Checkpoint::open(path, job.opening);
-    auto model = checkpoint::recognise(files, job.recognising);
-    return {.files = std::move(files), .model = std::move(model)};
-}
-
 /// Processes that share a machine take one device each.
 at::Device find_device(const FineTuneJob& job) {
     const at::Device device = runtime::device_of(job.device);
@@ -60,10 +49,12 @@ at::Device find_device(const FineTuneJob& job) {
                : runtime::device_of(format("{}:{}", job.device, launched->local));
 }
 
-Trainer make_trainer(const FineTuneJob& job, const OpenedCheckpoint& opened, Processes& processes) {
-    const runtime::ModelSpec spec = runtime::describe(opened.files, opened.model);
+Trainer make_trainer(const FineTuneJob& job,
+                     const checkpoint::RecognisedCheckpoint& opened,
+                     Processes& processes) {
+    const runtime::ModelSpec spec = runtime::describe(opened.checkpoint, opened.model);
     const auto load = [&](at::ScalarType type) {
-        return runtime::Network::load(opened.files,
+        return runtime::Network::load(opened.checkpoint,
                                       spec,
                                       {.weight_type = type,
                                        .device = find_device(job),
@@ -71,7 +62,7 @@ Trainer make_trainer(const FineTuneJob& job, const OpenedCheckpoint& opened, Pro
                                        .recomputes_layers = job.recomputes_layers});
     };
     TrainerSettings settings{.adamw = job.adamw,
-                             .rules = row_rules_of(opened.files, opened.model, job.rules),
+                             .rules = row_rules_of(opened.checkpoint, opened.model, job.rules),
                              .processes = &processes};
     if (job.clip > 0.0) {
         settings.clip = job.clip;
@@ -205,7 +196,7 @@ RunSettings make_run_settings(const FineTuneJob& job,
 
 /// What a run needs, made and checked before the first step.
 struct Prepared {
-    std::optional<OpenedCheckpoint> opened{};
+    std::optional<checkpoint::RecognisedCheckpoint> opened{};
     Course course{};
     std::optional<Trainer> trainer{};
     Evaluate evaluate{};
@@ -215,14 +206,16 @@ struct Prepared {
 void prepare(Prepared& prepared, const FineTuneJob& job, const Watch& watch, Processes& processes) {
     processes.agree([&] {
         prepared.opened =
-            open_checkpoint(job, job.random ? initial_folder(job).string() : job.checkpoint);
-        prepared.course = make_course(job.data, job.steps, prepared.opened->files);
+            checkpoint::open_recognised(job.random ? initial_folder(job) : fs::path(job.checkpoint),
+                                        job.opening,
+                                        job.recognising);
+        prepared.course = make_course(job.data, job.steps, prepared.opened->checkpoint);
         runtime::at_the_door(
             [&] { prepared.trainer.emplace(make_trainer(job, *prepared.opened, processes)); });
         const runtime::Network& network = prepared.trainer->network();
         if (processes.is_first() && job.evaluation.every > 0) {
             prepared.evaluate =
-                make_evaluation(job.evaluation, prepared.opened->files, network, watch);
+                make_evaluation(job.evaluation, prepared.opened->checkpoint, network, watch);
         }
         tell_memory(
             estimate_memory(network, prepared.course.source->largest(), job.recomputes_layers),
@@ -254,7 +247,8 @@ FineTuneResult train_to_the_end(const FineTuneJob& job,
                                 {"processes", processes.count()}};
     processes.agree([&] {
         if (processes.is_first()) {
-            write_checkpoint(prepared.opened->files, prepared.trainer->weights(), folder.path());
+            write_checkpoint(
+                prepared.opened->checkpoint, prepared.trainer->weights(), folder.path());
             folder.finish(receipt);
         }
     });

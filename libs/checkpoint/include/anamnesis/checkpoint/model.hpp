@@ -172,6 +172,17 @@ struct RecogniseOptions {
 /// key of a wrong type.
 Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options = {});
 
+/// A checkpoint and what was recognised in it.
+struct RecognisedCheckpoint {
+    Checkpoint checkpoint;
+    Model model;
+};
+
+/// Errors: those of `Checkpoint::open` and `recognise`.
+RecognisedCheckpoint open_recognised(const std::filesystem::path& path,
+                                     const OpenOptions& opening = {},
+                                     const RecogniseOptions& recognising = {});
+
 /// The kinds of every layer that a config describes, without any weights.
 std::vector<Layer> layers_of_config(const Json& config);
 

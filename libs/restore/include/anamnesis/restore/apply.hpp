@@ -88,7 +88,7 @@ std::vector<Result> write_patches(const Plan& plan,
 
 /// A patch as the source of a plan: its tensors hold the rows, packed.
 struct Patch {
-    Source rows;
+    RecognisedCheckpoint rows;
     Request request;
     Json description;  ///< the "anamnesis.patch" metadata
 };
@@ -97,6 +97,8 @@ Patch read_patch(const std::filesystem::path& path);
 
 /// The plan that applies a patch to a checkpoint.
 /// Errors: `mismatch` where a tensor is missing, has another dtype or shape, or another digest.
-Plan plan_of_patch(const Patch& patch, const Source& target, const Execution& execution);
+Plan plan_of_patch(const Patch& patch,
+                   const RecognisedCheckpoint& target,
+                   const Execution& execution);
 
 }  // namespace anamnesis::restore

@@ -45,8 +45,8 @@ struct CheckpointDrift {
 /// How far a fine-tune moved every tensor, and the routing of every softmax head.
 /// Source: docs/method.md, "Drift". Accumulates in float64.
 /// Cost:   reads both checkpoints once; memory for the rows of one key head and its queries.
-CheckpointDrift measure_drift(const Source& pre,
-                              const Source& post,
+CheckpointDrift measure_drift(const RecognisedCheckpoint& pre,
+                              const RecognisedCheckpoint& post,
                               const Selection& selection,
                               const Execution& execution);
 

@@ -11,15 +11,17 @@
 namespace anamnesis::restore {
 
 /// The page of a drift: what moved more, heat maps of layers and heads.
-report::Document make_drift_document(const Source& pre,
-                                     const Source& post,
+report::Document make_drift_document(const RecognisedCheckpoint& pre,
+                                     const RecognisedCheckpoint& post,
                                      const CheckpointDrift& drift);
 
 /// What `drift --json` prints (docs/json.md).
-Json make_drift_json(const Source& pre, const Source& post, const CheckpointDrift& drift);
+Json make_drift_json(const RecognisedCheckpoint& pre,
+                     const RecognisedCheckpoint& post,
+                     const CheckpointDrift& drift);
 
 /// A row a layer, a column a part, and the routing drift of the layer's heads.
-std::string make_drift_table(const Source& post, const CheckpointDrift& drift);
+std::string make_drift_table(const RecognisedCheckpoint& post, const CheckpointDrift& drift);
 
 /// One sentence: whether W_Q and W_K moved more than the rest.
 std::string describe_drift(const CheckpointDrift& drift);

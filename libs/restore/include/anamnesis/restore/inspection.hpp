@@ -14,9 +14,9 @@ enum class TensorList : std::uint8_t { routing, all };
 
 /// What a checkpoint is and which of its rows are W_Q and W_K, as `inspect --json` prints it
 /// (docs/json.md).
-Json make_inspection_json(const Source& source, TensorList list);
+Json make_inspection_json(const RecognisedCheckpoint& source, TensorList list);
 
 /// The same for a terminal.
-std::string make_inspection_text(const Source& source, TensorList list);
+std::string make_inspection_text(const RecognisedCheckpoint& source, TensorList list);
 
 }  // namespace anamnesis::restore

@@ -13,11 +13,7 @@
 
 namespace anamnesis::restore {
 
-/// A checkpoint and what was recognised in it. Owner: the caller, for as long as a plan lives.
-struct Source {
-    checkpoint::Checkpoint checkpoint;
-    checkpoint::Model model;
-};
+using checkpoint::RecognisedCheckpoint;
 
 /// Where the new bytes of rows come from.
 enum class RowSource : std::uint8_t {
@@ -82,14 +78,14 @@ struct RoutingGroup {
 /// The groups of every softmax layer that both checkpoints have, heads known.
 /// Errors: `unsupported` where the heads are not known or queries pass through a low-rank
 /// projection, naming the layer.
-std::vector<RoutingGroup> routing_groups(const Source& pre,
-                                         const Source& post,
+std::vector<RoutingGroup> routing_groups(const RecognisedCheckpoint& pre,
+                                         const RecognisedCheckpoint& post,
                                          const Selection& selection);
 
 /// What a repair will do, as data: nothing is written by making it.
 struct Plan {
-    const Source* pre = nullptr;
-    const Source* post = nullptr;
+    const RecognisedCheckpoint* pre = nullptr;
+    const RecognisedCheckpoint* post = nullptr;
     Request request;
     std::vector<TensorChange> changes;  ///< in the order of post's files and offsets
     std::vector<RoutingGroup> groups;   ///< for pro and align
@@ -104,6 +100,8 @@ struct Plan {
 /// Errors: `mismatch` with everything that does not fit, at once; `usage` for layers or heads that
 /// do not exist and for a selection without rows, naming the switch that would give it some;
 /// `unsupported` for a scale block that repaired and other rows share.
-Plan make_plan(const Source& pre, const Source& post, const Request& request);
+Plan make_plan(const RecognisedCheckpoint& pre,
+               const RecognisedCheckpoint& post,
+               const Request& request);
 
 }  // namespace anamnesis::restore

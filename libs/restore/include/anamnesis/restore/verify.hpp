@@ -38,9 +38,9 @@ struct Verification {
 /// where. Shares no code with what writes: which rows must come from pre is derived here, row by
 /// row, from the roles of the routing map.
 /// Cost: reads post and repaired once, pre's routing rows once; a few MB of memory.
-Verification verify(const Source& pre,
-                    const Source& post,
-                    const Source& repaired,
+Verification verify(const RecognisedCheckpoint& pre,
+                    const RecognisedCheckpoint& post,
+                    const RecognisedCheckpoint& repaired,
                     const Request& request,
                     const Execution& execution);
 
