@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -124,7 +125,7 @@ int run_command(int argc, char** argv, const Program& program) {
     ProgressBar progress(terminal.is_quiet());
     const Watch watch(
         progress,
-        program.make_stop(),
+        action.is_stoppable ? program.make_stop() : std::stop_token(),
         [&terminal](std::string_view line) { terminal.say(line); },
         [&terminal](std::string_view line) { terminal.warn(line); });
     return action.run(terminal, watch);

@@ -14,7 +14,7 @@ namespace anamnesis::app {
 
 /// What differs between the programs of the command.
 struct Program {
-    /// Makes the token that signals trip; called once, before a verb runs.
+    /// Makes the token that signals trip; called once, before a verb that looks at it.
     std::function<std::stop_token()> make_stop;
     /// Becomes the program that runs models. Empty in that program itself.
     std::function<int(char** argv)> hand_over{};

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include <CLI/CLI.hpp>
 
@@ -21,22 +22,29 @@ struct Action {
     /// Runs to an exit code: 0 done, 1 the answer is no. Failures are Errors.
     std::function<int(Terminal&, const Watch&)> run{};
     const CommonOptions* common = nullptr;  ///< within what `run` owns
+    /// Whether `run` looks at the stop of its watch. Signals end a verb that does not at once.
+    bool is_stoppable = false;
     /// Whether what was asked for runs a model in this process.
     std::function<bool()> needs_model = [] { return false; };
 };
 
-/// Declares the options of a verb, which the action then owns.
-template <class Options>
-Action make_action(CLI::App& app,
-                   void (*declare)(CLI::App&, Options&),
-                   int (*run)(const Options&, Terminal&, const Watch&)) {
+/// Declares the options of a verb, which the action then owns. `run` takes the options, the
+/// terminal and, where its work is long enough to be stopped, a watch.
+template <class Options, class Run>
+Action make_action(CLI::App& app, void (*declare)(CLI::App&, Options&), Run* run) {
+    constexpr bool is_stoppable = std::is_invocable_v<Run*, Options&, Terminal&, const Watch&>;
     const auto options = std::make_shared<Options>();
     declare(app, *options);
     declare_common(app, options->common);
-    Action action{
-        .run = [options, run](Terminal& terminal,
-                              const Watch& watch) { return run(*options, terminal, watch); },
-        .common = &options->common};
+    Action action{.common = &options->common, .is_stoppable = is_stoppable};
+    action.run = [options, run](Terminal& terminal, const Watch& watch) {
+        if constexpr (is_stoppable) {
+            return run(*options, terminal, watch);
+        } else {
+            static_cast<void>(watch);
+            return run(*options, terminal);
+        }
+    };
     if constexpr (requires { options->asking.needs_model(); }) {
         action.needs_model = [options] { return options->asking.needs_model(); };
     }

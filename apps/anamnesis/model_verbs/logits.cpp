@@ -14,7 +14,6 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/base/watch.hpp"
 #include "anamnesis/formats/safetensors.hpp"
 #include "anamnesis/formats/safetensors_writer.hpp"
 #include "anamnesis/io/atomic_file.hpp"
@@ -112,7 +111,7 @@ void write(const std::string& path, const std::vector<runtime::NamedArray>& arra
     file.commit();
 }
 
-int run(const LogitsOptions& options, Terminal& terminal, const Watch& /*watch*/) {
+int run(const LogitsOptions& options, Terminal& terminal) {
     const InputIds input = read_input_ids(options.ids);
     const auto model =
         open_model(options.checkpoint, options.model, options.reading, options.common);

@@ -10,7 +10,6 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/reproduction/comparison.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
@@ -71,7 +70,7 @@ runtime::Network open_network(const std::string& path, const ReadingOptions& rea
     return network;
 }
 
-int run(const ProbeOptions& options, Terminal& terminal, const Watch& /*watch*/) {
+int run(const ProbeOptions& options, Terminal& terminal) {
     runtime::use_threads(options.common.threads);
     const reproduction::Questions questions{
         .lengths = {options.lengths.begin(), options.lengths.end()},

@@ -16,7 +16,6 @@
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/base/watch.hpp"
 #include "anamnesis/formats/safetensors_writer.hpp"
 #include "anamnesis/io/atomic_directory.hpp"
 #include "anamnesis/io/file.hpp"
@@ -155,7 +154,7 @@ void declare(CLI::App& app, ExampleOptions& options) {
     app.add_option("folder", options.folder, "Where pre/ and post/ go.")->required();
 }
 
-int run(const ExampleOptions& options, Terminal& terminal, const Watch& /*watch*/) {
+int run(const ExampleOptions& options, Terminal& terminal) {
     const fs::path folder(options.folder);
     write(folder / "pre", Side::pre);
     write(folder / "post", Side::post);

@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/base/watch.hpp"
 #include "anamnesis/restore/inspection.hpp"
 #include "anamnesis/restore/plan.hpp"
 
@@ -33,7 +32,7 @@ void declare(CLI::App& app, InspectOptions& options) {
     declare_reading(app, options.reading);
 }
 
-int run(const InspectOptions& options, Terminal& terminal, const Watch& /*watch*/) {
+int run(const InspectOptions& options, Terminal& terminal) {
     const restore::Source source = open_source_for_reading(options.checkpoint, options.reading);
     const auto list =
         options.lists_tensors ? restore::TensorList::all : restore::TensorList::routing;

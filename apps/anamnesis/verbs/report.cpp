@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/report_files.hpp"
 
 #include "option_group.hpp"
@@ -33,7 +32,7 @@ void declare(CLI::App& app, ReportOptions& options) {
     roles.option("--post", options.post, "The name of the checkpoint after it.");
 }
 
-int run(const ReportOptions& options, Terminal& terminal, const Watch& /*watch*/) {
+int run(const ReportOptions& options, Terminal& terminal) {
     const eval::ReportJob job{.folders = {options.folders.begin(), options.folders.end()},
                               .pre = options.pre,
                               .post = options.post};
