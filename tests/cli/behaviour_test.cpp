@@ -330,6 +330,23 @@ TEST_F(Behaviour, GroupsRestoreAnySetOfTensors) {
               0);
 }
 
+TEST_F(Behaviour, ANoteIsInTheReceiptAndInThePatch) {
+    use("llama");
+    ASSERT_EQ(restore({"--out", out_.string(), "--note", "run 7, by Ada"}).exit_code, 0);
+    const auto note = [](const fs::path& folder) {
+        const auto receipt = Json::parse(read_file(folder / "anamnesis.json"));
+        return receipt.at("request").at("note").as_string("note");
+    };
+    EXPECT_EQ(note(out_), "run 7, by Ada");
+    const fs::path patch = folder_.path() / "patch.safetensors";
+    ASSERT_EQ(restore({"--patch", patch.string(), "--note", "elsewhere"}).exit_code, 0);
+    const fs::path applied = folder_.path() / "applied";
+    ASSERT_EQ(command({"apply", patch.string(), "--to", post_.string(), "--out", applied.string()})
+                  .exit_code,
+              0);
+    EXPECT_EQ(note(applied), "elsewhere");
+}
+
 TEST_F(Behaviour, GateRowsCanBeRestoredAlone) {
     use("qwen3_next");
     ASSERT_EQ(restore({"--out", out_.string(), "--groups", "gate"}).exit_code, 0);

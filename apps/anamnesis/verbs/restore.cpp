@@ -45,6 +45,7 @@ struct RestoreOptions {
     bool is_in_place = false;
     bool is_dry_run = false;
     restore::OutputOptions output{};
+    std::string note{};
 
     bool writes_folder() const { return !is_in_place && patch.empty(); }
 };
@@ -74,6 +75,8 @@ void declare(CLI::App& app, RestoreOptions& options) {
     output.negation("--no-sync",
                     options.output.is_synced,
                     "Do not wait for the disk. A power cut may then cost the output.");
+    OptionGroup(app, "The receipt")
+        .option("--note", options.note, "A text for the receipt: why the repair, or by whom.");
     declare_reading(app, options.reading);
 }
 
@@ -84,6 +87,7 @@ restore::Request check(const RestoreOptions& options) {
                     "restore needs one of --out FOLDER, --in-place, --patch FILE or --dry-run");
     }
     restore::Request request = options.selection.make_request();
+    request.note = options.note;
     if (options.is_in_place && request.lambdas.size() > 1) {
         throw Error(ErrorKind::usage, "--in-place takes one lambda; several need --out or --patch");
     }

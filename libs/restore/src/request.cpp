@@ -90,6 +90,9 @@ Json to_json(const Request& request) {
         allowed.push_back(name_of(allowance));
     }
     json.set("allowed", std::move(allowed));
+    if (!request.note.empty()) {
+        json.set("note", request.note);
+    }
     return json;
 }
 
@@ -133,6 +136,9 @@ Request request_from_json(const Json& json) {
     for (const Json& allowance : json.at("allowed").as_array("allowed")) {
         request.allowed.insert(parse_word(
             allowance_words, allowance.as_string("allowed"), "allowance", ErrorKind::malformed));
+    }
+    if (const Json* note = json.find("note")) {
+        request.note = note->as_string("note");
     }
     return request;
 }

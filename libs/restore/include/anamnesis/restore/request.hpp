@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -84,13 +85,14 @@ struct Selection {
     bool has_adapters = false;
 };
 
-/// All that decides the result.
+/// All that decides the result, and a note.
 struct Request {
     Selection selection;
     std::vector<Lambda> lambdas{Lambda{}};
     ProMetric metric = ProMetric::gram;
     double alpha = 0.5;
     std::set<Allowance> allowed{};
+    std::string note{};  ///< for the receipt alone: why, or by whom
 };
 
 /// The request as receipts and patches hold it.
