@@ -13,7 +13,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/words.hpp"
-#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/row_selection.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "option_group.hpp"
@@ -38,21 +38,6 @@ constexpr auto method_options = std::to_array<std::pair<const char*, Method>>({
 std::set<std::uint32_t> parse_numbers(const std::string& text, const char* option) {
     const auto list = parse_number_list(text, option);
     return {list.begin(), list.end()};
-}
-
-std::set<checkpoint::TensorGroup> parse_groups(const std::string& text) {
-    std::set<checkpoint::TensorGroup> groups;
-    for (const std::string& name : split(text, ',')) {
-        const auto group = checkpoint::find_tensor_group(name);
-        if (!group) {
-            throw Error(ErrorKind::usage,
-                        format("--groups: {} is not a tensor group; there are q, k, v, o, gate, "
-                               "latent, mlp, mixer, norms, embedding, head, other",
-                               in_quotes(name)));
-        }
-        groups.insert(*group);
-    }
-    return groups;
 }
 
 void add_lambdas(const std::vector<double>& values,
@@ -101,7 +86,9 @@ void SelectionOptions::declare_rows(CLI::App& app) {
         ->default_str("qk");
     rows.text<std::string>(
         "--groups",
-        [&selection](const std::string& text) { selection.groups = parse_groups(text); },
+        [&selection](const std::string& text) {
+            selection.groups = checkpoint::parse_tensor_groups(text, "--groups");
+        },
         "Restore whole tensor groups instead of a method: a list of q, k, v, o, gate, latent, mlp, "
         "mixer, norms, embedding, head, other.");
     rows.text<std::string>(

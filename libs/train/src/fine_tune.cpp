@@ -62,7 +62,7 @@ Trainer make_trainer(const FineTuneJob& job,
                                        .recomputes_layers = job.recomputes_layers});
     };
     TrainerSettings settings{.adamw = job.adamw,
-                             .rules = row_rules_of(opened.checkpoint, opened.model, job.rules),
+                             .rules = make_row_rules(opened.checkpoint, opened.model, job.rules),
                              .processes = &processes};
     if (job.clip > 0.0) {
         settings.clip = job.clip;

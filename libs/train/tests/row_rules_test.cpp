@@ -27,7 +27,7 @@ struct OpenedGolden {
     checkpoint::Checkpoint files;
     checkpoint::Model model;
 
-    RowRules rules(const RuleWords& words) const { return row_rules_of(files, model, words); }
+    RowRules rules(const RuleWords& words) const { return make_row_rules(files, model, words); }
 };
 
 /// The weights behind five steps under these rules.
