@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <filesystem>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -35,6 +38,18 @@ inline Json::Array metrics_of(const std::filesystem::path& out) {
         }
     }
     return lines;
+}
+
+/// Waits until a file that is being written has so many whole lines, five minutes at most.
+inline void wait_for_lines(const std::filesystem::path& path, std::size_t lines) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(5);
+    const auto has_them = [&] {
+        return std::filesystem::exists(path) &&
+               static_cast<std::size_t>(std::ranges::count(io::read_text(path), '\n')) >= lines;
+    };
+    while (!has_them() && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
 }
 
 inline std::vector<float> float_values(const formats::SafetensorsFile& file,

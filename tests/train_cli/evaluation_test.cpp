@@ -172,7 +172,7 @@ TEST_F(ARunThatIsWatched, RefusesQuestionsThatDoNotFitBeforeItsFirstStep) {
     EXPECT_NE(longer.errors.find("--eval-lengths has 1000000"), std::string::npos) << longer.errors;
     const CommandResult shorter = refused({"--eval-lengths", "68"});
     EXPECT_EQ(shorter.exit_code, 2) << shorter.errors;
-    EXPECT_NE(shorter.errors.find("--eval-lengths 68"), std::string::npos) << shorter.errors;
+    EXPECT_NE(shorter.errors.find("--eval-lengths has 68"), std::string::npos) << shorter.errors;
     const auto reason = [&](const char* data) {
         return refused({"--eval-lengths",
                         "4096",

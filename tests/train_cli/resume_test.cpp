@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/types.h>
+
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <filesystem>
 #include <string>
@@ -80,11 +83,11 @@ TEST_F(ResumedRun, PassesOverABrokenState) {
     const fs::path out = folder.path() / "out";
     constexpr std::size_t many = 200;
     const std::vector<std::string> arguments = command(out, many);
-    const CommandResult interrupted =
-        run_anamnesis(arguments, {.kill_after = std::chrono::milliseconds(700)});
-    if (!interrupted.was_killed) {
-        GTEST_SKIP() << "the run was over before it could be killed";
-    }
+    const CommandResult interrupted = run_anamnesis(arguments, {.beside = [&](pid_t program) {
+                                                        wait_for_lines(out / "metrics.jsonl", 2);
+                                                        ::kill(program, SIGKILL);
+                                                    }});
+    ASSERT_TRUE(interrupted.was_killed) << interrupted.errors;
     folder.write(fs::path("out") / "resume" / "step-199.safetensors", "torn");
     const CommandResult last = run_anamnesis(arguments);
     EXPECT_EQ(last.exit_code, 0) << last.errors;

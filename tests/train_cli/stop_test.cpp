@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/types.h>
 
-#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -61,15 +60,6 @@ protected:
                 out.string()};
     }
 
-    /// Whole lines of a file that is being written.
-    static std::size_t count_lines(const fs::path& path) {
-        if (!fs::exists(path)) {
-            return 0;
-        }
-        const std::string text = io::read_text(path);
-        return static_cast<std::size_t>(std::ranges::count(text, '\n'));
-    }
-
     /// The lines without the one figure that a clock makes.
     static std::vector<std::string> lines_without_speed(const fs::path& out) {
         std::vector<std::string> lines;
@@ -124,10 +114,7 @@ TEST_P(ARunThatIsStopped, SavesItsStateAndEndsInTheSameBits) {
     Clock::time_point signalled;
     const CommandResult stopped =
         run_anamnesis(command(out), {.beside = [&](pid_t program) {
-                          const Clock::time_point deadline = Clock::now() + std::chrono::minutes(5);
-                          while (count_lines(metrics) < moment.lines && Clock::now() < deadline) {
-                              std::this_thread::sleep_for(std::chrono::milliseconds(5));
-                          }
+                          wait_for_lines(metrics, moment.lines);
                           std::this_thread::sleep_for(moment.later);
                           signalled = Clock::now();
                           for (int i = 0; i < moment.signals; ++i) {
@@ -140,7 +127,7 @@ TEST_P(ARunThatIsStopped, SavesItsStateAndEndsInTheSameBits) {
     // On an idle machine it is half a second.
     EXPECT_LT(seconds, 30.0);
     ASSERT_EQ(stopped.exit_code, 130) << stopped.output << stopped.errors;
-    const std::size_t done = count_lines(metrics);
+    const std::size_t done = metrics_of(out).size();
     ASSERT_GE(done, moment.lines);
     EXPECT_NE(stopped.errors.find(format("interrupted after step {} of {}; run the same command "
                                          "to resume",
@@ -149,6 +136,9 @@ TEST_P(ARunThatIsStopped, SavesItsStateAndEndsInTheSameBits) {
               std::string::npos)
         << stopped.errors;
     EXPECT_TRUE(fs::exists(out / "resume" / format("step-{}.safetensors", done)));
+    const bool was_cut =
+        done % evaluated_every == 0 && metrics_of(out).back().find("evaluation") == nullptr;
+    RecordProperty("evaluation_was_cut", was_cut ? "yes" : "no");
 
     const CommandResult resumed = run_anamnesis(command(out));
     ASSERT_EQ(resumed.exit_code, 0) << resumed.errors;

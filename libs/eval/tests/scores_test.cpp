@@ -68,11 +68,26 @@ TEST(NeedleScores, AreTheShareThatAModelRemembers) {
 }
 
 TEST(ProblemScores, AreTheShareOfRightAnswers) {
-    const std::vector<Problem> problems{
-        {.id = "a", .task = ReasoningTask::gsm8k, .question = "One and one?", .gold = "2"},
-        {.id = "b", .task = ReasoningTask::gsm8k, .question = "Two and two?", .gold = "4"},
-        {.id = "c", .task = ReasoningTask::gsm8k, .question = "Three and three?", .gold = "6"},
-        {.id = "d", .task = ReasoningTask::gsm8k, .question = "Four and four?", .gold = "8"}};
+    const std::vector<Problem> problems{{.id = "a",
+                                         .task = ReasoningTask::gsm8k,
+                                         .question = "One and one?",
+                                         .gold = "2",
+                                         .solution = {}},
+                                        {.id = "b",
+                                         .task = ReasoningTask::gsm8k,
+                                         .question = "Two and two?",
+                                         .gold = "4",
+                                         .solution = {}},
+                                        {.id = "c",
+                                         .task = ReasoningTask::gsm8k,
+                                         .question = "Three and three?",
+                                         .gold = "6",
+                                         .solution = {}},
+                                        {.id = "d",
+                                         .task = ReasoningTask::gsm8k,
+                                         .question = "Four and four?",
+                                         .gold = "8",
+                                         .solution = {}}};
     language::ScriptedModel model([](std::string_view prompt) {
         return std::string(prompt.find("Two") == std::string_view::npos ? "It is \\boxed{2}."
                                                                         : "It is \\boxed{4}.");

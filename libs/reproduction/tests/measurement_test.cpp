@@ -2,8 +2,11 @@
 #include "anamnesis/reproduction/measurement.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -11,6 +14,8 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/progress.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/reproduction/comparison.hpp"
 #include "anamnesis/reproduction/demo_pair.hpp"
@@ -23,6 +28,15 @@ namespace {
 
 using anamnesis::testing::TemporaryFolder;
 using ::testing::HasSubstr;
+
+class CountedProgress final : public Progress {
+public:
+    void begin(std::string_view, std::uint64_t, ProgressUnit) override {}
+    void advance(std::uint64_t more) override { count += more; }
+    void finish() override {}
+
+    std::uint64_t count = 0;
+};
 
 class DemoPair : public ::testing::Test {
 protected:
@@ -56,15 +70,20 @@ TEST_F(DemoPair, AnswersTheSameQuestionsInTheSameWay) {
     write_demo_pair(folder_.path());
     const Questions questions{
         .lengths = {128, 256}, .recall_samples = 5, .reasoning_samples = 3, .seed = 3};
-    std::size_t told = 0;
+    CountedProgress progress;
     const auto network = load_network(folder_.path() / "post");
-    const Measurement first = measure(network, questions, [&] { ++told; });
-    EXPECT_EQ(told, parts_of(questions));
+    const Measurement first = measure(network, questions, Watch(progress, {}));
+    EXPECT_EQ(progress.count, count_parts(questions));
     const Json json = to_json(first);
     EXPECT_EQ(to_json(measure(network, questions)), json);
     EXPECT_EQ(to_json(read_measurement(json)), json);
     EXPECT_EQ(first.reasoning.outcomes.size(), 3U);
     EXPECT_THROW(static_cast<void>(first.recall_percent(512)), Error);
+    std::stop_source stopped;
+    stopped.request_stop();
+    EXPECT_THROW(
+        static_cast<void>(measure(network, questions, Watch(progress, stopped.get_token()))),
+        Error);
 }
 
 TEST(AMeasurement, IsReadWithCare) {

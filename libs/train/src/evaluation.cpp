@@ -143,26 +143,35 @@ private:
                     format("the context of the model is {} tokens", model_->context_length()));
             }
             for (const char* task : {"s1", "s2", "s3"}) {
-                const auto made = in_context(
-                    [&] { return format("making the questions of --eval-lengths {}", length); },
-                    [&] {
-                        return eval::make_samples(
-                            {{.task = eval::niah_task(task),
-                              .length = length,
-                              .seed = needle_seed,
-                              .wrapper = std::string(eval::ruler_wrapper("base")),
-                              .tokens_to_generate = needle_asking_.max_new_tokens}},
-                            plan.samples,
-                            materials,
-                            watch);
-                    });
+                const auto made = draw_samples(task, length, plan.samples, materials, watch);
                 samples_.insert(samples_.end(), made.begin(), made.end());
             }
         }
         check_needles();
     }
 
-    /// The first sample of a task and length stands for all.
+    std::vector<eval::Sample> draw_samples(const char* task,
+                                           std::size_t length,
+                                           std::size_t count,
+                                           eval::NiahMaterials& materials,
+                                           const Watch& watch) const {
+        const eval::NiahOptions options{.task = eval::niah_task(task),
+                                        .length = length,
+                                        .seed = needle_seed,
+                                        .wrapper = std::string(eval::ruler_wrapper("base")),
+                                        .tokens_to_generate = needle_asking_.max_new_tokens};
+        try {
+            return eval::make_samples({options}, count, materials, watch);
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::usage) {
+                throw;
+            }
+            refuse_length(length,
+                          format("not even the shortest question of {} fits", options.task.name));
+        }
+    }
+
+    /// Looks at the first sample of each task and length.
     void check_needles() const {
         std::set<std::pair<std::string, std::size_t>> checked;
         const auto check = [&](const eval::Sample& sample, const eval::Question& question) {

@@ -91,11 +91,11 @@ TEST_F(LiveNetwork, AnswersAsTheCheckpointThatItWouldWrite) {
 TEST_F(LiveNetwork, IsAskedWithoutBeingChanged) {
     const runtime::Network network = load();
     const Evaluate evaluate =
-        make_evaluation({.every = 1, .lengths = {2048}, .samples = 1}, checkpoint(), network);
+        make_evaluation({.every = 1, .lengths = {4096}, .samples = 1}, checkpoint(), network);
     const EvaluationFigures figures = evaluate({});
     ASSERT_EQ(figures.recall.size(), 3U);
     EXPECT_EQ(figures.recall.front().task, "niah_single_1");
-    EXPECT_EQ(figures.recall.front().length, 2048U);
+    EXPECT_EQ(figures.recall.front().length, 4096U);
     EXPECT_FALSE(figures.reasoning);
     const runtime::Network untouched = load();
     for (const auto& [name, parameter] : network.parameters()) {
@@ -107,7 +107,7 @@ TEST_F(LiveNetwork, IsAskedWithoutBeingChanged) {
 TEST_F(LiveNetwork, IsNotAskedAfterAStop) {
     const runtime::Network network = load();
     const Evaluate evaluate =
-        make_evaluation({.every = 1, .lengths = {2048}, .samples = 1}, checkpoint(), network);
+        make_evaluation({.every = 1, .lengths = {4096}, .samples = 1}, checkpoint(), network);
     std::stop_source source;
     source.request_stop();
     SilentProgress silent;
@@ -124,7 +124,8 @@ TEST(EvaluationFigures, AreOneObjectByTaskAndLength) {
                                                {.task = "S2", .length = 128, .percent = 25.0},
                                                {.task = "S1", .length = 256, .percent = 0.0}},
                                     .reasoning = {{"cot", 12.5}}};
-    EXPECT_EQ(to_json(figures).dump(), R"({"S1":{"128":50,"256":0},"S2":{"128":25},"cot":12.5})");
+    EXPECT_EQ(to_json(figures).dump(),
+              R"({"S1":{"128":50.0,"256":0.0},"S2":{"128":25.0},"cot":12.5})");
 }
 
 }  // namespace
