@@ -251,7 +251,7 @@ std::vector<SupervisedText> read_supervised_lines(const std::filesystem::path& p
     }
     if (texts.empty()) {
         throw Error(
-            ErrorKind::malformed,
+            ErrorKind::mismatch,
             format("{} has no row with a token to predict", in_quotes(path.string(), 1000)));
     }
     return texts;

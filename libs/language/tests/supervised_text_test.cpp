@@ -94,7 +94,12 @@ TEST_F(SupervisedRows, ThatAreWrongNameTheirLine) {
         }
     }
     const auto empty = folder_.write("empty.jsonl", "\n");
-    EXPECT_THROW(read_supervised_lines(empty, rules_), Error);
+    try {
+        read_supervised_lines(empty, rules_);
+        ADD_FAILURE() << "a file without rows was read";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::mismatch);
+    }
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ struct ExampleOptions {
 /// (`language::read_supervised_row`). Conversations are written in the chat template, which
 /// `open_template` is asked for at the first of them; prompt and response follow one another as
 /// they are. A text ends with its last supervised token.
-/// Errors: `malformed`, naming file and line, for other lines, and where no example is left;
+/// Errors: `malformed`, naming file and line, for other lines; `mismatch` where no example is left;
 ///         `unsupported` for `weights`, since every prediction counts alike here; what
 ///         `open_template` throws.
 std::vector<Example> read_examples(const std::filesystem::path& path,

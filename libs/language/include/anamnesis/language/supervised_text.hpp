@@ -55,7 +55,7 @@ SupervisedText read_supervised_row(const Json& row, const SupervisionRules& rule
 
 /// The rows of a file; those left without a prediction (a prompt that fills `longest`) are skipped.
 /// `most` ends it earlier; 0: all.
-/// Errors: as `read_supervised_row`, naming file and line; `malformed` where no row is left.
+/// Errors: as `read_supervised_row`, naming file and line; `mismatch` where no row is left.
 std::vector<SupervisedText> read_supervised_lines(const std::filesystem::path& path,
                                                   const SupervisionRules& rules,
                                                   std::size_t most = 0);
