@@ -53,7 +53,7 @@ void write_weights(const checkpoint::Checkpoint& source,
     output.commit();
 }
 
-void copy_file(const fs::path& from, const fs::path& to) {
+void copy_side_file(const fs::path& from, const fs::path& to) {
     std::error_code error;
     fs::create_directories(to.parent_path(), error);
     if (error) {
@@ -73,7 +73,7 @@ void write_checkpoint(const checkpoint::Checkpoint& source,
                       const fs::path& folder) {
     if (!source.is_single_file()) {
         for (const checkpoint::SideFile& file : checkpoint::find_side_files(source).files) {
-            copy_file(source.folder() / file.relative, folder / file.relative);
+            copy_side_file(source.folder() / file.relative, folder / file.relative);
         }
     }
     for (std::uint32_t i = 0; i < source.files().size(); ++i) {
