@@ -94,8 +94,10 @@ void repair_variant(const Repair& repair,
     const checkpoint::RecognisedCheckpoint post =
         checkpoint::open_recognised(folder.parent_path() / repair.post);
     const restore::Plan plan = restore::make_plan(pre, post, repair.request);
-    restore::write_folders(
-        plan, {folder}, {.is_synced = false}, {.threads = threads, .stop = watch.stop()});
+    restore::write_folders(plan,
+                           {folder},
+                           {.is_synced = false},
+                           {.threads = threads, .watch = watch.without_progress()});
 }
 
 Json make_variant(const Variant& variant,
@@ -135,8 +137,11 @@ Json measure_drift(const fs::path& pre,
                    const Watch& watch) {
     const checkpoint::RecognisedCheckpoint before = checkpoint::open_recognised(pre);
     const checkpoint::RecognisedCheckpoint after = checkpoint::open_recognised(post);
-    const restore::CheckpointDrift drift = restore::measure_drift(
-        before, after, restore::Selection{}, {.threads = threads, .stop = watch.stop()});
+    const restore::CheckpointDrift drift =
+        restore::measure_drift(before,
+                               after,
+                               restore::Selection{},
+                               {.threads = threads, .watch = watch.without_progress()});
     Json parts = Json::object();
     for (const std::string& part : drift.parts()) {
         parts.set(part, drift.of({}, part).relative());
