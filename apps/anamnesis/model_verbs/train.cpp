@@ -15,6 +15,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/base/words.hpp"
 #include "anamnesis/eval/grading/task.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/train/evaluation.hpp"
@@ -90,8 +91,9 @@ train::EvaluationPlan make_plan(const TrainOptions& options) {
         .samples = options.evaluated_samples,
         .uses_chat_template = options.chat};
     if (!options.evaluated_task.empty()) {
-        plan.reasoning = {.task = eval::reasoning_task_of(options.evaluated_task),
-                          .data = options.evaluated_data};
+        plan.reasoning = train::EvaluationPlan::Reasoning{
+            .task = parse_word(eval::reasoning_task_words, options.evaluated_task, "--eval-reason"),
+            .data = options.evaluated_data};
     }
     return plan;
 }
