@@ -49,6 +49,7 @@ inline bool is_refusal(ErrorKind kind) {
         case exhausted:
             return true;
         case io:
+        case numerical:
         case cancelled:
         case internal:
             return false;

@@ -19,12 +19,9 @@ namespace {
 using anamnesis::checkpoint::RecognisedCheckpoint;
 using anamnesis::testing::TemporaryFolder;
 
-Source open_llama(const TemporaryFolder& folder) {
+RecognisedCheckpoint open_llama(const TemporaryFolder& folder) {
     anamnesis::testing::forged_llama(1).write(folder);
-    Source source{.checkpoint = anamnesis::checkpoint::Checkpoint::open(folder.path()),
-                  .model = {}};
-    source.model = recognise(source.checkpoint);
-    return source;
+    return anamnesis::checkpoint::open_recognised(folder.path());
 }
 
 }  // namespace
@@ -32,7 +29,7 @@ Source open_llama(const TemporaryFolder& folder) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const TemporaryFolder target_folder;
     static const TemporaryFolder patch_folder;
-    static const Source target = open_llama(target_folder);
+    static const RecognisedCheckpoint target = open_llama(target_folder);
     const std::string bytes =
         anamnesis::fuzz::file_from(anamnesis::fuzz::text_of(data, size),
                                    "anamnesis.patch",
@@ -45,7 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto path = patch_folder.write("rows.safetensors", bytes);
     anamnesis::fuzz::accept_value_or_refusal([&] {
         const auto patch = anamnesis::restore::read_patch(path);
-        const auto plan = plan_of_patch(patch, target, {});
+        const auto plan = anamnesis::restore::plan_of_patch(patch, target, {});
         for (const auto& change : plan.changes) {
             anamnesis::fuzz::expect(change.changed_rows() <= change.post->rows(),
                                     "a patch changes rows that are there");
