@@ -44,19 +44,19 @@ void Work::add_layer(const runtime::LayerSpec& layer, double bytes_of_value) {
         linear_operations_ += operations * heads * keys * values;
         linear_bytes_ += 4.0 * heads * keys * values;
     };
-    if (const auto* attention = std::get_if<runtime::AttentionSpec>(&layer.mixer)) {
+    if (const auto* attention = std::get_if<checkpoint::AttentionSpec>(&layer.mixer)) {
         attention_width_ +=
             static_cast<double>(attention->heads.query_heads) * attention->heads.head_dim;
         cache_bytes_ +=
             2.0 * attention->heads.kv_heads * attention->heads.head_dim * bytes_of_value;
-    } else if (const auto* lightning = std::get_if<runtime::LightningSpec>(&layer.mixer)) {
+    } else if (const auto* lightning = std::get_if<checkpoint::LightningSpec>(&layer.mixer)) {
         add_state(lightning->heads.query_heads,
                   lightning->heads.head_dim,
                   lightning->heads.head_dim,
                   4.0);
-    } else if (const auto* delta = std::get_if<runtime::GatedDeltaSpec>(&layer.mixer)) {
+    } else if (const auto* delta = std::get_if<checkpoint::GatedDeltaSpec>(&layer.mixer)) {
         add_state(delta->value_heads, delta->key_dim, delta->value_dim, 6.0);
-    } else if (const auto* jet = std::get_if<runtime::JetSpec>(&layer.mixer)) {
+    } else if (const auto* jet = std::get_if<checkpoint::JetSpec>(&layer.mixer)) {
         add_state(jet->heads, jet->key_dim, jet->value_dim, 6.0);
     }
 }
