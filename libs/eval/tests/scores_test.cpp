@@ -31,7 +31,7 @@ std::vector<Sample> make_needles(std::size_t samples) {
                             .words = WordPairs::wonderwords(),
                             .essays = EssayCorpus::built_in(bytes)};
     std::vector<NiahOptions> generators;
-    for (const std::size_t length : {2048U, 8192U}) {
+    for (const std::size_t length : {4096U, 8192U}) {
         for (const char* task : {"s1", "s2"}) {
             generators.push_back({.task = niah_task(task), .length = length});
         }
@@ -43,7 +43,7 @@ TEST(NeedleScores, AreTheShareThatAModelRemembers) {
     constexpr std::size_t samples = 12;
     const std::vector<Sample> asked = make_needles(samples);
     ASSERT_EQ(asked.size(), 4 * samples);
-    constexpr std::size_t memory = 3000;
+    constexpr std::size_t memory = 5000;
     auto model = testing::needle_model(memory);
     EmbeddedBackEnd back_end(model, {});
     const std::vector<NeedleScore> scores = score_needles(back_end, asked, {});
@@ -51,7 +51,7 @@ TEST(NeedleScores, AreTheShareThatAModelRemembers) {
     for (std::size_t i = 0; i < scores.size(); ++i) {
         const NeedleScore& score = scores[i];
         EXPECT_EQ(score.task, i % 2 == 0 ? "niah_single_1" : "niah_single_2");
-        EXPECT_EQ(score.length, i < 2 ? 2048U : 8192U);
+        EXPECT_EQ(score.length, i < 2 ? 4096U : 8192U);
         EXPECT_EQ(score.samples, samples);
         // What the same model answers to the same prompts, one by one.
         double sum = 0.0;
@@ -62,7 +62,7 @@ TEST(NeedleScores, AreTheShareThatAModelRemembers) {
         }
         EXPECT_DOUBLE_EQ(score.mean, sum / static_cast<double>(samples));
     }
-    EXPECT_EQ(scores[0].mean, 1.0) << "2,048 bytes are within its memory";
+    EXPECT_EQ(scores[0].mean, 1.0) << "4,096 bytes are within its memory";
     EXPECT_LT(scores[2].mean, 1.0) << "8,192 are not";
     EXPECT_GT(scores[2].mean, 0.0);
 }
@@ -118,7 +118,7 @@ TEST(Scores, EndWhereTheyAreStoppedOrCannotBeAnswered) {
     }
     EXPECT_LE(answered, 4U) << "it asked on after the stop";
 
-    language::ScriptedModel small([](std::string_view) { return std::string("none"); }, 4096);
+    language::ScriptedModel small([](std::string_view) { return std::string("none"); }, 6000);
     EmbeddedBackEnd too_small(small, {});
     try {
         score_needles(too_small, asked, {});
