@@ -98,7 +98,7 @@ TEST_P(ReadyBatches, AreTrainedOnceAndTheFolderIsNoOtherRuns) {
     std::vector<std::string> other = command();
     other[8] = "2e-3";
     const CommandResult refused = run_anamnesis(other);
-    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_EQ(refused.exit_code, 6);
     EXPECT_NE(refused.errors.find("lr was 0.001, now 0.002"), std::string::npos) << refused.errors;
 }
 

@@ -142,6 +142,7 @@ std::optional<RunFolder::Saved> RunFolder::newest_state() const {
 }
 
 std::optional<Json> RunFolder::begin_metrics(std::uint64_t next_step) {
+    metrics_.reset();  // its lock, where it was begun before
     metrics_ = io::JsonLines::open(folder_ / "metrics.jsonl");
     std::optional<Json> last;
     std::size_t kept = 0;
