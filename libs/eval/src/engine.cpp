@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -11,13 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include "anamnesis/base/digest.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/eval/embedded_back_end.hpp"
 #include "anamnesis/eval/endpoint_back_end.hpp"
+#include "anamnesis/eval/sampled_digest.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/tokenizer.hpp"
@@ -76,36 +75,6 @@ Engine make_embedded_engine(std::unique_ptr<language::LanguageModel> model,
     engine.description.set("path", folder);
     engine.description.set("digest", sampled_digest(folder));
     return engine;
-}
-
-std::string sampled_digest(const std::string& folder) {
-    constexpr std::uint64_t stride = 1U << 20U;
-    constexpr std::uint64_t sample = 4096;
-    std::vector<fs::path> files;
-    if (fs::is_directory(folder)) {
-        for (const auto& entry : fs::directory_iterator(folder)) {
-            const bool is_weights = entry.path().extension() == ".safetensors";
-            if (is_weights || entry.path().filename() == "config.json") {
-                files.push_back(entry.path());
-            }
-        }
-    } else {
-        files.emplace_back(folder);
-    }
-    std::ranges::sort(files);
-    Sha256 digest;
-    std::vector<std::byte> block(sample);
-    for (const fs::path& path : files) {
-        const io::File file = io::File::open_for_reading(path);
-        const std::uint64_t size = file.size();
-        digest.update(format("{} {}\n", path.filename().string(), size));
-        for (std::uint64_t at = 0; at < size; at += stride) {
-            block.resize(std::min(sample, size - at));
-            file.read_at(at, block);
-            digest.update(block);
-        }
-    }
-    return digest.finish();
 }
 
 }  // namespace anamnesis::eval

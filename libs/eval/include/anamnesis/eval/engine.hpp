@@ -54,8 +54,4 @@ Engine make_embedded_engine(std::unique_ptr<language::LanguageModel> model,
                             EmbeddedOptions options,
                             const std::string& folder);
 
-/// SHA-256 of a checkpoint's config and of a sample of its weights: 4 kB of every megabyte, which
-/// every large tensor has a part in. Tells checkpoints apart without reading them whole.
-std::string sampled_digest(const std::string& folder);
-
 }  // namespace anamnesis::eval
