@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <poll.h>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"

@@ -14,7 +14,8 @@
 
 namespace anamnesis::checkpoint {
 
-/// A choice among the rows of a model. Rows of q, k, v, gate and latent are those of softmax layers.
+/// A choice among the rows of a model. Rows of q, k, v, gate and latent are those of softmax
+/// layers.
 struct RowSelection {
     std::set<TensorGroup> groups{};
     std::optional<std::set<std::uint32_t>> layers{};  ///< absent: all

@@ -27,9 +27,10 @@ struct RuleWords {
     std::vector<std::string> anchors{};  ///< "SELECTION=0.01"
 };
 
-/// Errors: those of `checkpoint::select_rows`; `usage` for a number that is none, or rows with two rates or anchors.
+/// Errors: those of `checkpoint::select_rows`; `usage` for a number that is none, or rows with two
+/// rates or anchors.
 RowRules make_row_rules(const checkpoint::Checkpoint& checkpoint,
-                      const checkpoint::Model& model,
-                      const RuleWords& words);
+                        const checkpoint::Model& model,
+                        const RuleWords& words);
 
 }  // namespace anamnesis::train
