@@ -264,6 +264,27 @@ void check_space(const Plan& plan,
     }
 }
 
+/// Measures what was written, waits for the weights and gives the receipt. `index` is the output's
+/// among those of the plan, one for each lambda.
+Json finish_output(const Plan& plan,
+                   std::size_t index,
+                   std::vector<ChangeMeasure> measures,
+                   const OutputOptions& options,
+                   Output& output,
+                   const Execution& execution) {
+    Jobs after;
+    add_jobs_after(plan, output.targets, measures, execution, after);
+    run(after, execution);
+    finish_weights(output, options, execution);
+    Json receipt = make_receipt(plan, measures);
+    if (plan.request.selection.method == Method::pro) {
+        const Lambda& lambda = plan.request.lambdas[index];
+        receipt.set(lambda.is_relative ? "lambda_relative" : "lambda_absolute", lambda.value);
+    }
+    receipt.set("files", describe_files(output));
+    return receipt;
+}
+
 }  // namespace
 
 OutputCost cost_of_folder(const Plan& plan, const OutputOptions& options) {
@@ -319,29 +340,18 @@ std::vector<Result> write_folders(const Plan& plan,
     std::vector<Result> results;
     for (std::size_t i = 0; i < outputs.size(); ++i) {
         Output& output = outputs[i];
-        std::vector<ChangeMeasure> measures = before;
-        Jobs after;
-        add_jobs_after(plan, output.targets, measures, execution, after);
-        run(after, execution);
-        finish_weights(output, options, execution);
+        Json receipt = finish_output(plan, i, before, options, output, execution);
         copy_side_files(plan, side, options, output);
-        Json receipt = make_receipt(plan, measures);
-        if (plan.request.selection.method == Method::pro) {
-            const Lambda& lambda = plan.request.lambdas[i];
-            receipt.set(lambda.is_relative ? "lambda_relative" : "lambda_absolute", lambda.value);
-        }
-        receipt.set("files", describe_files(output));
         if (options.has_model_card) {
             write_model_card(output, receipt, options.is_synced);
         }
         write_new_file(
             output.folder->path() / receipt_name, receipt.dump(2) + "\n", options.is_synced);
-        Result result{.path = targets[i],
-                      .receipt = std::move(receipt),
-                      .bytes_written = output.bytes_written,
-                      .bytes_linked = output.bytes_linked,
-                      .notes = side.notes};
-        results.push_back(std::move(result));
+        results.push_back({.path = targets[i],
+                           .receipt = std::move(receipt),
+                           .bytes_written = output.bytes_written,
+                           .bytes_linked = output.bytes_linked,
+                           .notes = side.notes});
     }
     for (Output& output : outputs) {
         execution.check();

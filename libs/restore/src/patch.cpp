@@ -81,6 +81,47 @@ OutputCost cost_of_patch(const Plan& plan) {
     return cost;
 }
 
+namespace {
+
+/// `index` is the output's among those of the plan, one for each lambda.
+Json describe_patch(const Plan& plan,
+                    std::size_t index,
+                    const std::vector<ChangeMeasure>& measures) {
+    Json description = Json::object();
+    description.set("version", 1);
+    Request request = plan.request;
+    if (request.selection.method == Method::pro) {
+        request.lambdas = {plan.request.lambdas[index]};
+    }
+    description.set("request", restore::to_json(request));
+    description.set("family", plan.post->model.family);
+    Json list = Json::array();
+    for (std::size_t i = 0; i < plan.changes.size(); ++i) {
+        list.push_back(describe_change(plan.changes[i], measures[i].post_digest));
+    }
+    description.set("tensors", std::move(list));
+    return description;
+}
+
+/// The rows of each tensor, splice after splice.
+RowTargets find_packed_targets(const Plan& plan,
+                               const io::File& file,
+                               const formats::SafetensorsPrologue& prologue) {
+    RowTargets targets;
+    for (std::size_t i = 0; i < plan.changes.size(); ++i) {
+        ChangeTarget target{.file = &file, .offsets = {}};
+        std::uint64_t offset = prologue.bytes.size() + prologue.offsets[i];
+        for (const RowSplice& splice : plan.changes[i].splices) {
+            target.offsets.push_back(offset);
+            offset += splice.rows.size() * plan.changes[i].post->row_bytes();
+        }
+        targets.push_back(std::move(target));
+    }
+    return targets;
+}
+
+}  // namespace
+
 std::vector<Result> write_patches(const Plan& plan,
                                   const std::vector<fs::path>& targets,
                                   const Execution& execution) {
@@ -105,36 +146,14 @@ std::vector<Result> write_patches(const Plan& plan,
                         format("patch {} exists already; name another file or remove it first",
                                in_quotes(targets[i].string(), 1000)));
         }
-        Json description = Json::object();
-        description.set("version", 1);
-        Request request = plan.request;
-        if (request.selection.method == Method::pro) {
-            request.lambdas = {plan.request.lambdas[i]};
-        }
-        description.set("request", restore::to_json(request));
-        description.set("family", plan.post->model.family);
-        Json list = Json::array();
-        for (std::size_t j = 0; j < plan.changes.size(); ++j) {
-            list.push_back(describe_change(plan.changes[j], measures[j].post_digest));
-        }
-        description.set("tensors", std::move(list));
+        Json description = describe_patch(plan, i, measures);
         const auto prologue = formats::make_safetensors_prologue(
             tensors, {{"format", "pt"}, {metadata_key, description.dump()}});
         outputs.push_back(std::make_unique<io::AtomicFile>(targets[i]));
         const io::File& file = outputs.back()->file();
         file.reserve(prologue.bytes.size() + prologue.data_bytes);
         file.write_at(0, std::as_bytes(std::span(prologue.bytes)));
-        RowTargets output;
-        for (std::size_t j = 0; j < plan.changes.size(); ++j) {
-            ChangeTarget target{.file = &file, .offsets = {}};
-            std::uint64_t offset = prologue.bytes.size() + prologue.offsets[j];
-            for (const RowSplice& splice : plan.changes[j].splices) {
-                target.offsets.push_back(offset);
-                offset += splice.rows.size() * plan.changes[j].post->row_bytes();
-            }
-            output.push_back(std::move(target));
-        }
-        row_targets.push_back(std::move(output));
+        row_targets.push_back(find_packed_targets(plan, file, prologue));
         Result result;
         result.path = targets[i];
         result.receipt = std::move(description);

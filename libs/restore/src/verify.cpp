@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -69,6 +70,26 @@ struct TensorResult {
     std::vector<std::string> deviations;
 };
 
+/// Rows that do not begin on whole bytes are compared as one.
+TensorEntry in_whole_rows(TensorEntry tensor) {
+    if (tensor.row_bytes() == 0) {
+        tensor.shape = {};
+    }
+    return tensor;
+}
+
+void add_deviation(TensorResult& outcome,
+                   std::string_view side,
+                   const std::vector<std::uint64_t>& rows) {
+    if (!rows.empty()) {
+        outcome.deviations.push_back(format("tensor {}: {} rows should be {}'s and are not: {}",
+                                            in_quotes(outcome.verdict.name),
+                                            rows.size(),
+                                            side,
+                                            describe_rows(rows)));
+    }
+}
+
 TensorResult compare_tensor(const TensorEntry& tensor,
                             const TensorEntry& result,
                             const ExpectedRows& expected,
@@ -80,13 +101,8 @@ TensorResult compare_tensor(const TensorEntry& tensor,
     if (tensor.bytes == 0) {
         return outcome;
     }
-    // Rows that do not begin on whole bytes are compared as one.
-    TensorEntry post_tensor = tensor;
-    TensorEntry result_tensor = result;
-    if (tensor.row_bytes() == 0) {
-        post_tensor.shape = {};
-        result_tensor.shape = {};
-    }
+    const TensorEntry post_tensor = in_whole_rows(tensor);
+    const TensorEntry result_tensor = in_whole_rows(result);
     RowReader of_post(post_tensor);
     RowReader of_result(result_tensor);
     std::optional<RowReader> of_pre;
@@ -127,18 +143,8 @@ TensorResult compare_tensor(const TensorEntry& tensor,
             ++outcome.verdict.rows_equal_in_both;
         }
     }
-    if (!not_pre.empty()) {
-        outcome.deviations.push_back(format("tensor {}: {} rows should be pre's and are not: {}",
-                                            in_quotes(tensor.name),
-                                            not_pre.size(),
-                                            describe_rows(not_pre)));
-    }
-    if (!not_post.empty()) {
-        outcome.deviations.push_back(format("tensor {}: {} rows should be post's and are not: {}",
-                                            in_quotes(tensor.name),
-                                            not_post.size(),
-                                            describe_rows(not_post)));
-    }
+    add_deviation(outcome, "pre", not_pre);
+    add_deviation(outcome, "post", not_post);
     outcome.verdict.rows_from_pre -= not_pre.size();
     outcome.verdict.rows_from_post -= not_post.size();
     return outcome;

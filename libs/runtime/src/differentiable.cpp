@@ -252,8 +252,7 @@ struct Rotate : Function<Rotate> {
     }
 };
 
-/// Calls `work(i, head, values)` for every head of every text: its number, where it begins, and
-/// where its queries and its values stand.
+/// Calls `work(i, head, values)` for each head of each text: its number, its queries, its values.
 struct LightningShape {
     LightningShape(const at::Tensor& q, const at::Tensor& v)
         : length(q.size(1)),
