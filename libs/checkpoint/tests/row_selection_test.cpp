@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/checkpoint/row_selection.hpp"
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -71,19 +72,23 @@ TEST(RowSelection, NamesTheWordThatIsNoGroup) {
     }
 }
 
-TEST_F(SelectRows, TakesWholeTensorsAndRowsOfHeads) {
+TEST_F(SelectRows, TakesWholeTensors) {
     const auto layer = select("qk@1");
     ASSERT_EQ(layer.size(), 2U);
     EXPECT_TRUE(layer.contains("model.layers.1.self_attn.q_proj.weight"));
-    const auto& heads = *opened_.model.heads;
-    const auto one = select("qk@1#0");
-    const auto& keys = one.at("model.layers.1.self_attn.k_proj.weight");
-    ASSERT_EQ(keys.size(), 1U);
-    EXPECT_EQ(keys.front().begin, 0U);
-    EXPECT_EQ(keys.front().size(), heads.head_dim);
-    EXPECT_EQ(one.at("model.layers.1.self_attn.q_proj.weight").front().size(),
-              heads.head_dim * heads.query_heads / heads.kv_heads);
     EXPECT_TRUE(select("embedding").contains("model.embed_tokens.weight"));
+}
+
+/// Two key heads of 16 rows serve four query heads, whose rows and gates take turns in q_proj.
+TEST(SelectRowsOfAHead, TakesItsKeysAndTheQueriesThatShareThem) {
+    const auto opened =
+        open_recognised(std::filesystem::path(ANAMNESIS_TESTDATA) / "models" / "qwen3_next_base");
+    const auto rows =
+        select_rows(opened.checkpoint, opened.model, parse_row_selection("qk@3#1"), "qk@3#1");
+    EXPECT_EQ(rows.size(), 2U);
+    EXPECT_THAT(rows.at("model.layers.3.self_attn.k_proj.weight"), ElementsAre(RowRange{16, 32}));
+    EXPECT_THAT(rows.at("model.layers.3.self_attn.q_proj.weight"),
+                ElementsAre(RowRange{64, 80}, RowRange{96, 112}));
 }
 
 TEST_F(SelectRows, RefusesWhatTheModelDoesNotHave) {

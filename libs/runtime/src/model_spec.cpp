@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/runtime/model_spec.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/shape.hpp"
@@ -45,10 +47,17 @@ std::string find_prefix(const checkpoint::Checkpoint& checkpoint, const std::str
 void refuse_what_does_not_run(const checkpoint::Model& model) {
     if (model.blueprint == nullptr ||
         (!model.blueprint->is_complete && !model.blueprint->obstacle)) {
+        const std::vector<std::string> running = checkpoint::families_that_run();
+        if (std::ranges::find(running, model.family) != running.end()) {
+            throw Error(ErrorKind::unsupported,
+                        format("a routing file says which rows are what, and not how a model "
+                               "computes; family {} runs without --routing",
+                               in_quotes(model.family)));
+        }
         throw Error(ErrorKind::unsupported,
                     format("models of family {} do not run here; these do: {}",
                            in_quotes(model.family),
-                           join(checkpoint::families_that_run(), ", ")));
+                           join(running, ", ")));
     }
     const std::string& activation = model.blueprint->activation;
     if (!activation.empty() && activation != "silu" && activation != "swish") {
