@@ -23,9 +23,11 @@
 #include "open_checkpoint.hpp"
 #include "option_group.hpp"
 #include "options/common.hpp"
+#include "options/fit.hpp"
 #include "options/reading.hpp"
 #include "options/selection.hpp"
 #include "print_repair.hpp"
+#include "provide_moments.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -38,6 +40,7 @@ struct RestoreOptions {
     CommonOptions common{};
     ReadingOptions reading{};
     SelectionOptions selection{};
+    FitOptions fit{};
     std::string pre{};
     std::string post{};
     std::string out{};
@@ -48,6 +51,8 @@ struct RestoreOptions {
     std::string note{};
 
     bool writes_folder() const { return !is_in_place && patch.empty(); }
+    /// Whether post is to run over texts.
+    bool needs_model() const { return fit.calibrates() && !is_dry_run; }
 };
 
 void declare(CLI::App& app, RestoreOptions& options) {
@@ -67,6 +72,7 @@ void declare(CLI::App& app, RestoreOptions& options) {
     in_place->excludes(patch);
     destination.flag("--dry-run", options.is_dry_run, "Print the plan and write nothing.");
     options.selection.declare(app);
+    options.fit.declare(app);
     OptionGroup output(app, "How a folder is written");
     output.flag("--link",
                 options.output.links_unchanged,
@@ -88,11 +94,14 @@ restore::Request check(const RestoreOptions& options) {
     }
     restore::Request request = options.selection.make_request();
     request.note = options.note;
-    if (options.is_in_place && request.lambdas.size() > 1) {
-        throw Error(ErrorKind::usage, "--in-place takes one lambda; several need --out or --patch");
+    request.fit = options.fit.make_settings(request.selection);
+    const bool has_several = restore::count_outputs(request) > 1;
+    if (options.is_in_place && has_several) {
+        throw Error(ErrorKind::usage,
+                    "--in-place takes one strength; several need --out or --patch");
     }
-    if (request.lambdas.size() > 1 && fs::path(options.out).extension() == ".safetensors") {
-        throw Error(ErrorKind::usage, "several lambdas need a folder as --out, or --patch");
+    if (has_several && fs::path(options.out).extension() == ".safetensors") {
+        throw Error(ErrorKind::usage, "several strengths need a folder as --out, or --patch");
     }
     if (!options.writes_folder() &&
         (options.output.links_unchanged || options.output.has_model_card)) {
@@ -104,25 +113,32 @@ restore::Request check(const RestoreOptions& options) {
     return request;
 }
 
-/// One path a lambda: "out" for one, "out-lambda-rel-0.1" and so on for several. A file keeps its
-/// extension.
+std::string make_suffix(const restore::Request& request, std::size_t output) {
+    if (request.selection.method == restore::Method::fit) {
+        return format("-mu-{}", request.fit.mus[output]);
+    }
+    const restore::Lambda& lambda = request.lambdas[output];
+    return format("-lambda-{}{}", lambda.is_relative ? "rel-" : "", lambda.value);
+}
+
+/// One path a strength: "out" for one, "out-lambda-rel-0.1" or "out-mu-0.3" and so on for several.
+/// A file keeps its extension.
 std::vector<fs::path> list_targets(const std::string& path, const restore::Request& request) {
-    if (request.selection.method != restore::Method::pro || request.lambdas.size() == 1) {
+    const std::size_t outputs = restore::count_outputs(request);
+    if (outputs == 1) {
         return {path};
     }
     const fs::path given(path);
     const fs::path base = given.has_filename() ? given : given.parent_path();
     std::vector<fs::path> targets;
-    for (const restore::Lambda& lambda : request.lambdas) {
-        const std::string suffix =
-            format("-lambda-{}{}", lambda.is_relative ? "rel-" : "", lambda.value);
+    for (std::size_t output = 0; output < outputs; ++output) {
         fs::path name = base.filename();
         const fs::path extension =
             name.extension() == ".safetensors" ? name.extension() : fs::path();
         if (!extension.empty()) {
             name = name.stem();
         }
-        name += suffix;
+        name += make_suffix(request, output);
         name += extension;
         targets.push_back(base.parent_path() / name);
     }
@@ -170,9 +186,7 @@ Costs estimate_costs(const restore::Plan& plan, const RestoreOptions& options) {
     while (!fs::exists(place) && place.has_relative_path()) {
         place = place.parent_path();
     }
-    if (plan.request.selection.method == restore::Method::pro && !options.is_in_place) {
-        costs.outputs = plan.request.lambdas.size();
-    }
+    costs.outputs = restore::count_outputs(plan.request);
     costs.free = io::free_bytes(place);
     return costs;
 }
@@ -270,11 +284,14 @@ int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
     const auto start = std::chrono::steady_clock::now();
     const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
     const checkpoint::RecognisedCheckpoint post = open_checkpoint(options.post, options.reading);
-    const restore::Plan plan = restore::make_plan(pre, post, request);
+    restore::Plan plan = restore::make_plan(pre, post, request);
     introduce(plan, terminal);
     if (options.is_dry_run) {
         print_plan(plan, options, terminal);
         return 0;
+    }
+    if (request.selection.method == restore::Method::fit) {
+        provide_moments(plan, options.fit, options.common, watch);
     }
     const std::vector<restore::Result> results =
         write(plan, options, make_execution(options.common, watch));

@@ -2,6 +2,7 @@
 #include "anamnesis/restore/verify.hpp"
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
@@ -24,6 +26,7 @@
 #include "options/common.hpp"
 #include "options/reading.hpp"
 #include "options/selection.hpp"
+#include "provide_moments.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -37,6 +40,7 @@ struct VerifyOptions {
     std::string pre{};
     std::string post{};
     std::string repaired{};
+    std::string moments{};
 };
 
 void declare(CLI::App& app, VerifyOptions& options) {
@@ -45,6 +49,11 @@ void declare(CLI::App& app, VerifyOptions& options) {
     required.option("--post", options.post, "The checkpoint after it.")->required();
     required.option("--repaired", options.repaired, "The repaired checkpoint.")->required();
     options.selection.declare(app);
+    OptionGroup(app, "Proof of --method fit")
+        .option("--moments",
+                options.moments,
+                "The moments of the calibration, a file or the folder of 'restore --moments': the "
+                "fitted rows are computed again.");
     declare_reading(app, options.reading);
 }
 
@@ -67,6 +76,21 @@ Claim find_claim(const VerifyOptions& options, const checkpoint::RecognisedCheck
     return {options.selection.make_request(), "the command line"};
 }
 
+/// Null where none are given.
+std::shared_ptr<const restore::MomentSource> open_moments(const std::string& path,
+                                                          const restore::Request& request) {
+    if (path.empty()) {
+        return nullptr;
+    }
+    if (request.selection.method != restore::Method::fit) {
+        throw Error(ErrorKind::usage,
+                    format("--moments proves --method fit, and the claim is {}",
+                           restore::name_of(request.selection.method)));
+    }
+    return std::make_shared<const restore::MomentFile>(
+        restore::MomentFile::open(find_moments(path, request.fit)));
+}
+
 Json to_json(const restore::Verification& result, const Claim& claim) {
     Json tensors = Json::array();
     for (const restore::TensorVerdict& verdict : result.tensors) {
@@ -75,6 +99,7 @@ Json to_json(const restore::Verification& result, const Claim& claim) {
                                        {"from_pre", verdict.rows_from_pre},
                                        {"from_post", verdict.rows_from_post},
                                        {"computed", verdict.rows_computed},
+                                       {"recomputed", verdict.rows_recomputed},
                                        {"equal_in_pre_and_post", verdict.rows_equal_in_both}});
     }
     const auto strings = [](const std::vector<std::string>& lines) {
@@ -92,6 +117,7 @@ Json to_json(const restore::Verification& result, const Claim& claim) {
                         {"rows_from_pre", result.rows_from_pre},
                         {"rows_from_post", result.rows_from_post},
                         {"rows_computed", result.rows_computed},
+                        {"rows_recomputed", result.rows_recomputed},
                         {"tensors", std::move(tensors)},
                         {"deviations", strings(result.deviations)},
                         {"notes", strings(result.notes)}};
@@ -103,8 +129,9 @@ int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
     const checkpoint::RecognisedCheckpoint repaired =
         open_checkpoint(options.repaired, options.reading, checkpoint::Missing::warn);
     const Claim claim = find_claim(options, repaired);
-    const restore::Verification result =
-        restore::verify(pre, post, repaired, claim.request, make_execution(options.common, watch));
+    const auto moments = open_moments(options.moments, claim.request);
+    const restore::Verification result = restore::verify(
+        pre, post, repaired, claim.request, make_execution(options.common, watch), moments.get());
     if (options.common.json) {
         terminal.result(to_json(result, claim).dump(2) + "\n");
         return result.is_proven() ? 0 : 1;
