@@ -11,10 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/logsumexp.h>
 #include <ATen/ops/tensor.h>
 
 #include "anamnesis/base/dtype.hpp"
@@ -22,6 +19,7 @@
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/calibration/predictions.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/language/supervised_text.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
@@ -36,9 +34,6 @@
 
 namespace anamnesis::calibration {
 namespace {
-
-/// Positions whose logits are made at once: of a large vocabulary they are the largest thing here.
-constexpr std::int64_t logits_block = 128;
 
 /// A whole tensor in float64.
 at::Tensor read_values(const checkpoint::TensorEntry& entry) {
@@ -148,33 +143,14 @@ MomentSums Calibrator::sum_raised(std::span<const language::SupervisedText> chai
 
 Predictions Calibrator::predict_with(const runtime::Network& network,
                                      std::span<const language::SupervisedText> texts) const {
-    const at::NoGradGuard no_gradients;
     Predictions made;
-    std::vector<at::Tensor> losses;
-    for (const language::SupervisedText& text : texts) {
-        throw_if_stopped();
-        const at::Tensor positions = find_predicting(text);
-        const at::Tensor labels =
-            at::tensor(text.labels, at::kLong).index_select(0, positions + 1);
-        const at::Tensor hidden = network.forward(to_tensor(text)).select(0, 0);
-        std::int64_t right = 0;
-        for (std::int64_t first = 0; first < positions.size(0); first += logits_block) {
-            const std::int64_t count = std::min(logits_block, positions.size(0) - first);
-            const at::Tensor at = positions.narrow(0, first, count);
-            const at::Tensor wanted = labels.narrow(0, first, count);
-            const at::Tensor logits =
-                network.logits(hidden.index_select(0, at.to(hidden.device())).unsqueeze(0))
-                    .select(0, 0)
-                    .to(at::kCPU, at::kDouble);
-            losses.push_back(at::logsumexp(logits, {1}) -
-                             logits.gather(1, wanted.unsqueeze(1)).squeeze(1));
-            right += (logits.argmax(1) == wanted).sum().item<std::int64_t>();
-        }
-        made.right_tokens += static_cast<std::size_t>(right);
-        made.right_texts += right == positions.size(0) ? 1 : 0;
-        watch_.progress().advance(text.ids.size());
+    std::vector<double> losses;
+    for (const TextPredictions& text : calibration::predict(network, texts, watch_)) {
+        losses.insert(losses.end(), text.losses.begin(), text.losses.end());
+        made.right_tokens += text.right;
+        made.right_texts += text.is_right() ? 1 : 0;
     }
-    made.losses = at::cat(losses);
+    made.losses = at::tensor(losses, at::kDouble);
     return made;
 }
 
@@ -189,8 +165,7 @@ Predictions Calibrator::predict(std::span<const language::SupervisedText> texts,
         tensors[name] = tensor;
     }
     return predict_with(
-        runtime::load_network(plan_.post->checkpoint, plan_.post->model, running_, tensors),
-        texts);
+        runtime::load_network(plan_.post->checkpoint, plan_.post->model, running_, tensors), texts);
 }
 
 std::map<std::string, at::Tensor> Calibrator::make_repair(const restore::MomentSource& moments,
