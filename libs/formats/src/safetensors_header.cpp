@@ -40,7 +40,13 @@ public:
         return std::move(header_);
     }
 
-    void null() override { scalar("null"); }
+    void null() override {
+        // Some writers put null where there is no metadata.
+        if (depth_ == 1 && in_metadata_ && skipping_ == 0) {
+            return;
+        }
+        scalar("null");
+    }
     void boolean(bool /*value*/) override { scalar("a truth value"); }
     void integer(std::int64_t value) override { scalar(format("{}", value)); }
     void real(double value) override { scalar(format("{}", value)); }
