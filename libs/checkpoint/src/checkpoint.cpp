@@ -40,6 +40,11 @@ Json read_config(const fs::path& path) {
                               throw Error(ErrorKind::malformed,
                                           format("{} is {}", in_quotes(path.string()), *foreign));
                           }
+                          if (text.empty()) {
+                              throw Error(
+                                  ErrorKind::malformed,
+                                  format("{} is empty; fetch it again", in_quotes(path.string())));
+                          }
                           Json config = Json::parse_python(text);
                           static_cast<void>(config.as_object("config.json"));
                           return config;

@@ -154,7 +154,14 @@ void refuse_folder_without_weights(const fs::path& folder, const std::vector<std
 }
 
 std::string advise_on_missing_path(const fs::path& path) {
-    const std::vector<std::string> parts = split(path.string(), '/');
+    std::string id = path.string();
+    for (const std::string_view address :
+         {"https://huggingface.co/", "http://huggingface.co/", "huggingface.co/", "hf://"}) {
+        if (id.starts_with(address)) {
+            id.erase(0, address.size());
+        }
+    }
+    const std::vector<std::string> parts = split(id, '/');
     std::error_code ignored;
     if (parts.size() != 2 || !std::ranges::all_of(parts, has_hub_characters) ||
         fs::exists(parts.front(), ignored)) {
@@ -163,7 +170,7 @@ std::string advise_on_missing_path(const fs::path& path) {
     return format(
         "; it reads like the id of a model on the Hugging Face hub, and nothing is "
         "fetched here: 'hf download {} --local-dir {}' fetches it, then give the folder",
-        path.string(),
+        id,
         parts.back());
 }
 

@@ -125,7 +125,8 @@ private:
             return std::ranges::any_of(
                 named, [&](const std::string& file) { return !weights_.contains(file); });
         } catch (const Error&) {
-            return false;  // whatever it is, it is no index
+            // One that cannot be read is worth no copy where no shards are.
+            return name == "model.safetensors.index.json";
         }
     }
 

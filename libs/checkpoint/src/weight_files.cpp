@@ -194,6 +194,19 @@ void choose_without_index(WeightFiles& weights,
     weights.names = candidates;
 }
 
+/// Whether an index is one of the single file; one that cannot be read is none.
+bool names_single_file(const fs::path& index) {
+    try {
+        const std::vector<std::string> named = read_index(index).files();
+        return std::ranges::find(named, single_name) != named.end();
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::malformed) {
+            throw;
+        }
+        return false;
+    }
+}
+
 WeightFiles find_in_folder(const fs::path& folder) {
     WeightFiles weights;
     weights.folder = folder;
@@ -208,8 +221,7 @@ WeightFiles find_in_folder(const fs::path& folder) {
     const bool has_single = stands(folder / single_name);
     const bool has_index = stands(folder / index_name);
     if (has_single && has_index) {
-        const std::vector<std::string> named = read_index(folder / index_name).files();
-        if (std::ranges::find(named, single_name) != named.end()) {
+        if (names_single_file(folder / index_name)) {
             use_index(weights, candidates);
         } else {
             // transformers looks for the single file first, so that is what users run.

@@ -54,10 +54,12 @@ SafetensorsFile SafetensorsFile::read(const std::filesystem::path& path) {
             result.file_ = std::make_shared<const io::File>(io::File::open_for_reading(path));
             result.file_bytes_ = result.file_->size();
             if (result.file_bytes_ < length_bytes) {
-                malformed(format("{} has {} bytes, a safetensors file has at least {}",
-                                 in_quotes(path.filename().string()),
-                                 result.file_bytes_,
-                                 length_bytes));
+                malformed(
+                    format("{} has {} bytes, a safetensors file has at least {}: fetch it "
+                           "again",
+                           in_quotes(path.filename().string()),
+                           result.file_bytes_,
+                           length_bytes));
             }
             std::array<std::byte, length_bytes> raw{};
             result.file_->read_at(0, raw);

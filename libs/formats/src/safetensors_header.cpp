@@ -254,11 +254,13 @@ private:
         }
         const auto [begin, end] = offsets_;
         if (begin > end || end > data_bytes_) {
-            malformed(format("tensor {} claims bytes {}..{}, the data section has {}",
-                             name(),
-                             begin,
-                             end,
-                             data_bytes_));
+            malformed(
+                format("tensor {} claims bytes {}..{}, the data section has {}: the file was "
+                       "cut off, or its header is wrong",
+                       name(),
+                       begin,
+                       end,
+                       data_bytes_));
         }
         if (end - begin != *bytes) {
             malformed(format("tensor {} has {} bytes, {} of shape {} need {}",
