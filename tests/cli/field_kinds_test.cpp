@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Kinds of broken checkpoints beyond the recorded cases: other spellings, families and shapes.
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -302,6 +301,102 @@ TEST_F(FieldKinds, TheIndexOfTheOutputNamesWhatTheOutputHolds) {
     EXPECT_TRUE(repaired.is_index_exact());
     const CommandResult verified = verify();
     EXPECT_EQ(verified.exit_code, 0) << verified.output << verified.errors;
+}
+
+/// Flips one bit of a tensor of a folder with one weight file.
+void flip_bit(const fs::path& folder, const std::string& name, std::uint64_t byte) {
+    const auto checkpoint = checkpoint::Checkpoint::open(folder);
+    const auto& tensor = checkpoint.at(name);
+    const fs::path file = checkpoint.files()[tensor.file].path();
+    std::string bytes = read_file(file);
+    bytes[tensor.offset + byte] = static_cast<char>(bytes[tensor.offset + byte] ^ 0x10);
+    std::ofstream(file, std::ios::binary) << bytes;
+}
+
+TEST_F(FieldKinds, ValuesAreRequantisedIntoFp8AndProven) {
+    // The fine-tune is FP8 with a scale a row, its base BF16.
+    const fs::path pair = fs::path(ANAMNESIS_TESTDATA) / "field/surgery/fp8_pre_bf16_post";
+    fs::copy(pair / "post", "pre", fs::copy_options::recursive);
+    fs::copy(pair / "pre", "post", fs::copy_options::recursive);
+    const CommandResult result = restore();
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_THAT(result.output, HasSubstr("requantised: pre's values, rounded to nearest"));
+    const auto before = tensor_digests("post");
+    for (const auto& [name, digest] : tensor_digests("out")) {
+        const bool is_taken = name.find("self_attn.q_proj.weight") != std::string::npos ||
+                              name.find("self_attn.k_proj.weight") != std::string::npos;
+        EXPECT_EQ(digest == before.at(name), !is_taken) << name;
+    }
+    EXPECT_EQ(verify().exit_code, 0);
+    for (const char* name :
+         {"model.layers.0.self_attn.q_proj.weight", "model.layers.1.self_attn.k_proj.weight"}) {
+        flip_bit("out", name, 3);
+        const CommandResult refuted = verify();
+        EXPECT_EQ(refuted.exit_code, 1);
+        EXPECT_THAT(refuted.output, HasSubstr(name));
+        flip_bit("out", name, 3);
+    }
+    // A scale that is off by a factor leaves no row of its block right.
+    flip_bit("out", "model.layers.0.self_attn.q_proj.weight_scale", 1);
+    EXPECT_EQ(verify().exit_code, 1);
+    flip_bit("out", "model.layers.0.self_attn.q_proj.weight_scale", 1);
+    // What went to FP8 and back is near what it was: half a unit in the last place.
+    fs::rename("out", "fp8");
+    const CommandResult drift = command({"drift", "--pre", "pre", "--post", "fp8", "--json"});
+    ASSERT_EQ(drift.exit_code, 0);
+    const Json parts = Json::parse(drift.output).at("parts");
+    EXPECT_LT(parts.at("q").as_double("q"), 0.04);
+    EXPECT_GT(parts.at("v").as_double("v"), 0.04);
+}
+
+TEST_F(FieldKinds, RowsOfFp8GoInPlaceAndIntoPatches) {
+    const fs::path pair = fs::path(ANAMNESIS_TESTDATA) / "field/surgery/fp8_pre_bf16_post";
+    fs::copy(pair / "post", "pre", fs::copy_options::recursive);
+    fs::copy(pair / "pre", "post", fs::copy_options::recursive);
+    ASSERT_EQ(restore().exit_code, 0);
+    const auto expected = tensor_digests("out");
+    const std::vector<std::string> sources{"restore", "--pre", "pre", "--post", "post"};
+    const auto run = [&](std::vector<std::string> options) {
+        options.insert(options.begin(), sources.begin(), sources.end());
+        return command(options);
+    };
+    ASSERT_EQ(run({"--patch", "p.safetensors"}).exit_code, 0);
+    fs::remove_all("out");
+    ASSERT_EQ(command({"apply", "p.safetensors", "--to", "post", "--out", "out"}).exit_code, 0);
+    EXPECT_EQ(tensor_digests("out"), expected);
+    const auto before = snapshot("post");
+    ASSERT_EQ(run({"--in-place"}).exit_code, 0);
+    EXPECT_EQ(tensor_digests("post"), expected);
+    ASSERT_EQ(command({"undo", "post"}).exit_code, 0);
+    EXPECT_EQ(snapshot("post"), before);
+}
+
+TEST_F(FieldKinds, ASharedBlockIsPairedWhicheverUserStoresIt) {
+    const auto under_another_user = [](const std::string& name) {
+        const std::string home = "layers.0.shared_transformer";
+        const std::size_t at = name.find(home);
+        return at == std::string::npos
+                   ? name
+                   : std::string(name).replace(at, home.size(), "layers.3.shared_transformer");
+    };
+    use("zamba2");
+    ASSERT_EQ(restore().exit_code, 0);
+    const auto expected = tensor_digests("out");
+    use("zamba2");
+    rename_tensors("pre", under_another_user);
+    ASSERT_EQ(restore().exit_code, 0);
+    EXPECT_EQ(tensor_digests("out"), expected);
+    EXPECT_EQ(verify().exit_code, 0);
+    use("zamba2");
+    rename_tensors("post", under_another_user);
+    const CommandResult result = restore();
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    std::map<std::string, std::string> renamed;
+    for (const auto& [name, digest] : expected) {
+        renamed[under_another_user(name)] = digest;
+    }
+    EXPECT_EQ(tensor_digests("out"), renamed);
+    EXPECT_EQ(verify().exit_code, 0);
 }
 
 TEST_F(FieldKinds, NullMetadataPasses) {
