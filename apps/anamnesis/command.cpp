@@ -2,6 +2,7 @@
 #include "command.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <memory>
@@ -152,6 +153,9 @@ int run_verb(const std::vector<std::string>& words, Terminal& terminal, const Wa
 }
 
 int report_errors(const std::function<int()>& run) noexcept {
+    // Past a limit on the size of files a write then fails with EFBIG, like any other, instead of
+    // ending the process with its output half made.
+    std::signal(SIGXFSZ, SIG_IGN);
     try {
         const int code = run();
         // A write that failed earlier leaves its mark in the stream, and nothing to flush.

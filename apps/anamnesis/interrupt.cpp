@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include <signal.h>
@@ -51,14 +52,21 @@ StopSignals::StopSignals() {
     read_end_ = ends[0];
     write_end_ = ends[1];
     wake_descriptor = write_end_;
-    listener_ = std::thread([this] { listen(); });
+    try {
+        listener_ = std::thread([this] { listen(); });
+    } catch (const std::system_error&) {
+        // Without a thread to listen a signal ends the process, as it does by default.
+        return;
+    }
     handle_with(tell_listener);
 }
 
 StopSignals::~StopSignals() {
     handle_with(SIG_DFL);
     ::close(write_end_);  // which ends the listener
-    listener_.join();
+    if (listener_.joinable()) {
+        listener_.join();
+    }
     ::close(read_end_);
 }
 

@@ -7,6 +7,7 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/apply.hpp"
 
@@ -16,7 +17,9 @@
 namespace anamnesis::app {
 namespace {
 
-Json to_json(const std::vector<restore::Result>& results, double seconds) {
+Json to_json(const std::vector<restore::Result>& results,
+             const std::vector<checkpoint::Finding>& findings,
+             double seconds) {
     Json outputs = Json::array();
     for (const restore::Result& result : results) {
         outputs.push_back(Json::Object{{"path", result.path.string()},
@@ -24,17 +27,20 @@ Json to_json(const std::vector<restore::Result>& results, double seconds) {
                                        {"bytes_linked", result.bytes_linked},
                                        {"receipt", result.receipt}});
     }
-    return Json::Object{{"seconds", seconds}, {"outputs", std::move(outputs)}};
+    return Json::Object{{"seconds", seconds},
+                        {"outputs", std::move(outputs)},
+                        {"findings", checkpoint::to_json(findings)}};
 }
 
 }  // namespace
 
 void print_results(const std::vector<restore::Result>& results,
+                   const std::vector<checkpoint::Finding>& findings,
                    const CommonOptions& options,
                    double seconds,
                    Terminal& terminal) {
     if (options.json) {
-        terminal.result(to_json(results, seconds).dump(2) + "\n");
+        terminal.result(to_json(results, findings, seconds).dump(2) + "\n");
         return;
     }
     for (const restore::Result& result : results) {

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/restore/apply.hpp"
 
 #include "options/common.hpp"
@@ -12,6 +13,7 @@ namespace anamnesis::app {
 
 /// Prints what a repair wrote: a table of drift and a line an output, or JSON.
 void print_results(const std::vector<restore::Result>& results,
+                   const std::vector<checkpoint::Finding>& findings,
                    const CommonOptions& options,
                    double seconds,
                    Terminal& terminal);

@@ -21,8 +21,8 @@ void repair(const char* pre_path, const char* post_path, const char* out) {
 
     // A plan is data: which rows of which tensors change. The default request is QK-Restore.
     const restore::Plan plan = restore::make_plan(pre, post, restore::Request{});
-    for (const std::string& warning : plan.warnings) {
-        std::fprintf(stderr, "warning: %s\n", warning.c_str());
+    for (const checkpoint::Finding& finding : plan.findings) {
+        std::fprintf(stderr, "%s\n", describe(finding).c_str());
     }
     for (const restore::TensorChange& change : plan.changes) {
         std::printf("%s: %llu rows\n",

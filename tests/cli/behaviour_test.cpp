@@ -116,7 +116,12 @@ TEST_F(Behaviour, RefusesAnOutputThatIsOrLiesInASource) {
 
 TEST_F(Behaviour, SuspectsSwappedSources) {
     use("llama");
+    // The base of one fine-tune may be the result of another: a trainer's files alone say nothing.
     std::ofstream(pre_ / "trainer_state.json") << "{}";
+    EXPECT_EQ(restore({"--out", (folder_.path() / "first").string()}).exit_code, 0);
+    Json config = Json::parse(read_file(pre_ / "config.json"));
+    config.set("_name_or_path", post_.string());
+    std::ofstream(pre_ / "config.json") << config.dump(2);
     const auto refused = restore({"--out", out_.string()});
     EXPECT_EQ(refused.exit_code, 6);
     EXPECT_THAT(refused.errors, AllOf(HasSubstr("look swapped"), HasSubstr("--allow swapped")));

@@ -49,6 +49,8 @@ TEST_F(JsonOutput, OfVerbsThatLookAtCheckpoints) {
     const Json listed = expect_described("inspect", {"inspect", "pair/post", "--tensors"});
     EXPECT_NE(listed.find("all_tensors"), nullptr);
     expect_described("drift", {"drift", "--pre", "pair/pre", "--post", "pair/post"});
+    expect_described("doctor", {"doctor", "pair/post"});
+    expect_described("doctor", {"doctor", "pair/pre", "pair/post"});
     // Of a family with a gauge.
     const std::string llama = std::string(ANAMNESIS_TESTDATA) + "/surgery/llama/";
     const Json aligned =
@@ -96,6 +98,7 @@ TEST_F(JsonOutput, OfVerbsThatNeedNoModel) {
 
 TEST_F(JsonOutput, EveryVerbIsDescribed) {
     for (const char* verb : {"inspect",
+                             "doctor",
                              "drift",
                              "restore",
                              "verify",

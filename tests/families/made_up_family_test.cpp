@@ -75,7 +75,7 @@ protected:
 TEST_F(MadeUpFamily, StartsFromRandomWeightsThatItRecognises) {
     const checkpoint::RecognisedCheckpoint source = open(start("model", 1));
     EXPECT_EQ(source.model.family, "made_up");
-    EXPECT_THAT(source.model.warnings, IsEmpty());
+    EXPECT_THAT(source.model.findings, IsEmpty());
     EXPECT_EQ(source.model.attention.size(), 10U);
     EXPECT_FALSE(source.model.is_head_tied);
     for (const char* name : {"model.tokens.weight",

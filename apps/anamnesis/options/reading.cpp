@@ -17,4 +17,11 @@ void declare_reading(CLI::App& app, ReadingOptions& options) {
     group.option("--config", options.config, "A config.json for weights that have none.");
 }
 
+void declare_strict(CLI::App& app, ReadingOptions& options) {
+    OptionGroup(app, "Findings")
+        .flag("--strict",
+              options.is_strict,
+              "Take any warning about a checkpoint as a refusal (exit 6).");
+}
+
 }  // namespace anamnesis::app

@@ -80,7 +80,7 @@ int run(const ApplyOptions& options, Terminal& terminal, const Watch& watch) {
     }
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    print_results(results, options.common, seconds, terminal);
+    print_results(results, plan.findings, options.common, seconds, terminal);
     return 0;
 }
 

@@ -18,6 +18,7 @@
 #include "option_group.hpp"
 #include "options/common.hpp"
 #include "options/reading.hpp"
+#include "print_findings.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -51,6 +52,7 @@ void declare(CLI::App& app, DriftOptions& options) {
                   options.limit,
                   "Exit with 1 where the drift of W_Q or W_K of a softmax layer is above this.");
     declare_reading(app, options.reading);
+    declare_strict(app, options.reading);
 }
 
 int run(const DriftOptions& options, Terminal& terminal, const Watch& watch) {
@@ -58,6 +60,7 @@ int run(const DriftOptions& options, Terminal& terminal, const Watch& watch) {
     const checkpoint::RecognisedCheckpoint post = open_checkpoint(options.post, options.reading);
     const restore::CheckpointDrift drift =
         restore::measure_drift(pre, post, options.selection, make_execution(options.common, watch));
+    report_findings(drift.findings, options.reading, terminal);
     if (!options.html.empty()) {
         io::write_text_atomically(options.html,
                                   report::to_html(restore::make_drift_document(pre, post, drift)));

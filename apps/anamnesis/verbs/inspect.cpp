@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/restore/inspection.hpp"
 #include "anamnesis/restore/plan.hpp"
 
@@ -30,6 +31,7 @@ void declare(CLI::App& app, InspectOptions& options) {
     OptionGroup(app, "Output")
         .flag("--tensors", options.lists_tensors, "List every tensor with its group.");
     declare_reading(app, options.reading);
+    declare_strict(app, options.reading);
 }
 
 int run(const InspectOptions& options, Terminal& terminal) {
@@ -39,6 +41,9 @@ int run(const InspectOptions& options, Terminal& terminal) {
         options.lists_tensors ? restore::TensorList::all : restore::TensorList::routing;
     terminal.result(options.common.json ? restore::make_inspection_json(source, list).dump(2) + "\n"
                                         : restore::make_inspection_text(source, list));
+    if (options.reading.is_strict) {
+        refuse_warnings(source.findings());
+    }
     return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/apply.hpp"
@@ -26,6 +27,7 @@
 #include "options/fit.hpp"
 #include "options/reading.hpp"
 #include "options/selection.hpp"
+#include "print_findings.hpp"
 #include "print_repair.hpp"
 #include "provide_moments.hpp"
 #include "terminal.hpp"
@@ -78,12 +80,20 @@ void declare(CLI::App& app, RestoreOptions& options) {
                 options.output.links_unchanged,
                 "Share unchanged files with post (reflink or hard link).");
     output.flag("--model-card", options.output.has_model_card, "Append a section to README.md.");
+    output.flag(
+        "--clean-names",
+        options.output.has_clean_names,
+        "Leave out of tensor names what training code put there ('_orig_mod.' and the like).");
+    output.flag("--fix-config",
+                options.output.has_fixed_config,
+                "Leave a quantization_config that does not fit the weights out of config.json.");
     output.negation("--no-sync",
                     options.output.is_synced,
                     "Do not wait for the disk. A power cut may then cost the output.");
     OptionGroup(app, "The receipt")
         .option("--note", options.note, "A text for the receipt: why the repair, or by whom.");
     declare_reading(app, options.reading);
+    declare_strict(app, options.reading);
 }
 
 /// Errors: `usage`.
@@ -106,6 +116,10 @@ restore::Request check(const RestoreOptions& options) {
     if (!options.writes_folder() &&
         (options.output.links_unchanged || options.output.has_model_card)) {
         throw Error(ErrorKind::usage, "--link and --model-card belong to --out");
+    }
+    if (!options.writes_folder() &&
+        (options.output.has_clean_names || options.output.has_fixed_config)) {
+        throw Error(ErrorKind::usage, "--clean-names and --fix-config belong to --out");
     }
     if (!options.writes_folder() && !options.output.is_synced) {
         throw Error(ErrorKind::usage, "--no-sync belongs to --out");
@@ -213,7 +227,8 @@ Json to_json(const restore::Plan& plan, const Costs& costs) {
                         {"bytes_written", costs.cost.bytes_written * costs.outputs},
                         {"bytes_linked", costs.cost.bytes_linked * costs.outputs},
                         {"peak_memory", costs.cost.peak_memory},
-                        {"free_space", costs.free}};
+                        {"free_space", costs.free},
+                        {"findings", checkpoint::to_json(plan.findings)}};
 }
 
 void print_plan(const restore::Plan& plan, const RestoreOptions& options, Terminal& terminal) {
@@ -241,15 +256,8 @@ void print_plan(const restore::Plan& plan, const RestoreOptions& options, Termin
                human_bytes(costs.free)));
 }
 
-void introduce(const restore::Plan& plan, Terminal& terminal) {
-    for (const checkpoint::RecognisedCheckpoint* source : {plan.pre, plan.post}) {
-        for (const std::string& warning : source->model.warnings) {
-            terminal.warn(format("{}: {}", source->checkpoint.path().string(), warning));
-        }
-    }
-    for (const std::string& warning : plan.warnings) {
-        terminal.warn(warning);
-    }
+void introduce(const restore::Plan& plan, const RestoreOptions& options, Terminal& terminal) {
+    report_findings(plan.findings, options.reading, terminal);
     const auto layers = plan.changed_layers();
     terminal.say(
         format("{} ({}): method {}, {} in {} tensors{} from {} into {}",
@@ -273,7 +281,7 @@ std::vector<restore::Result> write(const restore::Plan& plan,
         return restore::write_patches(plan, list_targets(options.patch, plan.request), execution);
     }
     if (is_single_file_target(*plan.post, options.out)) {
-        return {restore::write_single_file(plan, options.out, execution)};
+        return {restore::write_single_file(plan, options.out, options.output, execution)};
     }
     return restore::write_folders(
         plan, list_targets(options.out, plan.request), options.output, execution);
@@ -285,7 +293,7 @@ int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
     const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
     const checkpoint::RecognisedCheckpoint post = open_checkpoint(options.post, options.reading);
     restore::Plan plan = restore::make_plan(pre, post, request);
-    introduce(plan, terminal);
+    introduce(plan, options, terminal);
     if (options.is_dry_run) {
         print_plan(plan, options, terminal);
         return 0;
@@ -297,7 +305,7 @@ int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
         write(plan, options, make_execution(options.common, watch));
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    print_results(results, options.common, seconds, terminal);
+    print_results(results, plan.findings, options.common, seconds, terminal);
     return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/apply.hpp"
@@ -26,6 +27,7 @@
 #include "options/common.hpp"
 #include "options/reading.hpp"
 #include "options/selection.hpp"
+#include "print_findings.hpp"
 #include "provide_moments.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
@@ -41,6 +43,7 @@ struct VerifyOptions {
     std::string post{};
     std::string repaired{};
     std::string moments{};
+    bool compares_weights_only = false;
 };
 
 void declare(CLI::App& app, VerifyOptions& options) {
@@ -54,7 +57,14 @@ void declare(CLI::App& app, VerifyOptions& options) {
                 options.moments,
                 "The moments of the calibration, a file or the folder of 'restore --moments': the "
                 "fitted rows are computed again.");
+    OptionGroup(app, "What is compared")
+        .flag(
+            "--weights-only",
+            options.compares_weights_only,
+            "Compare tensors alone, whatever they are called and whatever lies beside them: for a "
+            "repair that another library has saved again.");
     declare_reading(app, options.reading);
+    declare_strict(app, options.reading);
 }
 
 /// What to prove: the options, or, where none was given, what the receipt claims.
@@ -120,7 +130,8 @@ Json to_json(const restore::Verification& result, const Claim& claim) {
                         {"rows_recomputed", result.rows_recomputed},
                         {"tensors", std::move(tensors)},
                         {"deviations", strings(result.deviations)},
-                        {"notes", strings(result.notes)}};
+                        {"notes", strings(result.notes)},
+                        {"findings", checkpoint::to_json(result.findings)}};
 }
 
 int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
@@ -130,8 +141,16 @@ int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
         open_checkpoint(options.repaired, options.reading, checkpoint::Missing::warn);
     const Claim claim = find_claim(options, repaired);
     const auto moments = open_moments(options.moments, claim.request);
-    const restore::Verification result = restore::verify(
-        pre, post, repaired, claim.request, make_execution(options.common, watch), moments.get());
+    const restore::Verification result =
+        restore::verify(pre,
+                        post,
+                        repaired,
+                        claim.request,
+                        options.compares_weights_only ? restore::VerifyScope::weights
+                                                      : restore::VerifyScope::folder,
+                        make_execution(options.common, watch),
+                        moments.get());
+    report_findings(result.findings, options.reading, terminal);
     if (options.common.json) {
         terminal.result(to_json(result, claim).dump(2) + "\n");
         return result.is_proven() ? 0 : 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/base/half.hpp"
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -10,6 +11,7 @@
 
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/float8.hpp"
 
 namespace anamnesis {
 namespace {
@@ -87,8 +89,20 @@ void store(std::span<std::byte> target, std::size_t index, Value value) noexcept
 }
 
 std::size_t bytes_per_element(DType dtype) {
-    ANAMNESIS_CHECK(is_arithmetic(dtype), "conversion of a type that is not arithmetic");
+    ANAMNESIS_CHECK(is_arithmetic(dtype) || is_float8(dtype) || dtype == DType::f8_e8m0,
+                    "conversion of a type that is not arithmetic");
     return element_bytes(dtype);
+}
+
+/// By a table: there are 256 values.
+void widen_f8(DType dtype, std::span<const std::byte> source, std::span<double> target) {
+    std::array<double, 256> values{};
+    for (std::size_t bits = 0; bits < values.size(); ++bits) {
+        values.at(bits) = f64_from_f8(dtype, static_cast<std::uint8_t>(bits));
+    }
+    for (std::size_t i = 0; i < target.size(); ++i) {
+        target[i] = values[std::to_integer<std::size_t>(source[i])];
+    }
 }
 
 }  // namespace
@@ -138,6 +152,13 @@ void widen(DType dtype, std::span<const std::byte> source, std::span<double> tar
                     "widening from a span that is too short");
     const std::size_t count = target.size();
     switch (dtype) {
+        case DType::f8_e4m3:
+        case DType::f8_e5m2:
+        case DType::f8_e4m3fnuz:
+        case DType::f8_e5m2fnuz:
+        case DType::f8_e8m0:
+            widen_f8(dtype, source, target);
+            return;
         case DType::f64:
             std::memcpy(target.data(), source.data(), count * sizeof(double));
             return;
@@ -164,6 +185,14 @@ void narrow(DType dtype, std::span<const double> source, std::span<std::byte> ta
                     "narrowing to a span that is too short");
     const std::size_t count = source.size();
     switch (dtype) {
+        case DType::f8_e4m3:
+        case DType::f8_e5m2:
+        case DType::f8_e4m3fnuz:
+        case DType::f8_e5m2fnuz:
+            for (std::size_t i = 0; i < count; ++i) {
+                target[i] = std::byte{f8_from_f64(dtype, source[i])};
+            }
+            return;
         case DType::f64:
             std::memcpy(target.data(), source.data(), count * sizeof(double));
             return;

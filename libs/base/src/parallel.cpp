@@ -7,6 +7,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -45,8 +46,12 @@ void parallel_for(std::size_t count,
     {
         const std::size_t helpers = std::min<std::size_t>(threads, count);
         std::vector<std::jthread> pool;
-        for (std::size_t i = 1; i < helpers; ++i) {
-            pool.emplace_back(work);
+        try {
+            for (std::size_t i = 1; i < helpers; ++i) {
+                pool.emplace_back(work);
+            }
+        } catch (const std::system_error&) {
+            // A machine that grants no more threads gets the work done by those that there are.
         }
         work();
     }

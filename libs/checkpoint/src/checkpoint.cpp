@@ -20,9 +20,12 @@
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/formats/catalog.hpp"
+#include "anamnesis/formats/foreign_file.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "file_faults.hpp"
 #include "weight_files.hpp"
+#include "wrappers.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -32,10 +35,64 @@ namespace fs = std::filesystem;
 Json read_config(const fs::path& path) {
     return in_context([&] { return format("reading {}", in_quotes(path.string())); },
                       [&] {
-                          Json config = Json::parse_python(io::read_text(path));
+                          const std::string text = io::read_text(path);
+                          if (const auto foreign = formats::describe_foreign_bytes(text)) {
+                              throw Error(ErrorKind::malformed,
+                                          format("{} is {}", in_quotes(path.string()), *foreign));
+                          }
+                          if (text.empty()) {
+                              throw Error(
+                                  ErrorKind::malformed,
+                                  format("{} is empty; fetch it again", in_quotes(path.string())));
+                          }
+                          Json config = Json::parse_python(text);
                           static_cast<void>(config.as_object("config.json"));
                           return config;
                       });
+}
+
+void append_tensors(formats::Catalog& catalog,
+                    std::uint32_t file,
+                    std::vector<TensorEntry>& tensors) {
+    for (formats::CatalogEntry& tensor : catalog.tensors) {
+        tensors.push_back({.name = std::move(tensor.name),
+                           .dtype = tensor.dtype,
+                           .shape = std::move(tensor.shape),
+                           .file = file,
+                           .offset = tensor.offset,
+                           .bytes = tensor.bytes,
+                           .source = catalog.file});
+    }
+}
+
+void append_warnings(const formats::Catalog& catalog,
+                     const std::string& name,
+                     std::vector<Finding>& findings) {
+    for (const std::string& warning : catalog.warnings) {
+        findings.push_back(make_finding(
+            "odd_header", Severity::warning, {name}, format("{}: {}", in_quotes(name), warning)));
+    }
+}
+
+/// Numbers of tensors by name.
+/// Errors: `malformed` for a name in two files.
+std::vector<std::uint32_t> sort_by_name(const std::vector<TensorEntry>& tensors,
+                                        const std::vector<std::string>& files) {
+    std::vector<std::uint32_t> by_name(tensors.size());
+    std::iota(by_name.begin(), by_name.end(), 0U);
+    const auto name_at = [&](std::uint32_t i) -> const std::string& { return tensors[i].name; };
+    // Stable, so that of two equal names the first file is named first.
+    std::ranges::stable_sort(by_name, {}, name_at);
+    const auto twin = std::ranges::adjacent_find(by_name, {}, name_at);
+    if (twin != by_name.end()) {
+        const auto file_of = [&](std::uint32_t i) { return in_quotes(files[tensors[i].file]); };
+        throw Error(ErrorKind::malformed,
+                    format("tensor {} is in two shards, {} and {}",
+                           in_quotes(name_at(*twin)),
+                           file_of(*twin),
+                           file_of(*(twin + 1))));
+    }
+    return by_name;
 }
 
 }  // namespace
@@ -63,7 +120,7 @@ Checkpoint Checkpoint::open(const fs::path& path, const OpenOptions& options) {
             checkpoint.folder_ = weights.folder;
             checkpoint.is_single_file_ = weights.is_single_file;
             checkpoint.is_indexed_ = weights.index.has_value();
-            checkpoint.warnings_ = std::move(weights.warnings);
+            checkpoint.findings_ = std::move(weights.findings);
             if (options.config) {
                 checkpoint.config_ = read_config(*options.config);
             } else if (weights.config) {
@@ -72,43 +129,22 @@ Checkpoint Checkpoint::open(const fs::path& path, const OpenOptions& options) {
             for (const std::string& name : weights.names) {
                 const auto number = static_cast<std::uint32_t>(checkpoint.files_.size());
                 formats::Catalog catalog = formats::open_catalog(weights.folder / name);
-                for (formats::CatalogEntry& tensor : catalog.tensors) {
-                    checkpoint.tensors_.push_back({.name = std::move(tensor.name),
-                                                   .dtype = tensor.dtype,
-                                                   .shape = std::move(tensor.shape),
-                                                   .file = number,
-                                                   .offset = tensor.offset,
-                                                   .bytes = tensor.bytes,
-                                                   .source = catalog.file});
-                }
-                for (const std::string& warning : catalog.warnings) {
-                    checkpoint.warnings_.push_back(format("{}: {}", in_quotes(name), warning));
-                }
+                append_tensors(catalog, number, checkpoint.tensors_);
+                append_warnings(catalog, name, checkpoint.findings_);
                 checkpoint.files_.push_back({.file = std::move(catalog.file),
                                              .bytes = catalog.file_bytes,
                                              .data_begin = catalog.data_begin,
                                              .metadata = std::move(catalog.metadata)});
             }
-            checkpoint.by_name_.resize(checkpoint.tensors_.size());
-            std::iota(checkpoint.by_name_.begin(), checkpoint.by_name_.end(), 0U);
-            const auto name_at = [&](std::uint32_t i) -> const std::string& {
-                return checkpoint.tensors_[i].name;
-            };
-            // Stable, so that of two equal names the first file is named first.
-            std::ranges::stable_sort(checkpoint.by_name_, {}, name_at);
-            const auto twin = std::ranges::adjacent_find(checkpoint.by_name_, {}, name_at);
-            if (twin != checkpoint.by_name_.end()) {
-                const auto file_of = [&](std::uint32_t i) {
-                    return in_quotes(weights.names[checkpoint.tensors_[i].file]);
-                };
-                throw Error(ErrorKind::malformed,
-                            format("tensor {} stands in two shards, {} and {}",
-                                   in_quotes(name_at(*twin)),
-                                   file_of(*twin),
-                                   file_of(*(twin + 1))));
-            }
+            checkpoint.by_name_ = sort_by_name(checkpoint.tensors_, weights.names);
             if (weights.index) {
-                check_index(*weights.index, weights.names, checkpoint, checkpoint.warnings_);
+                checkpoint.is_index_exact_ =
+                    check_index(*weights.index, weights.names, checkpoint, checkpoint.findings_);
+            }
+            find_odd_names(checkpoint, checkpoint.findings_);
+            find_empty_tensors(checkpoint, checkpoint.findings_);
+            if (!checkpoint.is_single_file_) {
+                find_unfetched_side_files(checkpoint.folder_, checkpoint.findings_);
             }
             return checkpoint;
         });

@@ -223,10 +223,14 @@ private:
         const auto& entries = names_.all(name);
         refuse_packed(name);
         if (entries.empty()) {
-            if (planned.presence == Presence::required && place.must_exist) {
+            const std::string elsewhere = find_under_another_user(name);
+            if (!elsewhere.empty() && planned.attention->group == AttentionGroup::adapter) {
+                return match_tensor(planned, elsewhere, place, missing);
+            }
+            if (planned.presence == Presence::required && place.must_exist && elsewhere.empty()) {
                 missing.push_back(names_.full_name(name));
             }
-            return false;
+            return !elsewhere.empty();
         }
         const TensorEntry& tensor = *entries.front();
         if (entries.size() > 1) {
@@ -259,13 +263,36 @@ private:
         return true;
     }
 
+    /// The name under which another layer that uses the same shared block stores this tensor of it;
+    /// empty where none does. A block is stored once, with any of its users, or with each of them.
+    std::string find_under_another_user(const std::string& name) const {
+        const auto& homes = blueprint_.softmax.stored_in;
+        const auto numbered = find_numbered(name);
+        if (!numbered || numbered->number >= homes.size()) {
+            return {};
+        }
+        for (std::size_t i = 0; i < homes.size(); ++i) {
+            if (i == numbered->number || homes[i] != homes[numbered->number] ||
+                !blueprint_.layers[i].is_softmax()) {
+                continue;
+            }
+            std::string other = format("{}.{}.{}", numbered->container, i, numbered->rest);
+            if (names_.find(other) != nullptr) {
+                return other;
+            }
+        }
+        return {};
+    }
+
     bool has_expected_shape(const PlannedTensor& planned, const TensorEntry& tensor) {
         const bool fits = fits_shape(planned.shape, tensor.shape);
         if (!fits) {
-            contradict(tensor,
-                       format("has shape {}, expected {}",
-                              to_string(tensor.shape),
-                              describe_shape(planned.shape)));
+            contradict(
+                tensor,
+                format("{} {}, expected {}",
+                       find_element_count(tensor.shape) == 0U ? "is empty, of shape" : "has shape",
+                       to_string(tensor.shape),
+                       describe_shape(planned.shape)));
         }
         return fits;
     }

@@ -14,6 +14,7 @@
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/checkpoint/tensor_roles.hpp"
 
@@ -23,6 +24,14 @@
 
 namespace anamnesis::checkpoint {
 namespace {
+
+void add(Model& model,
+         std::string_view code,
+         Severity severity,
+         std::string sentence,
+         const std::vector<std::string>& names = {}) {
+    model.findings.push_back(make_finding(std::string(code), severity, names, std::move(sentence)));
+}
 
 const TensorEntry* find_first(const TensorNames& names,
                               std::initializer_list<std::string_view> candidates) {
@@ -53,12 +62,16 @@ void add_sizes(Model& model, const TensorFacts& facts, const ConfigReader& confi
         return;
     }
     const auto agree = [&](std::uint64_t& declared, std::uint64_t stored, const char* words) {
-        if (declared != 0 && declared != stored) {
-            model.warnings.push_back(format("config.json says {} {}, tensor {} has shape {}",
-                                            words,
-                                            declared,
-                                            in_quotes(embedding->name),
-                                            to_string(embedding->shape)));
+        if (declared != 0 && declared != stored && stored != 0) {
+            add(model,
+                "config_sizes",
+                Severity::error,
+                format("config.json says {} {}, tensor {} has shape {}",
+                       words,
+                       declared,
+                       in_quotes(embedding->name),
+                       to_string(embedding->shape)),
+                {embedding->name});
         }
         declared = declared == 0 ? stored : declared;
     };
@@ -71,16 +84,34 @@ void add_head(Model& model, const TensorFacts& facts, const ConfigReader& config
     if (head == nullptr) {
         head = find_first(facts.names, {"lm_head.weight", "embed_out.weight"});
     }
+    if (head != nullptr && head->bytes > 0 && model.hidden_size != 0 &&
+        (head->shape.size() != 2 || head->shape[1] != model.hidden_size)) {
+        add(model,
+            "wrong_shapes",
+            Severity::error,
+            format("tensor {} has shape {}, expected [{}, {}]",
+                   in_quotes(head->name),
+                   to_string(head->shape),
+                   model.vocab_size,
+                   model.hidden_size),
+            {head->name});
+    }
     const bool is_stated = config.has("tie_word_embeddings");
     model.is_head_tied =
         config.flag("tie_word_embeddings", model.blueprint->is_head_tied.value_or(head == nullptr));
     if (model.is_head_tied && head != nullptr) {
-        model.warnings.push_back(
+        add(model,
+            "tied_head_stored",
+            Severity::note,
             format("the head is tied to the embedding, but tensor {} is there as well",
-                   in_quotes(head->name)));
+                   in_quotes(head->name)),
+            {head->name});
     } else if (!model.is_head_tied && head == nullptr && is_stated) {
-        model.warnings.emplace_back(
-            "the head is not tied to the embedding, but the checkpoint has no 'lm_head.weight'");
+        add(model,
+            "missing_head",
+            Severity::error,
+            "the head is not tied to the embedding, but the checkpoint has no 'lm_head.weight'",
+            {"lm_head.weight"});
     }
 }
 
@@ -89,7 +120,9 @@ void add_draft_head(Model& model, const TensorFacts& facts, const ConfigReader& 
         const std::uint32_t declared = config.count(key, 0);
         if (declared > 0) {
             if (!facts.has_draft_head) {
-                model.warnings.push_back(
+                add(model,
+                    "draft_head_missing",
+                    Severity::warning,
                     format("config.json declares a draft head ({} {}), but the checkpoint has no "
                            "tensors of one",
                            key,
@@ -99,7 +132,9 @@ void add_draft_head(Model& model, const TensorFacts& facts, const ConfigReader& 
         }
     }
     if (facts.has_draft_head && !facts.config.is_null()) {
-        model.warnings.emplace_back(
+        add(model,
+            "draft_head_undeclared",
+            Severity::warning,
             "the checkpoint has tensors of a draft head (mtp.*) that config.json does not declare");
     }
 }
@@ -121,13 +156,16 @@ void add_layers(Model& model, const TensorFacts& facts) {
         }
     }
     if (!empty.empty()) {
-        model.warnings.push_back(
+        add(model,
+            "layers_missing",
+            Severity::error,
             format("layers without any tensor in the checkpoint: {}", compact_list(empty)));
     }
     if (!beyond.empty()) {
-        model.warnings.push_back(
-            format("tensors of layers {} are behind the last declared layer, "
-                   "{}",
+        add(model,
+            "layers_undeclared",
+            Severity::warning,
+            format("tensors of layers {} are behind the last declared layer, {}",
                    compact_list(beyond),
                    model.layers.size() - 1));
     }
@@ -147,13 +185,17 @@ const TensorEntry* find_embedding(const TensorNames& names) {
 void complete_from_tensors(Model& model, const TensorFacts& facts) {
     const ConfigReader config(facts.config);
     if (model.evidence == from_memory) {
-        model.warnings.push_back(
+        add(model,
+            "family_from_memory",
+            Severity::note,
             format("the rows of the family {} are known from memory; they are used because names "
                    "and shapes fit",
                    in_quotes(model.family)));
     }
     if (facts.config.is_null()) {
-        model.warnings.push_back(
+        add(model,
+            "no_config",
+            Severity::warning,
             format("there is no config.json: family {}, layers and heads are told from names and "
                    "shapes, sliding layers and rotary settings cannot be",
                    in_quotes(model.family)));
@@ -163,14 +205,16 @@ void complete_from_tensors(Model& model, const TensorFacts& facts) {
     add_draft_head(model, facts, config);
     add_layers(model, facts);
     if (model.blueprint->is_complete && !facts.config.is_null()) {
-        for (std::string& warning : compare_with_plan(*model.blueprint, facts.names)) {
-            model.warnings.push_back(std::move(warning));
+        for (Finding& finding : compare_with_plan(*model.blueprint, facts.names)) {
+            model.findings.push_back(std::move(finding));
         }
     }
     const auto query_heads = config.find_count("num_attention_heads");
     if (query_heads && *query_heads != 0 && model.hidden_size % *query_heads != 0 &&
         !config.has("head_dim")) {
-        model.warnings.push_back(
+        add(model,
+            "config_heads",
+            Severity::warning,
             format("config.json says hidden_size {} and num_attention_heads {}, which do not "
                    "divide, and no head_dim",
                    model.hidden_size,

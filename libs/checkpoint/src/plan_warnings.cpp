@@ -2,12 +2,12 @@
 #include "plan_warnings.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,6 +15,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/tensor_roles.hpp"
 
 #include "planned_shape.hpp"
@@ -24,20 +25,24 @@
 namespace anamnesis::checkpoint {
 namespace {
 
-/// How many tensors are named, of those that are missing or not used.
-constexpr std::size_t most_named = 3;
-
 /// "tensor 'x'", "tensors 'x', 'y'", "tensors 'x', 'y', 'z' and 5 more"
 std::string list_tensors(const std::vector<std::string>& names) {
-    std::vector<std::string> quoted;
-    for (std::size_t i = 0; i < std::min(names.size(), most_named); ++i) {
-        quoted.push_back(in_quotes(names[i]));
+    return format("{} {}", names.size() == 1 ? "tensor" : "tensors", list_examples(names));
+}
+
+/// What a shape is beside the expected one.
+std::string_view describe_misfit(const Shape& expected, const Shape& found) {
+    if (expected.size() == 2 && found.size() == 2 && expected[0] != expected[1] &&
+        expected[0] == found[1] && expected[1] == found[0]) {
+        return ", which is the transpose";
     }
-    return format("{} {}{}",
-                  names.size() == 1 ? "tensor" : "tensors",
-                  join(quoted, ", "),
-                  names.size() <= most_named ? std::string()
-                                             : format(" and {} more", names.size() - most_named));
+    for (std::size_t i = 0; i < std::min(expected.size(), found.size()); ++i) {
+        if (expected[i] != 0 && found[i] != 0 && expected[i] != found[i] &&
+            expected[i] % found[i] == 0) {
+            return ", which is a part of it (a shard of tensor parallelism?)";
+        }
+    }
+    return "";
 }
 
 class Comparison {
@@ -51,7 +56,7 @@ public:
         }
     }
 
-    std::vector<std::string> run() {
+    std::vector<Finding> run() {
         for (const PlannedTensor& tensor : blueprint_.tensors) {
             planned_.insert(tensor.name);
             planned_.insert(tensor.other_names.begin(), tensor.other_names.end());
@@ -61,14 +66,35 @@ public:
         }
         const std::vector<std::string> surplus = find_surplus();
         if (!missing_.empty()) {
-            warnings_.push_back(format("the checkpoint lacks {}", list_tensors(missing_)));
+            findings_.push_back(make_finding(
+                "missing_tensors",
+                Severity::error,
+                missing_,
+                format("the checkpoint lacks {}", list_tensors(missing_)),
+                "loaders fill what is missing with random values: fetch or save the checkpoint "
+                "again"));
+        }
+        if (!misshapen_.empty()) {
+            findings_.push_back(make_finding(
+                "wrong_shapes",
+                Severity::error,
+                misshapen_,
+                misshapen_.size() == 1
+                    ? first_misfit_
+                    : format("{} tensors have other shapes than the config says: {}; the first {}",
+                             misshapen_.size(),
+                             list_examples(misshapen_),
+                             first_misfit_)));
         }
         if (!surplus.empty()) {
-            warnings_.push_back(format("the family {} has no use for {}",
-                                       in_quotes(blueprint_.family),
-                                       list_tensors(surplus)));
+            findings_.push_back(make_finding("unused_tensors",
+                                             Severity::warning,
+                                             surplus,
+                                             format("the family {} has no use for {}",
+                                                    in_quotes(blueprint_.family),
+                                                    list_tensors(surplus))));
         }
-        return std::move(warnings_);
+        return std::move(findings_);
     }
 
 private:
@@ -91,11 +117,18 @@ private:
     void compare(const PlannedTensor& tensor) {
         if (const TensorEntry* stored = find_stored(tensor)) {
             const auto fits = [&](const Shape& shape) { return fits_shape(shape, stored->shape); };
-            if (!fits(tensor.shape) && std::ranges::none_of(tensor.other_shapes, fits)) {
-                warnings_.push_back(format("tensor {} has shape {}, expected {}",
+            // Empty tensors have a finding of their own.
+            const bool is_empty = find_element_count(stored->shape) == 0U;
+            if (!is_empty && !fits(tensor.shape) &&
+                std::ranges::none_of(tensor.other_shapes, fits)) {
+                if (misshapen_.empty()) {
+                    first_misfit_ = format("tensor {} has shape {}, expected {}{}",
                                            in_quotes(stored->name),
                                            to_string(stored->shape),
-                                           describe_shape(tensor.shape)));
+                                           describe_shape(tensor.shape),
+                                           describe_misfit(tensor.shape, stored->shape));
+                }
+                misshapen_.push_back(stored->name);
             }
         } else if (is_missed(tensor)) {
             missing_.push_back(names_.full_name(tensor.name));
@@ -134,12 +167,14 @@ private:
     std::set<std::uint32_t> stacked_layers_;
     std::set<std::string, std::less<>> planned_;
     std::vector<std::string> missing_;
-    std::vector<std::string> warnings_;
+    std::vector<std::string> misshapen_;
+    std::string first_misfit_;
+    std::vector<Finding> findings_;
 };
 
 }  // namespace
 
-std::vector<std::string> compare_with_plan(const Blueprint& blueprint, const TensorNames& names) {
+std::vector<Finding> compare_with_plan(const Blueprint& blueprint, const TensorNames& names) {
     return Comparison(blueprint, names).run();
 }
 

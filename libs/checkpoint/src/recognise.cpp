@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,12 +16,14 @@
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
+#include "adapters.hpp"
 #include "family.hpp"
 #include "matching.hpp"
 #include "model_warnings.hpp"
 #include "nameless.hpp"
 #include "routing_file.hpp"
 #include "tensor_names.hpp"
+#include "weight_faults.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -46,17 +48,64 @@ Blueprint find_blueprint(const Checkpoint& checkpoint,
                       [&] { return make_blueprint(checkpoint.config(), asked); });
 }
 
-[[noreturn]] void refuse(const Blueprint& blueprint, const std::vector<std::string>& problems) {
+/// Numbers left out, so that one fault of many layers and experts reads as one.
+std::string find_pattern(const std::string& problem) {
+    std::string pattern;
+    for (const char c : problem) {
+        if (c < '0' || c > '9') {
+            pattern += c;
+        } else if (pattern.empty() || pattern.back() != '#') {
+            pattern += '#';
+        }
+    }
+    return pattern;
+}
+
+/// One line for all problems that differ by numbers alone, with the count and the first three.
+std::vector<std::string> join_alike(const std::vector<std::string>& problems) {
+    std::vector<std::string> order;
+    std::map<std::string, std::vector<std::string>> alike;
+    for (const std::string& problem : problems) {
+        auto& group = alike[find_pattern(problem)];
+        if (group.empty()) {
+            order.push_back(find_pattern(problem));
+        }
+        group.push_back(problem);
+    }
+    std::vector<std::string> lines;
+    for (const std::string& pattern : order) {
+        const auto& group = alike[pattern];
+        const std::size_t shown = std::min(group.size(), most_examples);
+        lines.insert(
+            lines.end(), group.begin(), group.begin() + static_cast<std::ptrdiff_t>(shown));
+        if (group.size() > shown) {
+            lines.push_back(format("and {} more like these", group.size() - shown));
+        }
+    }
+    return lines;
+}
+
+std::string describe_problems(const std::vector<std::string>& problems) {
+    return join(join_alike(problems), "; ");
+}
+
+[[noreturn]] void refuse(const Blueprint& blueprint,
+                         const std::vector<std::string>& problems,
+                         bool has_config) {
     constexpr std::size_t most_lines = 40;
-    std::string message = format("names or shapes contradict the family {}, {} contradiction{}",
+    std::string message = format("names or shapes contradict the family {}, {} contradiction{}{}",
                                  in_quotes(blueprint.family),
                                  problems.size(),
-                                 problems.size() == 1 ? "" : "s");
-    for (std::size_t i = 0; i < std::min(problems.size(), most_lines); ++i) {
-        message += "\n  " + problems[i];
+                                 problems.size() == 1 ? "" : "s",
+                                 has_config ? ""
+                                            : " (there is no config.json: the family was told from "
+                                              "the names; pass one with --config FILE)");
+    const std::vector<std::string> lines = join_alike(problems);
+    for (std::size_t i = 0; i < std::min(lines.size(), most_lines); ++i) {
+        message += "\n  " + lines[i];
     }
-    if (problems.size() > most_lines) {
-        message += format("\n  and {} more", problems.size() - most_lines);
+    if (lines.size() > most_lines) {
+        message += format("\n  and {} more kinds", lines.size() - most_lines);
     }
     throw Error(ErrorKind::mismatch, message);
 }
@@ -67,6 +116,7 @@ Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options) {
     return in_context(
         [&] { return format("recognising {}", in_quotes(checkpoint.path().string())); },
         [&] {
+            refuse_adapters(checkpoint);
             const TensorNames names(checkpoint);
             const Json& config = checkpoint.config();
             Blueprint blueprint = find_blueprint(checkpoint, names, options);
@@ -76,7 +126,7 @@ Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options) {
                 problems.insert(problems.end(), matching.missing.begin(), matching.missing.end());
             }
             if (!problems.empty()) {
-                refuse(blueprint, problems);
+                refuse(blueprint, problems, !config.is_null());
             }
             Model model;
             model.family = blueprint.family;
@@ -88,15 +138,25 @@ Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options) {
             model.position = blueprint.position;
             model.layers = blueprint.layers;
             model.attention = std::move(matching.attention);
-            if (options.missing == Missing::warn) {
-                model.warnings = std::move(matching.missing);
+            if (options.missing == Missing::warn && !matching.missing.empty()) {
+                model.findings.push_back(make_finding("missing_softmax_tensors",
+                                                      Severity::error,
+                                                      matching.missing,
+                                                      describe_problems(matching.missing)));
             }
             model.blueprint = std::make_shared<const Blueprint>(std::move(blueprint));
             complete_from_tensors(
                 model,
                 {.names = names, .config = config, .has_draft_head = matching.has_draft_head});
+            find_weight_faults(checkpoint, names, model);
             return model;
         });
+}
+
+std::vector<Finding> RecognisedCheckpoint::findings() const {
+    std::vector<Finding> all = checkpoint.findings();
+    all.insert(all.end(), model.findings.begin(), model.findings.end());
+    return all;
 }
 
 RecognisedCheckpoint open_recognised(const std::filesystem::path& path,

@@ -15,6 +15,8 @@
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
+#include "rope_meaning.hpp"
+
 namespace anamnesis::checkpoint {
 namespace {
 
@@ -88,6 +90,15 @@ PositionSettings read_position(const ConfigReader& config, const RotaryDefaults&
         position.rope_theta = defaults.theta;
     }
     position.rope_scaling = read_scaling(config, parameters);
+    // Phi and others state the original context beside the scaling.
+    constexpr std::string_view original = "original_max_position_embeddings";
+    Json scaling = position.rope_scaling;
+    if (const Json* beside = config.find(original);
+        beside != nullptr && scaling.is_object() && scaling.find(original) == nullptr) {
+        scaling.set(original, *beside);
+    }
+    position.rope_meaning =
+        find_rope_meaning(scaling, position.rope_theta, config.count("max_position_embeddings", 0));
     return position;
 }
 

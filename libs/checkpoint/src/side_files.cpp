@@ -12,6 +12,8 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/formats/shard_index.hpp"
+#include "anamnesis/io/file.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -105,8 +107,26 @@ private:
         } else if (is_weight_file(name)) {
             leave_out(path,
                       "holds other weights or state, which were not repaired, and was left out");
+        } else if (is_index_of_others(entry.path(), name, is_at_top)) {
+            leave_out(path, "names weight files that are not copied, and was left out");
         } else {
             result_.files.push_back({path, fs::file_size(entry.path(), ignored)});
+        }
+    }
+
+    /// An index of shards that stay where they are would send loaders to files that are not there.
+    bool is_index_of_others(const fs::path& path, std::string_view name, bool is_at_top) const {
+        if (!is_at_top || !name.ends_with(".json") ||
+            name.find(".index.") == std::string_view::npos) {
+            return false;
+        }
+        try {
+            const auto named = formats::parse_shard_index(io::read_text(path)).files();
+            return std::ranges::any_of(
+                named, [&](const std::string& file) { return !weights_.contains(file); });
+        } catch (const Error&) {
+            // One that cannot be read is worth no copy where no shards are.
+            return name == "model.safetensors.index.json";
         }
     }
 

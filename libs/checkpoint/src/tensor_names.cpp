@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/index.hpp"
@@ -17,34 +18,38 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
+#include "wrappers.hpp"
+
 namespace anamnesis::checkpoint {
 namespace {
 
 /// Components that say only how the language model is wrapped. "teacher_model" is missing on
 /// purpose: a distillation checkpoint holds both, and only the student is meant.
-constexpr std::array<std::string_view, 6> wrappers{
+constexpr std::array<std::string_view, 6> prefixes{
     "model.", "language_model.", "backbone.", "gpt_neox.", "transformer.", "student_model."};
 
 constexpr std::array<std::string_view, 4> layer_containers{"layers", "h", "blocks", "block"};
 
-std::string_view without_wrappers(std::string_view name) {
+std::string without_prefix(std::string_view tensor_name) {
+    const std::string clean = without_wrappers(tensor_name);
+    std::string_view name = clean;
     bool found = true;
     while (found) {
         found = false;
-        for (const std::string_view wrapper : wrappers) {
-            if (name.starts_with(wrapper)) {
-                name.remove_prefix(wrapper.size());
+        for (const std::string_view prefix : prefixes) {
+            if (name.starts_with(prefix)) {
+                name.remove_prefix(prefix.size());
                 found = true;
             }
         }
     }
-    return name;
+    return std::string(name);
 }
 
 }  // namespace
 
 std::string canonical_name(std::string_view tensor_name) {
-    return std::string(without_wrappers(tensor_name));
+    return without_prefix(tensor_name);
 }
 
 std::optional<NumberedName> find_numbered(std::string_view canonical) {
@@ -65,8 +70,13 @@ std::optional<NumberedName> find_numbered(std::string_view canonical) {
 }
 
 std::optional<LayerIndex> find_layer_of(std::string_view tensor_name) {
-    const auto numbered = find_numbered(without_wrappers(tensor_name));
+    const std::string canonical = without_prefix(tensor_name);
+    const auto numbered = find_numbered(canonical);
     return numbered ? std::optional(LayerIndex(numbered->number)) : std::nullopt;
+}
+
+std::optional<std::string> find_scaled_weight(std::string_view tensor_name) {
+    return find_weight_of_scale(tensor_name);
 }
 
 std::optional<std::string> find_weight_of_scale(std::string_view name) {
@@ -86,14 +96,15 @@ std::optional<std::string> find_weight_of_scale(std::string_view name) {
 
 TensorNames::TensorNames(const Checkpoint& checkpoint) {
     for (const TensorEntry& tensor : checkpoint.tensors()) {
-        const std::string_view canonical = without_wrappers(tensor.name);
-        by_name_[std::string(canonical)].push_back(&tensor);
+        std::string canonical = without_prefix(tensor.name);
         if (const auto numbered = find_numbered(canonical)) {
             layers_.try_emplace(numbered->number, tensor.name);
             if (prefix_.empty()) {
-                prefix_ = tensor.name.substr(0, tensor.name.size() - canonical.size());
+                const std::string clean = without_wrappers(tensor.name);
+                prefix_ = clean.substr(0, clean.size() - canonical.size());
             }
         }
+        by_name_[std::move(canonical)].push_back(&tensor);
     }
 }
 

@@ -2,7 +2,6 @@
 #include "weight_files.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -20,8 +19,13 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/formats/foreign_file.hpp"
 #include "anamnesis/formats/shard_index.hpp"
 #include "anamnesis/io/file.hpp"
+
+#include "adapters.hpp"
+#include "file_faults.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -31,8 +35,6 @@ namespace fs = std::filesystem;
 constexpr std::string_view single_name = "model.safetensors";
 constexpr std::string_view index_name = "model.safetensors.index.json";
 constexpr std::string_view extension = ".safetensors";
-constexpr std::array<std::string_view, 8> other_formats{
-    ".bin", ".pt", ".pth", ".gguf", ".ckpt", ".h5", ".msgpack", ".onnx"};
 
 std::string quoted(const fs::path& path) {
     return in_quotes(path.string());
@@ -104,31 +106,16 @@ bool are_all_shards(const std::vector<std::string>& names) {
     return true;
 }
 
-[[noreturn]] void refuse_folder(const fs::path& folder, const std::vector<std::string>& names) {
-    for (const std::string& name : names) {
-        const std::string ending = fs::path(name).extension().string();
-        if (std::ranges::find(other_formats, ending) != other_formats.end() &&
-            name != "training_args.bin") {
-            throw Error(ErrorKind::unsupported,
-                        format("folder {} has weights in another format only: {}, expected "
-                               ".safetensors",
-                               quoted(folder),
-                               in_quotes(name)));
-        }
-    }
-    throw Error(ErrorKind::not_found,
-                format("folder {} has no weights, expected {} or {}",
-                       quoted(folder),
-                       in_quotes(single_name),
-                       in_quotes(index_name)));
-}
-
 formats::ShardIndex read_index(const fs::path& path) {
     return in_context([&] { return format("reading {}", quoted(path)); },
                       [&] {
                           // An index names each tensor once; the largest real one has 20 MB.
-                          formats::ShardIndex index =
-                              formats::parse_shard_index(io::read_text(path));
+                          const std::string text = io::read_text(path);
+                          if (const auto foreign = formats::describe_foreign_bytes(text)) {
+                              throw Error(ErrorKind::malformed,
+                                          format("{} is {}", quoted(path), *foreign));
+                          }
+                          formats::ShardIndex index = formats::parse_shard_index(text);
                           if (index.weight_map.empty()) {
                               throw Error(ErrorKind::malformed, "the index names no tensor");
                           }
@@ -153,8 +140,11 @@ void use_index(WeightFiles& weights, const std::vector<std::string>& candidates)
     }
     for (const std::string& name : candidates) {
         if (std::ranges::find(weights.names, name) == weights.names.end()) {
-            weights.warnings.push_back(
-                format("{} is in the folder, but the index does not name it", in_quotes(name)));
+            weights.findings.push_back(make_finding(
+                "unindexed_file",
+                Severity::warning,
+                {name},
+                format("{} is in the folder, but the index does not name it", in_quotes(name))));
         }
     }
 }
@@ -163,16 +153,14 @@ void choose_without_index(WeightFiles& weights,
                           const std::vector<std::string>& names,
                           const std::vector<std::string>& candidates) {
     if (candidates.empty()) {
-        refuse_folder(weights.folder, names);
+        refuse_folder_without_weights(weights.folder, names);
+    }
+    if (std::ranges::all_of(candidates,
+                            [](const std::string& name) { return name.starts_with("adapter_"); })) {
+        refuse_adapter_folder(weights.folder, candidates.front());
     }
     if (candidates.size() == 1) {
         const std::string& only = candidates.front();
-        if (only.starts_with("adapter_")) {
-            throw Error(ErrorKind::unsupported,
-                        format("folder {} holds an adapter ({}), not a checkpoint",
-                               quoted(weights.folder),
-                               in_quotes(only)));
-        }
         if (const auto number = find_shard_number(only); number && number->second > 1) {
             throw Error(ErrorKind::not_found,
                         format("folder {} has shard {} alone and no {}",
@@ -180,8 +168,12 @@ void choose_without_index(WeightFiles& weights,
                                in_quotes(only),
                                in_quotes(index_name)));
         }
-        weights.warnings.push_back(
-            format("the weights are in {}; other tools look for {}", in_quotes(only), single_name));
+        weights.findings.push_back(make_finding(
+            "other_file_name",
+            Severity::warning,
+            {only},
+            format(
+                "the weights are in {}; other tools look for {}", in_quotes(only), single_name)));
         weights.names = candidates;
         return;
     }
@@ -193,9 +185,26 @@ void choose_without_index(WeightFiles& weights,
                            in_quotes(candidates.front()),
                            in_quotes(index_name)));
     }
-    weights.warnings.push_back(format(
-        "the {} shards have no {}; other tools need it", candidates.size(), in_quotes(index_name)));
+    weights.findings.push_back(make_finding("shards_without_index",
+                                            Severity::warning,
+                                            candidates,
+                                            format("the {} shards have no {}; other tools need it",
+                                                   candidates.size(),
+                                                   in_quotes(index_name))));
     weights.names = candidates;
+}
+
+/// Whether an index is one of the single file; one that cannot be read is none.
+bool names_single_file(const fs::path& index) {
+    try {
+        const std::vector<std::string> named = read_index(index).files();
+        return std::ranges::find(named, single_name) != named.end();
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::malformed) {
+            throw;
+        }
+        return false;
+    }
 }
 
 WeightFiles find_in_folder(const fs::path& folder) {
@@ -212,18 +221,21 @@ WeightFiles find_in_folder(const fs::path& folder) {
     const bool has_single = stands(folder / single_name);
     const bool has_index = stands(folder / index_name);
     if (has_single && has_index) {
-        const std::vector<std::string> named = read_index(folder / index_name).files();
-        if (std::ranges::find(named, single_name) != named.end()) {
+        if (names_single_file(folder / index_name)) {
             use_index(weights, candidates);
         } else {
             // transformers looks for the single file first, so that is what users run.
             weights.names = {std::string(single_name)};
-            weights.warnings.push_back(
+            weights.findings.push_back(make_finding(
+                "stale_index",
+                Severity::warning,
+                {std::string(index_name)},
                 format("both {} and {} are there; {} is used, as transformers does, and the index "
                        "and its shards are ignored",
                        in_quotes(single_name),
                        in_quotes(index_name),
-                       in_quotes(single_name)));
+                       in_quotes(single_name)),
+                "remove the index and its shards; a repaired copy has neither"));
         }
     } else if (has_index) {
         use_index(weights, candidates);
@@ -231,8 +243,11 @@ WeightFiles find_in_folder(const fs::path& folder) {
         weights.names = {std::string(single_name)};
         for (const std::string& name : candidates) {
             if (name != single_name && !name.starts_with("adapter_")) {
-                weights.warnings.push_back(
-                    format("{} is beside {} and is ignored", in_quotes(name), single_name));
+                weights.findings.push_back(make_finding(
+                    "ignored_file",
+                    Severity::warning,
+                    {name},
+                    format("{} is beside {} and is ignored", in_quotes(name), single_name)));
             }
         }
     } else {
@@ -254,6 +269,9 @@ bool owns_config(const fs::path& file) {
 WeightFiles find_single(const fs::path& path) {
     const std::string ending = path.extension().string();
     if (ending != extension) {
+        if (const auto foreign = formats::describe_foreign_file(path)) {
+            throw Error(ErrorKind::unsupported, format("{} is {}", quoted(path), *foreign));
+        }
         throw Error(ErrorKind::unsupported,
                     format("{} is no .safetensors file and no folder", quoted(path)));
     }
@@ -268,53 +286,97 @@ WeightFiles find_single(const fs::path& path) {
     return weights;
 }
 
+/// Entries of an index that do not fit the tensors of its shards.
+struct IndexFaults {
+    std::vector<std::string> phantoms;   ///< no shard has them
+    std::vector<std::string> misplaced;  ///< another shard has them
+    std::vector<std::string> unnamed;    ///< in a shard, not in the index
+
+    bool is_empty() const { return phantoms.empty() && misplaced.empty() && unnamed.empty(); }
+};
+
+IndexFaults find_index_faults(const formats::ShardIndex& index,
+                              const std::vector<std::string>& names,
+                              const Checkpoint& checkpoint) {
+    IndexFaults faults;
+    std::vector<std::string> named;
+    for (const auto& [tensor, file] : index.weight_map) {
+        const TensorEntry* entry = checkpoint.find(tensor);
+        if (entry == nullptr) {
+            faults.phantoms.push_back(tensor);
+        } else if (names[entry->file] != file) {
+            faults.misplaced.push_back(tensor);
+        }
+        named.push_back(tensor);
+    }
+    std::ranges::sort(named);
+    for (const TensorEntry& tensor : checkpoint.tensors()) {
+        if (!std::ranges::binary_search(named, tensor.name)) {
+            faults.unnamed.push_back(tensor.name);
+        }
+    }
+    return faults;
+}
+
 }  // namespace
 
 WeightFiles find_weight_files(const fs::path& path) {
     expect_reachable(path);
     if (!stands(path)) {
-        throw Error(ErrorKind::not_found, format("{} is not there", quoted(path)));
+        throw Error(ErrorKind::not_found,
+                    format("{} is not there{}", quoted(path), advise_on_missing_path(path)));
     }
     std::error_code error;
     return fs::is_directory(path, error) ? find_in_folder(path) : find_single(path);
 }
 
-void check_index(const formats::ShardIndex& index,
+bool check_index(const formats::ShardIndex& index,
                  const std::vector<std::string>& names,
                  const Checkpoint& checkpoint,
-                 std::vector<std::string>& warnings) {
-    for (const auto& [tensor, file] : index.weight_map) {
-        const TensorEntry* entry = checkpoint.find(tensor);
-        if (entry == nullptr || names[entry->file] != file) {
-            throw Error(ErrorKind::malformed,
-                        format("the index puts tensor {} into {}, {}",
-                               in_quotes(tensor),
-                               in_quotes(file),
-                               entry == nullptr
-                                   ? std::string("which does not have it")
-                                   : format("but it is in {}", in_quotes(names[entry->file]))));
+                 std::vector<Finding>& findings) {
+    const IndexFaults faults = find_index_faults(index, names, checkpoint);
+    const auto add = [&](std::string code,
+                         const std::vector<std::string>& tensors,
+                         std::string_view one,
+                         std::string_view many,
+                         std::string remedy) {
+        if (!tensors.empty()) {
+            findings.push_back(make_finding(
+                std::move(code),
+                Severity::warning,
+                tensors,
+                format("{}: {}",
+                       tensors.size() == 1 ? std::string(one)
+                                           : format("{} tensors {}", tensors.size(), many),
+                       list_examples(tensors)),
+                std::move(remedy)));
         }
-    }
-    // Every index entry is a tensor, so equal counts mean equal sets.
-    if (index.weight_map.size() != checkpoint.tensors().size()) {
-        std::vector<std::string> named;
-        for (const auto& [tensor, file] : index.weight_map) {
-            named.push_back(tensor);
-        }
-        std::ranges::sort(named);
-        for (const TensorEntry& tensor : checkpoint.tensors()) {
-            if (!std::ranges::binary_search(named, tensor.name)) {
-                warnings.push_back(format("tensor {} is in {}, but the index does not name it",
-                                          in_quotes(tensor.name),
-                                          in_quotes(names[tensor.file])));
-            }
-        }
-    }
+    };
+    add("index_without_tensor",
+        faults.phantoms,
+        "the index names a tensor that no shard has",
+        "are named in the index, and no shard has them",
+        "remove the entry from the index; a repaired copy has an index without it");
+    add("index_wrong_file",
+        faults.misplaced,
+        "the index puts a tensor into a shard that does not have it, another has",
+        "are put into shards by the index that do not have them, others have",
+        "correct the index; a repaired copy has a correct one");
+    add("unindexed_tensors",
+        faults.unnamed,
+        "a tensor is in a shard, but the index does not name it",
+        "are in the shards, but the index does not name them",
+        "correct the index: loaders do not find these; a repaired copy has a correct one");
     if (index.total_size && *index.total_size != checkpoint.tensor_bytes()) {
-        warnings.push_back(format("the index says total_size {}, the tensors have {} bytes",
-                                  *index.total_size,
-                                  checkpoint.tensor_bytes()));
+        findings.push_back(
+            make_finding("index_total_size",
+                         Severity::note,
+                         {},
+                         format("the index says total_size {}, the tensors have {} bytes",
+                                *index.total_size,
+                                checkpoint.tensor_bytes())));
     }
+    return faults.is_empty();
 }
 
 }  // namespace anamnesis::checkpoint

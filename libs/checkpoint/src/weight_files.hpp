@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/formats/shard_index.hpp"
 
 namespace anamnesis::checkpoint {
@@ -18,17 +19,17 @@ struct WeightFiles {
     bool is_single_file = false;
     std::optional<formats::ShardIndex> index{};
     std::optional<std::filesystem::path> config{};
-    std::vector<std::string> warnings;
+    std::vector<Finding> findings;
 };
 
 /// Errors: as Checkpoint::open.
 WeightFiles find_weight_files(const std::filesystem::path& path);
 
-/// Holds an index against the tensors that its shards have.
-/// Errors: `malformed` for an entry whose shard lacks the tensor.
-void check_index(const formats::ShardIndex& index,
+/// Holds an index against the tensors that its shards have; true where it names each of them, in
+/// its file, and nothing else.
+bool check_index(const formats::ShardIndex& index,
                  const std::vector<std::string>& names,
                  const Checkpoint& checkpoint,
-                 std::vector<std::string>& warnings);
+                 std::vector<Finding>& findings);
 
 }  // namespace anamnesis::checkpoint

@@ -45,7 +45,7 @@ TEST(Checkpoint, OpensASingleFileInAFolder) {
     EXPECT_FALSE(checkpoint.is_single_file());
     EXPECT_FALSE(checkpoint.is_indexed());
     EXPECT_EQ(checkpoint.folder(), folder.path());
-    EXPECT_THAT(checkpoint.warnings(), IsEmpty());
+    EXPECT_THAT(list_sentences(checkpoint.findings()), IsEmpty());
     EXPECT_EQ(checkpoint.config().at("model_type").as_string("model_type"), "llama");
     const TensorEntry& tensor = checkpoint.at("model.layers.1.self_attn.k_proj.weight");
     EXPECT_EQ(tensor.rows(), 4U);
@@ -61,7 +61,7 @@ TEST(Checkpoint, OpensShardsInOrderOfTheirBytes) {
     const Checkpoint checkpoint = Checkpoint::open(folder.path());
     EXPECT_TRUE(checkpoint.is_indexed());
     ASSERT_EQ(checkpoint.files().size(), 3U);
-    EXPECT_THAT(checkpoint.warnings(), IsEmpty());
+    EXPECT_THAT(list_sentences(checkpoint.findings()), IsEmpty());
     for (std::size_t i = 1; i < checkpoint.tensors().size(); ++i) {
         const TensorEntry& before = checkpoint.tensors()[i - 1];
         const TensorEntry& after = checkpoint.tensors()[i];
@@ -119,20 +119,22 @@ TEST(Checkpoint, RefusesATensorInTwoShards) {
                  forge_safetensors({forged.tensors[0], forged.tensors[1]}));
     EXPECT_THAT(failure_of(folder.path()),
                 AllOf(HasSubstr("malformed"),
-                      HasSubstr("'model.embed_tokens.weight' stands in two shards"),
+                      HasSubstr("'model.embed_tokens.weight' is in two shards"),
                       HasSubstr("'model-00001-of-00002.safetensors' and")));
 }
 
-TEST(Checkpoint, RefusesAnEntryWhoseShardLacksTheTensor) {
+TEST(Checkpoint, FindsAnIndexEntryThatNoShardHas) {
     const TemporaryFolder folder;
     ForgedCheckpoint forged = forged_llama();
     forged.write_sharded(folder, 1);
+    EXPECT_TRUE(Checkpoint::open(folder.path()).is_index_exact());
     forged.remove("model.norm.weight");
     folder.write("model-00001-of-00001.safetensors", forge_safetensors(forged.tensors));
-    EXPECT_THAT(failure_of(folder.path()),
-                AllOf(HasSubstr("malformed"),
-                      HasSubstr("'model.norm.weight'"),
-                      HasSubstr("which does not have it")));
+    const Checkpoint checkpoint = Checkpoint::open(folder.path());
+    EXPECT_FALSE(checkpoint.is_index_exact());
+    EXPECT_THAT(list_sentences(checkpoint.findings()),
+                ::testing::Contains(AllOf(HasSubstr("names a tensor that no shard has"),
+                                          HasSubstr("'model.norm.weight'"))));
 }
 
 TEST(Checkpoint, RefusesAnIndexThatLeavesTheFolder) {
@@ -157,7 +159,7 @@ TEST(Checkpoint, WarnsOfFilesAndTensorsThatNoIndexNames) {
     folder.write("model-00001-of-00001.safetensors", forge_safetensors(forged.tensors));
     folder.write("old.safetensors", forge_safetensors({{"a", {1}}}));
     EXPECT_THAT(
-        Checkpoint::open(folder.path()).warnings(),
+        list_sentences(Checkpoint::open(folder.path()).findings()),
         ElementsAre(HasSubstr("'old.safetensors'"), HasSubstr("'extra'"), HasSubstr("total_size")));
 }
 
@@ -168,13 +170,13 @@ TEST(Checkpoint, PrefersTheSingleFileToAnIndexBesideIt) {
     const Checkpoint checkpoint = Checkpoint::open(folder.path());
     EXPECT_EQ(checkpoint.files().size(), 1U);
     EXPECT_FALSE(checkpoint.is_indexed());
-    EXPECT_THAT(checkpoint.warnings(), ElementsAre(HasSubstr("index.json")));
+    EXPECT_THAT(list_sentences(checkpoint.findings()), ElementsAre(HasSubstr("index.json")));
 }
 
 TEST(Checkpoint, TakesAnotherNameForTheOnlyFile) {
     const TemporaryFolder folder;
     folder.write("weights.safetensors", forge_safetensors(forged_llama().tensors));
-    EXPECT_THAT(Checkpoint::open(folder.path()).warnings(),
+    EXPECT_THAT(list_sentences(Checkpoint::open(folder.path()).findings()),
                 ElementsAre(HasSubstr("'weights.safetensors'")));
 }
 

@@ -186,11 +186,12 @@ std::vector<std::string> warnings_after_renaming(const std::string& from, const 
         bytes.replace(at, from.size(), to);
     }
     folder.write("model.safetensors", bytes);
-    return recognise(Checkpoint::open(folder.path())).warnings;
+    return list_sentences(recognise(Checkpoint::open(folder.path())).findings);
 }
 
 TEST(PlanWarnings, NameMissingAndUnusedTensors) {
-    EXPECT_THAT(recognise(Checkpoint::open(golden("hypenet_base"))).warnings, IsEmpty());
+    EXPECT_THAT(list_sentences(recognise(Checkpoint::open(golden("hypenet_base"))).findings),
+                IsEmpty());
     EXPECT_THAT(
         warnings_after_renaming("layers.0.mlp.up_proj", "layers.0.mlp.ab_proj"),
         ElementsAre(

@@ -279,7 +279,7 @@ TEST_P(GoldenPlan, IsVerifiedAndWarnsOnlyOfDraftHeads) {
     const Model model = recognise(Checkpoint::open(folder_ / "post"));
     EXPECT_EQ(model.evidence, "verified");
     EXPECT_EQ(model.vocab_size, 97U);
-    for (const std::string& warning : model.warnings) {
+    for (const std::string& warning : list_sentences(model.findings)) {
         EXPECT_NE(warning.find("draft head"), std::string::npos) << warning;
     }
 }

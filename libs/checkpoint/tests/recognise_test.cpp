@@ -87,8 +87,9 @@ TEST(Recognise, MissesTensorsOfADeclaredSoftmaxLayer) {
                       HasSubstr("tensor 'model.layers.1.self_attn.k_proj.weight' is missing"),
                       HasSubstr("layer 2 is softmax attention, but none of its 3 tensors")));
     const Model model = recognised(forged, {.missing = Missing::warn});
-    EXPECT_THAT(model.warnings,
-                ElementsAre(HasSubstr("layers.1.self_attn.k_proj.weight"), HasSubstr("layer 2")));
+    EXPECT_THAT(
+        list_sentences(model.findings),
+        ElementsAre(AllOf(HasSubstr("layers.1.self_attn.k_proj.weight"), HasSubstr("layer 2"))));
     EXPECT_EQ(model.attention.size(), 5U);
 }
 
@@ -132,14 +133,15 @@ TEST(Recognise, RefusesASoftmaxTensorInALayerDeclaredLinear) {
 TEST(Recognise, WarnsOfAnOddHead) {
     ForgedCheckpoint forged = forged_llama();
     forged.add("lm_head.weight", {16, 8});
-    EXPECT_THAT(recognised(forged).warnings, ElementsAre(HasSubstr("'lm_head.weight'")));
+    EXPECT_THAT(list_sentences(recognised(forged).findings),
+                ElementsAre(HasSubstr("'lm_head.weight'")));
     forged.remove("lm_head.weight");
-    EXPECT_THAT(recognised(forged).warnings, IsEmpty());
+    EXPECT_THAT(list_sentences(recognised(forged).findings), IsEmpty());
     forged.config.set("tie_word_embeddings", false);
-    EXPECT_THAT(recognised(forged).warnings, ElementsAre(HasSubstr("not tied")));
+    EXPECT_THAT(list_sentences(recognised(forged).findings), ElementsAre(HasSubstr("not tied")));
     forged.config.set("tie_word_embeddings", Json());
     const Model model = recognised(forged);
-    EXPECT_THAT(model.warnings, IsEmpty());
+    EXPECT_THAT(list_sentences(model.findings), IsEmpty());
     EXPECT_TRUE(model.is_head_tied);
 }
 
@@ -147,7 +149,7 @@ TEST(Recognise, WarnsOfSizesThatDoNotAgree) {
     ForgedCheckpoint forged = forged_llama();
     forged.config.set("vocab_size", 99);
     forged.at("model.embed_tokens.weight").shape = {16, 9};
-    EXPECT_THAT(recognised(forged).warnings,
+    EXPECT_THAT(list_sentences(recognised(forged).findings),
                 ElementsAre(HasSubstr("vocab_size 99"), HasSubstr("hidden_size 8")));
 }
 
@@ -155,13 +157,14 @@ TEST(Recognise, WarnsOfLayersAndDraftHeadsThatAreNotThere) {
     ForgedCheckpoint forged = forged_llama(2);
     forged.config.set("num_hidden_layers", 3);
     forged.config.set("num_nextn_predict_layers", 1);
-    EXPECT_THAT(recognised(forged, {.missing = Missing::warn}).warnings,
+    EXPECT_THAT(list_sentences(recognised(forged, {.missing = Missing::warn}).findings),
                 ElementsAre(HasSubstr("layer 2 is softmax attention"),
                             HasSubstr("declares a draft head"),
                             HasSubstr("without any tensor in the checkpoint: 2")));
     forged.config.set("num_nextn_predict_layers", 0);
     forged.config.set("num_hidden_layers", 1);
-    EXPECT_THAT(recognised(forged).warnings, ElementsAre(HasSubstr("layers 1 are behind")));
+    EXPECT_THAT(list_sentences(recognised(forged).findings),
+                ElementsAre(HasSubstr("layers 1 are behind")));
 }
 
 TEST(Recognise, TakesALayerBehindTheLastForADraftHeadWhereOneIsDeclared) {
@@ -173,7 +176,7 @@ TEST(Recognise, TakesALayerBehindTheLastForADraftHeadWhereOneIsDeclared) {
     ASSERT_NE(tensor, nullptr);
     EXPECT_TRUE(tensor->is_draft_head);
     EXPECT_FALSE(tensor->layer);
-    EXPECT_THAT(model.warnings, IsEmpty());
+    EXPECT_THAT(list_sentences(model.findings), IsEmpty());
 }
 
 TEST(Recognise, SaysWhenRowsAreFromMemory) {
@@ -181,7 +184,7 @@ TEST(Recognise, SaysWhenRowsAreFromMemory) {
     forged.config.set("model_type", "mixtral");
     const Model model = recognised(forged);
     EXPECT_EQ(model.evidence, "from memory, confirmed by the shapes");
-    EXPECT_THAT(model.warnings, ElementsAre(HasSubstr("from memory")));
+    EXPECT_THAT(list_sentences(model.findings), ElementsAre(HasSubstr("from memory")));
 }
 
 TEST(Recognise, NamesAnUnknownFamilyAndTheWayOut) {
@@ -247,7 +250,8 @@ TEST(Recognise, TellsFamilyAndHeadsFromNamesWithoutAConfig) {
             EXPECT_EQ(told.attention[i].name, stated.attention[i].name);
             EXPECT_EQ(told.attention[i].blocks.size(), stated.attention[i].blocks.size());
         }
-        EXPECT_THAT(told.warnings, ::testing::Contains(HasSubstr("there is no config.json")));
+        EXPECT_THAT(list_sentences(told.findings),
+                    ::testing::Contains(HasSubstr("there is no config.json")));
     }
 }
 

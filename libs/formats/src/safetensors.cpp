@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/formats/foreign_file.hpp"
 #include "anamnesis/io/file.hpp"
 
 namespace anamnesis::formats {
@@ -30,6 +32,21 @@ constexpr std::uint64_t length_bytes = 8;
 }  // namespace
 
 SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
+    try {
+        return read(path);
+    } catch (const Error& error) {
+        // A file of another kind says so itself, better than what its bytes mean as a header.
+        const auto foreign =
+            error.kind() == ErrorKind::malformed ? describe_foreign_file(path) : std::nullopt;
+        if (!foreign) {
+            throw;
+        }
+        throw Error(ErrorKind::malformed,
+                    format("{} is {}", in_quotes(path.string(), 1000), *foreign));
+    }
+}
+
+SafetensorsFile SafetensorsFile::read(const std::filesystem::path& path) {
     return in_context(
         [&] { return format("reading the header of {}", path.string()); },
         [&] {
@@ -37,10 +54,12 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
             result.file_ = std::make_shared<const io::File>(io::File::open_for_reading(path));
             result.file_bytes_ = result.file_->size();
             if (result.file_bytes_ < length_bytes) {
-                malformed(format("{} has {} bytes, a safetensors file has at least {}",
-                                 in_quotes(path.filename().string()),
-                                 result.file_bytes_,
-                                 length_bytes));
+                malformed(
+                    format("{} has {} bytes, a safetensors file has at least {}: fetch it "
+                           "again",
+                           in_quotes(path.filename().string()),
+                           result.file_bytes_,
+                           length_bytes));
             }
             std::array<std::byte, length_bytes> raw{};
             result.file_->read_at(0, raw);
@@ -54,9 +73,11 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
                                  max_header_bytes));
             }
             if (length > result.file_bytes_ - length_bytes) {
-                malformed(format("the header claims {} bytes, the file has {} after its length",
-                                 length,
-                                 result.file_bytes_ - length_bytes));
+                malformed(
+                    format("the header claims {} bytes, the file has {} after its length; it "
+                           "was cut off, fetch it again",
+                           length,
+                           result.file_bytes_ - length_bytes));
             }
             std::string json(length, '\0');
             result.file_->read_at(length_bytes, std::as_writable_bytes(std::span(json)));

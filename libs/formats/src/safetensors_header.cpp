@@ -40,7 +40,13 @@ public:
         return std::move(header_);
     }
 
-    void null() override { scalar("null"); }
+    void null() override {
+        // Some writers put null where there is no metadata.
+        if (depth_ == 1 && in_metadata_ && skipping_ == 0) {
+            return;
+        }
+        scalar("null");
+    }
     void boolean(bool /*value*/) override { scalar("a truth value"); }
     void integer(std::int64_t value) override { scalar(format("{}", value)); }
     void real(double value) override { scalar(format("{}", value)); }
@@ -248,11 +254,13 @@ private:
         }
         const auto [begin, end] = offsets_;
         if (begin > end || end > data_bytes_) {
-            malformed(format("tensor {} claims bytes {}..{}, the data section has {}",
-                             name(),
-                             begin,
-                             end,
-                             data_bytes_));
+            malformed(
+                format("tensor {} claims bytes {}..{}, the data section has {}: the file was "
+                       "cut off, or its header is wrong",
+                       name(),
+                       begin,
+                       end,
+                       data_bytes_));
         }
         if (end - begin != *bytes) {
             malformed(format("tensor {} has {} bytes, {} of shape {} need {}",

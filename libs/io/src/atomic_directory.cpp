@@ -103,6 +103,12 @@ void AtomicDirectory::commit() {
     // rename(2) replaces an empty folder and refuses anything else, so nothing can be lost here.
     if (::rename(partial_.c_str(), target_.c_str()) != 0) {
         const int reason = errno;
+        if (reason == ENOTEMPTY || reason == EEXIST || reason == ENOTDIR) {
+            throw Error(ErrorKind::usage,
+                        format("output {} was made by another run in the meantime; what this run "
+                               "wrote is removed",
+                               in_quotes(target_.string(), 1000)));
+        }
         throw io_error(format("renaming {} to {}",
                               in_quotes(partial_.string(), 1000),
                               in_quotes(target_.string(), 1000)),

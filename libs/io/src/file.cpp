@@ -80,6 +80,21 @@ File File::open_for_reading(const std::filesystem::path& path) {
     return file;
 }
 
+File File::open_as_stream(const std::filesystem::path& path) {
+    const int descriptor = path == "-" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+                                       : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        fail("opening", path);
+    }
+    File file(descriptor, path);
+    struct stat status{};
+    if (::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) {
+        throw Error(ErrorKind::usage,
+                    format("{} is a folder, a file was expected", in_quotes(path.string(), 1000)));
+    }
+    return file;
+}
+
 File File::open_for_update(const std::filesystem::path& path) {
     const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
     if (descriptor < 0) {
@@ -140,6 +155,24 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> target) const {
         target = target.subspan(static_cast<std::size_t>(count));
         offset += static_cast<std::uint64_t>(count);
     }
+}
+
+std::size_t File::read_next(std::span<std::byte> target) const {
+    std::size_t done = 0;
+    while (done < target.size()) {
+        const ssize_t count = ::read(descriptor_, &target[done], target.size() - done);
+        if (count < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            fail("reading", path_);
+        }
+        if (count == 0) {
+            break;
+        }
+        done += static_cast<std::size_t>(count);
+    }
+    return done;
 }
 
 void File::write_at(std::uint64_t offset, std::span<const std::byte> source) const {

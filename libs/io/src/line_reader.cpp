@@ -16,28 +16,22 @@
 namespace anamnesis::io {
 namespace {
 
-constexpr std::uint64_t block_bytes = 1U << 20U;
+constexpr std::size_t block_bytes = 1U << 20U;
 constexpr std::size_t longest_line = 256U << 20U;
 
 }  // namespace
 
-LineReader::LineReader(const std::filesystem::path& path)
-    : file_(File::open_for_reading(path)), size_(file_.size()) {}
+LineReader::LineReader(const std::filesystem::path& path) : file_(File::open_as_stream(path)) {}
 
 std::string LineReader::place() const {
     return format("line {} of {}", number_, in_quotes(file_.path().string()));
 }
 
 bool LineReader::fill() {
-    if (offset_ == size_) {
-        return false;
-    }
-    const auto count = static_cast<std::size_t>(std::min(block_bytes, size_ - offset_));
-    block_.resize(count);
-    file_.read_at(offset_, std::as_writable_bytes(std::span(block_)));
-    offset_ += count;
+    block_.resize(block_bytes);
+    block_.resize(file_.read_next(std::as_writable_bytes(std::span(block_))));
     position_ = 0;
-    return true;
+    return !block_.empty();
 }
 
 bool LineReader::next(std::string& line) {

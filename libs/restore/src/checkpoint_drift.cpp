@@ -8,7 +8,6 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,17 +15,21 @@
 
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
-#include "anamnesis/base/half.hpp"
 #include "anamnesis/base/parallel.hpp"
 #include "anamnesis/base/progress.hpp"
+#include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/linalg/product.hpp"
+#include "anamnesis/restore/pair_findings.hpp"
 
+#include "drift_notes.hpp"
 #include "head_rows.hpp"
 #include "pairing.hpp"
+#include "row_values.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -71,22 +74,21 @@ std::vector<PartRows> parts_of(const RecognisedCheckpoint& post,
     return parts;
 }
 
-DriftSums compare(const TensorEntry& pre_tensor,
-                  const TensorEntry& post_tensor,
+DriftSums compare(RowValues& pre,
+                  RowValues& post,
                   const PartRows& part,
                   const Execution& execution) {
-    const std::uint64_t pre_row_bytes = pre_tensor.row_bytes();
-    const std::uint64_t post_row_bytes = post_tensor.row_bytes();
+    const std::uint64_t pre_columns = pre.tensor().columns();
+    const std::uint64_t post_columns = post.tensor().columns();
     DriftSums sums;
-    if (post_row_bytes == 0) {
+    if (post_columns == 0) {
         return sums;
     }
     // One row may be large (an expert stack), so blocks are counted in elements, not rows.
-    const std::uint64_t pre_size = element_bytes(pre_tensor.dtype);
-    const std::uint64_t post_size = element_bytes(post_tensor.dtype);
-    const std::uint64_t elements = part.rows * (post_row_bytes / post_size);
-    const std::uint64_t at_once = block_bytes / std::max(pre_size, post_size);
-    std::vector<std::byte> bytes(block_bytes);
+    const std::uint64_t post_size = element_bytes(post.tensor().dtype);
+    const std::uint64_t elements = part.rows * post_columns;
+    const std::uint64_t at_once =
+        block_bytes / std::max<std::uint64_t>(element_bytes(pre.tensor().dtype), post_size);
     std::vector<double> before;
     std::vector<double> after;
     for (std::uint64_t done = 0; done < elements;) {
@@ -94,12 +96,8 @@ DriftSums compare(const TensorEntry& pre_tensor,
         const std::uint64_t count = std::min(at_once, elements - done);
         before.resize(count);
         after.resize(count);
-        const auto pre_bytes = std::span(bytes).first(count * pre_size);
-        pre_tensor.read_at(part.pre_row * pre_row_bytes + done * pre_size, pre_bytes);
-        widen(pre_tensor.dtype, pre_bytes, before);
-        const auto post_bytes = std::span(bytes).first(count * post_size);
-        post_tensor.read_at(part.post_row * post_row_bytes + done * post_size, post_bytes);
-        widen(post_tensor.dtype, post_bytes, after);
+        pre.read(part.pre_row * pre_columns + done, before);
+        post.read(part.post_row * post_columns + done, after);
         sums.add(before, after);
         done += count;
     }
@@ -107,36 +105,91 @@ DriftSums compare(const TensorEntry& pre_tensor,
     return sums;
 }
 
-std::vector<TensorDrift> measure_tensor(const RecognisedCheckpoint& post,
-                                        const Pairing& pairing,
+using Twins = std::set<std::string>;
+
+/// Names of tensors that are the same weight as another, which is measured in their place:
+/// the one that pre names alike, else the first.
+Twins find_twins(const RecognisedCheckpoint& pre, const RecognisedCheckpoint& post) {
+    std::map<std::string, std::vector<const TensorEntry*>> by_name;
+    for (const TensorEntry& tensor : post.checkpoint.tensors()) {
+        by_name[checkpoint::canonical_name(tensor.name)].push_back(&tensor);
+    }
+    Twins twins;
+    for (const auto& [name, tensors] : by_name) {
+        if (tensors.size() < 2) {
+            continue;
+        }
+        const auto named_alike = std::ranges::find_if(tensors, [&](const TensorEntry* tensor) {
+            return pre.checkpoint.find(tensor->name) != nullptr;
+        });
+        const TensorEntry* kept = named_alike == tensors.end() ? tensors.front() : *named_alike;
+        for (const TensorEntry* tensor : tensors) {
+            if (tensor != kept) {
+                twins.insert(tensor->name);
+            }
+        }
+    }
+    return twins;
+}
+
+/// What every tensor is measured with.
+struct Measurement {
+    const RecognisedCheckpoint& pre;
+    const RecognisedCheckpoint& post;
+    const Pairing& pairing;
+    const Twins& twins;
+    const Execution& execution;
+};
+
+std::vector<TensorDrift> measure_tensor(const Measurement& how,
                                         const TensorEntry& tensor,
-                                        const Execution& execution,
-                                        std::string& note) {
-    const TensorEntry* counterpart = pairing.find_pre(tensor.name);
+                                        NotMeasured& note) {
+    using enum NotMeasured::Reason;
+    // A scale is part of the values of its weight.
+    if (checkpoint::find_scaled_weight(tensor.name)) {
+        return {};
+    }
+    if (how.twins.contains(tensor.name)) {
+        note = {twin, "means the same as another tensor, which is measured"};
+        return {};
+    }
+    const TensorEntry* counterpart = how.pairing.find_pre(tensor.name);
     if (counterpart == nullptr) {
-        note = format("tensor {} has no counterpart in pre", in_quotes(tensor.name));
+        note = {no_counterpart, "has no counterpart in pre"};
         return {};
     }
-    if (!is_arithmetic(tensor.dtype) || !is_arithmetic(counterpart->dtype)) {
-        note = format("tensor {} is {}, which holds no values to compare",
-                      in_quotes(tensor.name),
-                      anamnesis::name_of(tensor.dtype));
+    if (tensor.bytes == 0 || counterpart->bytes == 0) {
+        note = {other_shape, "is empty"};
         return {};
     }
-    const auto parts = parts_of(post, pairing, tensor);
+    RowValues before(how.pre.checkpoint, *counterpart);
+    RowValues after(how.post.checkpoint, tensor);
+    for (const RowValues* values : {&after, &before}) {
+        if (!values->has_values()) {
+            note = {no_values, values->obstacle()};
+            return {};
+        }
+    }
+    const bool has_fp8 =
+        checkpoint::is_scaled(tensor.dtype) && checkpoint::is_scaled(counterpart->dtype);
+    if (has_fp8 && before.is_scaled() != after.is_scaled()) {
+        note = {no_values, "has a scale on one side alone, so its values cannot be compared"};
+        return {};
+    }
+    const auto parts = parts_of(how.post, how.pairing, tensor);
     const bool is_whole = parts.size() == 1 && parts.front().rows == tensor.rows();
     const bool fits =
         is_whole ? counterpart->shape == tensor.shape : counterpart->columns() == tensor.columns();
     if (!fits) {
-        note = format("tensor {} has shape {} in pre and {} in post",
-                      in_quotes(tensor.name),
-                      to_string(counterpart->shape),
-                      to_string(tensor.shape));
+        note = {other_shape,
+                format("has shape {} in pre and {} in post",
+                       to_string(counterpart->shape),
+                       to_string(tensor.shape))};
         return {};
     }
     std::map<std::string, DriftSums> sums;
     for (const PartRows& part : parts) {
-        sums[part.part].merge(compare(*counterpart, tensor, part, execution));
+        sums[part.part].merge(compare(before, after, part, how.execution));
     }
     std::vector<TensorDrift> drifts;
     for (const auto& [part, drift] : sums) {
@@ -229,18 +282,20 @@ CheckpointDrift measure_drift(const RecognisedCheckpoint& pre,
     const Pairing pairing(pre, post);
     const auto& tensors = post.checkpoint.tensors();
     std::vector<std::vector<TensorDrift>> drifts(tensors.size());
-    std::vector<std::string> notes(tensors.size());
+    std::vector<NotMeasured> notes(tensors.size());
+    const Twins twins = find_twins(pre, post);
+    const Measurement how{
+        .pre = pre, .post = post, .pairing = pairing, .twins = twins, .execution = execution};
+    result.findings = collect_findings(pre, post);
     execution.watch.progress().begin(
         "measuring", post.checkpoint.tensor_bytes(), ProgressUnit::bytes);
     parallel_for(tensors.size(), execution.threads, [&](std::size_t i) {
-        drifts[i] = measure_tensor(post, pairing, tensors[i], execution, notes[i]);
+        drifts[i] = measure_tensor(how, tensors[i], notes[i]);
     });
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         result.tensors.insert(result.tensors.end(), drifts[i].begin(), drifts[i].end());
-        if (!notes[i].empty()) {
-            result.notes.push_back(notes[i]);
-        }
     }
+    result.notes = join_notes(tensors, notes);
     result.gauge = gauge_of(post.model);
     try {
         const auto groups = routing_groups(pre, post, selection);

@@ -12,6 +12,7 @@
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/report/text_table.hpp"
@@ -169,9 +170,16 @@ std::string describe_drift(const CheckpointDrift& drift) {
         !std::isfinite(rest.relative())) {
         return "the drift of W_Q and W_K could not be compared with the rest";
     }
+    if (routing.relative() == 0.0 && rest.relative() == 0.0) {
+        return "nothing moved: pre and post hold the same values";
+    }
+    if (rest.relative() == 0.0) {
+        return format("W_Q and W_K of the softmax layers moved by {}, the rest did not move at all",
+                      report::short_number(routing.relative()));
+    }
     const double ratio = routing.relative() / rest.relative();
     return format("W_Q and W_K of the softmax layers moved {} as far as the rest ({} against {})",
-                  std::isfinite(ratio) ? format("{:.2f} times", ratio) : std::string("infinitely"),
+                  format("{:.2f} times", ratio),
                   report::short_number(routing.relative()),
                   report::short_number(rest.relative()));
 }
@@ -211,6 +219,13 @@ report::Document make_drift_document(const RecognisedCheckpoint& pre,
     }
     document.blocks.emplace_back(report::Heading{2, "Parts"});
     document.blocks.emplace_back(std::move(bars));
+    if (!drift.findings.empty()) {
+        document.blocks.emplace_back(report::Heading{2, "Findings"});
+        for (const checkpoint::Finding& finding : drift.findings) {
+            document.blocks.emplace_back(report::Paragraph{
+                format("{}, {}: {}", finding.where, name_of(finding.severity), describe(finding))});
+        }
+    }
     if (!drift.notes.empty()) {
         document.blocks.emplace_back(report::Heading{2, "Not measured"});
         for (const std::string& note : drift.notes) {
@@ -276,6 +291,7 @@ Json make_drift_json(const RecognisedCheckpoint& pre,
         notes.push_back(note);
     }
     json.set("notes", std::move(notes));
+    json.set("findings", checkpoint::to_json(drift.findings));
     return json;
 }
 

@@ -7,10 +7,12 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "anamnesis/base/index.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -41,13 +43,66 @@ Expectations::Expectations(const RecognisedCheckpoint& pre,
 }
 
 ExpectedRows Expectations::find(const TensorEntry& tensor) const {
+    ExpectedRows expected;
     if (const AttentionTensor* attention = post_.model.find_attention(tensor.name)) {
-        return find_attention(tensor, *attention);
-    }
-    if (auto scale = find_scale(tensor)) {
+        expected = find_attention(tensor, *attention);
+    } else if (auto scale = find_scale(tensor)) {
         return std::move(*scale);
+    } else {
+        expected = find_whole(tensor);
     }
-    return find_whole(tensor);
+    set_storage(tensor, expected);
+    return expected;
+}
+
+bool Expectations::is_stored_alike(const TensorEntry& post, const TensorEntry& pre) const {
+    const auto of_post = checkpoint::find_scale(post_.checkpoint, post.name);
+    const auto of_pre = checkpoint::find_scale(pre_.checkpoint, pre.name);
+    if (post.dtype != pre.dtype || of_post.has_value() != of_pre.has_value()) {
+        return false;
+    }
+    return !of_post || (of_post->tensor->shape == of_pre->tensor->shape &&
+                        of_post->tensor->dtype == of_pre->tensor->dtype &&
+                        of_post->rows_per_block == of_pre->rows_per_block);
+}
+
+void Expectations::set_storage(const TensorEntry& entry, ExpectedRows& expected) const {
+    if (expected.pre == nullptr) {
+        return;
+    }
+    const bool has_scales = checkpoint::is_scaled(entry.dtype);
+    if (!has_scales && !checkpoint::is_scaled(expected.pre->dtype)) {
+        return;
+    }
+    if (!is_stored_alike(entry, *expected.pre)) {
+        expected.is_requantised =
+            has_scales && checkpoint::find_scale(post_.checkpoint, entry.name).has_value();
+        expected.is_dequantised = !expected.is_requantised;
+    }
+}
+
+/// A block that layers share may be stored under another of its users.
+const AttentionTensor* Expectations::find_source(const AttentionTensor& tensor) const {
+    const auto found = pre_attention_.find(tensor.canonical_name);
+    if (found != pre_attention_.end()) {
+        return found->second;
+    }
+    const auto& homes = post_.model.blueprint->softmax.stored_in;
+    const auto layer = checkpoint::find_layer_of(tensor.canonical_name);
+    if (!layer || layer->value >= homes.size()) {
+        return nullptr;
+    }
+    const auto rest_of = [](const std::string& name) {
+        return name.substr(name.find('.', name.find('.') + 1));
+    };
+    for (const auto& [name, candidate] : pre_attention_) {
+        const auto other = checkpoint::find_layer_of(name);
+        if (other && other->value < homes.size() && homes[other->value] == homes[layer->value] &&
+            rest_of(name) == rest_of(tensor.canonical_name)) {
+            return candidate;
+        }
+    }
+    return nullptr;
 }
 
 bool Expectations::wants(const AttentionTensor& tensor) const {
@@ -124,11 +179,11 @@ RowOrigin::Kind Expectations::find_kind(const AttentionTensor& tensor, RowRole r
 
 ExpectedRows Expectations::find_attention(const TensorEntry& entry,
                                           const AttentionTensor& tensor) const {
-    const auto found = pre_attention_.find(tensor.canonical_name);
-    if (!wants(tensor) || found == pre_attention_.end()) {
+    const AttentionTensor* found = wants(tensor) ? find_source(tensor) : nullptr;
+    if (found == nullptr) {
         return {};
     }
-    const AttentionTensor& source = *found->second;
+    const AttentionTensor& source = *found;
     ExpectedRows expected{.pre = &pre_.checkpoint.at(source.name),
                           .rows = std::vector<RowOrigin>(entry.rows())};
     bool has_any = false;
@@ -156,29 +211,33 @@ ExpectedRows Expectations::find_attention(const TensorEntry& entry,
 }
 
 std::optional<ExpectedRows> Expectations::find_scale(const TensorEntry& entry) const {
-    for (const AttentionTensor& tensor : post_.model.attention) {
-        const auto scale = checkpoint::find_scale(post_.checkpoint, tensor.name);
-        if (!scale || scale->tensor->name != entry.name) {
-            continue;
-        }
-        const TensorEntry& weight = post_.checkpoint.at(tensor.name);
-        const ExpectedRows of_weight = find_attention(weight, tensor);
-        if (of_weight.pre == nullptr) {
-            return ExpectedRows{};
-        }
-        const auto pre_scale = checkpoint::find_scale(pre_.checkpoint, of_weight.pre->name);
-        if (!pre_scale) {
-            return ExpectedRows{};
-        }
-        ExpectedRows expected{.pre = pre_scale->tensor,
-                              .rows = std::vector<RowOrigin>(entry.rows())};
-        for (std::uint64_t row = 0; row < entry.rows(); ++row) {
-            const RowOrigin& origin = of_weight.rows.at(row * scale->rows_per_block);
-            expected.rows[row] = {origin.kind, origin.pre_row / scale->rows_per_block};
-        }
-        return expected;
+    const auto name = checkpoint::find_scaled_weight(entry.name);
+    const TensorEntry* weight = name ? post_.checkpoint.find(*name) : nullptr;
+    // A scale of activations is a tensor of its own.
+    if (weight == nullptr || !checkpoint::is_scaled(weight->dtype) ||
+        !entry.name.starts_with(*name)) {
+        return std::nullopt;
     }
-    return std::nullopt;
+    const auto scale = checkpoint::find_scale(post_.checkpoint, weight->name);
+    if (!scale || scale->tensor->name != entry.name) {
+        return std::nullopt;
+    }
+    const ExpectedRows of_weight = find(*weight);
+    if (of_weight.pre == nullptr) {
+        return ExpectedRows{};
+    }
+    const auto pre_scale = checkpoint::find_scale(pre_.checkpoint, of_weight.pre->name);
+    const bool is_copied = pre_scale && is_stored_alike(*weight, *of_weight.pre);
+    // New scales are the writer's own; that the rows fit them is shown with the rows.
+    ExpectedRows expected{.pre = is_copied ? pre_scale->tensor : &entry,
+                          .rows = std::vector<RowOrigin>(entry.rows())};
+    for (std::uint64_t row = 0; row < entry.rows(); ++row) {
+        const RowOrigin& origin = of_weight.rows.at(row * scale->rows_per_block);
+        const bool is_new = !is_copied && origin.kind == RowOrigin::Kind::pre;
+        expected.rows[row] = {is_new ? RowOrigin::Kind::computed : origin.kind,
+                              origin.pre_row / scale->rows_per_block};
+    }
+    return expected;
 }
 
 ExpectedRows Expectations::find_whole(const TensorEntry& entry) const {

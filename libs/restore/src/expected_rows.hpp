@@ -24,6 +24,10 @@ struct RowOrigin {
 struct ExpectedRows {
     const checkpoint::TensorEntry* pre = nullptr;  ///< null where every row is post's
     std::vector<RowOrigin> rows;                   ///< empty where every row is post's
+    /// Rows of pre are 8-bit floats with scales, or none, and become another type.
+    bool is_dequantised = false;
+    /// Rows of pre become 8-bit floats under new scales.
+    bool is_requantised = false;
 };
 
 /// What `verify` wants of each tensor, derived row by row from the roles of the routing map: a rule
@@ -46,6 +50,11 @@ private:
                                 const checkpoint::AttentionTensor& tensor) const;
     std::optional<ExpectedRows> find_scale(const checkpoint::TensorEntry& entry) const;
     ExpectedRows find_whole(const checkpoint::TensorEntry& entry) const;
+    void set_storage(const checkpoint::TensorEntry& entry, ExpectedRows& expected) const;
+    /// Whether scale and rows of a weight are copied as they are.
+    bool is_stored_alike(const checkpoint::TensorEntry& post,
+                         const checkpoint::TensorEntry& pre) const;
+    const checkpoint::AttentionTensor* find_source(const checkpoint::AttentionTensor& tensor) const;
 
     const RecognisedCheckpoint& pre_;
     const RecognisedCheckpoint& post_;

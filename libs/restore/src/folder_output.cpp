@@ -34,6 +34,7 @@
 
 #include "measure.hpp"
 #include "model_card.hpp"
+#include "output_side_files.hpp"
 #include "plan_files.hpp"
 #include "row_targets.hpp"
 
@@ -50,6 +51,10 @@ struct OutputFile {
     fs::path path;
     std::optional<io::File> file;  ///< absent for a linked file
     std::vector<FileRange> kept;   ///< what stays post's
+    RenamedFile renamed{};
+
+    std::uint64_t shift() const { return static_cast<std::uint64_t>(renamed.shift); }
+    std::uint64_t bytes() const { return source->bytes + shift(); }
 };
 
 struct Output {
@@ -101,9 +106,10 @@ void copy_kept(const OutputFile& output, bool is_synced, const Execution& execut
         for (std::uint64_t begin = first; begin < end;) {
             execution.check();
             const std::uint64_t part = std::min(end - begin, copy_block);
-            io::copy_range(*output.source->file, begin, *output.file, begin, part);
+            const std::uint64_t target = begin + output.shift();
+            io::copy_range(*output.source->file, begin, *output.file, target, part);
             if (is_synced) {
-                output.file->start_writeback(begin, part);
+                output.file->start_writeback(target, part);
             }
             begin += part;
             execution.advance(part);
@@ -121,16 +127,19 @@ void prepare_files(const Plan& plan,
                    Output& output,
                    const Execution& execution,
                    Jobs& jobs) {
-    const auto kept = find_kept_ranges(plan);
-    const auto changed = find_changed_files(plan);
     const auto& files = plan.post->checkpoint.files();
+    const std::vector<RenamedFile> renamed =
+        options.has_clean_names ? rename_files(plan) : std::vector<RenamedFile>(files.size());
+    const auto kept = find_kept_ranges(plan, renamed);
+    const auto changed = find_changed_files(plan);
     output.files.resize(files.size());
     for (std::uint32_t i = 0; i < files.size(); ++i) {
         OutputFile& file = output.files[i];
         file.source = &files[i];
         file.path = output.folder->path() / files[i].name();
         file.kept = kept[i];
-        const bool is_changed = changed.contains(i);
+        file.renamed = renamed[i];
+        const bool is_changed = changed.contains(i) || !file.renamed.header.empty();
         if (!is_changed && options.links_unchanged &&
             (io::try_reflink(files[i].path(), file.path) ||
              try_hard_link(files[i].path(), file.path))) {
@@ -139,15 +148,16 @@ void prepare_files(const Plan& plan,
             continue;
         }
         file.file = io::File::create(file.path);
-        if (try_clone(file)) {
+        if (file.renamed.header.empty() && try_clone(file)) {
             output.bytes_linked += files[i].bytes;
             for (const auto& [begin, end] : file.kept) {
                 execution.advance(end - begin);
             }
             continue;
         }
-        file.file->reserve(files[i].bytes);
-        output.bytes_written += files[i].bytes;
+        file.file->reserve(file.bytes());
+        file.file->write_at(0, std::as_bytes(std::span(file.renamed.header)));
+        output.bytes_written += file.bytes();
         jobs.emplace_back([&file, &execution, is_synced = options.is_synced] {
             copy_kept(file, is_synced, execution);
         });
@@ -156,7 +166,7 @@ void prepare_files(const Plan& plan,
     for (const OutputFile& file : output.files) {
         open.push_back(file.file ? &*file.file : nullptr);
     }
-    output.targets = targets_in_checkpoint(plan, open);
+    output.targets = targets_in_checkpoint(plan, open, renamed);
 }
 
 void write_new_file(const fs::path& path, std::string_view text, bool is_synced) {
@@ -185,6 +195,11 @@ void copy_side_files(const Plan& plan,
                     error.value());
             }
             folders.insert(target.parent_path());
+        }
+        if (const auto text = make_other_text(plan, options, file.relative)) {
+            write_new_file(target, *text, options.is_synced);
+            output.bytes_written += text->size();
+            continue;
         }
         const io::File from = io::File::open_for_reading(root / file.relative);
         io::File to = io::File::create(target);
@@ -225,7 +240,7 @@ Json describe_files(const Output& output) {
     Json files = Json::array();
     for (const OutputFile& file : output.files) {
         files.push_back(Json::Object{{"name", file.path.filename().string()},
-                                     {"bytes", file.source->bytes},
+                                     {"bytes", file.bytes()},
                                      {"made", file.file ? "written" : "linked"}});
     }
     return files;

@@ -17,6 +17,7 @@
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -143,12 +144,6 @@ std::string qk_norm_text(checkpoint::QkNorm norm) {
     return "?";
 }
 
-std::vector<std::string> list_warnings(const RecognisedCheckpoint& source) {
-    std::vector<std::string> warnings = source.checkpoint.warnings();
-    warnings.insert(warnings.end(), source.model.warnings.begin(), source.model.warnings.end());
-    return warnings;
-}
-
 Json ranges_json(const std::vector<checkpoint::RowRange>& ranges) {
     Json list = Json::array();
     for (const auto& range : ranges) {
@@ -270,10 +265,11 @@ Json make_inspection_json(const RecognisedCheckpoint& source, TensorList list) {
         json.set("all_tensors", tensors_json(source));
     }
     Json warnings = Json::array();
-    for (const std::string& warning : list_warnings(source)) {
-        warnings.push_back(warning);
+    for (const std::string& sentence : checkpoint::list_sentences(source.findings())) {
+        warnings.push_back(sentence);
     }
     json.set("warnings", std::move(warnings));
+    json.set("findings", checkpoint::to_json(source.findings()));
     return json;
 }
 
@@ -304,8 +300,10 @@ std::string make_inspection_text(const RecognisedCheckpoint& source, TensorList 
     if (list == TensorList::all) {
         text += "\n" + make_tensor_table(source);
     }
-    for (const std::string& warning : list_warnings(source)) {
-        text += format("warning: {}\n", warning);
+    for (const checkpoint::Finding& finding : source.findings()) {
+        text += format("{}: {}\n",
+                       finding.severity == checkpoint::Severity::note ? "note" : "warning",
+                       describe(finding));
     }
     return text;
 }

@@ -20,12 +20,15 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/drift_measures.hpp"
 #include "anamnesis/restore/plan.hpp"
 
 #include "row_targets.hpp"
+#include "row_values.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -55,13 +58,16 @@ struct RowComparison {
     bool differs = false;
 };
 
-RowComparison compare_rows(const TensorChange& change,
+RowComparison compare_rows(const Plan& plan,
+                           const TensorChange& change,
                            const io::File& other,
                            const std::vector<std::uint64_t>& other_offsets,
                            const Execution& execution) {
     const DType pre_dtype = change.pre->dtype;
     const DType post_dtype = change.post->dtype;
-    const bool has_values = is_arithmetic(pre_dtype) && is_arithmetic(post_dtype);
+    const bool is_scaled = checkpoint::is_scaled(pre_dtype);
+    const bool has_values = is_arithmetic(post_dtype) && (is_arithmetic(pre_dtype) || is_scaled);
+    RowValues scaled(plan.pre->checkpoint, *change.pre);
     const std::uint64_t pre_row_bytes = change.pre->row_bytes();
     const std::uint64_t post_row_bytes = change.post->row_bytes();
     const std::uint64_t rows_at_once =
@@ -82,14 +88,18 @@ RowComparison compare_rows(const TensorChange& change,
             other.read_at(other_offsets[i] + done * post_row_bytes, post_bytes);
             done += rows;
             const bool is_same =
-                pre_dtype == post_dtype && std::ranges::equal(pre_bytes, post_bytes);
+                !change.is_converted() && std::ranges::equal(pre_bytes, post_bytes);
             result.differs = result.differs || !is_same;
             if (!has_values) {
                 continue;
             }
             before_values.resize(count_elements(pre_dtype, pre_bytes.size()));
             after_values.resize(before_values.size());
-            widen(pre_dtype, pre_bytes, before_values);
+            if (is_scaled) {
+                scaled.read((splice.pre_row + done - rows) * change.pre->columns(), before_values);
+            } else {
+                widen(pre_dtype, pre_bytes, before_values);
+            }
             widen(post_dtype, post_bytes, after_values);
             result.drift.add(before_values, after_values);
         }
@@ -181,9 +191,9 @@ void add_jobs_before(const Plan& plan,
         jobs.emplace_back([&change, &measure, &execution] {
             measure.post_digest = digest_tensor(*change.post, execution);
         });
-        jobs.emplace_back([&change, &measure, &execution] {
-            const auto comparison =
-                compare_rows(change, *change.post->source, offsets_in_post(change), execution);
+        jobs.emplace_back([&plan, &change, &measure, &execution] {
+            const auto comparison = compare_rows(
+                plan, change, *change.post->source, offsets_in_post(change), execution);
             measure.before = comparison.drift;
             measure.differs = comparison.differs;
         });
@@ -201,14 +211,15 @@ void add_jobs_after(const Plan& plan,
         ChangeMeasure& measure = measures[i];
         jobs.emplace_back([&change, &target, &measure, &execution] {
             measure.result_digest =
-                digest_range(*target.file, change.post->offset, change.post->bytes, execution);
+                digest_range(*target.file, target.tensor_offset, change.post->bytes, execution);
         });
         // Rows that are pre's own bytes lie at distance zero; the digest shows that they are.
         if (change.is_exact()) {
             measure.after = measure.before.without_difference();
         } else {
-            jobs.emplace_back([&change, &target, &measure, &execution] {
-                measure.after = compare_rows(change, *target.file, target.offsets, execution).drift;
+            jobs.emplace_back([&plan, &change, &target, &measure, &execution] {
+                measure.after =
+                    compare_rows(plan, change, *target.file, target.offsets, execution).drift;
             });
         }
     }
@@ -249,11 +260,13 @@ Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures) 
         });
     }
     receipt.set("tensors", std::move(tensors));
+    // Older readers know the sentences alone.
     Json warnings = Json::array();
-    for (const std::string& warning : plan.warnings) {
-        warnings.push_back(warning);
+    for (const std::string& sentence : checkpoint::list_sentences(plan.findings)) {
+        warnings.push_back(sentence);
     }
     receipt.set("warnings", std::move(warnings));
+    receipt.set("findings", checkpoint::to_json(plan.findings));
     return receipt;
 }
 

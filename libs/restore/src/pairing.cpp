@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pairing.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/index.hpp"
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -31,6 +40,36 @@ bool has_training_traces(const RecognisedCheckpoint& source) {
     return false;
 }
 
+/// Whether `source` is a trainer's output whose config names the folder of `base` as its origin. A
+/// trainer's files alone say nothing: the base of one fine-tune is the result of another.
+bool was_trained_from(const RecognisedCheckpoint& source, const RecognisedCheckpoint& base) {
+    const Json* origin = source.checkpoint.config().find("_name_or_path");
+    if (!has_training_traces(source) || has_training_traces(base) || origin == nullptr ||
+        !origin->is_string()) {
+        return false;
+    }
+    const std::filesystem::path named(origin->as_string("_name_or_path"));
+    std::error_code ignored;
+    return !named.empty() &&
+           (std::filesystem::equivalent(named, base.checkpoint.folder(), ignored) ||
+            (named.has_filename() &&
+             named.filename() ==
+                 std::filesystem::weakly_canonical(base.checkpoint.folder(), ignored).filename()));
+}
+
+/// The name of a tensor of a shared block under the layer that the block is stored with, marked so
+/// that it meets no name of a file; empty for other tensors.
+std::string find_name_with_home(const std::string& canonical,
+                                const std::vector<LayerIndex>& homes) {
+    constexpr std::string_view module = ".shared_transformer.";
+    const auto layer = checkpoint::find_layer_of(canonical);
+    const std::size_t at = canonical.find(module);
+    if (!layer || layer->value >= homes.size() || at == std::string::npos) {
+        return {};
+    }
+    return format("shared.{}{}", homes[layer->value].value, canonical.substr(at));
+}
+
 void compare_positions(const checkpoint::PositionSettings& pre,
                        const checkpoint::PositionSettings& post,
                        std::vector<std::string>& differences) {
@@ -40,12 +79,22 @@ void compare_positions(const checkpoint::PositionSettings& pre,
                                      post.uses_rope ? "on" : "off"));
         return;
     }
-    if (pre.uses_rope && pre.rope_theta != post.rope_theta) {
+    // What the settings mean is compared; how they are spelled is shown.
+    const auto find_theta = [](const checkpoint::PositionSettings& position) {
+        const Json* theta = position.rope_meaning.find("rope_theta");
+        return theta == nullptr ? Json() : *theta;
+    };
+    const auto without_theta = [](const checkpoint::PositionSettings& position) {
+        Json meaning = position.rope_meaning;
+        meaning.set("rope_theta", Json());
+        return meaning;
+    };
+    if (pre.uses_rope && !(find_theta(pre) == find_theta(post))) {
         differences.push_back(format("rope_theta is {} in pre and {} in post",
                                      describe(pre.rope_theta),
                                      describe(post.rope_theta)));
     }
-    if (pre.uses_rope && !(pre.rope_scaling == post.rope_scaling)) {
+    if (pre.uses_rope && !(without_theta(pre) == without_theta(post))) {
         differences.push_back(format("rope scaling is {} in pre and {} in post",
                                      pre.rope_scaling.dump(),
                                      post.rope_scaling.dump()));
@@ -62,15 +111,60 @@ void compare_positions(const checkpoint::PositionSettings& pre,
     }
 }
 
+using Judge = std::function<void(Allowance, const std::string&)>;
+
+/// Position settings, where both sides have a config that tells them.
+void compare_configured(const RecognisedCheckpoint& pre,
+                        const RecognisedCheckpoint& post,
+                        const Judge& judge) {
+    const auto lacks_config = [](const RecognisedCheckpoint& source) {
+        return source.checkpoint.config().is_null();
+    };
+    if (lacks_config(pre) != lacks_config(post)) {
+        const bool is_pre = lacks_config(pre);
+        judge(Allowance::position,
+              format("{} has no config.json, so its position settings are not known; if it has "
+                     "those of {}, give --config {}",
+                     is_pre ? "pre" : "post",
+                     is_pre ? "post" : "pre",
+                     ((is_pre ? post : pre).checkpoint.folder() / "config.json").string()));
+        return;
+    }
+    std::vector<std::string> positions;
+    compare_positions(pre.model.position, post.model.position, positions);
+    for (const std::string& difference : positions) {
+        judge(Allowance::position, difference);
+    }
+}
+
 }  // namespace
 
 Pairing::Pairing(const RecognisedCheckpoint& pre, const RecognisedCheckpoint& post) : pre_(&pre) {
-    static_cast<void>(post);
+    if (post.model.blueprint != nullptr) {
+        homes_ = post.model.blueprint->softmax.stored_in;
+    }
+    const auto name_with_home = [&](const std::string& canonical) {
+        return find_name_with_home(canonical, homes_);
+    };
     for (const checkpoint::TensorEntry& tensor : pre.checkpoint.tensors()) {
-        by_canonical_name_.emplace(checkpoint::canonical_name(tensor.name), &tensor);
+        const std::string canonical = checkpoint::canonical_name(tensor.name);
+        by_canonical_name_.emplace(canonical, &tensor);
+        if (const std::string home = name_with_home(canonical); !home.empty()) {
+            by_canonical_name_.emplace(home, &tensor);
+        }
     }
     for (const checkpoint::AttentionTensor& tensor : pre.model.attention) {
         attention_.emplace(tensor.canonical_name, &tensor);
+        if (const std::string home = name_with_home(tensor.canonical_name); !home.empty()) {
+            attention_.emplace(home, &tensor);
+        }
+    }
+    for (const checkpoint::TensorEntry& tensor : post.checkpoint.tensors()) {
+        const std::string canonical = checkpoint::canonical_name(tensor.name);
+        if (const std::string home = name_with_home(canonical); !home.empty()) {
+            of_post_.insert(home);
+        }
+        of_post_.insert(canonical);
     }
 }
 
@@ -78,14 +172,26 @@ const checkpoint::TensorEntry* Pairing::find_pre(const std::string& post_name) c
     if (const auto* same = pre_->checkpoint.find(post_name)) {
         return same;
     }
-    const auto found = by_canonical_name_.find(checkpoint::canonical_name(post_name));
+    const std::string canonical = checkpoint::canonical_name(post_name);
+    auto found = by_canonical_name_.find(canonical);
+    if (found == by_canonical_name_.end()) {
+        found = by_canonical_name_.find(find_name_with_home(canonical, homes_));
+    }
     return found == by_canonical_name_.end() ? nullptr : found->second;
 }
 
 const checkpoint::AttentionTensor* Pairing::find_pre_attention(
     const checkpoint::AttentionTensor& post) const {
-    const auto found = attention_.find(post.canonical_name);
+    auto found = attention_.find(post.canonical_name);
+    if (found == attention_.end()) {
+        found = attention_.find(find_name_with_home(post.canonical_name, homes_));
+    }
     return found == attention_.end() ? nullptr : found->second;
+}
+
+bool Pairing::has_post(const std::string& canonical) const {
+    return of_post_.contains(canonical) ||
+           of_post_.contains(find_name_with_home(canonical, homes_));
 }
 
 std::vector<PairedRows> pair_rows(const checkpoint::AttentionTensor& pre,
@@ -121,13 +227,13 @@ std::vector<PairedRows> pair_rows(const checkpoint::AttentionTensor& pre,
 std::vector<std::string> find_disagreements(const RecognisedCheckpoint& pre,
                                             const RecognisedCheckpoint& post,
                                             const Request& request,
-                                            std::vector<std::string>& warnings) {
+                                            std::vector<checkpoint::Finding>& findings) {
     const checkpoint::Model& before = pre.model;
     const checkpoint::Model& after = post.model;
     std::vector<std::string> problems;
     const auto judge = [&](Allowance allowance, const std::string& difference) {
         if (request.allowed.contains(allowance)) {
-            warnings.push_back(difference);
+            findings.push_back({.code = "allowed_difference", .sentence = difference});
         } else {
             problems.push_back(format("{} (--allow {} overrides)", difference, name_of(allowance)));
         }
@@ -158,21 +264,19 @@ std::vector<std::string> find_disagreements(const RecognisedCheckpoint& pre,
     if (before.qk_norm != after.qk_norm) {
         judge(Allowance::family, "the kind of QK-norm differs between pre and post");
     }
-    std::vector<std::string> positions;
-    compare_positions(before.position, after.position, positions);
-    for (const std::string& difference : positions) {
-        judge(Allowance::position, difference);
-    }
+    compare_configured(pre, post, judge);
     if (before.vocab_size != 0 && after.vocab_size != 0 && before.vocab_size != after.vocab_size) {
-        warnings.push_back(
-            format("the vocabulary has {} entries in pre and {} in post; embedding "
-                   "and head stay post's",
-                   before.vocab_size,
-                   after.vocab_size));
+        findings.push_back(
+            {.code = "vocabulary_differs",
+             .sentence = format("the vocabulary has {} entries in pre and {} in post; embedding "
+                                "and head stay post's",
+                                before.vocab_size,
+                                after.vocab_size)});
     }
-    if (has_training_traces(pre) && !has_training_traces(post)) {
+    if (was_trained_from(pre, post)) {
         judge(Allowance::swapped,
-              format("{} holds a trainer's files and {} does not: pre and post look swapped",
+              format("{} holds a trainer's files and names {} as what it was trained from: pre and "
+                     "post look swapped",
                      in_quotes(pre.checkpoint.path().string()),
                      in_quotes(post.checkpoint.path().string())));
     }

@@ -3,15 +3,19 @@
 
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
+#include "anamnesis/base/index.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/plan.hpp"
 
 namespace anamnesis::restore {
 
-/// Finds pre's counterpart of each post tensor: by its name, else by its canonical name.
+/// Finds pre's counterpart of each post tensor: by its name, else by its canonical name, else, for
+/// a block that layers share, by the name that it has under another of its users.
 class Pairing {
 public:
     Pairing(const RecognisedCheckpoint& pre, const RecognisedCheckpoint& post);
@@ -20,11 +24,16 @@ public:
     const checkpoint::TensorEntry* find_pre(const std::string& post_name) const;
     const checkpoint::AttentionTensor* find_pre_attention(
         const checkpoint::AttentionTensor& post) const;
+    /// Whether post has a tensor of this canonical name, or of a shared block's under another user.
+    bool has_post(const std::string& canonical) const;
 
 private:
     const RecognisedCheckpoint* pre_;
     std::unordered_map<std::string, const checkpoint::TensorEntry*> by_canonical_name_;
     std::unordered_map<std::string, const checkpoint::AttentionTensor*> attention_;
+    std::unordered_set<std::string> of_post_;
+    /// For each layer the one that its shared block is stored under; empty without shared blocks.
+    std::vector<LayerIndex> homes_;
 };
 
 /// Rows of `post` with the rows of `pre` that have the same role and head.
@@ -39,11 +48,11 @@ std::vector<PairedRows> pair_rows(const checkpoint::AttentionTensor& pre,
                                   const checkpoint::AttentionTensor& post,
                                   std::vector<std::string>& problems);
 
-/// What makes a repair of `post` from `pre` meaningless, one line each; `warnings` takes what a
+/// What makes a repair of `post` from `pre` meaningless, one line each; `findings` takes what a
 /// user should know and nothing forbids.
 std::vector<std::string> find_disagreements(const RecognisedCheckpoint& pre,
                                             const RecognisedCheckpoint& post,
                                             const Request& request,
-                                            std::vector<std::string>& warnings);
+                                            std::vector<checkpoint::Finding>& findings);
 
 }  // namespace anamnesis::restore

@@ -105,7 +105,7 @@ RowTargets find_packed_targets(const Plan& plan,
                                const formats::SafetensorsPrologue& prologue) {
     RowTargets targets;
     for (std::size_t i = 0; i < plan.changes.size(); ++i) {
-        ChangeTarget target{.file = &file, .offsets = {}};
+        ChangeTarget target{.file = &file, .offsets = {}, .tensor_offset = 0};
         std::uint64_t offset = prologue.bytes.size() + prologue.offsets[i];
         for (const RowSplice& splice : plan.changes[i].splices) {
             target.offsets.push_back(offset);
@@ -262,6 +262,7 @@ Plan plan_of_patch(const Patch& patch,
     plan.pre = &patch.rows;
     plan.post = &target;
     plan.request = patch.request;
+    append_findings(plan.findings, target.findings(), "post");
     std::vector<std::string> problems;
     for (const Json& entry : patch.description.at("tensors").as_array("tensors")) {
         execution.check();

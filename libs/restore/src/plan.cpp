@@ -2,11 +2,14 @@
 #include "anamnesis/restore/plan.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <numeric>
 #include <set>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -14,7 +17,9 @@
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/pair_findings.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "pairing.hpp"
@@ -23,6 +28,7 @@
 namespace anamnesis::restore {
 namespace {
 
+using checkpoint::Finding;
 using checkpoint::LayerKind;
 using checkpoint::RowRole;
 
@@ -128,6 +134,60 @@ void mark_sources(const Request& request,
     }
 }
 
+/// Problems that differ by numbers alone are told once, with the count and three of them.
+std::string join_alike(const std::vector<std::string>& problems) {
+    std::vector<std::string> order;
+    std::map<std::string, std::vector<std::string>> alike;
+    for (const std::string& problem : problems) {
+        std::string pattern;
+        for (const char c : problem) {
+            if (c < '0' || c > '9') {
+                pattern += c;
+            } else if (!pattern.ends_with('#')) {
+                pattern += '#';
+            }
+        }
+        // W_Q and W_K of a layer are one fault.
+        for (const std::string_view name : {"q_proj", "k_proj", "v_proj"}) {
+            if (const std::size_t at = pattern.find(name); at != std::string::npos) {
+                pattern.replace(at, name.size(), "_proj");
+            }
+        }
+        if (alike[pattern].empty()) {
+            order.push_back(pattern);
+        }
+        alike[pattern].push_back(problem);
+    }
+    std::vector<std::string> lines;
+    for (const std::string& pattern : order) {
+        const auto& group = alike[pattern];
+        const std::size_t shown = group.size() > checkpoint::most_examples ? 1 : group.size();
+        lines.insert(
+            lines.end(), group.begin(), group.begin() + static_cast<std::ptrdiff_t>(shown));
+        if (group.size() > shown) {
+            lines.push_back(format("and {} more tensors like this one", group.size() - shown));
+        }
+    }
+    return join(lines, "; ");
+}
+
+/// Rows that mean something else are no repair.
+void refuse_other_rows(const Request& request, const std::vector<Finding>& findings) {
+    for (const Finding& finding : findings) {
+        const bool is_unrelated = finding.code == unrelated_code;
+        if (!is_unrelated && finding.code != rotary_order_code) {
+            continue;
+        }
+        const Allowance allowance = is_unrelated ? Allowance::unrelated : Allowance::rotary;
+        if (!request.allowed.contains(allowance)) {
+            throw Error(ErrorKind::mismatch,
+                        format("pre and post do not fit: {} (--allow {} overrides)",
+                               describe(finding),
+                               name_of(allowance)));
+        }
+    }
+}
+
 void order_by_file(std::vector<TensorChange>& changes) {
     std::ranges::sort(changes, {}, [](const TensorChange& change) {
         return std::pair(change.post->file, change.post->offset);
@@ -185,16 +245,20 @@ Plan make_plan(const RecognisedCheckpoint& pre,
     plan.pre = &pre;
     plan.post = &post;
     plan.request = request;
-    std::vector<std::string> problems = find_disagreements(pre, post, request, plan.warnings);
-    plan.changes = select_rows(pre, post, request.selection, problems, plan.warnings);
+    std::vector<Finding> of_request;
+    std::vector<std::string> problems = find_disagreements(pre, post, request, of_request);
+    plan.changes = select_rows(pre, post, request.selection, problems, of_request);
     mark_sources(request, plan.changes, problems);
-    for (TensorChange& scale : select_scales(pre, post, plan.changes, problems)) {
+    for (TensorChange& scale : select_scales(pre, post, plan.changes, problems, of_request)) {
         plan.changes.push_back(std::move(scale));
     }
     if (!problems.empty()) {
         throw Error(ErrorKind::mismatch,
-                    format("pre and post do not fit: {}", join(problems, "; ")));
+                    format("pre and post do not fit: {}", join_alike(problems)));
     }
+    plan.findings = collect_findings(pre, post);
+    append_findings(plan.findings, of_request, "pair");
+    refuse_other_rows(request, plan.findings);
     if (plan.changes.empty()) {
         const std::string helpful = switch_that_helps(post, request.selection);
         throw Error(ErrorKind::usage,

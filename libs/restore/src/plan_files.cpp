@@ -12,7 +12,8 @@
 
 namespace anamnesis::restore {
 
-std::vector<std::vector<FileRange>> find_kept_ranges(const Plan& plan) {
+std::vector<std::vector<FileRange>> find_kept_ranges(const Plan& plan,
+                                                     const std::vector<RenamedFile>& renamed) {
     const auto& files = plan.post->checkpoint.files();
     std::vector<std::vector<FileRange>> replaced(files.size());
     for (const TensorChange& change : plan.changes) {
@@ -26,7 +27,8 @@ std::vector<std::vector<FileRange>> find_kept_ranges(const Plan& plan) {
     std::vector<std::vector<FileRange>> kept(files.size());
     for (std::size_t i = 0; i < files.size(); ++i) {
         std::ranges::sort(replaced[i]);
-        std::uint64_t begin = 0;
+        const bool has_new_header = i < renamed.size() && !renamed[i].header.empty();
+        std::uint64_t begin = has_new_header ? files[i].data_begin : 0;
         for (const auto& [from, to] : replaced[i]) {
             if (begin < from) {
                 kept[i].emplace_back(begin, from);

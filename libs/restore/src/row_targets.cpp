@@ -12,12 +12,16 @@
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/base/parallel.hpp"
+#include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/method.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
+
+#include "quantise.hpp"
+#include "row_values.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -99,15 +103,56 @@ void transform_rows(const Plan& plan,
     }
 }
 
+/// Writes pre's 8-bit floats times their scales, rounded once to post's type.
+void dequantise_rows(const Plan& plan,
+                     const TensorChange& change,
+                     const ChangeTarget& target,
+                     const Execution& execution) {
+    const std::uint64_t columns = change.post->columns();
+    const std::uint64_t row_bytes = change.post->row_bytes();
+    const std::uint64_t rows_at_once = std::max<std::uint64_t>(1, convert_block / row_bytes);
+    RowValues scaled(plan.pre->checkpoint, *change.pre);
+    std::vector<double> values;
+    std::vector<std::byte> bytes;
+    for (std::size_t i = 0; i < change.splices.size(); ++i) {
+        const RowSplice& splice = change.splices[i];
+        for (std::uint64_t done = 0; done < splice.rows.size();) {
+            execution.check();
+            const std::uint64_t rows = std::min(rows_at_once, splice.rows.size() - done);
+            values.resize(rows * columns);
+            bytes.resize(rows * row_bytes);
+            scaled.read((splice.pre_row + done) * columns, values);
+            narrow(change.post->dtype, values, bytes);
+            target.file->write_at(target.offsets[i] + done * row_bytes, bytes);
+            done += rows;
+            execution.advance(bytes.size());
+        }
+    }
+}
+
+/// The change of the scale that belongs to a requantised weight.
+std::size_t find_scale_change(const Plan& plan, const TensorChange& change) {
+    const auto found = std::ranges::find(
+        plan.changes, change.post_scale->tensor, [](const auto& other) { return other.post; });
+    ANAMNESIS_CHECK(found != plan.changes.end(), "a requantised weight has its scale in the plan");
+    return static_cast<std::size_t>(found - plan.changes.begin());
+}
+
 }  // namespace
 
-RowTargets targets_in_checkpoint(const Plan& plan, const std::vector<const io::File*>& files) {
+RowTargets targets_in_checkpoint(const Plan& plan,
+                                 const std::vector<const io::File*>& files,
+                                 const std::vector<RenamedFile>& renamed) {
     RowTargets targets;
     for (const TensorChange& change : plan.changes) {
-        ChangeTarget target{.file = files.at(change.post->file), .offsets = {}};
+        const std::uint32_t file = change.post->file;
+        // Wraps around as it should for a tensor that lies further ahead.
+        const std::uint64_t begin =
+            change.post->offset +
+            (renamed.empty() ? 0U : static_cast<std::uint64_t>(renamed[file].shift));
+        ChangeTarget target{.file = files.at(file), .offsets = {}, .tensor_offset = begin};
         for (const RowSplice& splice : change.splices) {
-            target.offsets.push_back(change.post->offset +
-                                     splice.rows.begin * change.post->row_bytes());
+            target.offsets.push_back(begin + splice.rows.begin * change.post->row_bytes());
         }
         targets.push_back(std::move(target));
     }
@@ -138,7 +183,21 @@ void add_row_jobs(const Plan& plan,
             const bool is_blend = std::ranges::any_of(change.splices, [](const RowSplice& splice) {
                 return splice.source == RowSource::blend;
             });
-            if (!is_blend && !change.is_converted()) {
+            if (change.is_requantised()) {
+                const std::size_t scale = find_scale_change(plan, change);
+                jobs.emplace_back([&plan, &change, &target, &output, scale, &execution] {
+                    quantise_rows(*plan.pre,
+                                  {.weight = change,
+                                   .weight_target = target,
+                                   .scale = plan.changes[scale],
+                                   .scale_target = output[scale]},
+                                  execution);
+                });
+            } else if (change.is_converted() && checkpoint::is_scaled(change.pre->dtype)) {
+                jobs.emplace_back([&plan, &change, &target, &execution] {
+                    dequantise_rows(plan, change, target, execution);
+                });
+            } else if (!is_blend && !change.is_converted()) {
                 jobs.emplace_back(
                     [&change, &target, &execution] { copy_rows(change, target, execution); });
             } else {

@@ -11,19 +11,25 @@
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
 
+#include "clean_names.hpp"
+
 namespace anamnesis::restore {
 
 /// Where the rows of one change go in one output.
 struct ChangeTarget {
     const io::File* file = nullptr;
     std::vector<std::uint64_t> offsets;  ///< of each splice's first row
+    std::uint64_t tensor_offset = 0;     ///< of the whole tensor, where the target is a checkpoint
 };
 
 /// One output: a target for each change of the plan.
 using RowTargets = std::vector<ChangeTarget>;
 
-/// The target that puts every row where the checkpoint has it; `files` are those of post.
-RowTargets targets_in_checkpoint(const Plan& plan, const std::vector<const io::File*>& files);
+/// The target that puts every row where the checkpoint has it; `files` are those of post, whose
+/// tensors may lie further back by the shift of their file (`renamed`, empty: none is).
+RowTargets targets_in_checkpoint(const Plan& plan,
+                                 const std::vector<const io::File*>& files,
+                                 const std::vector<RenamedFile>& renamed = {});
 
 /// Where `row` of a post tensor goes.
 /// Errors: `internal` for a row that no splice holds.

@@ -152,7 +152,7 @@ bool fits(const TensorEntry& pre, const TensorEntry& post, std::vector<std::stri
                                   to_string(post.shape)));
         return false;
     }
-    if (pre.dtype != post.dtype && !(is_arithmetic(pre.dtype) && is_arithmetic(post.dtype))) {
+    if (pre.dtype != post.dtype && !(has_values(pre.dtype) && has_values(post.dtype))) {
         problems.push_back(format("tensor {} is {} in pre and {} in post, which no rounding joins",
                                   in_quotes(post.name),
                                   anamnesis::name_of(pre.dtype),
@@ -232,6 +232,14 @@ bool layer_is_reachable(const checkpoint::Model& model,
     return selection.has_sliding || !is_sliding_only;
 }
 
+/// A scale goes with the rows of its weight (select_scales).
+bool follows_a_weight(const RecognisedCheckpoint& post, const TensorEntry& tensor) {
+    const auto weight = checkpoint::find_scaled_weight(tensor.name);
+    const TensorEntry* scaled = weight ? post.checkpoint.find(*weight) : nullptr;
+    return scaled != nullptr && checkpoint::is_scaled(scaled->dtype) &&
+           tensor.name.starts_with(*weight);
+}
+
 void select_whole_tensors(const RecognisedCheckpoint& post,
                           const Selection& selection,
                           const Pairing& pairing,
@@ -242,7 +250,7 @@ void select_whole_tensors(const RecognisedCheckpoint& post,
             continue;
         }
         const auto group = checkpoint::find_group_of(post.model, tensor.name);
-        if (!group || !selection.groups.contains(*group)) {
+        if (!group || !selection.groups.contains(*group) || follows_a_weight(post, tensor)) {
             continue;
         }
         const auto layer = checkpoint::find_layer_of(tensor.name);
@@ -283,15 +291,16 @@ std::vector<TensorChange> select_rows(const RecognisedCheckpoint& pre,
                                       const RecognisedCheckpoint& post,
                                       const Selection& selection,
                                       std::vector<std::string>& problems,
-                                      std::vector<std::string>& warnings) {
+                                      std::vector<checkpoint::Finding>& findings) {
     const Pairing pairing(pre, post);
     std::vector<TensorChange> changes;
     select_attention(pre, post, selection, pairing, changes, problems);
     if (selection.is_by_group()) {
         select_whole_tensors(post, selection, pairing, changes, problems);
         if (selection.groups.contains(TensorGroup::head) && post.model.is_head_tied) {
-            warnings.emplace_back(
-                "the head is tied to the embedding: group 'embedding' restores both");
+            findings.push_back(
+                {.code = "tied_head",
+                 .sentence = "the head is tied to the embedding: group 'embedding' restores both"});
         }
     }
     for (const AttentionTensor& tensor : post.model.attention) {
@@ -303,9 +312,11 @@ std::vector<TensorChange> select_rows(const RecognisedCheckpoint& pre,
             }
             if (!std::ranges::all_of(
                     users, [&](auto layer) { return selection.layers->contains(layer); })) {
-                warnings.push_back(format("tensor {} is shared by layers {}: all of them change",
-                                          in_quotes(tensor.name),
-                                          compact_list(users)));
+                findings.push_back(
+                    {.code = "shared_block",
+                     .sentence = format("tensor {} is shared by layers {}: all of them change",
+                                        in_quotes(tensor.name),
+                                        compact_list(users))});
             }
         }
     }

@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
@@ -15,14 +18,21 @@ std::vector<TensorChange> select_rows(const RecognisedCheckpoint& pre,
                                       const RecognisedCheckpoint& post,
                                       const Selection& selection,
                                       std::vector<std::string>& problems,
-                                      std::vector<std::string>& warnings);
+                                      std::vector<checkpoint::Finding>& findings);
 
-/// The scale tensors of quantised weights among `changes`, with the rows that follow.
+/// The scale tensors of quantised weights among `changes`, with the rows that follow; marks the
+/// changes whose rows go from one storage into another.
 /// Errors: `unsupported` where one scale row serves repaired and other rows.
 std::vector<TensorChange> select_scales(const RecognisedCheckpoint& pre,
                                         const RecognisedCheckpoint& post,
-                                        const std::vector<TensorChange>& changes,
-                                        std::vector<std::string>& problems);
+                                        std::vector<TensorChange>& changes,
+                                        std::vector<std::string>& problems,
+                                        std::vector<checkpoint::Finding>& findings);
+
+/// True for types whose rows can be converted into each other.
+constexpr bool has_values(DType dtype) {
+    return is_arithmetic(dtype) || checkpoint::is_scaled(dtype);
+}
 
 /// The switch that would give an empty selection rows: "--include-sliding"; empty where none would.
 std::string switch_that_helps(const RecognisedCheckpoint& post, const Selection& selection);

@@ -2,17 +2,19 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/plan.hpp"
 
-#include "pairing.hpp"
 #include "select_rows.hpp"
 #include "splices.hpp"
 
@@ -61,43 +63,160 @@ std::vector<RowSplice> follow_rows(const TensorChange& change,
     return splices;
 }
 
+/// How the rows of a weight get into post's storage.
+enum class Way : std::uint8_t {
+    copy,      ///< bytes of rows, and of scales where there are any
+    convert,   ///< values, rounded once to post's type
+    quantise,  ///< values, rounded to 8-bit floats under new scales
+    refuse,    ///< a scale is missing on one side
+};
+
+struct Scales {
+    std::optional<checkpoint::ScaleTensor> pre{};
+    std::optional<checkpoint::ScaleTensor> post{};
+};
+
+bool are_alike(const checkpoint::ScaleTensor& pre, const checkpoint::ScaleTensor& post) {
+    return pre.rows_per_block == post.rows_per_block &&
+           pre.columns_per_block == post.columns_per_block &&
+           pre.tensor->shape == post.tensor->shape && pre.tensor->dtype == post.tensor->dtype;
+}
+
+Way find_way(const TensorChange& change, const Scales& scales) {
+    const bool is_pre_scaled = checkpoint::is_scaled(change.pre->dtype);
+    const bool is_post_scaled = checkpoint::is_scaled(change.post->dtype);
+    if (!is_pre_scaled && !is_post_scaled) {
+        // A scale of a type that is no 8-bit float follows its weight as it is.
+        return scales.pre || scales.post ? (scales.pre && scales.post ? Way::copy : Way::refuse)
+                                         : Way::copy;
+    }
+    if (is_pre_scaled && is_post_scaled) {
+        if (scales.pre.has_value() != scales.post.has_value()) {
+            return Way::refuse;
+        }
+        if (change.pre->dtype == change.post->dtype &&
+            (!scales.pre || are_alike(*scales.pre, *scales.post))) {
+            return Way::copy;
+        }
+        return scales.post ? Way::quantise : Way::convert;
+    }
+    // Values of a plain cast are what they are; a scale that was lost is not known to be lost.
+    return is_post_scaled && scales.post ? Way::quantise : Way::convert;
+}
+
+/// What a refusal says of scales that only one side has: the first by name, and how many.
+std::string describe_one_sided(const std::vector<std::pair<const TensorChange*, Scales>>& found) {
+    const auto& [change, scales] = found.front();
+    const bool has_pre = scales.pre.has_value();
+    const auto& scale = has_pre ? *scales.pre : *scales.post;
+    return format(
+        "scale tensor {} is in {} and not in {}{}: the rows of {} mean nothing without "
+        "their scale; save {} again with every scale",
+        in_quotes(scale.tensor->name),
+        has_pre ? "pre" : "post",
+        has_pre ? "post" : "pre",
+        found.size() == 1 ? std::string() : format(", and {} more like it", found.size() - 1),
+        in_quotes(change->post->name),
+        has_pre ? "post" : "pre");
+}
+
+/// Whether other 8-bit floats of the checkpoint have scales: then one without has lost it.
+bool has_any_scale(const RecognisedCheckpoint& source) {
+    return std::ranges::any_of(source.checkpoint.tensors(), [](const auto& tensor) {
+        return tensor.name.ends_with("weight_scale") || tensor.name.ends_with("weight_scale_inv");
+    });
+}
+
+TensorChange make_follower(const TensorChange& change,
+                           const checkpoint::ScaleTensor& post,
+                           const checkpoint::TensorEntry* pre,
+                           RowSource source) {
+    TensorChange follower;
+    follower.post = post.tensor;
+    follower.pre = pre;
+    follower.layer = change.layer;
+    follower.part = "scale";
+    follower.splices = follow_rows(change, post);
+    for (RowSplice& splice : follower.splices) {
+        splice.source = source;
+    }
+    return follower;
+}
+
+void note_conversions(const std::vector<std::string>& converted,
+                      const std::vector<std::string>& quantised,
+                      std::vector<checkpoint::Finding>& findings) {
+    if (!converted.empty()) {
+        findings.push_back(checkpoint::make_finding(
+            "dequantised_rows",
+            checkpoint::Severity::note,
+            converted,
+            format("rows of {} tensors are dequantised from pre and rounded once to post's type, "
+                   "such as those of {}",
+                   converted.size(),
+                   in_quotes(converted.front()))));
+    }
+    if (!quantised.empty()) {
+        findings.push_back(checkpoint::make_finding(
+            "requantised_rows",
+            checkpoint::Severity::note,
+            quantised,
+            format("rows of {} tensors are requantised: pre's values, rounded to nearest under new "
+                   "scales of post's blocks (largest value / largest of the type), such as those "
+                   "of {}",
+                   quantised.size(),
+                   in_quotes(quantised.front()))));
+    }
+}
+
 }  // namespace
 
 std::vector<TensorChange> select_scales(const RecognisedCheckpoint& pre,
                                         const RecognisedCheckpoint& post,
-                                        const std::vector<TensorChange>& changes,
-                                        std::vector<std::string>& problems) {
-    const Pairing pairing(pre, post);
-    std::vector<TensorChange> scales;
-    for (const TensorChange& change : changes) {
-        const auto scale = checkpoint::find_scale(post.checkpoint, change.post->name);
-        if (!scale) {
-            continue;
+                                        std::vector<TensorChange>& changes,
+                                        std::vector<std::string>& problems,
+                                        std::vector<checkpoint::Finding>& findings) {
+    std::vector<TensorChange> followers;
+    std::vector<std::string> converted;
+    std::vector<std::string> quantised;
+    std::vector<std::pair<const TensorChange*, Scales>> one_sided;
+    const bool pre_has_scales = has_any_scale(pre);
+    const bool post_has_scales = has_any_scale(post);
+    for (TensorChange& change : changes) {
+        const Scales scales{.pre = checkpoint::find_scale(pre.checkpoint, change.pre->name),
+                            .post = checkpoint::find_scale(post.checkpoint, change.post->name)};
+        const bool is_lost_in_pre =
+            checkpoint::is_scaled(change.pre->dtype) && !scales.pre && pre_has_scales;
+        const bool is_lost_in_post =
+            checkpoint::is_scaled(change.post->dtype) && !scales.post && post_has_scales;
+        const Way way = find_way(change, scales);
+        if (way == Way::refuse) {
+            one_sided.emplace_back(&change, scales);
+        } else if (is_lost_in_pre || is_lost_in_post) {
+            const auto& tensor = is_lost_in_pre ? *change.pre : *change.post;
+            problems.push_back(format("tensor {} is {} in {} and has no scale, which others have",
+                                      in_quotes(tensor.name),
+                                      name_of(tensor.dtype),
+                                      is_lost_in_pre ? "pre" : "post"));
+        } else if (way == Way::copy && scales.post) {
+            followers.push_back(
+                make_follower(change, *scales.post, scales.pre->tensor, RowSource::pre));
+        } else if (way == Way::convert) {
+            change.pre_scale = scales.pre;
+            converted.push_back(change.post->name);
+        } else if (way == Way::quantise) {
+            change.pre_scale = scales.pre;
+            change.post_scale = scales.post;
+            followers.push_back(
+                make_follower(change, *scales.post, scales.post->tensor, RowSource::computed));
+            quantised.push_back(change.post->name);
         }
-        // A whole-tensor group has listed the scale already.
-        if (std::ranges::any_of(changes,
-                                [&](const auto& other) { return other.post == scale->tensor; })) {
-            continue;
-        }
-        const auto pre_scale = checkpoint::find_scale(pre.checkpoint, change.pre->name);
-        if (!pre_scale || pre_scale->rows_per_block != scale->rows_per_block ||
-            pre_scale->tensor->shape != scale->tensor->shape ||
-            pre_scale->tensor->dtype != scale->tensor->dtype) {
-            problems.push_back(
-                format("scale tensor {} of post has no counterpart of its shape and "
-                       "dtype in pre",
-                       in_quotes(scale->tensor->name)));
-            continue;
-        }
-        TensorChange follower;
-        follower.post = scale->tensor;
-        follower.pre = pre_scale->tensor;
-        follower.layer = change.layer;
-        follower.part = "scale";
-        follower.splices = follow_rows(change, *scale);
-        scales.push_back(std::move(follower));
     }
-    return scales;
+    if (!one_sided.empty()) {
+        problems.push_back(describe_one_sided(one_sided));
+    }
+    note_conversions(converted, quantised, findings);
+    return followers;
 }
 
 }  // namespace anamnesis::restore

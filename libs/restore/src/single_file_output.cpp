@@ -22,6 +22,7 @@ namespace anamnesis::restore {
 
 Result write_single_file(const Plan& plan,
                          const std::filesystem::path& target,
+                         const OutputOptions& options,
                          const Execution& execution) {
     const checkpoint::WeightFile& source = plan.post->checkpoint.files().front();
     std::error_code ignored;
@@ -31,16 +32,20 @@ Result write_single_file(const Plan& plan,
                            "it first",
                            in_quotes(target.string(), 1000)));
     }
+    const std::vector<RenamedFile> renamed =
+        options.has_clean_names ? rename_files(plan) : std::vector<RenamedFile>(1);
+    const auto shift = static_cast<std::uint64_t>(renamed.front().shift);
     io::AtomicFile output(target);
-    output.file().reserve(source.bytes);
+    output.file().reserve(source.bytes + shift);
+    output.file().write_at(0, std::as_bytes(std::span(renamed.front().header)));
     Jobs jobs;
-    const auto kept = find_kept_ranges(plan);
+    const auto kept = find_kept_ranges(plan, renamed);
     for (const auto& [begin, end] : kept.front()) {
-        jobs.emplace_back([&output, &source, begin = begin, end = end] {
-            io::copy_range(*source.file, begin, output.file(), begin, end - begin);
+        jobs.emplace_back([&output, &source, shift, begin = begin, end = end] {
+            io::copy_range(*source.file, begin, output.file(), begin + shift, end - begin);
         });
     }
-    const RowTargets targets = targets_in_checkpoint(plan, {&output.file()});
+    const RowTargets targets = targets_in_checkpoint(plan, {&output.file()}, renamed);
     add_row_jobs(plan, std::span(&targets, 1), execution, jobs);
     std::vector<ChangeMeasure> measures;
     add_jobs_before(plan, measures, execution, jobs);
@@ -52,7 +57,7 @@ Result write_single_file(const Plan& plan,
     Result result;
     result.path = target;
     result.receipt = make_receipt(plan, measures);
-    result.bytes_written = source.bytes;
+    result.bytes_written = source.bytes + shift;
     execution.check();
     io::write_text_atomically(target.string() + ".anamnesis.json", result.receipt.dump(2) + "\n");
     output.commit();

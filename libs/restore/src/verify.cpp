@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,8 +19,12 @@
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/pair_findings.hpp"
 
 #include "expected_rows.hpp"
+#include "scaled_rows.hpp"
 #include "verify_fit.hpp"
 #include "verify_side_files.hpp"
 
@@ -91,14 +97,73 @@ void add_deviation(TensorResult& outcome,
     }
 }
 
+/// The checkpoints that are compared.
+struct Sources {
+    const checkpoint::Checkpoint& pre;
+    const checkpoint::Checkpoint& repaired;
+};
+
+/// Reads rows of pre, and of the repaired tensor, as values where the storage of both differs.
+struct ScaledPair {
+    ScaledPair(const Sources& sources, const TensorEntry& result, const ExpectedRows& expected) {
+        if (expected.is_dequantised || expected.is_requantised) {
+            pre.emplace(sources.pre, *expected.pre);
+        }
+        if (expected.is_requantised) {
+            repaired.emplace(sources.repaired, result);
+        }
+    }
+    /// Whether a row of the repaired tensor is what a row of pre rounds to.
+    bool is_rounding(DType dtype, std::uint64_t row, std::uint64_t pre_row) const {
+        return is_rounding_of(
+            dtype, repaired->row(row), repaired->scales_of_row(row), pre->row(pre_row));
+    }
+
+    std::optional<ScaledRows> pre{};
+    std::optional<ScaledRows> repaired{};
+};
+
+/// A row of pre as post stores it; `bytes` is room for a row.
+std::span<const std::byte> convert_row(std::span<const std::byte> row,
+                                       std::uint64_t index,
+                                       const ExpectedRows& expected,
+                                       const ScaledPair& scaled,
+                                       DType dtype,
+                                       std::span<std::byte> bytes) {
+    if (scaled.pre) {
+        narrow(dtype, scaled.pre->row(index), bytes);
+        return bytes;
+    }
+    if (expected.pre->dtype != dtype) {
+        convert(expected.pre->dtype, row, dtype, bytes);
+        return bytes;
+    }
+    return row;
+}
+
+void count_deviations(TensorResult& outcome,
+                      const std::vector<std::uint64_t>& not_pre,
+                      const std::vector<std::uint64_t>& not_post) {
+    add_deviation(outcome, "pre", not_pre);
+    add_deviation(outcome, "post", not_post);
+    outcome.verdict.rows_from_pre -= not_pre.size();
+    outcome.verdict.rows_from_post -= not_post.size();
+}
+
+void check_every_few_rows(const Execution& execution, std::uint64_t row) {
+    if (row % 4096 == 0) {
+        execution.check();
+    }
+}
+
 TensorResult compare_tensor(const TensorEntry& tensor,
                             const TensorEntry& result,
                             const ExpectedRows& expected,
+                            const Sources& sources,
                             const Execution& execution) {
-    TensorResult outcome;
-    outcome.verdict.name = tensor.name;
-    outcome.verdict.rows = tensor.rows();
-    outcome.bytes = tensor.bytes;
+    TensorResult outcome{.verdict = {.name = tensor.name, .rows = tensor.rows()},
+                         .bytes = tensor.bytes,
+                         .deviations = {}};
     if (tensor.bytes == 0) {
         return outcome;
     }
@@ -110,13 +175,12 @@ TensorResult compare_tensor(const TensorEntry& tensor,
     if (expected.pre != nullptr) {
         of_pre.emplace(*expected.pre);
     }
+    const ScaledPair scaled(sources, result, expected);
     std::vector<std::byte> converted(tensor.row_bytes());
     std::vector<std::uint64_t> not_pre;
     std::vector<std::uint64_t> not_post;
     for (std::uint64_t row = 0; row < post_tensor.rows(); ++row) {
-        if (row % 4096 == 0) {
-            execution.check();
-        }
+        check_every_few_rows(execution, row);
         const auto now = of_result.row(row);
         const auto before = of_post.row(row);
         const RowOrigin origin = expected.pre == nullptr ? RowOrigin{} : expected.rows[row];
@@ -132,11 +196,14 @@ TensorResult compare_tensor(const TensorEntry& tensor,
             continue;
         }
         ++outcome.verdict.rows_from_pre;
-        std::span<const std::byte> wanted = of_pre->row(origin.pre_row);
-        if (expected.pre->dtype != tensor.dtype) {
-            convert(expected.pre->dtype, wanted, tensor.dtype, converted);
-            wanted = converted;
+        if (scaled.repaired) {
+            if (!scaled.is_rounding(tensor.dtype, row, origin.pre_row)) {
+                not_pre.push_back(row);
+            }
+            continue;
         }
+        const std::span<const std::byte> wanted = convert_row(
+            of_pre->row(origin.pre_row), origin.pre_row, expected, scaled, tensor.dtype, converted);
         if (!std::ranges::equal(now, wanted)) {
             not_pre.push_back(row);
         }
@@ -144,10 +211,7 @@ TensorResult compare_tensor(const TensorEntry& tensor,
             ++outcome.verdict.rows_equal_in_both;
         }
     }
-    add_deviation(outcome, "pre", not_pre);
-    add_deviation(outcome, "post", not_post);
-    outcome.verdict.rows_from_pre -= not_pre.size();
-    outcome.verdict.rows_from_post -= not_post.size();
+    count_deviations(outcome, not_pre, not_post);
     return outcome;
 }
 
@@ -166,48 +230,115 @@ void add_outcomes(std::vector<TensorResult>& outcomes, Verification& result) {
     }
 }
 
+/// The tensors of the repaired checkpoint by canonical name: a copy with clean names, or one that
+/// another library saved again, may name them in another way.
+class RepairedNames {
+public:
+    explicit RepairedNames(const checkpoint::Checkpoint& repaired) : repaired_(repaired) {
+        for (const TensorEntry& tensor : repaired.tensors()) {
+            by_canonical_name_.emplace(checkpoint::canonical_name(tensor.name), &tensor);
+        }
+    }
+
+    const TensorEntry* find(const std::string& name) const {
+        if (const TensorEntry* same = repaired_.find(name)) {
+            return same;
+        }
+        const auto found = by_canonical_name_.find(checkpoint::canonical_name(name));
+        return found == by_canonical_name_.end() ? nullptr : found->second;
+    }
+
+private:
+    const checkpoint::Checkpoint& repaired_;
+    std::map<std::string, const TensorEntry*> by_canonical_name_;
+};
+
+/// A head that is the embedding need not be stored; libraries leave it out when they save.
+bool may_be_left_out(const RecognisedCheckpoint& post, const TensorEntry& tensor) {
+    return post.model.is_head_tied &&
+           checkpoint::find_group_of(post.model, tensor.name) == checkpoint::TensorGroup::head;
+}
+
+void find_surplus(const RecognisedCheckpoint& post,
+                  const RecognisedCheckpoint& repaired,
+                  Verification& result) {
+    std::set<std::string> names;
+    for (const TensorEntry& tensor : post.checkpoint.tensors()) {
+        names.insert(checkpoint::canonical_name(tensor.name));
+    }
+    std::uint64_t renamed = 0;
+    for (const TensorEntry& tensor : repaired.checkpoint.tensors()) {
+        if (post.checkpoint.find(tensor.name) != nullptr) {
+            continue;
+        }
+        if (names.contains(checkpoint::canonical_name(tensor.name))) {
+            ++renamed;
+        } else {
+            result.deviations.push_back(
+                format("tensor {} is in the repaired checkpoint only", in_quotes(tensor.name)));
+        }
+    }
+    if (renamed > 0) {
+        result.notes.push_back(
+            format("{} tensors have other names than in post; they are compared by what the names "
+                   "mean",
+                   renamed));
+    }
+}
+
+std::optional<std::string> find_misfit(const TensorEntry& post, const TensorEntry& repaired) {
+    if (repaired.dtype == post.dtype && repaired.shape == post.shape) {
+        return std::nullopt;
+    }
+    return format("tensor {} is {} {}, post has {} {}",
+                  in_quotes(post.name),
+                  anamnesis::name_of(repaired.dtype),
+                  to_string(repaired.shape),
+                  anamnesis::name_of(post.dtype),
+                  to_string(post.shape));
+}
+
 }  // namespace
 
 Verification verify(const RecognisedCheckpoint& pre,
                     const RecognisedCheckpoint& post,
                     const RecognisedCheckpoint& repaired,
                     const Request& request,
+                    const VerifyScope scope,
                     const Execution& execution,
                     const MomentSource* moments) {
     Verification result;
+    result.findings = collect_findings(pre, post);
+    append_findings(result.findings, repaired.findings(), "repaired");
     const Expectations expectations(pre, post, request);
+    const RepairedNames names(repaired.checkpoint);
+    const Sources sources{.pre = pre.checkpoint, .repaired = repaired.checkpoint};
     const auto& tensors = post.checkpoint.tensors();
     std::vector<TensorResult> outcomes(tensors.size());
     execution.watch.progress().begin(
         "verifying", post.checkpoint.tensor_bytes(), ProgressUnit::bytes);
     parallel_for(tensors.size(), execution.threads, [&](std::size_t i) {
         const TensorEntry& tensor = tensors[i];
-        const TensorEntry* now = repaired.checkpoint.find(tensor.name);
+        const TensorEntry* now = names.find(tensor.name);
         if (now == nullptr) {
-            outcomes[i].deviations.push_back(
-                format("tensor {} of post is missing", in_quotes(tensor.name)));
+            if (scope != VerifyScope::weights || !may_be_left_out(post, tensor)) {
+                outcomes[i].deviations.push_back(
+                    format("tensor {} of post is missing", in_quotes(tensor.name)));
+            }
             return;
         }
-        if (now->dtype != tensor.dtype || now->shape != tensor.shape) {
-            outcomes[i].deviations.push_back(format("tensor {} is {} {}, post has {} {}",
-                                                    in_quotes(tensor.name),
-                                                    anamnesis::name_of(now->dtype),
-                                                    to_string(now->shape),
-                                                    anamnesis::name_of(tensor.dtype),
-                                                    to_string(tensor.shape)));
+        if (auto misfit = find_misfit(tensor, *now)) {
+            outcomes[i].deviations.push_back(*std::move(misfit));
             return;
         }
-        outcomes[i] = compare_tensor(tensor, *now, expectations.find(tensor), execution);
+        outcomes[i] = compare_tensor(tensor, *now, expectations.find(tensor), sources, execution);
         execution.advance(tensor.bytes);
     });
     add_outcomes(outcomes, result);
-    for (const TensorEntry& tensor : repaired.checkpoint.tensors()) {
-        if (post.checkpoint.find(tensor.name) == nullptr) {
-            result.deviations.push_back(
-                format("tensor {} is in the repaired checkpoint only", in_quotes(tensor.name)));
-        }
+    find_surplus(post, repaired, result);
+    if (scope == VerifyScope::folder) {
+        compare_side_files(post.checkpoint, repaired.checkpoint, result);
     }
-    compare_side_files(post.checkpoint, repaired.checkpoint, result);
     if (result.rows_from_pre + result.rows_computed == 0 && result.deviations.empty()) {
         result.deviations.emplace_back("no row is required from pre by this method and selection");
     }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/io/file.hpp"
@@ -113,6 +114,96 @@ Agreement compare_files(const fs::path& first, const fs::path& second) {
     return {.begins_alike = true, .is_longer = other_size > size};
 }
 
+/// An index of shards, of whatever format.
+bool is_index(const fs::path& file) {
+    const std::string name = file.string();
+    return name.ends_with(".json") && name.find(".index.") != std::string::npos &&
+           !file.has_parent_path();
+}
+
+/// Whether every file that an index names lies in `folder`.
+bool names_only_files_of(const fs::path& index, const fs::path& folder) {
+    const Json json = Json::parse(io::read_text(index));
+    const Json* map = json.find("weight_map");
+    if (map == nullptr || !map->is_object()) {
+        return true;
+    }
+    std::set<std::string> files;
+    for (const auto& [tensor, file] : map->as_object("weight_map")) {
+        files.insert(file.as_string("weight_map"));
+    }
+    std::error_code ignored;
+    return std::ranges::all_of(
+        files, [&](const std::string& file) { return fs::exists(folder / file, ignored); });
+}
+
+/// An index that names files which are not in the copy must not be there. That of the copy's own
+/// weights must name each tensor in its file: post's bytes where these do, else one that does.
+void compare_indexes(const fs::path& file,
+                     const checkpoint::Checkpoint& post,
+                     const checkpoint::Checkpoint& repaired,
+                     Verification& result) {
+    std::error_code ignored;
+    const fs::path other = repaired.folder() / file;
+    const bool is_there = fs::is_regular_file(other, ignored);
+    const bool is_wanted = names_only_files_of(post.folder() / file, repaired.folder());
+    if (!is_there) {
+        if (is_wanted) {
+            result.deviations.push_back(
+                format("file {} of post is missing", in_quotes(file.string())));
+        } else {
+            result.notes.push_back(
+                format("{} of post names files that the copy does not have: it "
+                       "was left out",
+                       file.string()));
+        }
+        return;
+    }
+    const Agreement agreement = compare_files(post.folder() / file, other);
+    if (agreement.begins_alike && !agreement.is_longer) {
+        if (!is_wanted) {
+            result.deviations.push_back(
+                format("file {} names files that are not there", in_quotes(file.string())));
+        }
+        return;
+    }
+    if (repaired.is_indexed() && repaired.is_index_exact()) {
+        result.notes.push_back(
+            format("{} was written anew: it names what is there", file.string()));
+    } else {
+        result.deviations.push_back(
+            format("file {} differs from post's", in_quotes(file.string())));
+    }
+}
+
+Json without_quantisation(Json config) {
+    for (const char* key : {"quantization_config", "compression_config"}) {
+        if (config.find(key) != nullptr) {
+            config.set(key, Json());
+        }
+    }
+    Json plain = Json::object();
+    for (const auto& [key, value] : config.as_object("config.json")) {
+        if (!value.is_null() || (key != "quantization_config" && key != "compression_config")) {
+            plain.set(
+                key,
+                key == "text_config" && value.is_object() ? without_quantisation(value) : value);
+        }
+    }
+    return plain;
+}
+
+/// Whether two configs are the same but for a quantization_config that the first has.
+bool differs_by_quantisation(const fs::path& post, const fs::path& repaired) {
+    try {
+        const Json before = Json::parse_python(io::read_text(post));
+        const Json after = Json::parse_python(io::read_text(repaired));
+        return before.is_object() && !(before == after) && without_quantisation(before) == after;
+    } catch (const Error&) {
+        return false;
+    }
+}
+
 }  // namespace
 
 void compare_side_files(const checkpoint::Checkpoint& post,
@@ -124,6 +215,10 @@ void compare_side_files(const checkpoint::Checkpoint& post,
     }
     for (const fs::path& file : list_required_files(post.folder())) {
         const fs::path other = repaired.folder() / file;
+        if (is_index(file)) {
+            compare_indexes(file, post, repaired, result);
+            continue;
+        }
         if (!fs::is_regular_file(other, ignored)) {
             result.deviations.push_back(
                 format("file {} of post is missing", in_quotes(file.string())));
@@ -132,6 +227,9 @@ void compare_side_files(const checkpoint::Checkpoint& post,
         const Agreement agreement = compare_files(post.folder() / file, other);
         if (agreement.begins_alike && agreement.is_longer && file == "README.md") {
             result.notes.emplace_back("README.md has a section more than post's");
+        } else if (file == "config.json" && differs_by_quantisation(post.folder() / file, other)) {
+            result.notes.emplace_back(
+                "config.json is post's without its quantization_config, which did not fit");
         } else if (!agreement.begins_alike || agreement.is_longer) {
             result.deviations.push_back(
                 format("file {} differs from post's", in_quotes(file.string())));

@@ -28,7 +28,7 @@ TEST(ExamplePair, KeepsItsBytesAndIsRecognised) {
                   "ff672571ab7e40d6d94ca818ea5f2ad0de9dc57c6bdff5f12e8986bcdbe0899a");
         const auto model =
             checkpoint::recognise(checkpoint::Checkpoint::open(folder.path() / side));
-        EXPECT_THAT(model.warnings, ::testing::IsEmpty());
+        EXPECT_THAT(model.findings, ::testing::IsEmpty());
     }
 }
 

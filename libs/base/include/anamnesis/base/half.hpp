@@ -22,11 +22,11 @@ std::uint16_t f16_from_f32(float value) noexcept;
 std::uint16_t bf16_from_f64(double value) noexcept;
 std::uint16_t f16_from_f64(double value) noexcept;
 
-/// Widens `count` elements of an arithmetic type, exactly.
+/// Widens `count` elements of an arithmetic type or of one of 8 bits, exactly.
 /// Errors: `internal` for a type that is not arithmetic or a span that is too short.
 void widen(DType dtype, std::span<const std::byte> source, std::span<double> target);
 
-/// Rounds float64 values to an arithmetic type, one rounding each.
+/// Rounds float64 values to an arithmetic type or one of 8 bits, one rounding each.
 void narrow(DType dtype, std::span<const double> source, std::span<std::byte> target);
 
 /// Converts elements between arithmetic types: equal types copy bits, bf16 to f32 shifts them,

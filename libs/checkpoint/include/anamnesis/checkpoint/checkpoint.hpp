@@ -15,6 +15,7 @@
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/shape.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/io/file.hpp"
 
 namespace anamnesis::checkpoint {
@@ -77,8 +78,8 @@ struct OpenOptions {
 class Checkpoint {
 public:
     /// Errors: `not_found` for a missing folder, shard or weights file; `malformed` for a header,
-    /// index or config that breaks its rules, a tensor in two shards, an index entry that the shard
-    /// lacks; `unsupported` for weights in other formats only (.bin, .pt, .gguf), named.
+    /// index or config that breaks its rules, a tensor in two shards; `unsupported` for weights in
+    /// other formats only (.bin, .pt, .gguf), named.
     static Checkpoint open(const std::filesystem::path& path, const OpenOptions& options = {});
 
     /// The path as given.
@@ -88,6 +89,8 @@ public:
     bool is_single_file() const noexcept { return is_single_file_; }
     /// True where a model.safetensors.index.json was read.
     bool is_indexed() const noexcept { return is_indexed_; }
+    /// True where the index that was read names each tensor, in its file, and nothing else.
+    bool is_index_exact() const noexcept { return is_index_exact_; }
 
     /// Weight files, sorted by name.
     const std::vector<WeightFile>& files() const& noexcept { return files_; }
@@ -100,9 +103,9 @@ public:
     /// The root of config.json; null where there is none.
     const Json& config() const& noexcept { return config_; }
 
-    /// Odd but not wrong: files that no index names, a total_size that does not fit, an index
-    /// beside a single file, header warnings.
-    const std::vector<std::string>& warnings() const& noexcept { return warnings_; }
+    /// What is odd about files and names: files that no index names, index entries without a
+    /// tensor, names that no loader finds, empty tensors.
+    const std::vector<Finding>& findings() const& noexcept { return findings_; }
 
     std::uint64_t tensor_bytes() const noexcept;
     std::uint64_t parameter_count() const noexcept;
@@ -112,11 +115,12 @@ private:
     std::filesystem::path folder_;
     bool is_single_file_ = false;
     bool is_indexed_ = false;
+    bool is_index_exact_ = false;
     std::vector<WeightFile> files_;
     std::vector<TensorEntry> tensors_;
     std::vector<std::uint32_t> by_name_;
     Json config_;
-    std::vector<std::string> warnings_;
+    std::vector<Finding> findings_;
 };
 
 }  // namespace anamnesis::checkpoint

@@ -12,6 +12,7 @@
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 
 namespace anamnesis::checkpoint {
 
@@ -124,6 +125,9 @@ struct PositionSettings {
     /// As config.json has it, less theta, defaults and multimodal sections; keys sorted, so that
     /// both spellings of transformers compare equal.
     Json rope_scaling;
+    /// What `rope_scaling` means: the keys that its type reads, with defaults filled in and numbers
+    /// as numbers. Two settings that turn positions alike are equal here.
+    Json rope_meaning{};
     std::optional<double> partial_rotary_factor{};
     bool uses_rope = true;
     std::optional<double> attention_scale{};  ///< where the family names one
@@ -147,8 +151,8 @@ struct Model {
     bool is_head_tied = false;
     std::vector<Layer> layers;
     std::vector<AttentionTensor> attention;  ///< by layer, then q, k, v, norms
-    std::vector<std::string>
-        warnings;  ///< declared tensors missing, odd config, "from memory" rows
+    /// Tensors that the family's plan misses or has no use for, odd config, weights without scale.
+    std::vector<Finding> findings{};
     /// What the config says that the model is (blueprint.hpp); set by `recognise`.
     std::shared_ptr<const Blueprint> blueprint{};
 
@@ -176,6 +180,9 @@ Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options = 
 struct RecognisedCheckpoint {
     Checkpoint checkpoint;
     Model model;
+
+    /// All that was found when it was opened: files and names first, then tensors and config.
+    std::vector<Finding> findings() const;
 };
 
 /// Errors: those of `Checkpoint::open` and `recognise`.
@@ -200,12 +207,29 @@ std::optional<LayerIndex> find_layer_of(std::string_view tensor_name);
 /// "model.layers.3.x" give "layers.3.x".
 std::string canonical_name(std::string_view tensor_name);
 
+/// A tensor's name as loaders look for it: without what wrappers of training code
+/// (`_orig_mod.`, `module.`, `base_model.model.`…) put into it, and with no prefix nested into
+/// itself. Most names are their own.
+std::string clean_name(std::string_view tensor_name);
+
 /// The tensor that scales blocks of a quantised weight (`…_scale_inv`, `…_scale`), if any, and how
 /// many rows of the weight share one of its rows.
 struct ScaleTensor {
     const TensorEntry* tensor = nullptr;
     std::uint64_t rows_per_block = 0;
+    /// Columns that share one of its columns; those of the whole row where it has none.
+    std::uint64_t columns_per_block = 0;
 };
+/// Errors: `mismatch` for a scale whose shape fits no block size.
 std::optional<ScaleTensor> find_scale(const Checkpoint& checkpoint, std::string_view weight_name);
+
+/// The weight that a tensor scales, by the scale's name; nothing for other tensors.
+std::optional<std::string> find_scaled_weight(std::string_view tensor_name);
+
+/// True for a type whose values mean nothing without a scale: the 8-bit floats.
+constexpr bool is_scaled(DType dtype) {
+    return dtype == DType::f8_e4m3 || dtype == DType::f8_e5m2 || dtype == DType::f8_e4m3fnuz ||
+           dtype == DType::f8_e5m2fnuz;
+}
 
 }  // namespace anamnesis::checkpoint

@@ -52,6 +52,8 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
 /// A safetensors file whose header was read and checked. No tensor byte is touched by `open`.
 class SafetensorsFile {
 public:
+    /// Errors: `malformed`; a file of another kind (a Git LFS pointer, a web page, a pickle, GGUF…)
+    /// is called what it is.
     static SafetensorsFile open(const std::filesystem::path& path);
 
     const std::filesystem::path& path() const& noexcept { return file_->path(); }
@@ -68,6 +70,7 @@ public:
 
 private:
     SafetensorsFile() = default;
+    static SafetensorsFile read(const std::filesystem::path& path);
 
     std::shared_ptr<const io::File> file_;
     SafetensorsHeader header_;

@@ -18,6 +18,8 @@ namespace anamnesis::io {
 class File {
 public:
     static File open_for_reading(const std::filesystem::path& path);
+    /// For `read_next` alone: a file, a pipe, or standard input where the path is "-".
+    static File open_as_stream(const std::filesystem::path& path);
     /// The file must exist; its length does not change by opening.
     static File open_for_update(const std::filesystem::path& path);
     /// The file must not exist.
@@ -36,6 +38,9 @@ public:
 
     /// Fills `target` from `offset`. Errors: `malformed` where the file ends before.
     void read_at(std::uint64_t offset, std::span<std::byte> target) const;
+
+    /// Fills `target` with the next bytes; gives how many there were, fewer only at the end.
+    std::size_t read_next(std::span<std::byte> target) const;
 
     void write_at(std::uint64_t offset, std::span<const std::byte> source) const;
 

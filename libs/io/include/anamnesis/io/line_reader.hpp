@@ -14,6 +14,7 @@ namespace anamnesis::io {
 /// Lines of a text file one after the other, in memory of one block and one line.
 class LineReader {
 public:
+    /// "-" is standard input; pipes are read as they come.
     /// Errors: `not_found`, `io`.
     explicit LineReader(const std::filesystem::path& path);
 
@@ -31,8 +32,6 @@ private:
     bool fill();
 
     File file_;
-    std::uint64_t size_ = 0;
-    std::uint64_t offset_ = 0;
     std::string block_;
     std::size_t position_ = 0;
     std::size_t number_ = 0;

@@ -27,9 +27,11 @@ struct Execution {
 
 /// What the outputs hold beside weights, and how they are made.
 struct OutputOptions {
-    bool links_unchanged = false;  ///< hard-link (or reflink) files that do not change
-    bool has_model_card = false;   ///< append a section to README.md
-    bool is_synced = true;         ///< wait for the disk before the output becomes visible
+    bool links_unchanged = false;   ///< hard-link (or reflink) files that do not change
+    bool has_model_card = false;    ///< append a section to README.md
+    bool is_synced = true;          ///< wait for the disk before the output becomes visible
+    bool has_clean_names = false;   ///< leave out of tensor names what training code put there
+    bool has_fixed_config = false;  ///< leave out of config.json what does not fit the weights
 };
 
 /// What was written.
@@ -67,6 +69,7 @@ std::vector<Result> write_folders(const Plan& plan,
 /// Errors: as `write_folders`.
 Result write_single_file(const Plan& plan,
                          const std::filesystem::path& target,
+                         const OutputOptions& options,
                          const Execution& execution);
 
 /// Rewrites the changed rows of post itself. The old bytes are on disk in `anamnesis.undo` before

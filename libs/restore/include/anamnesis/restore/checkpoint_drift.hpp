@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "anamnesis/base/index.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/drift_measures.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -35,6 +36,7 @@ struct CheckpointDrift {
     std::vector<RoutingGroupDrift> heads;  ///< by layer, then key head
     std::string gauge;                     ///< what `aligned` was measured in, or why it was not
     std::vector<std::string> notes;        ///< what could not be measured
+    std::vector<checkpoint::Finding> findings{};  ///< of pre, of post and of the pair
 
     /// Sums over all tensors of a layer and part; of all layers where `layer` is absent.
     DriftSums of(const std::optional<LayerIndex>& layer, const std::string& part) const;

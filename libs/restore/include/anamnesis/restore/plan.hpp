@@ -9,6 +9,7 @@
 
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -21,7 +22,7 @@ using checkpoint::RecognisedCheckpoint;
 enum class RowSource : std::uint8_t {
     pre,       ///< pre's bytes; rounded where the dtypes differ
     blend,     ///< lerp of pre and post
-    computed,  ///< written by the routing groups (pro, align) or the fit groups (fit)
+    computed,  ///< by the routing groups (pro, align), the fit groups, or with the rows of a scale
 };
 
 /// Rows of a post tensor that are replaced, and where pre's counterparts begin.
@@ -39,10 +40,16 @@ struct TensorChange {
     std::optional<LayerIndex> layer{};  ///< absent for draft heads, embeddings, heads
     /// What the receipt sums drift under: "q", "k", "v" or the name of a tensor group.
     std::string part;
+    /// Scales of 8-bit floats, where rows go from one storage into another; absent where the bytes
+    /// of rows and scales are copied.
+    std::optional<checkpoint::ScaleTensor> pre_scale{};
+    std::optional<checkpoint::ScaleTensor> post_scale{};
 
     std::uint64_t changed_rows() const;
     std::uint64_t changed_bytes() const { return changed_rows() * post->row_bytes(); }
-    bool is_converted() const { return post->dtype != pre->dtype; }
+    bool is_converted() const { return post->dtype != pre->dtype || pre_scale || post_scale; }
+    /// Rows are rounded to 8-bit floats under new scales.
+    bool is_requantised() const { return post_scale.has_value(); }
     /// Every replaced row is pre's own bytes.
     bool is_exact() const;
 };
@@ -103,7 +110,8 @@ struct Plan {
     std::vector<FitGroup> fits{};       ///< for fit
     /// For fit, of each output; set by whoever calibrates, before the plan is carried out.
     std::vector<std::shared_ptr<const MomentSource>> moments{};
-    std::vector<std::string> warnings;
+    /// What was found in pre, in post and in the pair, and what the request allows or touches.
+    std::vector<checkpoint::Finding> findings{};
 
     std::uint64_t changed_bytes() const;
     /// Layers whose rows change, ascending.

@@ -82,18 +82,22 @@ struct FitSettings {
 
 /// Disagreements of pre and post that a user may allow.
 enum class Allowance : std::uint8_t {
-    family,    ///< different families whose tensors pair by name
-    heads,     ///< different head counts over the same rows
-    position,  ///< different rope theta, scaling or partial factor
-    swapped,   ///< pre looks like the fine-tuned one
-    links,     ///< --in-place through symbolic links and on files with other hard links
+    family,     ///< different families whose tensors pair by name
+    heads,      ///< different head counts over the same rows
+    position,   ///< different rope theta, scaling or partial factor
+    swapped,    ///< pre looks like the fine-tuned one
+    links,      ///< --in-place through symbolic links and on files with other hard links
+    unrelated,  ///< W_Q, W_K and the rest of pre and post have nothing in common
+    rotary,     ///< rows of W_Q and W_K in another order of rotary pairs
 };
-inline constexpr std::array<Word<Allowance>, 5> allowance_words{{
+inline constexpr std::array<Word<Allowance>, 7> allowance_words{{
     {Allowance::family, "family"},
     {Allowance::heads, "heads"},
     {Allowance::position, "position"},
     {Allowance::swapped, "swapped"},
     {Allowance::links, "links"},
+    {Allowance::unrelated, "unrelated"},
+    {Allowance::rotary, "rotary"},
 }};
 std::string_view name_of(Allowance allowance) noexcept;
 

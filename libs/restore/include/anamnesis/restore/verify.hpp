@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -33,8 +34,15 @@ struct Verification {
     std::uint64_t rows_recomputed = 0;
     std::vector<std::string> deviations;  ///< empty: proven
     std::vector<std::string> notes;
+    std::vector<checkpoint::Finding> findings{};  ///< of pre, post, the pair and the repaired one
 
     bool is_proven() const { return deviations.empty(); }
+};
+
+/// What is compared.
+enum class VerifyScope : std::uint8_t {
+    folder,   ///< weights and the files beside them
+    weights,  ///< weights alone: for a repair that another library has saved again
 };
 
 /// Compares three checkpoints byte by byte and tells which rows of the repaired one come from
@@ -50,6 +58,7 @@ Verification verify(const RecognisedCheckpoint& pre,
                     const RecognisedCheckpoint& post,
                     const RecognisedCheckpoint& repaired,
                     const Request& request,
+                    VerifyScope scope,
                     const Execution& execution,
                     const MomentSource* moments = nullptr);
 

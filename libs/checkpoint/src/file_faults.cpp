@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "file_faults.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/formats/foreign_file.hpp"
+
+#include "adapters.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Weights of other formats, by ending, and what to do about them.
+struct OtherFormat {
+    std::string_view ending;
+    std::string_view advice;
+};
+constexpr std::string_view save_again =
+    "load it with transformers and write it with save_pretrained first";
+constexpr std::array<OtherFormat, 11> other_formats{{
+    {".bin", save_again},
+    {".pt", save_again},
+    {".pth", save_again},
+    {".ckpt", save_again},
+    {".h5", save_again},
+    {".msgpack", save_again},
+    {".distcp", "merge the shards of FSDP first ('accelerate merge-weights')"},
+    {".gguf", "give the checkpoint that it was made from"},
+    {".ggml", "give the checkpoint that it was made from"},
+    {".onnx", "give the checkpoint that it was made from"},
+    {".npz", save_again},
+}};
+
+/// State of training that is no weights, though it ends like them.
+bool is_state_file(std::string_view name) {
+    return name == "training_args.bin" || name == "optimizer.pt" || name == "scheduler.pt" ||
+           name == "optimizer.bin" || name == "scheduler.bin" || name.starts_with("rng_state") ||
+           name.starts_with("random_states");
+}
+
+bool holds_weights(const fs::path& folder) {
+    std::error_code ignored;
+    bool found = false;
+    for (fs::directory_iterator entry(folder, ignored), end; !ignored && entry != end && !found;
+         entry.increment(ignored)) {
+        found = entry->path().extension() == ".safetensors";
+    }
+    return found;
+}
+
+bool less_naturally(const std::string& left, const std::string& right) {
+    // checkpoint-200 comes before checkpoint-1000.
+    return left.size() != right.size() ? left.size() < right.size() : left < right;
+}
+
+/// Folders below that hold weights, nearest first: those of a trainer (checkpoint-100,
+/// global_step_50/actor/huggingface) and of the hub's cache (snapshots/<commit>).
+std::vector<std::string> find_folders_with_weights(const fs::path& folder) {
+    constexpr int deepest = 4;
+    constexpr std::size_t most_entries = 10'000;
+    std::vector<std::string> found;
+    std::error_code ignored;
+    std::size_t entries = 0;
+    fs::recursive_directory_iterator entry(folder, ignored);
+    for (; !ignored && entry != fs::recursive_directory_iterator() && entries < most_entries;
+         entry.increment(ignored), ++entries) {
+        std::error_code unreadable;
+        if (!entry->is_directory(unreadable)) {
+            continue;
+        }
+        const std::string name = entry->path().filename().string();
+        if (name == ".git" || name == "blobs" || name == "wandb" || name == "runs" ||
+            entry.depth() + 1 >= deepest) {
+            entry.disable_recursion_pending();
+        }
+        if (holds_weights(entry->path())) {
+            found.push_back(entry->path().string());
+        }
+    }
+    std::ranges::sort(found, less_naturally);
+    return found;
+}
+
+bool has_hub_characters(std::string_view word) {
+    return !word.empty() && word != "." && word != ".." && std::ranges::all_of(word, [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+    });
+}
+
+}  // namespace
+
+void refuse_folder_without_weights(const fs::path& folder, const std::vector<std::string>& names) {
+    const std::string quoted = in_quotes(folder.string(), 1000);
+    const auto adapter = std::ranges::find_if(names, [](const std::string& name) {
+        return name.starts_with("adapter_model.") || name.starts_with("adapter_model-");
+    });
+    if (adapter != names.end()) {
+        refuse_adapter_folder(folder, *adapter);
+    }
+    for (const std::string& name : names) {
+        const auto* const format_of_name = std::ranges::find(
+            other_formats, fs::path(name).extension().string(), &OtherFormat::ending);
+        if (format_of_name != other_formats.end() && !is_state_file(name)) {
+            throw Error(ErrorKind::unsupported,
+                        format("folder {} has weights in another format only: {}, expected "
+                               ".safetensors; {}",
+                               quoted,
+                               in_quotes(name),
+                               format_of_name->advice));
+        }
+    }
+    constexpr std::size_t most_named = 5;
+    std::vector<std::string> below = find_folders_with_weights(folder);
+    if (!below.empty()) {
+        const std::size_t count = below.size();
+        if (count > most_named) {
+            // Of a long run the last are the ones that are asked for.
+            below.erase(below.begin(), below.end() - static_cast<std::ptrdiff_t>(most_named));
+        }
+        throw Error(ErrorKind::not_found,
+                    format("folder {} has no weights itself; {} below it: {}{}; name one of them",
+                           quoted,
+                           count == 1 ? "a folder with weights is" : "folders with weights are",
+                           join(below, ", "),
+                           count > most_named ? format(" and {} more", count - most_named)
+                                              : std::string()));
+    }
+    const bool is_sharded_training = std::ranges::any_of(names, [](const std::string& name) {
+        return name.starts_with("global_step") || name == "zero_to_fp32.py";
+    });
+    throw Error(ErrorKind::not_found,
+                format("folder {} has no weights, expected 'model.safetensors' or "
+                       "'model.safetensors.index.json'{}",
+                       quoted,
+                       is_sharded_training
+                           ? "; it holds the shards of a DeepSpeed run: merge them first ('python "
+                             "zero_to_fp32.py FOLDER OUT --safe_serialization')"
+                           : ""));
+}
+
+std::string advise_on_missing_path(const fs::path& path) {
+    std::string id = path.string();
+    for (const std::string_view address :
+         {"https://huggingface.co/", "http://huggingface.co/", "huggingface.co/", "hf://"}) {
+        if (id.starts_with(address)) {
+            id.erase(0, address.size());
+        }
+    }
+    const std::vector<std::string> parts = split(id, '/');
+    std::error_code ignored;
+    if (parts.size() != 2 || !std::ranges::all_of(parts, has_hub_characters) ||
+        fs::exists(parts.front(), ignored)) {
+        return {};
+    }
+    return format(
+        "; it reads like the id of a model on the Hugging Face hub, and nothing is "
+        "fetched here: 'hf download {} --local-dir {}' fetches it, then give the folder",
+        id,
+        parts.back());
+}
+
+void find_empty_tensors(const Checkpoint& checkpoint, std::vector<Finding>& findings) {
+    std::vector<std::string> empty;
+    for (const TensorEntry& tensor : checkpoint.tensors()) {
+        if (find_element_count(tensor.shape) == 0U) {
+            empty.push_back(tensor.name);
+        }
+    }
+    if (!empty.empty()) {
+        findings.push_back(
+            make_finding("empty_tensors",
+                         Severity::error,
+                         empty,
+                         format("{} tensor{} empty, such as {}: loaders refuse the checkpoint",
+                                empty.size(),
+                                empty.size() == 1 ? " is" : "s are",
+                                list_examples(empty)),
+                         "save again with the parameters gathered (DeepSpeed ZeRO-3: "
+                         "stage3_gather_16bit_weights_on_model_save)"));
+    }
+}
+
+void find_unfetched_side_files(const fs::path& folder, std::vector<Finding>& findings) {
+    constexpr std::array<std::string_view, 12> names{"generation_config.json",
+                                                     "tokenizer.json",
+                                                     "tokenizer.model",
+                                                     "tokenizer_config.json",
+                                                     "special_tokens_map.json",
+                                                     "added_tokens.json",
+                                                     "vocab.json",
+                                                     "merges.txt",
+                                                     "chat_template.jinja",
+                                                     "chat_template.json",
+                                                     "preprocessor_config.json",
+                                                     "processor_config.json"};
+    std::vector<std::string> unfetched;
+    std::string what;
+    for (const std::string_view name : names) {
+        std::error_code error;
+        if (!fs::is_regular_file(folder / name, error)) {
+            continue;
+        }
+        if (const auto foreign = formats::describe_foreign_file(folder / name)) {
+            unfetched.emplace_back(name);
+            what = *foreign;
+        }
+    }
+    if (!unfetched.empty()) {
+        findings.push_back(make_finding("side_files_not_fetched",
+                                        Severity::warning,
+                                        unfetched,
+                                        format("{} {} not what the name says: {}",
+                                               list_examples(unfetched),
+                                               unfetched.size() == 1 ? "is" : "are",
+                                               what)));
+    }
+}
+
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+
+namespace anamnesis::checkpoint {
+
+/// The first wrapper that training code left in a name, as it is spelled there ("_orig_mod.",
+/// "base_model.model.", ".base_layer."); nothing where there is none.
+std::optional<std::string> find_wrapper(std::string_view tensor_name);
+
+/// A tensor name without these wrappers, as loaders look for it.
+std::string without_wrappers(std::string_view tensor_name);
+
+/// Names that no loader finds: wrappers, and prefixes that are nested into themselves.
+void find_odd_names(const Checkpoint& checkpoint, std::vector<Finding>& findings);
+
+}  // namespace anamnesis::checkpoint

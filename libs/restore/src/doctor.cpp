@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/restore/doctor.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/progress.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/pair_findings.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
+
+#include "tensor_scan.hpp"
+#include "tokenizer_check.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+using checkpoint::Finding;
+using checkpoint::list_examples;
+using checkpoint::make_finding;
+using checkpoint::Severity;
+using checkpoint::TensorEntry;
+
+/// Names with the numbers of layers and experts left out.
+std::string find_kind(const std::string& name) {
+    std::string kind;
+    for (const std::string& part : split(name, '.')) {
+        const bool is_number = !part.empty() && std::ranges::all_of(part, [](char c) {
+            return std::isdigit(static_cast<unsigned char>(c)) != 0;
+        });
+        kind += (kind.empty() ? "" : ".") + (is_number ? std::string("#") : part);
+    }
+    return kind;
+}
+
+void find_non_finite(const std::vector<TensorHealth>& tensors, std::vector<Finding>& findings) {
+    std::vector<std::string> names;
+    const TensorHealth* first = nullptr;
+    std::uint64_t nans = 0;
+    std::uint64_t infinities = 0;
+    for (const TensorHealth& health : tensors) {
+        if (health.nans + health.infinities > 0) {
+            first = first == nullptr ? &health : first;
+            names.push_back(health.tensor->name);
+            nans += health.nans;
+            infinities += health.infinities;
+        }
+    }
+    if (first != nullptr) {
+        const std::uint64_t columns = std::max<std::uint64_t>(first->tensor->columns(), 1);
+        findings.push_back(make_finding(
+            "non_finite",
+            Severity::error,
+            names,
+            format("{} NaN and {} infinite values in {} tensor{}: {}; the first is in row {}, "
+                   "column {} of {}",
+                   nans,
+                   infinities,
+                   names.size(),
+                   names.size() == 1 ? "" : "s",
+                   list_examples(names),
+                   first->first_non_finite / columns,
+                   first->first_non_finite % columns,
+                   in_quotes(first->tensor->name)),
+            "take a checkpoint from before the run diverged"));
+    }
+}
+
+bool is_matrix(const TensorEntry& tensor) {
+    return tensor.shape.size() >= 2 && find_element_count(tensor.shape).value_or(0) >= 16;
+}
+
+void find_constant(const std::vector<TensorHealth>& tensors, std::vector<Finding>& findings) {
+    std::vector<std::string> names;
+    for (const TensorHealth& health : tensors) {
+        if (health.is_constant && is_matrix(*health.tensor) &&
+            !checkpoint::find_scaled_weight(health.tensor->name)) {
+            names.push_back(health.tensor->name);
+        }
+    }
+    if (!names.empty()) {
+        findings.push_back(
+            make_finding("constant",
+                         Severity::warning,
+                         names,
+                         format("{} of one value throughout: {}",
+                                names.size() == 1 ? std::string("a matrix is")
+                                                  : format("{} matrices are", names.size()),
+                                list_examples(names)),
+                         "these were never loaded or never trained"));
+    }
+}
+
+/// `is_tied`: the head is the embedding, and may be stored as well.
+void find_duplicates(const checkpoint::RecognisedCheckpoint& source,
+                     const std::vector<TensorHealth>& tensors,
+                     std::vector<Finding>& findings) {
+    std::map<std::tuple<std::uint64_t, Shape, std::uint64_t>, std::vector<const TensorEntry*>>
+        equal;
+    for (const TensorHealth& health : tensors) {
+        if (!health.is_constant && is_matrix(*health.tensor)) {
+            equal[{health.digest, health.tensor->shape, health.tensor->bytes}].push_back(
+                health.tensor);
+        }
+    }
+    std::vector<std::string> names;
+    std::string first;
+    for (const auto& [key, group] : equal) {
+        for (std::size_t i = 1; i < group.size(); ++i) {
+            const auto group_of = checkpoint::find_group_of(source.model, group[i]->name);
+            const bool is_of_vocabulary = group_of == checkpoint::TensorGroup::head ||
+                                          group_of == checkpoint::TensorGroup::embedding;
+            const bool is_shared = group[i]->name.find("shared_transformer") != std::string::npos;
+            if (is_of_vocabulary || is_shared) {
+                continue;
+            }
+            if (names.empty()) {
+                first = format("{} and {}", in_quotes(group[0]->name), in_quotes(group[i]->name));
+            }
+            names.push_back(group[i]->name);
+        }
+    }
+    if (!names.empty()) {
+        findings.push_back(make_finding("duplicated",
+                                        Severity::warning,
+                                        names,
+                                        format("{} matri{} the bytes of another, such as {}",
+                                               names.size(),
+                                               names.size() == 1 ? "x has" : "ces have",
+                                               first),
+                                        "layers that were copied, or one weight under two names"));
+    }
+}
+
+/// Tensors whose size differs by a factor of thirty from the median of the same tensor of other
+/// layers: scales that were lost, layers that were never loaded.
+void find_out_of_range(const std::vector<TensorHealth>& tensors, std::vector<Finding>& findings) {
+    constexpr double factor = 30.0;
+    constexpr std::size_t fewest = 4;
+    std::map<std::string, std::vector<const TensorHealth*>> kinds;
+    for (const TensorHealth& health : tensors) {
+        if (is_matrix(*health.tensor) && health.rms > 0.0) {
+            kinds[find_kind(checkpoint::canonical_name(health.tensor->name))].push_back(&health);
+        }
+    }
+    std::vector<std::string> names;
+    std::string first;
+    for (auto& [kind, members] : kinds) {
+        if (members.size() < fewest) {
+            continue;
+        }
+        std::vector<double> sizes;
+        for (const TensorHealth* member : members) {
+            sizes.push_back(member->rms);
+        }
+        std::ranges::nth_element(sizes,
+                                 sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2));
+        const double median = sizes[sizes.size() / 2];
+        for (const TensorHealth* member : members) {
+            if (member->rms > factor * median || member->rms < median / factor) {
+                if (names.empty()) {
+                    first = format("{} has a root mean square of {:.3g}, its sisters {:.3g}",
+                                   in_quotes(member->tensor->name),
+                                   member->rms,
+                                   median);
+                }
+                names.push_back(member->tensor->name);
+            }
+        }
+    }
+    if (!names.empty()) {
+        findings.push_back(make_finding(
+            "out_of_range",
+            Severity::warning,
+            names,
+            format("{} tensor{} out of the range of the same tensor of other layers: {}",
+                   names.size(),
+                   names.size() == 1 ? " is" : "s are",
+                   first),
+            "a scale was lost, or the layer was never loaded"));
+    }
+}
+
+CheckpointHealth look_at(const checkpoint::RecognisedCheckpoint& source,
+                         const Execution& execution,
+                         std::string_view where,
+                         std::vector<Finding>& findings) {
+    CheckpointHealth health{.source = &source,
+                            .tensors = scan_tensors(source.checkpoint, execution)};
+    std::vector<Finding> found = source.findings();
+    find_non_finite(health.tensors, found);
+    find_constant(health.tensors, found);
+    find_duplicates(source, health.tensors, found);
+    find_out_of_range(health.tensors, found);
+    check_side_files(source, found);
+    append_findings(findings, found, where);
+    return health;
+}
+
+/// The methods that take no more than a pair.
+constexpr std::array tried_methods{Method::qk, Method::pro, Method::lerp, Method::align};
+
+MethodVerdict try_method(const checkpoint::RecognisedCheckpoint& pre,
+                         const checkpoint::RecognisedCheckpoint& post,
+                         Method method) {
+    Request request;
+    request.selection.method = method;
+    try {
+        static_cast<void>(make_plan(pre, post, request));
+        return {.method = method, .is_possible = true};
+    } catch (const Error& error) {
+        return {.method = method, .is_possible = false, .reason = error.message()};
+    }
+}
+
+std::string quote_for_shell(const std::string& word) {
+    const bool is_plain = !word.empty() && std::ranges::all_of(word, [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+               std::string_view("/._-+=:@").find(c) != std::string_view::npos;
+    });
+    if (is_plain) {
+        return word;
+    }
+    std::string quoted = "'";
+    for (const char c : word) {
+        quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    }
+    return quoted + "'";
+}
+
+std::string make_command(const Diagnosis& diagnosis,
+                         const checkpoint::RecognisedCheckpoint& pre,
+                         const checkpoint::RecognisedCheckpoint& post) {
+    const auto possible = std::ranges::find(diagnosis.methods, true, &MethodVerdict::is_possible);
+    if (possible == diagnosis.methods.end()) {
+        return {};
+    }
+    std::string out = post.checkpoint.path().string();
+    while (out.size() > 1 && out.ends_with('/')) {
+        out.pop_back();
+    }
+    if (post.checkpoint.is_single_file()) {
+        out.resize(out.size() - std::string_view(".safetensors").size());
+        out += "-restored.safetensors";
+    } else {
+        out += "-restored";
+    }
+    std::string command = format("anamnesis restore --pre {} --post {}",
+                                 quote_for_shell(pre.checkpoint.path().string()),
+                                 quote_for_shell(post.checkpoint.path().string()));
+    if (possible->method != Method::qk) {
+        command += format(" --method {}", name_of(possible->method));
+    }
+    const auto has = [&](std::string_view code) {
+        return std::ranges::any_of(diagnosis.findings, [&](const Finding& finding) {
+            return finding.code == code && finding.where != "pre";
+        });
+    };
+    if (has("wrapped_names") || has("nested_prefix")) {
+        command += " --clean-names";
+    }
+    if (has("quantization_leftover")) {
+        command += " --fix-config";
+    }
+    return command + " --out " + quote_for_shell(out);
+}
+
+}  // namespace
+
+bool Diagnosis::has_errors() const {
+    return std::ranges::any_of(
+        findings, [](const Finding& finding) { return finding.severity == Severity::error; });
+}
+
+Diagnosis examine(const checkpoint::RecognisedCheckpoint& source, const Execution& execution) {
+    Diagnosis diagnosis;
+    execution.watch.progress().begin(
+        "reading", source.checkpoint.tensor_bytes(), ProgressUnit::bytes);
+    diagnosis.checkpoints.push_back(look_at(source, execution, "", diagnosis.findings));
+    execution.watch.progress().finish();
+    return diagnosis;
+}
+
+Diagnosis examine(const checkpoint::RecognisedCheckpoint& pre,
+                  const checkpoint::RecognisedCheckpoint& post,
+                  const Execution& execution) {
+    Diagnosis diagnosis;
+    execution.watch.progress().begin("reading",
+                                     pre.checkpoint.tensor_bytes() + post.checkpoint.tensor_bytes(),
+                                     ProgressUnit::bytes);
+    diagnosis.checkpoints.push_back(look_at(pre, execution, "pre", diagnosis.findings));
+    diagnosis.checkpoints.push_back(look_at(post, execution, "post", diagnosis.findings));
+    const std::vector<Finding> pair = find_pair_findings(pre, post);
+    diagnosis.findings.insert(diagnosis.findings.end(), pair.begin(), pair.end());
+    for (const Method method : tried_methods) {
+        diagnosis.methods.push_back(try_method(pre, post, method));
+    }
+    diagnosis.command = make_command(diagnosis, pre, post);
+    if (diagnosis.command.empty()) {
+        diagnosis.findings.push_back({.code = "not_repairable",
+                                      .severity = Severity::error,
+                                      .sentence = format("this pair cannot be repaired: {}",
+                                                         diagnosis.methods.front().reason),
+                                      .where = "pair"});
+    }
+    execution.watch.progress().finish();
+    return diagnosis;
+}
+
+}  // namespace anamnesis::restore

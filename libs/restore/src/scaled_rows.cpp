@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scaled_rows.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/half.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+
+namespace anamnesis::restore {
+
+ScaledRows::ScaledRows(const checkpoint::Checkpoint& checkpoint,
+                       const checkpoint::TensorEntry& tensor)
+    : tensor_(tensor), scale_(checkpoint::find_scale(checkpoint, tensor.name)) {
+    if (scale_) {
+        const checkpoint::TensorEntry& scale = *scale_->tensor;
+        std::vector<std::byte> bytes(scale.bytes);
+        scale.read_at(0, bytes);
+        scales_.resize(count_elements(scale.dtype, scale.bytes));
+        widen(scale.dtype, bytes, scales_);
+    }
+}
+
+std::vector<double> ScaledRows::scales_of_row(std::uint64_t index) const {
+    std::vector<double> scales(tensor_.columns(), 1.0);
+    if (scale_) {
+        const std::uint64_t width = scale_->tensor->columns();
+        const std::uint64_t first = index / scale_->rows_per_block * width;
+        for (std::uint64_t column = 0; column < scales.size(); ++column) {
+            scales[column] = scales_.at(first + column / scale_->columns_per_block);
+        }
+    }
+    return scales;
+}
+
+std::vector<double> ScaledRows::row(std::uint64_t index) const {
+    std::vector<std::byte> bytes(tensor_.row_bytes());
+    tensor_.read_at(index * tensor_.row_bytes(), bytes);
+    std::vector<double> values(tensor_.columns());
+    widen(tensor_.dtype, bytes, values);
+    const std::vector<double> scales = scales_of_row(index);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i] *= scales[i];
+    }
+    return values;
+}
+
+bool is_rounding_of(DType dtype,
+                    std::span<const double> found,
+                    std::span<const double> scales,
+                    std::span<const double> wanted) {
+    const bool has_three_bits = dtype == DType::f8_e4m3 || dtype == DType::f8_e4m3fnuz;
+    // Half a unit in the last place of a normal number, relative to it; half the smallest number.
+    const double relative = has_three_bits ? 0x1p-4 : 0x1p-3;
+    const double smallest = has_three_bits ? 0x1p-10 : 0x1p-17;
+    // A scale that was rounded down by its own type lets the largest value be cut by as much.
+    constexpr double slack = 1.0 + 0x1p-7;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        const double limit =
+            std::max(std::abs(wanted[i]) * relative, std::abs(scales[i]) * smallest) * slack;
+        const bool is_equal = std::isnan(wanted[i]) && std::isnan(found[i]);
+        if (!is_equal && !(std::abs(found[i] - wanted[i]) <= limit)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+}  // namespace anamnesis::restore
