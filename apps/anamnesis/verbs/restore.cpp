@@ -10,16 +10,16 @@
 #include <CLI/CLI.hpp>
 
 #include "anamnesis/base/error.hpp"
-#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
-#include "anamnesis/io/file.hpp"
-#include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/moment_folder.hpp"
 #include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/repair.hpp"
 #include "anamnesis/restore/request.hpp"
 
+#include "calibrate_plan.hpp"
 #include "execution.hpp"
 #include "open_checkpoint.hpp"
 #include "option_group.hpp"
@@ -29,7 +29,6 @@
 #include "options/selection.hpp"
 #include "print_findings.hpp"
 #include "print_repair.hpp"
-#include "provide_moments.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -53,6 +52,14 @@ struct RestoreOptions {
     std::string note{};
 
     bool writes_folder() const { return !is_in_place && patch.empty(); }
+    restore::Destination destination() const {
+        using Kind = restore::Destination::Kind;
+        return {.kind = is_in_place      ? Kind::in_place
+                        : !patch.empty() ? Kind::patch
+                                         : Kind::copy,
+                .path = patch.empty() ? out : patch,
+                .output = output};
+    }
     /// Whether post is to run over texts.
     bool needs_model() const { return fit.calibrates() && !is_dry_run; }
 };
@@ -127,135 +134,6 @@ restore::Request check(const RestoreOptions& options) {
     return request;
 }
 
-std::string make_suffix(const restore::Request& request, std::size_t output) {
-    if (request.selection.method == restore::Method::fit) {
-        return format("-mu-{}", request.fit.mus[output]);
-    }
-    const restore::Lambda& lambda = request.lambdas[output];
-    return format("-lambda-{}{}", lambda.is_relative ? "rel-" : "", lambda.value);
-}
-
-/// One path a strength: "out" for one, "out-lambda-rel-0.1" or "out-mu-0.3" and so on for several.
-/// A file keeps its extension.
-std::vector<fs::path> list_targets(const std::string& path, const restore::Request& request) {
-    const std::size_t outputs = restore::count_outputs(request);
-    if (outputs == 1) {
-        return {path};
-    }
-    const fs::path given(path);
-    const fs::path base = given.has_filename() ? given : given.parent_path();
-    std::vector<fs::path> targets;
-    for (std::size_t output = 0; output < outputs; ++output) {
-        fs::path name = base.filename();
-        const fs::path extension =
-            name.extension() == ".safetensors" ? name.extension() : fs::path();
-        if (!extension.empty()) {
-            name = name.stem();
-        }
-        name += make_suffix(request, output);
-        name += extension;
-        targets.push_back(base.parent_path() / name);
-    }
-    return targets;
-}
-
-/// A post that is one file may be repaired into one: --out out.safetensors.
-bool is_single_file_target(const checkpoint::RecognisedCheckpoint& post, const std::string& out) {
-    return post.checkpoint.is_single_file() && fs::path(out).extension() == ".safetensors";
-}
-
-std::string describe_rows(const restore::TensorChange& change) {
-    std::vector<std::string> ranges;
-    for (const restore::RowSplice& splice : change.splices) {
-        ranges.push_back(format("{}-{}", splice.rows.begin, splice.rows.end - 1));
-    }
-    constexpr std::size_t most = 4;
-    if (ranges.size() > most) {
-        const std::size_t left = ranges.size() - most;
-        ranges.resize(most);
-        ranges.push_back(format("… {} more ranges", left));
-    }
-    return join(ranges, ",");
-}
-
-struct Costs {
-    restore::OutputCost cost;
-    std::uint64_t outputs = 1;
-    std::uint64_t free = 0;
-};
-
-Costs estimate_costs(const restore::Plan& plan, const RestoreOptions& options) {
-    Costs costs;
-    fs::path place;
-    if (options.is_in_place) {
-        costs.cost = restore::cost_in_place(plan);
-        place = plan.post->checkpoint.folder();
-    } else if (!options.patch.empty()) {
-        costs.cost = restore::cost_of_patch(plan);
-        place = fs::absolute(options.patch).parent_path();
-    } else {
-        costs.cost = restore::cost_of_folder(plan, options.output);
-        place = options.out.empty() ? fs::current_path() : fs::absolute(options.out).parent_path();
-    }
-    while (!fs::exists(place) && place.has_relative_path()) {
-        place = place.parent_path();
-    }
-    costs.outputs = restore::count_outputs(plan.request);
-    costs.free = io::free_bytes(place);
-    return costs;
-}
-
-Json to_json(const restore::Plan& plan, const Costs& costs) {
-    Json changes = Json::array();
-    for (const restore::TensorChange& change : plan.changes) {
-        Json rows = Json::array();
-        for (const restore::RowSplice& splice : change.splices) {
-            rows.push_back(Json::Array{splice.rows.begin, splice.rows.end});
-        }
-        changes.push_back(Json::Object{{"tensor", change.post->name},
-                                       {"pre_tensor", change.pre->name},
-                                       {"part", change.part},
-                                       {"rows", std::move(rows)},
-                                       {"bytes", change.changed_bytes()}});
-    }
-    return Json::Object{{"dry_run", true},
-                        {"request", restore::to_json(plan.request)},
-                        {"changes", std::move(changes)},
-                        {"bytes_changed", plan.changed_bytes()},
-                        {"outputs", costs.outputs},
-                        {"bytes_read", costs.cost.bytes_read},
-                        {"bytes_written", costs.cost.bytes_written * costs.outputs},
-                        {"bytes_linked", costs.cost.bytes_linked * costs.outputs},
-                        {"peak_memory", costs.cost.peak_memory},
-                        {"free_space", costs.free},
-                        {"findings", checkpoint::to_json(plan.findings)}};
-}
-
-void print_plan(const restore::Plan& plan, const RestoreOptions& options, Terminal& terminal) {
-    const Costs costs = estimate_costs(plan, options);
-    if (options.common.json) {
-        terminal.result(to_json(plan, costs).dump(2) + "\n");
-        return;
-    }
-    std::vector<std::vector<std::string>> rows;
-    for (const restore::TensorChange& change : plan.changes) {
-        rows.push_back({change.post->name,
-                        change.part,
-                        describe_rows(change),
-                        human_bytes(change.changed_bytes())});
-    }
-    terminal.result(report::text_table({"tensor", "part", "rows from pre", ">size"}, rows));
-    terminal.result(
-        format("{} of rows change; {} read, {} written, {} shared; about {} of memory; "
-               "{} free\nnothing was written (--dry-run)\n",
-               human_bytes(plan.changed_bytes()),
-               human_bytes(costs.cost.bytes_read),
-               human_bytes(costs.cost.bytes_written * costs.outputs),
-               human_bytes(costs.cost.bytes_linked * costs.outputs),
-               human_bytes(costs.cost.peak_memory),
-               human_bytes(costs.free)));
-}
-
 void introduce(const restore::Plan& plan, const RestoreOptions& options, Terminal& terminal) {
     report_findings(plan.findings, options.reading, terminal);
     const auto layers = plan.changed_layers();
@@ -271,20 +149,20 @@ void introduce(const restore::Plan& plan, const RestoreOptions& options, Termina
                plan.post->checkpoint.path().string()));
 }
 
-std::vector<restore::Result> write(const restore::Plan& plan,
-                                   const RestoreOptions& options,
-                                   const restore::Execution& execution) {
-    if (options.is_in_place) {
-        return {restore::write_in_place(plan, execution)};
+/// Sums post over the texts, or reads what an earlier calibration kept.
+void provide_moments(restore::Plan& plan, const RestoreOptions& options, const Watch& watch) {
+    if (!options.fit.calibrates()) {
+        restore::read_moment_folder(plan, options.fit.moments);
+        return;
     }
-    if (!options.patch.empty()) {
-        return restore::write_patches(plan, list_targets(options.patch, plan.request), execution);
+    const bool keeps_moments = !options.fit.moments.empty();
+    if (keeps_moments) {
+        restore::refuse_used_moment_folder(plan, options.fit.moments);
     }
-    if (is_single_file_target(*plan.post, options.out)) {
-        return {restore::write_single_file(plan, options.out, options.output, execution)};
+    calibrate_plan(plan, options.fit, options.common, watch);
+    if (keeps_moments) {
+        restore::write_moment_folder(plan, options.fit.moments);
     }
-    return restore::write_folders(
-        plan, list_targets(options.out, plan.request), options.output, execution);
 }
 
 int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
@@ -295,14 +173,16 @@ int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
     restore::Plan plan = restore::make_plan(pre, post, request);
     introduce(plan, options, terminal);
     if (options.is_dry_run) {
-        print_plan(plan, options, terminal);
+        const restore::DryRun costs = restore::estimate_costs(plan, options.destination());
+        terminal.result(options.common.json ? restore::to_json(plan, costs).dump(2) + "\n"
+                                            : restore::to_text(plan, costs));
         return 0;
     }
     if (request.selection.method == restore::Method::fit) {
-        provide_moments(plan, options.fit, options.common, watch);
+        provide_moments(plan, options, watch);
     }
-    const std::vector<restore::Result> results =
-        write(plan, options, make_execution(options.common, watch));
+    const std::vector<restore::Result> results = restore::repair(
+        plan, options.destination(), make_execution(options.common, watch));
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     print_results(results, plan.findings, options.common, seconds, terminal);

@@ -13,10 +13,10 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
-#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/moment_folder.hpp"
 #include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -28,7 +28,6 @@
 #include "options/reading.hpp"
 #include "options/selection.hpp"
 #include "print_findings.hpp"
-#include "provide_moments.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -98,40 +97,7 @@ std::shared_ptr<const restore::MomentSource> open_moments(const std::string& pat
                            restore::name_of(request.selection.method)));
     }
     return std::make_shared<const restore::MomentFile>(
-        restore::MomentFile::open(find_moments(path, request.fit)));
-}
-
-Json to_json(const restore::Verification& result, const Claim& claim) {
-    Json tensors = Json::array();
-    for (const restore::TensorVerdict& verdict : result.tensors) {
-        tensors.push_back(Json::Object{{"name", verdict.name},
-                                       {"rows", verdict.rows},
-                                       {"from_pre", verdict.rows_from_pre},
-                                       {"from_post", verdict.rows_from_post},
-                                       {"computed", verdict.rows_computed},
-                                       {"recomputed", verdict.rows_recomputed},
-                                       {"equal_in_pre_and_post", verdict.rows_equal_in_both}});
-    }
-    const auto strings = [](const std::vector<std::string>& lines) {
-        Json list = Json::array();
-        for (const std::string& line : lines) {
-            list.push_back(line);
-        }
-        return list;
-    };
-    return Json::Object{{"proven", result.is_proven()},
-                        {"claim", claim.origin},
-                        {"request", restore::to_json(claim.request)},
-                        {"tensors_compared", result.tensors_compared},
-                        {"bytes_compared", result.bytes_compared},
-                        {"rows_from_pre", result.rows_from_pre},
-                        {"rows_from_post", result.rows_from_post},
-                        {"rows_computed", result.rows_computed},
-                        {"rows_recomputed", result.rows_recomputed},
-                        {"tensors", std::move(tensors)},
-                        {"deviations", strings(result.deviations)},
-                        {"notes", strings(result.notes)},
-                        {"findings", checkpoint::to_json(result.findings)}};
+        restore::MomentFile::open(restore::find_moments(path, request.fit)));
 }
 
 int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
@@ -152,7 +118,7 @@ int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
                         moments.get());
     report_findings(result.findings, options.reading, terminal);
     if (options.common.json) {
-        terminal.result(to_json(result, claim).dump(2) + "\n");
+        terminal.result(restore::to_json(result, claim.request, claim.origin).dump(2) + "\n");
         return result.is_proven() ? 0 : 1;
     }
     std::vector<std::vector<std::string>> rows;

@@ -25,6 +25,7 @@
 
 #include "arms.hpp"
 #include "methods.hpp"
+#include "outcome.hpp"
 #include "subject.hpp"
 
 namespace anamnesis::dissection {
@@ -55,23 +56,6 @@ std::vector<double> find_gains(std::span<const double> post, std::span<const dou
         gains.push_back(post[i] - other[i]);
     }
     return gains;
-}
-
-std::vector<double> negate(std::span<const double> losses) {
-    std::vector<double> scores;
-    for (const double loss : losses) {
-        scores.push_back(-loss);
-    }
-    return scores;
-}
-
-SideScore make_side(const std::vector<double>& losses, std::size_t right) {
-    return {.loss = mean(losses),
-            .interval = eval::bootstrap_mean(losses),
-            .right_texts = right,
-            .texts = losses.size(),
-            .share = std::nullopt,
-            .share_interval = std::nullopt};
 }
 
 /// A weight set that went to the end.
@@ -353,20 +337,10 @@ private:
     }
 
     Outcome describe(const std::string& name, const Scores& scores) {
-        const Scores of_pre = subject_.ask("pre", true, {}, Half::telling);
-        const Scores of_post = subject_.ask("post", false, {}, Half::telling);
-        Outcome outcome{.name = name};
-        outcome.recall = make_side(scores.recall, scores.right_recall);
-        outcome.reasoning = make_side(scores.reasoning, scores.right_reasoning);
-        const auto won = eval::recovered_share(
-            negate(of_pre.recall), negate(of_post.recall), negate(scores.recall));
-        const auto kept = eval::recovered_share(
-            negate(of_post.reasoning), negate(of_pre.reasoning), negate(scores.reasoning));
-        outcome.recall.share = won.share;
-        outcome.recall.share_interval = won.interval;
-        outcome.reasoning.share = kept.share;
-        outcome.reasoning.share_interval = kept.interval;
-        return outcome;
+        return make_outcome(name,
+                            scores,
+                            subject_.ask("pre", true, {}, Half::telling),
+                            subject_.ask("post", false, {}, Half::telling));
     }
 
     void finish() {

@@ -26,7 +26,7 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/dissection/dissect.hpp"
 #include "anamnesis/eval/run_folder.hpp"
-#include "anamnesis/eval/sampled_digest.hpp"
+#include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/repaired_rows.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -42,8 +42,8 @@ std::size_t index(Half half) {
 Json make_settings(const DissectionJob& job) {
     return Json::Object{
         {"kind", "dissect"},
-        {"pre", eval::sampled_digest(job.pre->checkpoint.path().string())},
-        {"post", eval::sampled_digest(job.post->checkpoint.path().string())},
+        {"pre", io::sampled_digest(job.pre->checkpoint.path().string())},
+        {"post", io::sampled_digest(job.post->checkpoint.path().string())},
         {"recall", job.recall.description.at("tokens_sha256")},
         {"reasoning", job.reasoning.description.at("tokens_sha256")},
         {"dtype",

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/moments.hpp"
@@ -61,5 +63,8 @@ Verification verify(const RecognisedCheckpoint& pre,
                     VerifyScope scope,
                     const Execution& execution,
                     const MomentSource* moments = nullptr);
+
+/// `origin` is where the claim comes from: "the receipt", "the command line".
+Json to_json(const Verification& result, const Request& claim, std::string_view origin);
 
 }  // namespace anamnesis::restore
