@@ -20,6 +20,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 
+#include "json_schema.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
 
@@ -28,6 +29,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 class Dissect : public ::testing::Test {
 protected:
@@ -98,6 +100,7 @@ TEST_F(Dissect, NamesTheGroupInWhichDamageWasPlanted) {
     ASSERT_EQ(result.exit_code, 0) << result.errors;
     const Json json = Json::parse(result.output);
     EXPECT_EQ(json.at("carrier").as_string("carrier"), "mlp@1");
+    EXPECT_THAT(find_deviations(json, read_schema("dissect")), IsEmpty());
     EXPECT_TRUE(fs::exists(folder_.path() / "out" / "report.html"));
     EXPECT_TRUE(fs::exists(folder_.path() / "out" / "summary.json"));
     const auto& commands = json.at("commands").as_array("commands");

@@ -37,7 +37,7 @@ namespace {
 constexpr std::string_view synthetic_prefix = "synthetic:";
 
 train::synthetic::Task parse_task(std::string_view word) {
-    return train::synthetic::task_of(word.substr(synthetic_prefix.size()));
+    return train::synthetic::parse_task(word.substr(synthetic_prefix.size()));
 }
 
 train::synthetic::Stage parse_stage(const std::string& word) {
@@ -105,8 +105,7 @@ void set_start(const TrainOptions& options, train::FineTuneJob& job) {
     if (!options.init.empty()) {
         job.random = {.name = options.init,
                       .config = Json::parse_python(io::read_text(options.init)),
-                      .initialiser = options.initializer == "fan_in" ? train::Initialiser::fan_in
-                                                                     : train::Initialiser::range};
+                      .initialiser = options.initialiser};
     }
 }
 
@@ -116,7 +115,7 @@ train::FineTuneJob make_job(const TrainOptions& options) {
     job.data = make_data(options);
     job.steps = options.steps;
     job.learning_rate = options.learning_rate;
-    job.decay = train::parse_decay(options.schedule);
+    job.decay = options.decay;
     job.warmup = options.warmup;
     job.min_lr_ratio = options.min_lr_ratio;
     job.adamw = {.beta1 = options.betas.at(0),
@@ -151,7 +150,7 @@ int run(const TrainOptions& options, Terminal& terminal, const Watch& watch) {
             processes->failed_elsewhere() ||
             (error.kind() == ErrorKind::cancelled && !processes->is_first());
         if (is_told_elsewhere) {
-            return exit_code_of(error.kind());
+            return to_exit_code(error.kind());
         }
         throw;
     }

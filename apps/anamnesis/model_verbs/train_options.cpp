@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 
 #include "anamnesis/eval/grading/task.hpp"
+#include "anamnesis/train/initial_checkpoint.hpp"
+#include "anamnesis/train/schedule.hpp"
 
 #include "option_group.hpp"
 #include "options/reading.hpp"
@@ -20,10 +22,11 @@ void declare_start(CLI::App& app, TrainOptions& options) {
     start.option("--init", options.init, "A config.json, for a model with random weights.")
         ->excludes(model);
     start
-        .option("--initializer",
-                options.initializer,
-                "With --init: range (the config's initializer_range) or fan_in.")
-        ->check(CLI::IsMember({"range", "fan_in"}));
+        .word("--initializer",
+              options.initialiser,
+              train::initialiser_words,
+              "With --init: range (the config's initializer_range) or fan_in.")
+        ->default_str("range");
 }
 
 void declare_data(CLI::App& app, TrainOptions& options) {
@@ -72,8 +75,12 @@ void declare_optimiser(CLI::App& app, TrainOptions& options) {
     group.option("--steps", options.steps, "Steps of the optimiser.");
     group.option("--lr", options.learning_rate, "The highest learning rate.")
         ->check(CLI::PositiveNumber);
-    group.option("--schedule", options.schedule, "The decay: constant, linear or cosine.")
-        ->check(CLI::IsMember({"constant", "linear", "cosine"}));
+    group
+        .word("--schedule",
+              options.decay,
+              train::decay_words,
+              "The decay: constant, linear or cosine.")
+        ->default_str("cosine");
     group.option("--warmup", options.warmup, "Steps in which the learning rate rises.");
     group
         .option("--min-lr-ratio",

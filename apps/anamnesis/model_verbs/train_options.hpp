@@ -8,6 +8,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "anamnesis/train/initial_checkpoint.hpp"
+#include "anamnesis/train/schedule.hpp"
+
 #include "options/common.hpp"
 #include "options/reading.hpp"
 
@@ -19,7 +22,7 @@ struct TrainOptions {
     ReadingOptions reading{};
     std::string checkpoint{};
     std::string init{};  ///< a config.json, instead of a checkpoint
-    std::string initializer = "range";
+    train::Initialiser initialiser = train::Initialiser::range;
     std::string batches{};
     std::vector<std::string> data{};
     std::vector<std::string> stages{};  ///< of synthetic data: STEPSxROWSxLENGTH
@@ -34,7 +37,7 @@ struct TrainOptions {
     std::uint64_t seed = 0;
     std::optional<std::uint64_t> steps{};
     double learning_rate = 1e-4;
-    std::string schedule = "cosine";
+    train::Decay decay = train::Decay::cosine;
     std::uint64_t warmup = 0;
     double min_lr_ratio = 0.0;
     std::vector<double> betas = {0.9, 0.95};

@@ -62,7 +62,7 @@ bool was_trained_from(const RecognisedCheckpoint& source, const RecognisedCheckp
 std::string find_name_with_home(const std::string& canonical,
                                 const std::vector<LayerIndex>& homes) {
     constexpr std::string_view module = ".shared_transformer.";
-    const auto layer = checkpoint::find_layer_of(canonical);
+    const auto layer = checkpoint::find_layer(canonical);
     const std::size_t at = canonical.find(module);
     if (!layer || layer->value >= homes.size() || at == std::string::npos) {
         return {};
@@ -215,7 +215,7 @@ std::vector<PairedRows> pair_rows(const checkpoint::AttentionTensor& pre,
                        in_quotes(post.name),
                        block.rows.begin,
                        block.rows.end,
-                       checkpoint::name_of(block.role),
+                       checkpoint::to_string(block.role),
                        block.rows.size()));
             continue;
         }
@@ -235,7 +235,8 @@ std::vector<std::string> find_disagreements(const RecognisedCheckpoint& pre,
         if (request.allowed.contains(allowance)) {
             findings.push_back({.code = "allowed_difference", .sentence = difference});
         } else {
-            problems.push_back(format("{} (--allow {} overrides)", difference, name_of(allowance)));
+            problems.push_back(
+                format("{} (--allow {} overrides)", difference, to_string(allowance)));
         }
     };
     if (before.family != after.family) {

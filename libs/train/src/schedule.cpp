@@ -7,32 +7,12 @@
 #include <numbers>
 #include <string_view>
 
-#include "anamnesis/base/error.hpp"
-#include "anamnesis/base/text.hpp"
+#include "anamnesis/base/words.hpp"
 
 namespace anamnesis::train {
 
-std::string_view name_of(Decay decay) noexcept {
-    switch (decay) {
-        case Decay::constant:
-            return "constant";
-        case Decay::linear:
-            return "linear";
-        case Decay::cosine:
-            break;
-    }
-    return "cosine";
-}
-
-Decay parse_decay(std::string_view word) {
-    for (const Decay decay : {Decay::constant, Decay::linear, Decay::cosine}) {
-        if (word == name_of(decay)) {
-            return decay;
-        }
-    }
-    throw Error(
-        ErrorKind::usage,
-        format("schedule {} is not known, expected constant, linear or cosine", in_quotes(word)));
+std::string_view to_string(Decay decay) noexcept {
+    return find_word(decay_words, decay);
 }
 
 double Schedule::at(std::uint64_t step) const {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/words.hpp"
 
 namespace anamnesis::train {
 
@@ -15,6 +17,10 @@ enum class Initialiser : std::uint8_t {
     /// the embedding 0.05: small models learn faster from it.
     fan_in,
 };
+inline constexpr std::array<Word<Initialiser>, 2> initialiser_words{{
+    {Initialiser::range, "range"},
+    {Initialiser::fan_in, "fan_in"},
+}};
 
 /// Writes a checkpoint of random weights that config.json describes, in its `dtype` (float32 where
 /// it has none): every tensor that its blueprint requires. Norm gains are 1, or 0 where a family

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
+
+#include "anamnesis/base/words.hpp"
 
 namespace anamnesis::train {
 
@@ -13,9 +16,12 @@ enum class Decay : std::uint8_t {
     cosine,
 };
 
-/// Errors: `usage` for a word other than constant, linear and cosine.
-Decay parse_decay(std::string_view word);
-std::string_view name_of(Decay decay) noexcept;
+inline constexpr std::array<Word<Decay>, 3> decay_words{{
+    {Decay::constant, "constant"},
+    {Decay::linear, "linear"},
+    {Decay::cosine, "cosine"},
+}};
+std::string_view to_string(Decay decay) noexcept;
 
 /// A learning rate for every step: it rises linearly over the warm-up, reaching `peak` in its last
 /// step, then falls to `peak * min_ratio`, which the last step has exactly.
