@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/words.hpp"
 
 namespace anamnesis::train {
 namespace {

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "received_attention.hpp"
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <ATen/ops/rand.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/index.hpp"
+#include "anamnesis/restore/moments.hpp"
+#include "anamnesis/runtime/network.hpp"
+
+#include "moment_sums.hpp"
+
+namespace anamnesis::calibration {
+namespace {
+
+/// Term by term, in float64.
+at::Tensor sum_naively(const runtime::Routing& routing,
+                       const std::vector<std::int64_t>& positions,
+                       const std::vector<double>& weights,
+                       std::optional<std::uint32_t> window) {
+    const auto q = routing.q.select(0, 0).to(at::kDouble);
+    const auto k = routing.k.select(0, 0).to(at::kDouble);
+    const std::int64_t tokens = q.size(0);
+    const std::int64_t group = q.size(1) / k.size(1);
+    at::Tensor received = at::zeros({tokens, k.size(1)}, at::kDouble);
+    for (std::size_t p = 0; p < positions.size(); ++p) {
+        const std::int64_t t = positions[p];
+        for (std::int64_t head = 0; head < q.size(1); ++head) {
+            std::vector<double> shares(static_cast<std::size_t>(tokens));
+            double total = 0.0;
+            for (std::int64_t s = 0; s <= t; ++s) {
+                if (window && s + *window <= t) {
+                    continue;
+                }
+                const double logit = (q[t][head] * k[s][head / group]).sum().item<double>() /
+                                     std::sqrt(static_cast<double>(q.size(2)));
+                shares[static_cast<std::size_t>(s)] = std::exp(logit);
+                total += shares[static_cast<std::size_t>(s)];
+            }
+            for (std::int64_t s = 0; s < tokens; ++s) {
+                received[s][head / group] +=
+                    weights[p] * shares[static_cast<std::size_t>(s)] / total;
+            }
+        }
+    }
+    return received;
+}
+
+TEST(ReceivedAttention, IsThatOfPlainLoops) {
+    const runtime::Routing routing{.q = at::randn({1, 9, 4, 6}), .k = at::randn({1, 9, 2, 6})};
+    const std::vector<std::int64_t> positions{0, 3, 4, 8};
+    for (const std::optional<std::uint32_t> window :
+         {std::optional<std::uint32_t>(), std::optional<std::uint32_t>(3)}) {
+        for (const std::vector<double>& weights :
+             {std::vector<double>{1.0, 1.0, 1.0, 1.0}, std::vector<double>{0.5, 2.0, 0.0, 3.0}}) {
+            const at::Tensor ours = sum_received_attention(routing,
+                                                           at::tensor(positions, at::kLong),
+                                                           at::tensor(weights, at::kDouble),
+                                                           window);
+            const at::Tensor expected = sum_naively(routing, positions, weights, window);
+            EXPECT_LE((ours - expected).abs().max().item<double>(), 1e-6);
+        }
+    }
+}
+
+TEST(ReceivedAttention, AddsUpToThePredictingPositions) {
+    const runtime::Routing routing{.q = at::randn({1, 50, 6, 8}), .k = at::randn({1, 50, 3, 8})};
+    const at::Tensor received = sum_received_attention(
+        routing, at::tensor(std::vector<std::int64_t>{7, 30, 49}, at::kLong), {}, std::nullopt);
+    // Three positions, two query heads a group.
+    EXPECT_LE((received.sum(0) - 6.0).abs().max().item<double>(), 1e-5);
+}
+
+TEST(MomentSums, AreWeighedOuterProductsAndFollowABiasBy1) {
+    const at::Tensor x = at::randn({5, 3}).to(at::kDouble);
+    const at::Tensor weights = at::rand({5, 2}).to(at::kDouble);
+    const restore::MomentKey key{.part = "v", .layer = LayerIndex(1)};
+    MomentSums sums;
+    sums.add(key, x.narrow(0, 0, 2), weights.narrow(0, 0, 2), /*has_bias=*/true);
+    sums.add(key, x.narrow(0, 2, 3), weights.narrow(0, 2, 3), /*has_bias=*/true);
+    const at::Tensor sum = sums.at(key);
+    ASSERT_EQ(sum.sizes(), (at::IntArrayRef{2, 4, 4}));
+    for (std::int64_t head = 0; head < 2; ++head) {
+        for (std::int64_t i = 0; i < 4; ++i) {
+            for (std::int64_t j = 0; j < 4; ++j) {
+                double expected = 0.0;
+                for (std::int64_t t = 0; t < 5; ++t) {
+                    const double xi = i < 3 ? x[t][i].item<double>() : 1.0;
+                    const double xj = j < 3 ? x[t][j].item<double>() : 1.0;
+                    expected += weights[t][head].item<double>() * xi * xj;
+                }
+                EXPECT_NEAR(sum[head][i][j].item<double>(), expected, 1e-12);
+            }
+        }
+    }
+}
+
+}  // namespace
+}  // namespace anamnesis::calibration
