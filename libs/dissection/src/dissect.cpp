@@ -79,12 +79,19 @@ public:
         std::ranges::stable_sort(findings_.candidates, std::greater(), &Candidate::recall_gain);
         name_carrier();
         add_unions();
+        const std::vector<Method> methods = list_methods(best_groups());
+        watch_.progress().begin("asking what was found and other methods",
+                                finalists_.size() + methods.size(),
+                                ProgressUnit::steps);
         for (const Finalist& finalist : finalists_) {
             tell(finalist, findings_.found);
+            watch_.progress().advance(1);
         }
-        for (const Method& method : list_methods(best_groups())) {
+        for (const Method& method : methods) {
             try_method(method);
+            watch_.progress().advance(1);
         }
+        watch_.progress().finish();
         finish();
         return std::move(findings_);
     }

@@ -207,13 +207,15 @@ Scores Subject::ask(
     const runtime::Network network =
         runtime::load_network(files.checkpoint, files.model, job_.running, all);
     Scores scores;
+    // Whoever asks shows how far it is.
+    const Watch silent = watch_.without_progress();
     const auto ask_side = [&](std::size_t side, std::vector<double>& losses) {
         const Texts& half_texts = texts_[side][index(half)];
         const std::size_t count =
             texts == 0 ? half_texts.size() : std::min(texts, half_texts.size());
         std::size_t right = 0;
         for (const calibration::TextPredictions& text :
-             calibration::predict(network, std::span(half_texts).first(count), watch_)) {
+             calibration::predict(network, std::span(half_texts).first(count), silent)) {
             losses.push_back(std::accumulate(text.losses.begin(), text.losses.end(), 0.0) /
                              static_cast<double>(text.losses.size()));
             right += text.is_right() ? 1 : 0;
