@@ -62,6 +62,9 @@ bool was_trained_from(const RecognisedCheckpoint& source, const RecognisedCheckp
 std::string find_name_with_home(const std::string& canonical,
                                 const std::vector<LayerIndex>& homes) {
     constexpr std::string_view module = ".shared_transformer.";
+    if (homes.empty()) {
+        return {};
+    }
     const auto layer = checkpoint::find_layer_of(canonical);
     const std::size_t at = canonical.find(module);
     if (!layer || layer->value >= homes.size() || at == std::string::npos) {
@@ -159,13 +162,6 @@ Pairing::Pairing(const RecognisedCheckpoint& pre, const RecognisedCheckpoint& po
             attention_.emplace(home, &tensor);
         }
     }
-    for (const checkpoint::TensorEntry& tensor : post.checkpoint.tensors()) {
-        const std::string canonical = checkpoint::canonical_name(tensor.name);
-        if (const std::string home = name_with_home(canonical); !home.empty()) {
-            of_post_.insert(home);
-        }
-        of_post_.insert(canonical);
-    }
 }
 
 const checkpoint::TensorEntry* Pairing::find_pre(const std::string& post_name) const {
@@ -189,9 +185,21 @@ const checkpoint::AttentionTensor* Pairing::find_pre_attention(
     return found == attention_.end() ? nullptr : found->second;
 }
 
-bool Pairing::has_post(const std::string& canonical) const {
-    return of_post_.contains(canonical) ||
-           of_post_.contains(find_name_with_home(canonical, homes_));
+std::unordered_set<std::string> Pairing::list_names_of(const RecognisedCheckpoint& post) const {
+    std::unordered_set<std::string> names;
+    for (const checkpoint::TensorEntry& tensor : post.checkpoint.tensors()) {
+        std::string canonical = checkpoint::canonical_name(tensor.name);
+        if (std::string home = find_name_with_home(canonical, homes_); !home.empty()) {
+            names.insert(std::move(home));
+        }
+        names.insert(std::move(canonical));
+    }
+    return names;
+}
+
+bool Pairing::holds(const std::unordered_set<std::string>& names,
+                    const std::string& canonical) const {
+    return names.contains(canonical) || names.contains(find_name_with_home(canonical, homes_));
 }
 
 std::vector<PairedRows> pair_rows(const checkpoint::AttentionTensor& pre,
