@@ -75,6 +75,7 @@ std::string find_name_with_home(const std::string& canonical,
 
 void compare_positions(const checkpoint::PositionSettings& pre,
                        const checkpoint::PositionSettings& post,
+                       const std::string& family,
                        std::vector<std::string>& differences) {
     if (pre.uses_rope != post.uses_rope) {
         differences.push_back(format("rotary position encoding is {} in pre and {} in post",
@@ -107,7 +108,11 @@ void compare_positions(const checkpoint::PositionSettings& pre,
                                      describe(pre.partial_rotary_factor),
                                      describe(post.partial_rotary_factor)));
     }
-    if (pre.attention_scale != post.attention_scale) {
+    // Gemma's config class fills in 256, Granite's 1.
+    const auto find_scale = [&](const checkpoint::PositionSettings& position) {
+        return position.attention_scale.value_or(family.starts_with("gemma") ? 1.0 / 16.0 : 1.0);
+    };
+    if (find_scale(pre) != find_scale(post)) {
         differences.push_back(format("the attention scale is {} in pre and {} in post",
                                      describe(pre.attention_scale),
                                      describe(post.attention_scale)));
@@ -134,7 +139,7 @@ void compare_configured(const RecognisedCheckpoint& pre,
         return;
     }
     std::vector<std::string> positions;
-    compare_positions(pre.model.position, post.model.position, positions);
+    compare_positions(pre.model.position, post.model.position, post.model.family, positions);
     for (const std::string& difference : positions) {
         judge(Allowance::position, difference);
     }
