@@ -46,7 +46,7 @@ void wait_politely() {
 }  // namespace
 
 int hand_over(char** argv) {
-    if (std::string_view(argv[1]) == "train") {
+    if (const std::string_view verb = argv[1]; verb == "train" || verb == "restore") {
         wait_politely();
     }
     std::vector<std::string> tried;

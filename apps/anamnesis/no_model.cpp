@@ -3,8 +3,11 @@
 #include <string>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/language/language_model.hpp"
+#include "anamnesis/restore/plan.hpp"
 
+#include "calibrate_plan.hpp"
 #include "load_model.hpp"
 
 namespace anamnesis::app {
@@ -13,6 +16,13 @@ std::unique_ptr<language::LanguageModel> load_model(const std::string& /*checkpo
                                                     const ModelOptions& /*how*/,
                                                     const ReadingOptions& /*reading*/,
                                                     const CommonOptions& /*common*/) {
+    throw Error(ErrorKind::internal, "this program runs no model");
+}
+
+void calibrate_plan(restore::Plan& /*plan*/,
+                    const FitOptions& /*options*/,
+                    const CommonOptions& /*common*/,
+                    const Watch& /*watch*/) {
     throw Error(ErrorKind::internal, "this program runs no model");
 }
 

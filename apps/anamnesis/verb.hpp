@@ -46,7 +46,9 @@ Action make_action(CLI::App& app, void (*declare)(CLI::App&, Options&), Run run)
                       },
                   .is_stoppable = is_stoppable,
                   .common = &options->common};
-    if constexpr (requires { options->asking.needs_model(); }) {
+    if constexpr (requires { options->needs_model(); }) {
+        action.needs_model = [options] { return options->needs_model(); };
+    } else if constexpr (requires { options->asking.needs_model(); }) {
         action.needs_model = [options] { return options->asking.needs_model(); };
     }
     return action;

@@ -69,6 +69,10 @@ TEST_F(Reproduction, GoesFromRandomWeightsToAReport) {
                              "v",
                              "lerp",
                              "pro-1",
+                             "fit",
+                             "refit",
+                             "fit-qkvo",
+                             "refit-qkvo",
                              "softmax-pre",
                              "softmax-post",
                              "softmax-qk"}) {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -60,21 +61,30 @@ struct Stage {
     }
 };
 
-/// QK-Restore, and QK-Pro, which gives up a little recall for reasoning.
+/// QK-Restore; QK-Pro, which gives up a little recall for reasoning; and the calibrated repair.
 void repair(const Stage& stage) {
-    for (const char* method : {"qk", "pro"}) {
-        const std::string out = stage.at(method);
-        if (!fs::exists(out)) {
-            stage.play({"restore",
-                        "--pre",
-                        stage.at("pre"),
-                        "--post",
-                        stage.at("post"),
-                        "--method",
-                        method,
-                        "--out",
-                        out});
+    const std::vector<std::string> texts{"--calibrate-recall",
+                                         stage.at("recall-calibration.jsonl"),
+                                         "--calibrate-chains",
+                                         stage.at("chains-calibration.jsonl")};
+    for (const std::string method : {"qk", "pro", "fit"}) {
+        const std::string out = stage.at(method.c_str());
+        if (fs::exists(out)) {
+            continue;
         }
+        std::vector<std::string> words{"restore",
+                                       "--pre",
+                                       stage.at("pre"),
+                                       "--post",
+                                       stage.at("post"),
+                                       "--method",
+                                       method,
+                                       "--out",
+                                       out};
+        if (method == "fit") {
+            words.insert(words.end(), texts.begin(), texts.end());
+        }
+        stage.play(std::move(words));
     }
 }
 
@@ -98,7 +108,7 @@ std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
     reproduction::ProbeJob job;
     job.questions = questions;
     job.threads = stage.common.threads;
-    for (const char* name : {"pre", "post", "qk", "pro"}) {
+    for (const char* name : {"pre", "post", "qk", "pro", "fit"}) {
         job.checkpoints.push_back({.name = name, .path = stage.at(name)});
     }
     return reproduction::run_probe(job, stage.watch);

@@ -51,6 +51,16 @@ void add_lambdas(const std::vector<double>& values,
     }
 }
 
+/// Every weight, those too that a repair leaves alone unless it is asked for them.
+void take_everything(restore::Selection& selection) {
+    using enum checkpoint::TensorGroup;
+    selection.groups = {q, k, v, o, gate, latent, mlp, mixer, norms, embedding, head, other};
+    selection.has_sliding = true;
+    selection.has_draft_heads = true;
+    selection.has_norms = true;
+    selection.has_adapters = true;
+}
+
 }  // namespace
 
 void SelectionOptions::declare(CLI::App& app) {
@@ -82,15 +92,20 @@ void SelectionOptions::declare_rows(CLI::App& app) {
                 }
             },
             "How rows become the new ones. qk: W_Q and W_K of pre; q, k, v: that one alone; pro: "
-            "QK-Pro; lerp: post + alpha (pre - post); align: pre rotated onto post's gauge.")
+            "QK-Pro; lerp: post + alpha (pre - post); align: pre rotated onto post's gauge; fit: "
+            "nearest to pre on recall texts and to post on chains of thought.")
         ->default_str("qk");
     rows.text<std::string>(
         "--groups",
         [&selection](const std::string& text) {
-            selection.groups = checkpoint::parse_tensor_groups(text, "--groups");
+            if (text == "all") {
+                take_everything(selection);
+            } else {
+                selection.groups = checkpoint::parse_tensor_groups(text, "--groups");
+            }
         },
-        "Restore whole tensor groups instead of a method: a list of q, k, v, o, gate, latent, mlp, "
-        "mixer, norms, embedding, head, other.");
+        "Whole tensor groups: a list of q, k, v, o, gate, latent, mlp, mixer, norms, embedding, "
+        "head, other, or all. Without --method they are copied from pre; lerp and fit mix them.");
     rows.text<std::string>(
         "--layers",
         [&selection](const std::string& text) {
@@ -147,13 +162,18 @@ void SelectionOptions::refuse_ignored() const {
 
 restore::Request SelectionOptions::make_request() const {
     restore::Request request = request_;
+    const Method method = request.selection.method;
     if (app_->count("--groups") > 0) {
-        if (request.selection.method != Method::qk) {
+        if (app_->count("--method") == 0) {
+            request.selection.method = Method::groups;
+        } else if (method != Method::lerp && method != Method::fit) {
             throw Error(ErrorKind::usage,
-                        format("--groups takes the place of --method; --method {} was given too",
-                               restore::name_of(request.selection.method)));
+                        format("--groups goes with --method lerp and fit, or takes the place of "
+                               "--method; --method {} was given too",
+                               restore::name_of(method)));
         }
-        request.selection.method = Method::groups;
+    } else if (method == Method::fit) {
+        request.selection.groups = {checkpoint::TensorGroup::q, checkpoint::TensorGroup::k};
     }
     refuse_ignored();
     if (!relative_lambdas_.empty() || !absolute_lambdas_.empty()) {

@@ -10,20 +10,21 @@
 #include <CLI/CLI.hpp>
 
 #include "anamnesis/base/error.hpp"
-#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
-#include "anamnesis/io/file.hpp"
-#include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/moment_folder.hpp"
 #include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/repair.hpp"
 #include "anamnesis/restore/request.hpp"
 
+#include "calibrate_plan.hpp"
 #include "execution.hpp"
 #include "open_checkpoint.hpp"
 #include "option_group.hpp"
 #include "options/common.hpp"
+#include "options/fit.hpp"
 #include "options/reading.hpp"
 #include "options/selection.hpp"
 #include "print_findings.hpp"
@@ -40,6 +41,7 @@ struct RestoreOptions {
     CommonOptions common{};
     ReadingOptions reading{};
     SelectionOptions selection{};
+    FitOptions fit{};
     std::string pre{};
     std::string post{};
     std::string out{};
@@ -50,6 +52,16 @@ struct RestoreOptions {
     std::string note{};
 
     bool writes_folder() const { return !is_in_place && patch.empty(); }
+    restore::Destination destination() const {
+        using Kind = restore::Destination::Kind;
+        return {.kind = is_in_place      ? Kind::in_place
+                        : !patch.empty() ? Kind::patch
+                                         : Kind::copy,
+                .path = patch.empty() ? out : patch,
+                .output = output};
+    }
+    /// Whether post is to run over texts.
+    bool needs_model() const { return fit.calibrates() && !is_dry_run; }
 };
 
 void declare(CLI::App& app, RestoreOptions& options) {
@@ -69,6 +81,7 @@ void declare(CLI::App& app, RestoreOptions& options) {
     in_place->excludes(patch);
     destination.flag("--dry-run", options.is_dry_run, "Print the plan and write nothing.");
     options.selection.declare(app);
+    options.fit.declare(app);
     OptionGroup output(app, "How a folder is written");
     output.flag("--link",
                 options.output.links_unchanged,
@@ -98,11 +111,14 @@ restore::Request check(const RestoreOptions& options) {
     }
     restore::Request request = options.selection.make_request();
     request.note = options.note;
-    if (options.is_in_place && request.lambdas.size() > 1) {
-        throw Error(ErrorKind::usage, "--in-place takes one lambda; several need --out or --patch");
+    request.fit = options.fit.make_settings(request.selection);
+    const bool has_several = restore::count_outputs(request) > 1;
+    if (options.is_in_place && has_several) {
+        throw Error(ErrorKind::usage,
+                    "--in-place takes one strength; several need --out or --patch");
     }
-    if (request.lambdas.size() > 1 && fs::path(options.out).extension() == ".safetensors") {
-        throw Error(ErrorKind::usage, "several lambdas need a folder as --out, or --patch");
+    if (has_several && fs::path(options.out).extension() == ".safetensors") {
+        throw Error(ErrorKind::usage, "several strengths need a folder as --out, or --patch");
     }
     if (!options.writes_folder() &&
         (options.output.links_unchanged || options.output.has_model_card)) {
@@ -116,130 +132,6 @@ restore::Request check(const RestoreOptions& options) {
         throw Error(ErrorKind::usage, "--no-sync belongs to --out");
     }
     return request;
-}
-
-/// One path a lambda: "out" for one, "out-lambda-rel-0.1" and so on for several. A file keeps its
-/// extension.
-std::vector<fs::path> list_targets(const std::string& path, const restore::Request& request) {
-    if (request.selection.method != restore::Method::pro || request.lambdas.size() == 1) {
-        return {path};
-    }
-    const fs::path given(path);
-    const fs::path base = given.has_filename() ? given : given.parent_path();
-    std::vector<fs::path> targets;
-    for (const restore::Lambda& lambda : request.lambdas) {
-        const std::string suffix =
-            format("-lambda-{}{}", lambda.is_relative ? "rel-" : "", lambda.value);
-        fs::path name = base.filename();
-        const fs::path extension =
-            name.extension() == ".safetensors" ? name.extension() : fs::path();
-        if (!extension.empty()) {
-            name = name.stem();
-        }
-        name += suffix;
-        name += extension;
-        targets.push_back(base.parent_path() / name);
-    }
-    return targets;
-}
-
-/// A post that is one file may be repaired into one: --out out.safetensors.
-bool is_single_file_target(const checkpoint::RecognisedCheckpoint& post, const std::string& out) {
-    return post.checkpoint.is_single_file() && fs::path(out).extension() == ".safetensors";
-}
-
-std::string describe_rows(const restore::TensorChange& change) {
-    std::vector<std::string> ranges;
-    for (const restore::RowSplice& splice : change.splices) {
-        ranges.push_back(format("{}-{}", splice.rows.begin, splice.rows.end - 1));
-    }
-    constexpr std::size_t most = 4;
-    if (ranges.size() > most) {
-        const std::size_t left = ranges.size() - most;
-        ranges.resize(most);
-        ranges.push_back(format("… {} more ranges", left));
-    }
-    return join(ranges, ",");
-}
-
-struct Costs {
-    restore::OutputCost cost;
-    std::uint64_t outputs = 1;
-    std::uint64_t free = 0;
-};
-
-Costs estimate_costs(const restore::Plan& plan, const RestoreOptions& options) {
-    Costs costs;
-    fs::path place;
-    if (options.is_in_place) {
-        costs.cost = restore::cost_in_place(plan);
-        place = plan.post->checkpoint.folder();
-    } else if (!options.patch.empty()) {
-        costs.cost = restore::cost_of_patch(plan);
-        place = fs::absolute(options.patch).parent_path();
-    } else {
-        costs.cost = restore::cost_of_folder(plan, options.output);
-        place = options.out.empty() ? fs::current_path() : fs::absolute(options.out).parent_path();
-    }
-    while (!fs::exists(place) && place.has_relative_path()) {
-        place = place.parent_path();
-    }
-    if (plan.request.selection.method == restore::Method::pro && !options.is_in_place) {
-        costs.outputs = plan.request.lambdas.size();
-    }
-    costs.free = io::free_bytes(place);
-    return costs;
-}
-
-Json to_json(const restore::Plan& plan, const Costs& costs) {
-    Json changes = Json::array();
-    for (const restore::TensorChange& change : plan.changes) {
-        Json rows = Json::array();
-        for (const restore::RowSplice& splice : change.splices) {
-            rows.push_back(Json::Array{splice.rows.begin, splice.rows.end});
-        }
-        changes.push_back(Json::Object{{"tensor", change.post->name},
-                                       {"pre_tensor", change.pre->name},
-                                       {"part", change.part},
-                                       {"rows", std::move(rows)},
-                                       {"bytes", change.changed_bytes()}});
-    }
-    return Json::Object{{"dry_run", true},
-                        {"request", restore::to_json(plan.request)},
-                        {"changes", std::move(changes)},
-                        {"bytes_changed", plan.changed_bytes()},
-                        {"outputs", costs.outputs},
-                        {"bytes_read", costs.cost.bytes_read},
-                        {"bytes_written", costs.cost.bytes_written * costs.outputs},
-                        {"bytes_linked", costs.cost.bytes_linked * costs.outputs},
-                        {"peak_memory", costs.cost.peak_memory},
-                        {"free_space", costs.free},
-                        {"findings", checkpoint::to_json(plan.findings)}};
-}
-
-void print_plan(const restore::Plan& plan, const RestoreOptions& options, Terminal& terminal) {
-    const Costs costs = estimate_costs(plan, options);
-    if (options.common.json) {
-        terminal.result(to_json(plan, costs).dump(2) + "\n");
-        return;
-    }
-    std::vector<std::vector<std::string>> rows;
-    for (const restore::TensorChange& change : plan.changes) {
-        rows.push_back({change.post->name,
-                        change.part,
-                        describe_rows(change),
-                        human_bytes(change.changed_bytes())});
-    }
-    terminal.result(report::text_table({"tensor", "part", "rows from pre", ">size"}, rows));
-    terminal.result(
-        format("{} of rows change; {} read, {} written, {} shared; about {} of memory; "
-               "{} free\nnothing was written (--dry-run)\n",
-               human_bytes(plan.changed_bytes()),
-               human_bytes(costs.cost.bytes_read),
-               human_bytes(costs.cost.bytes_written * costs.outputs),
-               human_bytes(costs.cost.bytes_linked * costs.outputs),
-               human_bytes(costs.cost.peak_memory),
-               human_bytes(costs.free)));
 }
 
 void introduce(const restore::Plan& plan, const RestoreOptions& options, Terminal& terminal) {
@@ -257,20 +149,20 @@ void introduce(const restore::Plan& plan, const RestoreOptions& options, Termina
                plan.post->checkpoint.path().string()));
 }
 
-std::vector<restore::Result> write(const restore::Plan& plan,
-                                   const RestoreOptions& options,
-                                   const restore::Execution& execution) {
-    if (options.is_in_place) {
-        return {restore::write_in_place(plan, execution)};
+/// Sums post over the texts, or reads what an earlier calibration kept.
+void provide_moments(restore::Plan& plan, const RestoreOptions& options, const Watch& watch) {
+    if (!options.fit.calibrates()) {
+        restore::read_moment_folder(plan, options.fit.moments);
+        return;
     }
-    if (!options.patch.empty()) {
-        return restore::write_patches(plan, list_targets(options.patch, plan.request), execution);
+    const bool keeps_moments = !options.fit.moments.empty();
+    if (keeps_moments) {
+        restore::refuse_used_moment_folder(plan, options.fit.moments);
     }
-    if (is_single_file_target(*plan.post, options.out)) {
-        return {restore::write_single_file(plan, options.out, options.output, execution)};
+    calibrate_plan(plan, options.fit, options.common, watch);
+    if (keeps_moments) {
+        restore::write_moment_folder(plan, options.fit.moments);
     }
-    return restore::write_folders(
-        plan, list_targets(options.out, plan.request), options.output, execution);
 }
 
 int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
@@ -278,14 +170,19 @@ int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
     const auto start = std::chrono::steady_clock::now();
     const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
     const checkpoint::RecognisedCheckpoint post = open_checkpoint(options.post, options.reading);
-    const restore::Plan plan = restore::make_plan(pre, post, request);
+    restore::Plan plan = restore::make_plan(pre, post, request);
     introduce(plan, options, terminal);
     if (options.is_dry_run) {
-        print_plan(plan, options, terminal);
+        const restore::DryRun costs = restore::estimate_costs(plan, options.destination());
+        terminal.result(options.common.json ? restore::to_json(plan, costs).dump(2) + "\n"
+                                            : restore::to_text(plan, costs));
         return 0;
     }
-    const std::vector<restore::Result> results =
-        write(plan, options, make_execution(options.common, watch));
+    if (request.selection.method == restore::Method::fit) {
+        provide_moments(plan, options, watch);
+    }
+    const std::vector<restore::Result> results = restore::repair(
+        plan, options.destination(), make_execution(options.common, watch));
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     print_results(results, plan.findings, options.common, seconds, terminal);

@@ -2,6 +2,7 @@
 #include "anamnesis/restore/verify.hpp"
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,10 +13,11 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
-#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/moment_folder.hpp"
+#include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
@@ -39,6 +41,7 @@ struct VerifyOptions {
     std::string pre{};
     std::string post{};
     std::string repaired{};
+    std::string moments{};
     bool compares_weights_only = false;
 };
 
@@ -48,6 +51,11 @@ void declare(CLI::App& app, VerifyOptions& options) {
     required.option("--post", options.post, "The checkpoint after it.")->required();
     required.option("--repaired", options.repaired, "The repaired checkpoint.")->required();
     options.selection.declare(app);
+    OptionGroup(app, "Proof of --method fit")
+        .option("--moments",
+                options.moments,
+                "The moments of the calibration, a file or the folder of 'restore --moments': the "
+                "fitted rows are computed again.");
     OptionGroup(app, "What is compared")
         .flag(
             "--weights-only",
@@ -77,35 +85,19 @@ Claim find_claim(const VerifyOptions& options, const checkpoint::RecognisedCheck
     return {options.selection.make_request(), "the command line"};
 }
 
-Json to_json(const restore::Verification& result, const Claim& claim) {
-    Json tensors = Json::array();
-    for (const restore::TensorVerdict& verdict : result.tensors) {
-        tensors.push_back(Json::Object{{"name", verdict.name},
-                                       {"rows", verdict.rows},
-                                       {"from_pre", verdict.rows_from_pre},
-                                       {"from_post", verdict.rows_from_post},
-                                       {"computed", verdict.rows_computed},
-                                       {"equal_in_pre_and_post", verdict.rows_equal_in_both}});
+/// Null where none are given.
+std::shared_ptr<const restore::MomentSource> open_moments(const std::string& path,
+                                                          const restore::Request& request) {
+    if (path.empty()) {
+        return nullptr;
     }
-    const auto strings = [](const std::vector<std::string>& lines) {
-        Json list = Json::array();
-        for (const std::string& line : lines) {
-            list.push_back(line);
-        }
-        return list;
-    };
-    return Json::Object{{"proven", result.is_proven()},
-                        {"claim", claim.origin},
-                        {"request", restore::to_json(claim.request)},
-                        {"tensors_compared", result.tensors_compared},
-                        {"bytes_compared", result.bytes_compared},
-                        {"rows_from_pre", result.rows_from_pre},
-                        {"rows_from_post", result.rows_from_post},
-                        {"rows_computed", result.rows_computed},
-                        {"tensors", std::move(tensors)},
-                        {"deviations", strings(result.deviations)},
-                        {"notes", strings(result.notes)},
-                        {"findings", checkpoint::to_json(result.findings)}};
+    if (request.selection.method != restore::Method::fit) {
+        throw Error(ErrorKind::usage,
+                    format("--moments proves --method fit, and the claim is {}",
+                           restore::name_of(request.selection.method)));
+    }
+    return std::make_shared<const restore::MomentFile>(
+        restore::MomentFile::open(restore::find_moments(path, request.fit)));
 }
 
 int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
@@ -114,6 +106,7 @@ int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
     const checkpoint::RecognisedCheckpoint repaired =
         open_checkpoint(options.repaired, options.reading, checkpoint::Missing::warn);
     const Claim claim = find_claim(options, repaired);
+    const auto moments = open_moments(options.moments, claim.request);
     const restore::Verification result =
         restore::verify(pre,
                         post,
@@ -121,10 +114,11 @@ int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
                         claim.request,
                         options.compares_weights_only ? restore::VerifyScope::weights
                                                       : restore::VerifyScope::folder,
-                        make_execution(options.common, watch));
+                        make_execution(options.common, watch),
+                        moments.get());
     report_findings(result.findings, options.reading, terminal);
     if (options.common.json) {
-        terminal.result(to_json(result, claim).dump(2) + "\n");
+        terminal.result(restore::to_json(result, claim.request, claim.origin).dump(2) + "\n");
         return result.is_proven() ? 0 : 1;
     }
     std::vector<std::vector<std::string>> rows;

@@ -23,7 +23,7 @@
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/eval/run_folder.hpp"
-#include "anamnesis/eval/sampled_digest.hpp"
+#include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/special_tokens.hpp"
@@ -64,7 +64,7 @@ public:
             names.push_back(checkpoint.name);
             folder_.describe(checkpoint.name,
                              Json::Object{{"path", checkpoint.path},
-                                          {"digest", eval::sampled_digest(checkpoint.path)}});
+                                          {"digest", io::sampled_digest(checkpoint.path)}});
             const bool is_done = std::ranges::all_of(texts_, [&](const NeedleText& text) {
                 return done_.contains({checkpoint.name, text.id});
             });

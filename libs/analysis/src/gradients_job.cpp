@@ -25,7 +25,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/run_folder.hpp"
-#include "anamnesis/eval/sampled_digest.hpp"
+#include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/tokenizer.hpp"
@@ -170,7 +170,7 @@ public:
         }
         folder_.describe("model",
                          Json::Object{{"path", job_.checkpoint},
-                                      {"digest", eval::sampled_digest(job_.checkpoint)}});
+                                      {"digest", io::sampled_digest(job_.checkpoint)}});
         for (const DataSet& set : data_) {
             measure(set);
         }

@@ -16,7 +16,7 @@
 #include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/eval/embedded_back_end.hpp"
 #include "anamnesis/eval/endpoint_back_end.hpp"
-#include "anamnesis/eval/sampled_digest.hpp"
+#include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/tokenizer.hpp"
@@ -73,7 +73,7 @@ Engine make_embedded_engine(std::unique_ptr<language::LanguageModel> model,
     engine.back_end = std::make_unique<EmbeddedBackEnd>(*engine.model, std::move(options));
     engine.description = engine.back_end->description();
     engine.description.set("path", folder);
-    engine.description.set("digest", sampled_digest(folder));
+    engine.description.set("digest", io::sampled_digest(folder));
     return engine;
 }
 

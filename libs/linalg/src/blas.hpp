@@ -56,14 +56,15 @@ void dgesdd_(const char* job,
              const int* work_size,
              int* integer_work,
              int* info);
-void dposv_(const char* triangle,
-            const int* n,
-            const int* right_sides,
-            double* a,
-            const int* lda,
-            double* b,
-            const int* ldb,
-            int* info);
+void dpotrf_(const char* triangle, const int* n, double* a, const int* lda, int* info);
+void dpotrs_(const char* triangle,
+             const int* n,
+             const int* right_sides,
+             const double* a,
+             const int* lda,
+             double* b,
+             const int* ldb,
+             int* info);
 }
 // NOLINTEND(readability-identifier-naming)
 

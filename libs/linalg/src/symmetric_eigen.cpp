@@ -51,42 +51,4 @@ SymmetricEigen symmetric_eigen(MatrixView<const double> m) {
     return result;
 }
 
-Matrix solve_positive_definite(MatrixView<const double> m, MatrixView<const double> right) {
-    ANAMNESIS_CHECK(m.rows() == m.columns() && m.rows() == right.rows(),
-                    "shapes of a linear system do not fit");
-    const std::size_t size = m.rows();
-    Matrix factor = Matrix::copy_of(m);
-    // Fortran wants right sides as columns: our rows of the transpose.
-    Matrix columns(right.columns(), size);
-    for (std::size_t i = 0; i < size; ++i) {
-        for (std::size_t j = 0; j < right.columns(); ++j) {
-            columns(j, i) = right(i, j);
-        }
-    }
-    const int n = blas_size(size);
-    const int right_sides = blas_size(right.columns());
-    const int leading = leading_dimension(size);
-    int info = 0;
-    dposv_("L",
-           &n,
-           &right_sides,
-           factor.values().data(),
-           &leading,
-           columns.values().data(),
-           &leading,
-           &info);
-    ANAMNESIS_CHECK(info >= 0, "dposv refused an argument");
-    if (info > 0) {
-        throw Error(ErrorKind::unsupported,
-                    format("matrix of size {} is not positive definite at minor {}", n, info));
-    }
-    Matrix result(size, right.columns());
-    for (std::size_t i = 0; i < size; ++i) {
-        for (std::size_t j = 0; j < right.columns(); ++j) {
-            result(i, j) = columns(j, i);
-        }
-    }
-    return result;
-}
-
 }  // namespace anamnesis::linalg

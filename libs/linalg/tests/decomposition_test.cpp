@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/linalg/cholesky.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/linalg/norms.hpp"
 #include "anamnesis/linalg/procrustes.hpp"

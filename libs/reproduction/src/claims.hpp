@@ -8,7 +8,7 @@
 namespace anamnesis::reproduction {
 
 /// The paper's claims, held against figures of which all but the verdicts are there.
-std::vector<Claim> claims_of(const Findings& findings);
+std::vector<Claim> make_claims(const Findings& findings);
 
 /// What a reproduction should reach (docs/reproduction.md).
 std::vector<Goal> goals_of(const Findings& findings);

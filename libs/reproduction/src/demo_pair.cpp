@@ -5,14 +5,19 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/calibration/calibrate.hpp"
 #include "anamnesis/io/atomic_directory.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/language/supervised_text.hpp"
+#include "anamnesis/reproduction/calibration_samples.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
 #include "anamnesis/train/batch.hpp"
 #include "anamnesis/train/sample.hpp"
@@ -59,6 +64,22 @@ std::string line_of(const train::Sample& sample) {
     return Json(Json::Object{{"prompt", prompt}, {"response", response}}).dump() + "\n";
 }
 
+void write_rows(const fs::path& path, const std::vector<language::SupervisedText>& texts) {
+    std::string lines;
+    for (const language::SupervisedText& text : texts) {
+        Json ids = Json::array();
+        Json labels = Json::array();
+        for (std::size_t i = 0; i < text.ids.size(); ++i) {
+            ids.push_back(text.ids[i]);
+            labels.push_back(text.labels[i]);
+        }
+        lines += Json(Json::Object{{"input_ids", std::move(ids)}, {"labels", std::move(labels)}})
+                     .dump() +
+                 "\n";
+    }
+    io::write_text_atomically(path, lines);
+}
+
 }  // namespace
 
 void write_demo_texts(const fs::path& folder) {
@@ -74,6 +95,9 @@ void write_demo_texts(const fs::path& folder) {
     }
     io::write_text_atomically(folder / "cot.jsonl", cot);
     io::write_text_atomically(folder / "retrieval.jsonl", retrieval);
+    const calibration::CalibrationJob job = make_calibration_job(0);
+    write_rows(folder / "recall-calibration.jsonl", job.recall.texts);
+    write_rows(folder / "chains-calibration.jsonl", job.chains.texts);
 }
 
 void write_demo_pair(const fs::path& folder) {

@@ -66,7 +66,7 @@ void add_heading(Document& document, std::string text) {
 
 void add_key_figures(Document& document, const Findings& findings) {
     report::KeyFigures figures;
-    for (const char* name : {"pre", "post", "qk"}) {
+    for (const char* name : {"pre", "post", "qk", fit_name}) {
         const VariantFigures& variant = figures_of(findings, name);
         figures.figures.push_back({.value = format("{:.0f} %", variant.long_recall.mean),
                                    .label = format("recall, {}", name)});

@@ -188,7 +188,7 @@ Findings find(const Recipe& recipe, const std::vector<SeedFindings>& seeds) {
     findings.drift = drifts_of(seeds);
     findings.gradients = gradients_of(seeds);
     findings.seconds = over_seeds(seeds, [](const SeedFindings& seed) { return seed.seconds; });
-    findings.claims = claims_of(findings);
+    findings.claims = make_claims(findings);
     findings.goals = goals_of(findings);
     return findings;
 }

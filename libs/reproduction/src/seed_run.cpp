@@ -20,10 +20,12 @@
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/calibration/calibrate.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/reproduction/calibration_samples.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
 #include "anamnesis/reproduction/variant.hpp"
@@ -83,6 +85,7 @@ void check_stop(const Watch& watch) {
 }
 
 void repair_variant(const Repair& repair,
+                    std::uint64_t seed,
                     const fs::path& folder,
                     unsigned threads,
                     const Watch& watch) {
@@ -93,7 +96,12 @@ void repair_variant(const Repair& repair,
         checkpoint::open_recognised(folder.parent_path() / repair.pre);
     const checkpoint::RecognisedCheckpoint post =
         checkpoint::open_recognised(folder.parent_path() / repair.post);
-    const restore::Plan plan = restore::make_plan(pre, post, repair.request);
+    restore::Plan plan = restore::make_plan(pre, post, repair.request);
+    if (repair.request.selection.method == restore::Method::fit) {
+        calibration::CalibrationJob job = make_calibration_job(seed);
+        job.running.threads = threads;
+        calibration::calibrate(plan, job, watch.without_progress());
+    }
     restore::write_folders(plan,
                            {folder},
                            {.is_synced = false},
@@ -109,7 +117,7 @@ Json make_variant(const Variant& variant,
         train_variant(*variant.training, seed, folder, threads, watch);
     }
     if (variant.repair) {
-        repair_variant(*variant.repair, folder, threads, watch);
+        repair_variant(*variant.repair, seed, folder, threads, watch);
     }
     return variant.description;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/reproduction/variant.hpp"
 
+#include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +33,17 @@ Variant repaired(std::string name, std::string description, restore::Request req
 restore::Request request_of(Method method) {
     restore::Request request;
     request.selection.method = method;
+    return request;
+}
+
+const std::set<TensorGroup> softmax_attention{
+    TensorGroup::q, TensorGroup::k, TensorGroup::v, TensorGroup::o};
+
+restore::Request fit_request(std::set<TensorGroup> groups, double mu, std::uint32_t rounds) {
+    restore::Request request = request_of(Method::fit);
+    request.selection.groups = std::move(groups);
+    request.fit.mus = {mu};
+    request.fit.rounds = rounds;
     return request;
 }
 
@@ -65,8 +78,19 @@ std::vector<Variant> variants_of(const Recipe& recipe) {
     variants.push_back(repaired("lerp",
                                 format("W_Q and W_K {} of the way from post to pre", recipe.alpha),
                                 std::move(lerp)));
+    variants.push_back(repaired(fit_name,
+                                "W_Q and W_K fitted to recall texts and chains, mu 0.3",
+                                fit_request({TensorGroup::q, TensorGroup::k}, 0.3, 0)));
+    variants.push_back(repaired("refit",
+                                "the same in two rounds, mu 0.1",
+                                fit_request({TensorGroup::q, TensorGroup::k}, 0.1, 2)));
+    variants.push_back(repaired("fit-qkvo",
+                                "the whole softmax attention fitted, mu 1",
+                                fit_request(softmax_attention, 1.0, 0)));
+    variants.push_back(repaired(
+        "refit-qkvo", "the same in two rounds, mu 0.3", fit_request(softmax_attention, 0.3, 2)));
     restore::Request whole = request_of(Method::groups);
-    whole.selection.groups = {TensorGroup::q, TensorGroup::k, TensorGroup::v, TensorGroup::o};
+    whole.selection.groups = softmax_attention;
     variants.push_back(repaired("qkvo", "post with the whole softmax attention of pre", whole));
     variants.push_back(repaired("q", "post with W_Q of pre", request_of(Method::q)));
     variants.push_back(repaired("k", "post with W_K of pre", request_of(Method::k)));

@@ -107,8 +107,7 @@ const AttentionTensor* Expectations::find_source(const AttentionTensor& tensor) 
 
 bool Expectations::wants(const AttentionTensor& tensor) const {
     const Selection& wish = request_.selection;
-    const bool norms_as_group =
-        wish.method == Method::groups && wish.groups.contains(TensorGroup::norms);
+    const bool norms_as_group = wish.groups.contains(TensorGroup::norms);
     const bool in_layers = [&] {
         if (!wish.layers) {
             return true;
@@ -132,7 +131,7 @@ bool Expectations::wants(const AttentionTensor& tensor) const {
 bool Expectations::wants(const AttentionTensor& tensor, const checkpoint::RowBlock& block) const {
     const Selection& wish = request_.selection;
     bool by_role = false;
-    if (wish.method == Method::groups) {
+    if (!wish.groups.empty()) {
         static const std::map<RowRole, TensorGroup> groups{{RowRole::query, TensorGroup::q},
                                                            {RowRole::key, TensorGroup::k},
                                                            {RowRole::value, TensorGroup::v},
@@ -166,6 +165,7 @@ RowOrigin::Kind Expectations::find_kind(const AttentionTensor& tensor, RowRole r
         case Method::lerp:
             return RowOrigin::Kind::computed;
         case Method::align:
+        case Method::fit:
             return tensor.group == AttentionGroup::norm ? RowOrigin::Kind::pre
                                                         : RowOrigin::Kind::computed;
         case Method::pro:
@@ -244,8 +244,7 @@ ExpectedRows Expectations::find_whole(const TensorEntry& entry) const {
     const Selection& wish = request_.selection;
     const auto group = checkpoint::find_group_of(post_.model, entry.name);
     const auto found = pre_tensors_.find(checkpoint::canonical_name(entry.name));
-    if (wish.method != Method::groups || !group || !wish.groups.contains(*group) ||
-        found == pre_tensors_.end()) {
+    if (!group || !wish.groups.contains(*group) || found == pre_tensors_.end()) {
         return {};
     }
     const auto layer = checkpoint::find_layer_of(entry.name);
@@ -266,7 +265,8 @@ ExpectedRows Expectations::find_whole(const TensorEntry& entry) const {
     }
     ExpectedRows expected{.pre = found->second, .rows = std::vector<RowOrigin>(entry.rows())};
     for (std::uint64_t row = 0; row < entry.rows(); ++row) {
-        expected.rows[row] = {RowOrigin::Kind::pre, row};
+        expected.rows[row] = {
+            wish.method == Method::groups ? RowOrigin::Kind::pre : RowOrigin::Kind::computed, row};
     }
     return expected;
 }

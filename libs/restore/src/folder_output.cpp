@@ -286,7 +286,7 @@ void check_space(const Plan& plan,
 }
 
 /// Measures what was written, waits for the weights and gives the receipt. `index` is the output's
-/// among those of the plan, one for each lambda.
+/// among those of the plan, one for each lambda or mu.
 Json finish_output(const Plan& plan,
                    std::size_t index,
                    std::vector<ChangeMeasure> measures,
@@ -302,6 +302,9 @@ Json finish_output(const Plan& plan,
     if (plan.request.selection.method == Method::pro) {
         const Lambda& lambda = plan.request.lambdas[index];
         receipt.set(lambda.is_relative ? "lambda_relative" : "lambda_absolute", lambda.value);
+    }
+    if (plan.request.selection.method == Method::fit) {
+        receipt.set("request", to_json(request_of_output(plan.request, index)));
     }
     receipt.set("files", describe_files(output));
     return receipt;

@@ -83,17 +83,13 @@ OutputCost cost_of_patch(const Plan& plan) {
 
 namespace {
 
-/// `index` is the output's among those of the plan, one for each lambda.
+/// `index` is the output's among those of the plan.
 Json describe_patch(const Plan& plan,
                     std::size_t index,
                     const std::vector<ChangeMeasure>& measures) {
     Json description = Json::object();
     description.set("version", 1);
-    Request request = plan.request;
-    if (request.selection.method == Method::pro) {
-        request.lambdas = {plan.request.lambdas[index]};
-    }
-    description.set("request", restore::to_json(request));
+    description.set("request", restore::to_json(request_of_output(plan.request, index)));
     description.set("family", plan.post->model.family);
     Json list = Json::array();
     for (std::size_t i = 0; i < plan.changes.size(); ++i) {

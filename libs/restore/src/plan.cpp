@@ -46,7 +46,7 @@ std::vector<std::uint32_t> softmax_layers(const checkpoint::Model& model) {
 void check_request(const RecognisedCheckpoint& post, const Request& request) {
     const Selection& selection = request.selection;
     const auto softmax = softmax_layers(post.model);
-    const bool wants_attention_only = selection.method != Method::groups;
+    const bool wants_attention_only = !selection.is_by_group();
     if (selection.layers) {
         for (const std::uint32_t layer : *selection.layers) {
             if (layer >= post.model.layers.size()) {
@@ -78,8 +78,12 @@ void check_request(const RecognisedCheckpoint& post, const Request& request) {
             }
         }
     }
-    if (selection.method == Method::groups && selection.groups.empty()) {
+    if ((selection.method == Method::groups || selection.method == Method::fit) &&
+        selection.groups.empty()) {
         throw Error(ErrorKind::usage, "--groups is empty; name at least one tensor group");
+    }
+    if (selection.method == Method::fit && request.fit.mus.empty()) {
+        throw Error(ErrorKind::usage, "--method fit needs a mu; give --mu");
     }
 }
 
@@ -99,6 +103,7 @@ RowSource source_of(Method method, const TensorChange& change, RowRole role) {
         case Method::lerp:
             return RowSource::blend;
         case Method::align:
+        case Method::fit:
             return is_routing_row ? RowSource::computed : RowSource::pre;
         case Method::pro:
             return is_routing_row && role == RowRole::query ? RowSource::computed : RowSource::pre;
@@ -269,6 +274,9 @@ Plan make_plan(const RecognisedCheckpoint& pre,
     order_by_file(plan.changes);
     if (request.selection.method == Method::pro || request.selection.method == Method::align) {
         plan.groups = routing_groups(pre, post, request.selection);
+    }
+    if (request.selection.method == Method::fit) {
+        plan.fits = make_fit_groups(post, plan.changes, request);
     }
     return plan;
 }

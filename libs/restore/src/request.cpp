@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/restore/request.hpp"
 
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
@@ -43,13 +47,68 @@ std::optional<std::set<std::uint32_t>> numbers_from(const Json& json, std::strin
     return values;
 }
 
+/// An infinite mu is a word, which JSON numbers have none for.
+Json to_json(const FitSettings& fit) {
+    Json mus = Json::array();
+    for (const double mu : fit.mus) {
+        mus.push_back(std::isinf(mu) ? Json("inf") : Json(mu));
+    }
+    return Json::Object{{"mu", std::move(mus)},
+                        {"keys", name_of(fit.keys)},
+                        {"rounds", fit.rounds},
+                        {"calibration", fit.calibration}};
+}
+
+FitSettings fit_from_json(const Json& json) {
+    FitSettings fit;
+    for (const Json& mu : json.at("mu").as_array("mu")) {
+        fit.mus.push_back(mu.is_string() ? std::numeric_limits<double>::infinity()
+                                         : mu.as_double("mu"));
+    }
+    fit.keys = parse_word(
+        key_inputs_words, json.at("keys").as_string("keys"), "keys", ErrorKind::malformed);
+    const std::uint64_t rounds = json.at("rounds").as_unsigned("rounds");
+    if (rounds > most_fit_rounds) {
+        throw Error(ErrorKind::malformed,
+                    format("rounds is {}, expected at most {}", rounds, most_fit_rounds));
+    }
+    fit.rounds = static_cast<std::uint32_t>(rounds);
+    fit.calibration = json.at("calibration");
+    return fit;
+}
+
 }  // namespace
+
+std::size_t count_outputs(const Request& request) {
+    switch (request.selection.method) {
+        case Method::pro:
+            return request.lambdas.size();
+        case Method::fit:
+            return request.fit.mus.size();
+        default:
+            return 1;
+    }
+}
+
+Request request_of_output(const Request& request, std::size_t index) {
+    ANAMNESIS_CHECK(index < count_outputs(request), "a request has fewer outputs");
+    Request one = request;
+    if (request.selection.method == Method::pro) {
+        one.lambdas = {request.lambdas[index]};
+    } else if (request.selection.method == Method::fit) {
+        one.fit.mus = {request.fit.mus[index]};
+    }
+    return one;
+}
 
 std::string_view name_of(Method method) noexcept {
     return find_word(method_words, method);
 }
 std::string_view name_of(ProMetric metric) noexcept {
     return find_word(metric_words, metric);
+}
+std::string_view name_of(KeyInputs keys) noexcept {
+    return find_word(key_inputs_words, keys);
 }
 std::string_view name_of(Allowance allowance) noexcept {
     return find_word(allowance_words, allowance);
@@ -59,7 +118,7 @@ Json to_json(const Request& request) {
     const Selection& selection = request.selection;
     Json json = Json::object();
     json.set("method", name_of(selection.method));
-    if (selection.method == Method::groups) {
+    if (selection.is_by_group()) {
         Json groups = Json::array();
         for (const checkpoint::TensorGroup group : selection.groups) {
             groups.push_back(checkpoint::name_of(group));
@@ -84,6 +143,9 @@ Json to_json(const Request& request) {
     }
     if (selection.method == Method::lerp) {
         json.set("alpha", request.alpha);
+    }
+    if (selection.method == Method::fit) {
+        json.set("fit", to_json(request.fit));
     }
     Json allowed = Json::array();
     for (const Allowance allowance : request.allowed) {
@@ -129,6 +191,9 @@ Request request_from_json(const Json& json) {
         }
         request.metric = parse_word(
             metric_words, json.at("metric").as_string("metric"), "metric", ErrorKind::malformed);
+    }
+    if (const Json* fit = json.find("fit")) {
+        request.fit = fit_from_json(*fit);
     }
     if (const Json* alpha = json.find("alpha")) {
         request.alpha = alpha->as_double("alpha");

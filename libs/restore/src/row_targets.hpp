@@ -51,6 +51,13 @@ void add_group_jobs(const Plan& plan,
                     const Execution& execution,
                     Jobs& jobs);
 
+/// Adds the jobs for the fit groups of fit.
+/// Errors: `internal` for a plan that lacks its moments.
+void add_fit_jobs(const Plan& plan,
+                  std::span<const RowTargets> outputs,
+                  const Execution& execution,
+                  Jobs& jobs);
+
 void run(const Jobs& jobs, const Execution& execution);
 
 }  // namespace anamnesis::restore

@@ -33,6 +33,21 @@ using checkpoint::TensorEntry;
 using checkpoint::TensorGroup;
 
 bool takes_role(const Selection& selection, RowRole role) {
+    if (selection.is_by_group()) {
+        switch (role) {
+            case RowRole::query:
+                return selection.groups.contains(TensorGroup::q);
+            case RowRole::key:
+                return selection.groups.contains(TensorGroup::k);
+            case RowRole::value:
+                return selection.groups.contains(TensorGroup::v);
+            case RowRole::gate:
+                return selection.groups.contains(TensorGroup::gate);
+            case RowRole::latent:
+                return selection.groups.contains(TensorGroup::latent);
+        }
+        return false;
+    }
     switch (selection.method) {
         case Method::q:
             return role == RowRole::query;
@@ -40,27 +55,9 @@ bool takes_role(const Selection& selection, RowRole role) {
             return role == RowRole::key;
         case Method::v:
             return role == RowRole::value;
-        case Method::qk:
-        case Method::pro:
-        case Method::lerp:
-        case Method::align:
+        default:
             return role == RowRole::query || role == RowRole::key;
-        case Method::groups:
-            break;
     }
-    switch (role) {
-        case RowRole::query:
-            return selection.groups.contains(TensorGroup::q);
-        case RowRole::key:
-            return selection.groups.contains(TensorGroup::k);
-        case RowRole::value:
-            return selection.groups.contains(TensorGroup::v);
-        case RowRole::gate:
-            return selection.groups.contains(TensorGroup::gate);
-        case RowRole::latent:
-            return selection.groups.contains(TensorGroup::latent);
-    }
-    return false;
 }
 
 std::string_view part_of(RowRole role) {
@@ -90,8 +87,7 @@ bool takes_layer(const Selection& selection, const AttentionTensor& tensor) {
 }
 
 bool takes_tensor(const Selection& selection, const AttentionTensor& tensor) {
-    const bool is_norm_group =
-        selection.method == Method::groups && selection.groups.contains(TensorGroup::norms);
+    const bool is_norm_group = selection.groups.contains(TensorGroup::norms);
     switch (tensor.group) {
         case AttentionGroup::weight:
             break;
@@ -125,9 +121,8 @@ bool takes_block(const Selection& selection,
                  const checkpoint::RowBlock& block,
                  const std::optional<HeadLayout>& heads) {
     // Norm gains belong to the norms, whatever rows they scale.
-    const bool is_norm_group = tensor.group == AttentionGroup::norm &&
-                               selection.method == Method::groups &&
-                               selection.groups.contains(TensorGroup::norms);
+    const bool is_norm_group =
+        tensor.group == AttentionGroup::norm && selection.groups.contains(TensorGroup::norms);
     if (!is_norm_group && !takes_role(selection, block.role)) {
         return false;
     }
@@ -300,7 +295,7 @@ std::vector<TensorChange> select_rows(const RecognisedCheckpoint& pre,
     const Pairing pairing(pre, post);
     std::vector<TensorChange> changes;
     select_attention(pre, post, selection, pairing, changes, problems);
-    if (selection.method == Method::groups) {
+    if (selection.is_by_group()) {
         select_whole_tensors(post, selection, pairing, changes, problems);
         if (selection.groups.contains(TensorGroup::head) && post.model.is_head_tied) {
             findings.push_back(

@@ -25,6 +25,7 @@
 
 #include "expected_rows.hpp"
 #include "scaled_rows.hpp"
+#include "verify_fit.hpp"
 #include "verify_side_files.hpp"
 
 namespace anamnesis::restore {
@@ -304,7 +305,8 @@ Verification verify(const RecognisedCheckpoint& pre,
                     const RecognisedCheckpoint& repaired,
                     const Request& request,
                     const VerifyScope scope,
-                    const Execution& execution) {
+                    const Execution& execution,
+                    const MomentSource* moments) {
     Verification result;
     result.findings = collect_findings(pre, post);
     append_findings(result.findings, repaired.findings(), "repaired");
@@ -340,7 +342,9 @@ Verification verify(const RecognisedCheckpoint& pre,
     if (result.rows_from_pre + result.rows_computed == 0 && result.deviations.empty()) {
         result.deviations.emplace_back("no row is required from pre by this method and selection");
     }
-    if (result.rows_computed > 0) {
+    if (moments != nullptr) {
+        verify_fit(pre, post, repaired, request, *moments, result);
+    } else if (result.rows_computed > 0) {
         result.notes.push_back(
             format("{} rows hold values that --method {} computed: bytes cannot "
                    "prove them; all other rows are proven",

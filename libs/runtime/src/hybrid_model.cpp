@@ -162,7 +162,8 @@ HybridModel::~HybridModel() = default;
 
 Network load_network(const checkpoint::Checkpoint& checkpoint,
                      const checkpoint::Model& model,
-                     const LoadOptions& options) {
+                     const LoadOptions& options,
+                     const std::map<std::string, at::Tensor>& replacements) {
     return at_the_door([&] {
         use_threads(options.threads);
         ModelSpec spec = describe(checkpoint, model);
@@ -173,7 +174,8 @@ Network load_network(const checkpoint::Checkpoint& checkpoint,
                              std::move(spec),
                              {.weight_type = type_of(options.dtype),
                               .cache_type = type_of(options.cache_dtype),
-                              .device = device_of(options.device)});
+                              .device = device_of(options.device),
+                              .replacements = replacements});
     });
 }
 

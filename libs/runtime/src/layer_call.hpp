@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
+#include "anamnesis/base/index.hpp"
 #include "anamnesis/runtime/network.hpp"
 
 #include "key_value_cache.hpp"
@@ -34,6 +36,14 @@ struct Call {
     std::vector<RotaryTables> tables{};  ///< one for each rotary encoding of the model
     std::size_t layer = 0;               ///< the one that is computed
     const AttentionObserver* attention = nullptr;
+    const InputObserver* inputs = nullptr;
+
+    /// Tells the observer, if there is one, what the matrix of role `role` reads.
+    void tell_input(std::string_view role, const at::Tensor& input) const {
+        if (inputs != nullptr) {
+            (*inputs)(LayerIndex(static_cast<std::uint32_t>(layer)), role, input);
+        }
+    }
 };
 
 }  // namespace anamnesis::runtime

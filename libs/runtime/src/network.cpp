@@ -108,7 +108,8 @@ at::Tensor pass(const Layer& layer,
                                 : mix_segments(layer.mixer, input, segments);
     };
     const auto fed = [&](const at::Tensor& input) {
-        return std::visit([&](const auto& one) { return apply(one, input); }, layer.feed_forward);
+        return std::visit([&](const auto& one) { return apply(one, input, call); },
+                          layer.feed_forward);
     };
     // What a layer adds is a tensor of its own, and takes the sum.
     if (layer.norms == checkpoint::NormPlacement::after) {
@@ -168,6 +169,14 @@ struct Network::Parts {
     bool recomputes_layers = false;
     std::map<std::string, at::Tensor> parameters{};
     std::map<TensorPlace, std::string> names{};
+
+    /// Those of `length` tokens from where each sequence of the call is.
+    void add_tables(Call& call, std::int64_t length) const {
+        const at::Tensor positions = positions_from(call.starts, length, embedding.device());
+        for (std::size_t i = 0; i < rotaries.size(); ++i) {
+            call.tables.push_back(make_tables(positions, frequencies[i], rotaries[i].magnitude));
+        }
+    }
 };
 
 Network::Network(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -182,10 +191,12 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
     const at::AutoGradMode records_views(options.is_trainable);
     auto parts = std::make_unique<Parts>(Parts{.spec = std::move(spec)});
     const ModelSpec& model = parts->spec;
-    PlannedWeights weights(
-        model,
-        checkpoint,
-        {.dtype = options.weight_type, .device = options.device, .copies = options.is_trainable});
+    PlannedWeights weights(model,
+                           checkpoint,
+                           {.dtype = options.weight_type,
+                            .device = options.device,
+                            .copies = options.is_trainable,
+                            .replacements = options.replacements});
     parts->activation_type = weights.weights().activation_type();
     parts->recomputes_layers = options.recomputes_layers;
     parts->embedding = weights.take(make_place(checkpoint::role::embedding));
@@ -247,25 +258,24 @@ at::Tensor Network::run(const at::Tensor& ids,
                         std::span<NetworkState* const> states,
                         std::span<const std::int64_t> boundaries,
                         const StreamObserver& observer,
-                        const AttentionObserver& attention) const {
+                        const AttentionObserver& attention,
+                        const InputObserver& inputs) const {
     const Parts& parts = *parts_;
     check_shape(ids, {-1, -1}, "token ids");
     at::Tensor x =
         at::embedding(parts.embedding, ids.to(parts.embedding.device())).to(parts.activation_type);
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0))),
-              .attention = attention ? &attention : nullptr};
+              .attention = attention ? &attention : nullptr,
+              .inputs = inputs ? &inputs : nullptr};
     for (std::size_t b = 0; b < states.size(); ++b) {
         call.starts[b] = states[b]->length_;
     }
-    const at::Tensor positions = positions_from(call.starts, ids.size(1), x.device());
-    for (std::size_t i = 0; i < parts.rotaries.size(); ++i) {
-        call.tables.push_back(
-            make_tables(positions, parts.frequencies[i], parts.rotaries[i].magnitude));
-    }
+    parts.add_tables(call, ids.size(1));
     if (observer) {
         observer(0, x);
     }
-    const bool recomputes = parts.recomputes_layers && states.empty() && !observer && !attention;
+    const bool recomputes =
+        parts.recomputes_layers && states.empty() && !observer && !attention && !inputs;
     // Kept for the backward pass where layers run again in it.
     const auto passage = std::make_shared<Passage>(
         Passage{.call = call, .segments = make_segments(boundaries, call)});
@@ -295,8 +305,22 @@ at::Tensor Network::run(const at::Tensor& ids,
 
 at::Tensor Network::forward(const at::Tensor& ids,
                             const StreamObserver& observer,
-                            const AttentionObserver& attention) const {
-    return run(ids, {}, {}, observer, attention);
+                            const AttentionObserver& attention,
+                            const InputObserver& inputs) const {
+    return run(ids, {}, {}, observer, attention, inputs);
+}
+
+Routing Network::route(LayerIndex layer, const at::Tensor& input) const {
+    check_shape(input,
+                {-1, -1, static_cast<std::int64_t>(parts_->spec.hidden_size)},
+                "inputs of a softmax layer");
+    const auto* softmax = layer.value < parts_->layers.size()
+                              ? std::get_if<AttentionLayer>(&parts_->layers[layer.value].mixer)
+                              : nullptr;
+    ANAMNESIS_CHECK(softmax != nullptr, "a layer without softmax attention routes nothing");
+    Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(input.size(0)))};
+    parts_->add_tables(call, input.size(1));
+    return runtime::route(*softmax, input.to(parts_->activation_type), call);
 }
 
 at::Tensor Network::forward_packed(const at::Tensor& ids,
@@ -306,7 +330,7 @@ at::Tensor Network::forward_packed(const at::Tensor& ids,
         boundaries.size() >= 2 && boundaries.front() == 0 && boundaries.back() == ids.size(1) &&
             std::ranges::adjacent_find(boundaries, std::greater_equal<>()) == boundaries.end(),
         "boundaries of a packed row ascend from 0 to its length");
-    return run(ids, {}, boundaries, {}, {});
+    return run(ids, {}, boundaries, {}, {}, {});
 }
 
 at::Tensor Network::advance(const at::Tensor& ids,
@@ -321,7 +345,7 @@ at::Tensor Network::advance(const at::Tensor& ids,
     if (!parts_->embedding.is_cpu()) {
         straight_to_the_device.emplace();
     }
-    return run(ids, states, {}, observer, {});
+    return run(ids, states, {}, observer, {}, {});
 }
 
 at::Tensor Network::logits(const at::Tensor& hidden) const {

@@ -84,7 +84,12 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, at::Sca
                            in_quotes(name),
                            name_of(entry.dtype)));
     }
-    at::Tensor tensor = mapped(entry);
+    const auto replaced = options_.replacements.find(name);
+    at::Tensor tensor = replaced == options_.replacements.end() ? mapped(entry) : replaced->second;
+    if (replaced != options_.replacements.end()) {
+        check_shape(tensor, shape, name.c_str());
+        return taken_.emplace(name, tensor.to(options_.device)).first->second;
+    }
     if (options_.copies) {
         tensor = tensor.to(options_.device, type, /*non_blocking=*/false, /*copy=*/true);
         tensor.requires_grad_(true);

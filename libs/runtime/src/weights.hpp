@@ -22,6 +22,8 @@ struct WeightOptions {
     /// Own copies that ask for gradients and may be written; otherwise tensors lie in the mapped
     /// file where dtype and device allow.
     bool copies = false;
+    /// Handed out in place of the file's, by name.
+    std::map<std::string, at::Tensor> replacements{};
 };
 
 /// Hands out the tensors of a checkpoint for computing.

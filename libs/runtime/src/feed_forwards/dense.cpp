@@ -37,17 +37,22 @@ DenseFeedForward load_feed_forward(const checkpoint::DenseSpec& /*spec*/,
             .down_proj = weights.linear(role::down)};
 }
 
-at::Tensor apply(const DenseFeedForward& dense, const at::Tensor& x) {
+at::Tensor apply(const DenseFeedForward& dense, const at::Tensor& x, const Call& call) {
+    call.tell_input(role::gate, x);
     const LinearInput input(x);
     if (runs_in_bf16(dense, x)) {
         // What lies between is rounded to bfloat16 as it is, before the last product.
         const at::Tensor& rounded = input.as(at::kBFloat16);
         const at::Tensor gate = at::linear(rounded, dense.gate_proj.weight);
         const at::Tensor up = at::linear(rounded, dense.up_proj.weight);
-        return narrow_product(dense.down_proj.weight, swiglu(gate, up), x.scalar_type());
+        const at::Tensor inner = swiglu(gate, up);
+        call.tell_input(role::down, inner);
+        return narrow_product(dense.down_proj.weight, inner, x.scalar_type());
     }
     const auto [gate, up] = apply_each(input, dense.gate_proj, dense.up_proj);
-    return apply(dense.down_proj, swiglu(gate, up));
+    const at::Tensor inner = swiglu(gate, up);
+    call.tell_input(role::down, inner);
+    return apply(dense.down_proj, inner);
 }
 
 std::uint64_t count_kept_values(const DenseFeedForward& dense) {

@@ -7,6 +7,7 @@
 
 #include "anamnesis/checkpoint/feed_forwards/dense.hpp"
 
+#include "layer_call.hpp"
 #include "layer_weights.hpp"
 #include "linear.hpp"
 
@@ -19,8 +20,8 @@ struct DenseFeedForward {
 
 DenseFeedForward load_feed_forward(const checkpoint::DenseSpec& spec, const LayerWeights& weights);
 
-/// Shapes: x [B, T, d] -> [B, T, d].
-at::Tensor apply(const DenseFeedForward& feed_forward, const at::Tensor& x);
+/// Shapes: x [B, T, d] -> [B, T, d]. Of the call only its observers are read.
+at::Tensor apply(const DenseFeedForward& feed_forward, const at::Tensor& x, const Call& call);
 
 /// Values that a token leaves for the backward pass.
 std::uint64_t count_kept_values(const DenseFeedForward& feed_forward);

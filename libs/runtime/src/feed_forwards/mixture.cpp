@@ -52,7 +52,9 @@ MixtureFeedForward load_feed_forward(const checkpoint::MixtureSpec& spec,
             .shared_gate = weights.linear(role::shared_weight)};
 }
 
-at::Tensor apply(const MixtureFeedForward& mixture, const at::Tensor& x) {
+at::Tensor apply(const MixtureFeedForward& mixture, const at::Tensor& x, const Call& /*call*/) {
+    // Each expert reads tokens of its own.
+    const Call untold;
     const at::Tensor tokens = x.reshape({-1, x.size(-1)});
     const at::Tensor chances = at::softmax(apply(mixture.router, tokens), -1);
     auto [weights, chosen] = at::topk(chances, mixture.spec.experts_per_token, -1);
@@ -67,7 +69,8 @@ at::Tensor apply(const MixtureFeedForward& mixture, const at::Tensor& x) {
         wanted[static_cast<std::size_t>(experts[i])].push_back(i);
     }
     const at::Tensor flat_weights = weights.reshape({-1, 1});
-    at::Tensor y = at::sigmoid(apply(mixture.shared_gate, tokens)) * apply(mixture.shared, tokens);
+    at::Tensor y =
+        at::sigmoid(apply(mixture.shared_gate, tokens)) * apply(mixture.shared, tokens, untold);
     for (std::size_t e = 0; e < wanted.size(); ++e) {
         if (wanted[e].empty()) {
             continue;
@@ -77,7 +80,7 @@ at::Tensor apply(const MixtureFeedForward& mixture, const at::Tensor& x) {
             at_choices.floor_divide(static_cast<std::int64_t>(mixture.spec.experts_per_token));
         y = y.index_add(0,
                         at_tokens,
-                        apply(mixture.experts[e], tokens.index_select(0, at_tokens)) *
+                        apply(mixture.experts[e], tokens.index_select(0, at_tokens), untold) *
                             flat_weights.index_select(0, at_choices));
     }
     return y.view(x.sizes());

@@ -9,6 +9,7 @@
 #include "anamnesis/checkpoint/feed_forwards/mixture.hpp"
 
 #include "feed_forwards/dense.hpp"
+#include "layer_call.hpp"
 #include "layer_weights.hpp"
 #include "linear.hpp"
 
@@ -26,8 +27,8 @@ struct MixtureFeedForward {
 MixtureFeedForward load_feed_forward(const checkpoint::MixtureSpec& spec,
                                      const LayerWeights& weights);
 
-/// Shapes: x [B, T, d] -> [B, T, d].
-at::Tensor apply(const MixtureFeedForward& feed_forward, const at::Tensor& x);
+/// Shapes: x [B, T, d] -> [B, T, d]. What experts read is not told to observers.
+at::Tensor apply(const MixtureFeedForward& feed_forward, const at::Tensor& x, const Call& call);
 
 /// Values that a token leaves for the backward pass in its experts.
 std::uint64_t count_kept_values(const MixtureFeedForward& feed_forward);

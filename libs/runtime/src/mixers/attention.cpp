@@ -34,6 +34,42 @@ at::Tensor scale_by_length(const at::Tensor& q,
     return q * factor.to(q.scalar_type()).unsqueeze(-1).unsqueeze(-1);
 }
 
+/// [B, T, heads D] -> [B, T, heads, D].
+at::Tensor in_heads(const at::Tensor& rows, std::int64_t heads) {
+    return rows.reshape({rows.size(0), rows.size(1), heads, -1});
+}
+
+/// Queries and keys of what the projections give; gates among the query rows are left out.
+Routing make_routing(const AttentionLayer& layer,
+                     const at::Tensor& query_rows,
+                     const at::Tensor& key_rows,
+                     const Call& call) {
+    const checkpoint::AttentionSpec& spec = layer.spec;
+    const bool is_full_width = spec.qk_norm == checkpoint::QkNorm::full_width;
+    Routing made{.q = query_rows, .k = key_rows};
+    if (is_full_width) {
+        made.q = apply(layer.q_norm, made.q);
+        made.k = apply(layer.k_norm, made.k);
+    }
+    made.q = in_heads(made.q, spec.heads.query_heads);
+    made.k = in_heads(made.k, spec.heads.kv_heads);
+    if (spec.gate == checkpoint::OutputGate::interleaved) {
+        made.q = made.q.narrow(-1, 0, spec.heads.head_dim);
+    }
+    if (layer.q_norm.is_defined() && !is_full_width) {
+        made.q = apply(layer.q_norm, made.q);
+        made.k = apply(layer.k_norm, made.k);
+    }
+    if (spec.rotary) {
+        made.q = rotate(made.q.contiguous(), call.tables[layer.table]);
+        made.k = rotate(made.k.contiguous(), call.tables[layer.table]);
+    }
+    if (spec.scaling) {
+        made.q = scale_by_length(made.q, *spec.scaling, call);
+    }
+    return made;
+}
+
 }  // namespace
 
 AttentionLayer load_mixer(const checkpoint::AttentionSpec& spec, const LayerWeights& weights) {
@@ -64,34 +100,17 @@ at::Tensor mix(const AttentionLayer& layer,
                const Call& call,
                std::span<LayerState* const> states) {
     const checkpoint::AttentionSpec& spec = layer.spec;
-    const auto in_heads = [&](const at::Tensor& rows, std::int64_t heads) {
-        return rows.reshape({x.size(0), x.size(1), heads, -1});
-    };
-    const bool is_full_width = spec.qk_norm == checkpoint::QkNorm::full_width;
-    auto [q, k, v, gate] = apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.o_gate);
-    if (is_full_width) {
-        q = apply(layer.q_norm, q);
-        k = apply(layer.k_norm, k);
-    }
-    q = in_heads(q, spec.heads.query_heads);
-    k = in_heads(k, spec.heads.kv_heads);
-    v = in_heads(v, spec.heads.kv_heads);
+    call.tell_input(role::query, x);
+    const auto [query_rows, key_rows, value_rows, gate_rows] =
+        apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.o_gate);
+    const auto [q, k] = make_routing(layer, query_rows, key_rows, call);
+    const at::Tensor v = in_heads(value_rows, spec.heads.kv_heads);
+    at::Tensor gate;
     if (spec.gate == checkpoint::OutputGate::interleaved) {
-        gate = q.narrow(-1, spec.heads.head_dim, spec.heads.head_dim);
-        q = q.narrow(-1, 0, spec.heads.head_dim);
+        gate = in_heads(query_rows, spec.heads.query_heads)
+                   .narrow(-1, spec.heads.head_dim, spec.heads.head_dim);
     } else if (spec.gate == checkpoint::OutputGate::separate) {
-        gate = in_heads(gate, spec.heads.query_heads);
-    }
-    if (layer.q_norm.is_defined() && !is_full_width) {
-        q = apply(layer.q_norm, q);
-        k = apply(layer.k_norm, k);
-    }
-    if (spec.rotary) {
-        q = rotate(q.contiguous(), call.tables[layer.table]);
-        k = rotate(k.contiguous(), call.tables[layer.table]);
-    }
-    if (spec.scaling) {
-        q = scale_by_length(q, *spec.scaling, call);
+        gate = in_heads(gate_rows, spec.heads.query_heads);
     }
     const Visibility visibility{.window = spec.window};
     at::Tensor y;
@@ -111,12 +130,19 @@ at::Tensor mix(const AttentionLayer& layer,
         y = rows.size() == 1 ? rows.front().unsqueeze(0) : at::stack(rows);
     }
     const at::Tensor through = gate.defined() ? gated(y, gate) : y;
-    at::Tensor output = apply(layer.o_proj, through.reshape({x.size(0), x.size(1), -1}));
+    const at::Tensor merged = through.reshape({x.size(0), x.size(1), -1});
+    call.tell_input(role::output, merged);
+    at::Tensor output = apply(layer.o_proj, merged);
     if (call.attention != nullptr) {
         (*call.attention)(call.layer,
                           {.q = q, .k = k, .v = v, .mixed = y, .gate = gate, .output = output});
     }
     return output;
+}
+
+Routing route(const AttentionLayer& layer, const at::Tensor& x, const Call& call) {
+    const auto [query_rows, key_rows] = apply_each(x, layer.q_proj, layer.k_proj);
+    return make_routing(layer, query_rows, key_rows, call);
 }
 
 LayerState make_state(const AttentionLayer& /*layer*/, const CacheOptions& options) {

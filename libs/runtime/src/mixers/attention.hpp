@@ -35,6 +35,9 @@ at::Tensor mix(const AttentionLayer& layer,
                const Call& call,
                std::span<LayerState* const> states);
 
+/// Queries and keys of given inputs. Shapes: x [B, T, d].
+Routing route(const AttentionLayer& layer, const at::Tensor& x, const Call& call);
+
 /// What is kept of a sequence before its first token.
 LayerState make_state(const AttentionLayer& layer, const CacheOptions& options);
 

@@ -21,12 +21,4 @@ struct SymmetricEigen {
 /// Source: LAPACK `dsyevd` (divide and conquer).
 SymmetricEigen symmetric_eigen(MatrixView<const double> m);
 
-/// x with m x = right, for a symmetric positive definite m.
-///
-/// Shapes: m [n, n], right [n, k] -> [n, k].
-/// Errors: `unsupported` where m is not positive definite in float64.
-/// Cost:   copies of both; n^3 / 3 + 2 n^2 k operations.
-/// Source: LAPACK `dposv` (Cholesky).
-Matrix solve_positive_definite(MatrixView<const double> m, MatrixView<const double> right);
-
 }  // namespace anamnesis::linalg

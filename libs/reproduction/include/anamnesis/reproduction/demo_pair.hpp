@@ -12,7 +12,8 @@ namespace anamnesis::reproduction {
 void write_demo_pair(const std::filesystem::path& folder);
 
 /// Writes `folder`/cot.jsonl and `folder`/retrieval.jsonl, 32 lines each of `prompt` and
-/// `response`, texts of about equal length: what `anamnesis gradients --data … --compare …` reads.
+/// `response`, texts of about equal length: what `anamnesis gradients --data … --compare …` reads;
+/// and recall-calibration.jsonl and chains-calibration.jsonl, tokens for `restore --method fit`.
 void write_demo_texts(const std::filesystem::path& folder);
 
 }  // namespace anamnesis::reproduction

@@ -35,10 +35,12 @@ struct Variant {
 };
 
 /// pre; post, fine-tuned on chains of thought; the controls instruct (fine-tuned without them) and
-/// frozen (W_Q and W_K frozen); repairs of post: qk, pro at each lambda, lerp, qkvo,
-/// q, k, v; and softmax-pre, softmax-post, softmax-qk, the twin without linear layers. Each stands
-/// behind what it is made of. The recipe must outlive them.
+/// frozen (W_Q and W_K frozen); repairs of post: qk, pro at each lambda, lerp, fit, refit,
+/// fit-qkvo, refit-qkvo, qkvo, q, k, v; and softmax-pre, softmax-post, softmax-qk, the twin without
+/// linear layers. Each stands behind what it is made of. The recipe must outlive them.
 std::vector<Variant> variants_of(const Recipe& recipe);
+
+inline constexpr const char* fit_name = "fit";
 
 /// "pro-1" for a lambda of 1.
 std::string pro_name(double lambda);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/request.hpp"
 
 namespace anamnesis::restore {
@@ -20,7 +22,7 @@ using checkpoint::RecognisedCheckpoint;
 enum class RowSource : std::uint8_t {
     pre,       ///< pre's bytes; rounded where the dtypes differ
     blend,     ///< lerp of pre and post
-    computed,  ///< written by the routing groups (pro, align), or with the rows that a scale is of
+    computed,  ///< by the routing groups (pro, align), the fit groups, or with the rows of a scale
 };
 
 /// Rows of a post tensor that are replaced, and where pre's counterparts begin.
@@ -89,6 +91,15 @@ std::vector<RoutingGroup> routing_groups(const RecognisedCheckpoint& pre,
                                          const RecognisedCheckpoint& post,
                                          const Selection& selection);
 
+/// The rows of one layer that are fitted with the moments of one part (moments.hpp).
+struct FitGroup {
+    std::optional<LayerIndex> layer{};  ///< absent for the head
+    std::string part;
+    /// Of keys and values `head` is the key-value head, whose moment may be its own.
+    std::vector<HeadBlock> rows{};
+    bool has_bias = false;  ///< inputs are followed by 1
+};
+
 /// What a repair will do, as data: nothing is written by making it.
 struct Plan {
     const RecognisedCheckpoint* pre = nullptr;
@@ -96,6 +107,9 @@ struct Plan {
     Request request;
     std::vector<TensorChange> changes;  ///< in the order of post's files and offsets
     std::vector<RoutingGroup> groups;   ///< for pro and align
+    std::vector<FitGroup> fits{};       ///< for fit
+    /// For fit, of each output; set by whoever calibrates, before the plan is carried out.
+    std::vector<std::shared_ptr<const MomentSource>> moments{};
     /// What was found in pre, in post and in the pair, and what the request allows or touches.
     std::vector<checkpoint::Finding> findings{};
 
@@ -103,6 +117,13 @@ struct Plan {
     /// Layers whose rows change, ascending.
     std::vector<std::uint32_t> changed_layers() const;
 };
+
+/// The rows of `fit` by part, and the biases that are fitted with them.
+/// Errors: `unsupported` for rows whose inputs have no moments (MLA, fused feed-forwards, norms),
+/// naming the tensor and the groups that have.
+std::vector<FitGroup> make_fit_groups(const RecognisedCheckpoint& post,
+                                      const std::vector<TensorChange>& changes,
+                                      const Request& request);
 
 /// Decides which rows come from where.
 /// Errors: `mismatch` with everything that does not fit, at once; `usage` for layers or heads that

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -24,10 +25,11 @@ enum class Method : std::uint8_t {
     v,       ///< ablation: W_V alone
     groups,  ///< ablation: any tensor groups, byte for byte
     pro,     ///< QK-Pro: W_K of pre, W_Q filtered toward pre where the keys carry weight
-    lerp,    ///< post + alpha (pre - post) on W_Q and W_K
+    lerp,    ///< post + alpha (pre - post) on W_Q and W_K, or on the groups that are chosen
     align,   ///< W_Q and W_K of pre, rotated onto post's gauge
+    fit,     ///< nearest to pre on recall inputs and to post on chains, from calibration texts
 };
-inline constexpr std::array<Word<Method>, 8> method_words{{
+inline constexpr std::array<Word<Method>, 9> method_words{{
     {Method::qk, "qk"},
     {Method::q, "q"},
     {Method::k, "k"},
@@ -36,6 +38,7 @@ inline constexpr std::array<Word<Method>, 8> method_words{{
     {Method::pro, "pro"},
     {Method::lerp, "lerp"},
     {Method::align, "align"},
+    {Method::fit, "fit"},
 }};
 std::string_view name_of(Method method) noexcept;
 
@@ -52,6 +55,29 @@ std::string_view name_of(ProMetric metric) noexcept;
 struct Lambda {
     double value = 1.0;
     bool is_relative = true;
+};
+
+/// Which inputs of W_K count in `fit`.
+enum class KeyInputs : std::uint8_t {
+    attention,  ///< every token, weighed by the attention that it receives, for each head
+    centred,    ///< every token, less the mean of its text
+};
+inline constexpr std::array<Word<KeyInputs>, 2> key_inputs_words{{
+    {KeyInputs::attention, "attention"},
+    {KeyInputs::centred, "centred"},
+}};
+std::string_view name_of(KeyInputs keys) noexcept;
+
+/// The most rounds of `fit` that are worth their passes.
+inline constexpr std::uint32_t most_fit_rounds = 3;
+
+/// How `fit` balances pre and post, and what it is calibrated with.
+struct FitSettings {
+    std::vector<double> mus{};  ///< weight of chains against recall; one output each
+    KeyInputs keys = KeyInputs::attention;
+    std::uint32_t rounds = 0;  ///< of raising the weights of chains that the repair made worse
+    /// What the moments were summed over, for the receipt: digests, texts, tokens.
+    Json calibration{};
 };
 
 /// Disagreements of pre and post that a user may allow.
@@ -78,7 +104,8 @@ std::string_view name_of(Allowance allowance) noexcept;
 /// Which rows a repair takes.
 struct Selection {
     Method method = Method::qk;
-    std::set<checkpoint::TensorGroup> groups{};       ///< for Method::groups
+    /// What is restored, for Method::groups and fit; lerp takes W_Q and W_K where it is empty.
+    std::set<checkpoint::TensorGroup> groups{};
     std::optional<std::set<std::uint32_t>> layers{};  ///< absent: all
     /// Key-value heads: their key rows and the query rows of the heads that share them.
     std::optional<std::set<std::uint32_t>> kv_heads{};
@@ -87,6 +114,9 @@ struct Selection {
     bool has_draft_heads = false;
     bool has_norms = false;
     bool has_adapters = false;
+
+    /// Rows are chosen by group, not by what the method stands for.
+    bool is_by_group() const { return !groups.empty(); }
 };
 
 /// All that decides the result, and a note.
@@ -95,9 +125,16 @@ struct Request {
     std::vector<Lambda> lambdas{Lambda{}};
     ProMetric metric = ProMetric::gram;
     double alpha = 0.5;
+    FitSettings fit{};
     std::set<Allowance> allowed{};
     std::string note{};  ///< for the receipt alone: why, or by whom
 };
+
+/// Outputs that a request asks for: one for each lambda of `pro` and each mu of `fit`, else one.
+std::size_t count_outputs(const Request& request);
+
+/// The request of one of several outputs. Errors: `internal` for an index outside.
+Request request_of_output(const Request& request, std::size_t index);
 
 /// The request as receipts and patches hold it.
 Json to_json(const Request& request);

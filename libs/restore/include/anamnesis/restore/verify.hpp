@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
@@ -19,6 +22,7 @@ struct TensorVerdict {
     std::uint64_t rows_from_pre = 0;       ///< required from pre, and equal to it
     std::uint64_t rows_from_post = 0;      ///< required from post, and equal to it
     std::uint64_t rows_computed = 0;       ///< a method's own values, which bytes cannot prove
+    std::uint64_t rows_recomputed = 0;     ///< of these: computed again, and equal
     std::uint64_t rows_equal_in_both = 0;  ///< of the first two: pre and post hold the same bytes
 };
 
@@ -29,6 +33,7 @@ struct Verification {
     std::uint64_t rows_from_pre = 0;
     std::uint64_t rows_from_post = 0;
     std::uint64_t rows_computed = 0;
+    std::uint64_t rows_recomputed = 0;
     std::vector<std::string> deviations;  ///< empty: proven
     std::vector<std::string> notes;
     std::vector<checkpoint::Finding> findings{};  ///< of pre, post, the pair and the repaired one
@@ -45,12 +50,21 @@ enum class VerifyScope : std::uint8_t {
 /// Compares three checkpoints byte by byte and tells which rows of the repaired one come from
 /// where. Shares no code with what writes: which rows must come from pre is derived here, row by
 /// row, from the roles of the routing map.
+///
+/// With `moments` the rows of `fit` are computed again. Another processor may round otherwise: a
+/// tensor is proven where every value is at most one step of its type away, and 99.9 % are equal.
+/// Errors: with moments, `mismatch` for a request of another method or of several outputs, and
+///         those of `make_plan`.
 /// Cost: reads post and repaired once, pre's routing rows once; a few MB of memory.
 Verification verify(const RecognisedCheckpoint& pre,
                     const RecognisedCheckpoint& post,
                     const RecognisedCheckpoint& repaired,
                     const Request& request,
                     VerifyScope scope,
-                    const Execution& execution);
+                    const Execution& execution,
+                    const MomentSource* moments = nullptr);
+
+/// `origin` is where the claim comes from: "the receipt", "the command line".
+Json to_json(const Verification& result, const Request& claim, std::string_view origin);
 
 }  // namespace anamnesis::restore

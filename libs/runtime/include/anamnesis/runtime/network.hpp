@@ -54,6 +54,8 @@ struct NetworkOptions {
     at::Device device = at::kCPU;
     /// Copies that may be written and ask for gradients, instead of the mapped file.
     bool is_trainable = false;
+    /// Tensors to compute with in place of the file's, by name: of its shape, in any float type.
+    std::map<std::string, at::Tensor> replacements{};
     /// Keeps of each layer only what goes into it, and computes the rest again in the backward
     /// pass.
     bool recomputes_layers = false;
@@ -75,6 +77,18 @@ struct AttentionValues {
 
 /// Told of each softmax layer of a forward pass, from the lowest.
 using AttentionObserver = std::function<void(std::size_t layer, const AttentionValues& values)>;
+
+/// Told what matrices read, in the order in which a forward pass comes to them: `role` is that of
+/// the matrix (checkpoint/tensor_roles.hpp), of several with one input the first. Softmax layers
+/// tell `query` and `output`, dense feed-forwards `gate` and `down`. [B, T, inputs].
+using InputObserver =
+    std::function<void(LayerIndex layer, std::string_view role, const at::Tensor& input)>;
+
+/// What decides where a softmax layer looks: after norms, rotation and length scaling.
+struct Routing {
+    at::Tensor q;  ///< [B, T, heads, D]
+    at::Tensor k;  ///< [B, T, kv_heads, D]
+};
 
 /// A hybrid model as a function of tokens. Everything else stands on this: generation, training,
 /// analysis.
@@ -111,7 +125,12 @@ public:
     /// Shapes: ids [B, T] int64 -> [B, T, d].
     at::Tensor forward(const at::Tensor& ids,
                        const StreamObserver& observer = {},
-                       const AttentionObserver& attention = {}) const;
+                       const AttentionObserver& attention = {},
+                       const InputObserver& inputs = {}) const;
+
+    /// The routing that a softmax layer makes of given inputs of its W_Q, at positions from 0 on.
+    /// Shapes: input [B, T, d].   Errors: `internal` for a layer without softmax attention.
+    Routing route(LayerIndex layer, const at::Tensor& input) const;
 
     /// The same for one row that holds several texts, `boundaries` their beginnings and the row's
     /// length: 0, 29, 48. Each text's tokens are mixed by themselves, from position 0 on: no
@@ -135,16 +154,18 @@ private:
                    std::span<NetworkState* const> states,
                    std::span<const std::int64_t> boundaries,
                    const StreamObserver& observer,
-                   const AttentionObserver& attention) const;
+                   const AttentionObserver& attention,
+                   const InputObserver& inputs) const;
 
     std::unique_ptr<Parts> parts_;
 };
 
 /// The network of a checkpoint as `HybridModel::load` makes it: with these options, and LibTorch
-/// given its threads. Errors: those of `describe` and `Network::load`; `usage` or `unsupported`
-/// for the device.
+/// given its threads; `replacements` as in `NetworkOptions`. Errors: those of `describe` and
+/// `Network::load`; `usage` or `unsupported` for the device.
 Network load_network(const checkpoint::Checkpoint& checkpoint,
                      const checkpoint::Model& model,
-                     const LoadOptions& options);
+                     const LoadOptions& options,
+                     const std::map<std::string, at::Tensor>& replacements = {});
 
 }  // namespace anamnesis::runtime

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "anamnesis/eval/sampled_digest.hpp"
+#include "anamnesis/io/sampled_digest.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -12,7 +12,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/file.hpp"
 
-namespace anamnesis::eval {
+namespace anamnesis::io {
 
 namespace fs = std::filesystem;
 
@@ -46,4 +46,4 @@ std::string sampled_digest(const std::string& folder) {
     return digest.finish();
 }
 
-}  // namespace anamnesis::eval
+}  // namespace anamnesis::io

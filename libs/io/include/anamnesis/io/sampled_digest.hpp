@@ -3,10 +3,10 @@
 
 #include <string>
 
-namespace anamnesis::eval {
+namespace anamnesis::io {
 
 /// SHA-256 of a checkpoint's config and of a sample of its weights: 4 kB of every megabyte, which
 /// every large tensor has a part in. Tells checkpoints apart without reading them whole.
 std::string sampled_digest(const std::string& folder);
 
-}  // namespace anamnesis::eval
+}  // namespace anamnesis::io

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "options/fit.hpp"
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/float_words.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/base/words.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/request.hpp"
+
+#include "option_group.hpp"
+
+namespace anamnesis::app {
+namespace {
+
+constexpr const char* heading = "Calibration of --method fit";
+
+double parse_mu(const std::string& word) {
+    if (word == "inf") {
+        return std::numeric_limits<double>::infinity();
+    }
+    double mu = -1.0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), mu);
+    if (error != std::errc{} || end != word.data() + word.size() || !(mu >= 0.0)) {
+        throw Error(ErrorKind::usage,
+                    format("--mu holds {}, expected numbers of at least 0 with commas, or 'auto'",
+                           in_quotes(word)));
+    }
+    return mu;
+}
+
+/// Source: docs/method.md, "Fit".
+double find_default_mu(const restore::Selection& selection, std::uint32_t rounds) {
+    const bool is_routing_alone = !selection.groups.contains(checkpoint::TensorGroup::v) &&
+                                  !selection.groups.contains(checkpoint::TensorGroup::o);
+    if (rounds > 0) {
+        return is_routing_alone ? 0.1 : 0.3;
+    }
+    return is_routing_alone ? 0.3 : 1.0;
+}
+
+}  // namespace
+
+void FitOptions::declare(CLI::App& app) {
+    app_ = &app;
+    OptionGroup group(app, heading);
+    group.option("--calibrate-recall",
+                 recall,
+                 "Texts with facts and questions on them, as JSON lines in the forms of 'train "
+                 "--data'; the response is the fact. 'niah': RULER's prompts, made here.");
+    group.option("--calibrate-chains",
+                 chains,
+                 "Problems with worked answers of the fine-tune's kind, in the same forms. 'own': "
+                 "post answers the problems of --questions itself.");
+    group.option(
+        "--questions",
+        questions,
+        "JSON lines with a prompt, question or problem each, for chains that post writes.");
+    group.option("--mu",
+                 mu_,
+                 "The weight of chains against recall: 0 is pre, inf is post; a list gives one "
+                 "output each; 'auto' takes the smallest whose held-back chains stay. Default: "
+                 "0.3, with v or o 1; with rounds 0.1 and 0.3.");
+    group
+        .word("--keys",
+              keys_,
+              restore::key_inputs_words,
+              "What counts of W_K's inputs: attention (all tokens, by the attention that they "
+              "receive) or centred (less the text's mean).")
+        ->default_str("attention");
+    group
+        .option(
+            "--rounds", rounds_, "Rounds in which chains that the repair made worse count more.")
+        ->check(CLI::Range(0U, restore::most_fit_rounds));
+    group.option("--moments",
+                 moments,
+                 "A folder that keeps what was summed over the texts; with it and without texts "
+                 "no model runs.");
+    group.option(
+        "--tokenizer", tokenizer, "The folder of the tokenizer, where it is not the checkpoint's.");
+    group
+        .option("--dtype",
+                dtype,
+                "The type of weight matrices while post runs: f64, f32, bf16 or f16. Default: "
+                "f32, and as stored for checkpoints of more than 4 GB.")
+        ->check(CLI::IsMember(list_words(float_words)));
+    group.option("--device", device, "Where post runs: cpu, cuda or cuda:N.");
+}
+
+restore::FitSettings FitOptions::make_settings(const restore::Selection& selection) const {
+    if (selection.method != restore::Method::fit) {
+        if (is_any_given(*app_, heading)) {
+            throw Error(ErrorKind::usage,
+                        format("the options of a calibration belong to --method fit, and the "
+                               "method is {}",
+                               restore::name_of(selection.method)));
+        }
+        return {};
+    }
+    if (recall.empty() != chains.empty()) {
+        throw Error(ErrorKind::usage,
+                    "--calibrate-recall and --calibrate-chains are given together");
+    }
+    if ((chains == "own") != !questions.empty()) {
+        throw Error(ErrorKind::usage, "--questions FILE belongs to --calibrate-chains own");
+    }
+    if (!calibrates() && moments.empty()) {
+        throw Error(ErrorKind::usage,
+                    "--method fit needs --calibrate-recall and --calibrate-chains, or the "
+                    "--moments of an earlier calibration");
+    }
+    if (chooses_mu() && !calibrates()) {
+        throw Error(ErrorKind::usage,
+                    "--mu auto runs post over chains; give --calibrate-recall and "
+                    "--calibrate-chains");
+    }
+    restore::FitSettings settings{.mus = {}, .keys = keys_, .rounds = rounds_, .calibration = {}};
+    if (mu_.empty() || chooses_mu()) {
+        settings.mus = {find_default_mu(selection, rounds_)};
+    } else {
+        for (const std::string& word : split(mu_, ',')) {
+            settings.mus.push_back(parse_mu(word));
+        }
+    }
+    return settings;
+}
+
+}  // namespace anamnesis::app

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/calibration/calibration_texts.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/runtime/hybrid_model.hpp"
+
+namespace anamnesis::calibration {
+
+struct CalibrationJob {
+    CalibrationTexts recall{};  ///< facts and questions on them
+    CalibrationTexts chains{};  ///< problems with worked answers of the fine-tune's kind
+    runtime::LoadOptions running{};
+    /// Takes the smallest mu of `tried_mus` whose chains stay, in place of the plan's.
+    bool chooses_mu = false;
+};
+
+/// What `mu auto` tries, ascending.
+inline constexpr double tried_mus[] = {0.03, 0.1, 0.3, 1.0, 3.0};
+
+/// Runs post over the texts and gives a plan of `fit` what it lacks: the moments of every output,
+/// the mu that was chosen, and what the receipt says of the calibration.
+///
+/// Every second chain is held back where mu is chosen, and all are used once it is. A mu is good
+/// where at least 99 % of the chains stay that post predicts without a fault (of the tokens, where
+/// post predicts fewer than half of the chains so).
+///
+/// Errors: those of `runtime::load_network`; `mismatch` for a token outside the vocabulary;
+///         `unsupported` for moments that are not finite; `cancelled` after a stop.
+/// Cost:   a forward pass of post over all texts and, for a round, two over the chains; a float64
+///         matrix for each moment (MomentKey) in memory.
+/// Source: docs/method.md, "Fit".
+void calibrate(restore::Plan& plan, const CalibrationJob& job, const Watch& watch);
+
+}  // namespace anamnesis::calibration

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/calibration/calibrate.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/float_words.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/calibration/calibration_texts.hpp"
+#include "anamnesis/language/supervised_text.hpp"
+#include "anamnesis/restore/moments.hpp"
+#include "anamnesis/restore/plan.hpp"
+
+#include "calibrator.hpp"
+#include "choose_mu.hpp"
+#include "moment_sums.hpp"
+#include "refit.hpp"
+
+namespace anamnesis::calibration {
+namespace {
+
+using restore::CalibrationSide;
+using Texts = std::vector<language::SupervisedText>;
+
+/// Predicted tokens for each input of a matrix below which a side says too little.
+/// Source: docs/method.md, "Fit".
+constexpr double least_recall = 0.4;
+constexpr double least_chains = 6.0;
+
+std::size_t count_tokens(const Texts& texts) {
+    std::size_t count = 0;
+    for (const language::SupervisedText& text : texts) {
+        count += text.ids.size();
+    }
+    return count;
+}
+
+/// Errors: `mismatch` for a side in which nothing is predicted.
+void check_side(const CalibrationTexts& side, const char* what) {
+    if (count_predictions(side.texts) == 0) {
+        throw Error(ErrorKind::mismatch,
+                    format("the {} predict nothing; give rows with responses or labels", what));
+    }
+}
+
+/// A warning for each side that is too small to trust.
+void warn_of_few(const CalibrationJob& job, std::uint64_t inputs, const Watch& watch) {
+    const auto warn = [&](const CalibrationTexts& side, double least, const char* what) {
+        const auto wanted =
+            static_cast<std::uint64_t>(least * static_cast<double>(inputs) + 0.5);
+        if (const std::size_t predicted = count_predictions(side.texts); predicted < wanted) {
+            watch.warn(format("the {} predict {} tokens; for {} inputs of a matrix at least {} "
+                              "are advised, and the repair may be the worse for it",
+                              what,
+                              predicted,
+                              inputs,
+                              wanted));
+        }
+    };
+    warn(job.recall, least_recall, "recall texts");
+    warn(job.chains, least_chains, "chains");
+}
+
+class Calibration {
+public:
+    Calibration(restore::Plan& plan, const CalibrationJob& job, const Watch& watch)
+        : plan_(plan), job_(job), watch_(watch), calibrator_(plan, job.running, watch) {}
+
+    void run() {
+        calibrator_.check(job_.recall.texts, "recall texts");
+        calibrator_.check(job_.chains.texts, "chains");
+        watch_.progress().begin("calibrating", count_passes(), ProgressUnit::tokens);
+        MomentSums moments = calibrator_.sum(CalibrationSide::recall, job_.recall.texts);
+        Json choice;
+        if (job_.chooses_mu) {
+            choice = choose(moments);
+        } else {
+            moments.add(calibrator_.sum(CalibrationSide::chains, job_.chains.texts));
+        }
+        restore::FitSettings& fit = plan_.request.fit;
+        plan_.moments.clear();
+        for (const double mu : fit.mus) {
+            // Without rounds, all outputs share one set.
+            if (fit.rounds == 0 && !plan_.moments.empty()) {
+                plan_.moments.push_back(plan_.moments.front());
+            } else {
+                plan_.moments.push_back(
+                    refit(calibrator_, moments, job_.chains.texts, mu, fit.rounds));
+            }
+        }
+        fit.calibration = Json::Object{
+            {"recall", job_.recall.description},
+            {"chains", job_.chains.description},
+            {"dtype", job_.running.dtype ? std::string(name_of(*job_.running.dtype))
+                                         : std::string("as stored")}};
+        if (!choice.is_null()) {
+            fit.calibration.set("auto", std::move(choice));
+        }
+        watch_.progress().finish();
+    }
+
+private:
+    /// Adds the moments of all chains to those of recall; gives the curve.
+    Json choose(MomentSums& moments) {
+        Texts seen;
+        Texts held_back;
+        for (std::size_t i = 0; i < job_.chains.texts.size(); ++i) {
+            (i % 2 == 0 ? seen : held_back).push_back(job_.chains.texts[i]);
+        }
+        if (held_back.empty()) {
+            throw Error(ErrorKind::mismatch,
+                        "--mu auto holds back every second chain, and there is only one; give "
+                        "more chains or a number");
+        }
+        const MomentSums of_seen = calibrator_.sum(CalibrationSide::chains, seen);
+        const MomentSums of_held_back = calibrator_.sum(CalibrationSide::chains, held_back);
+        MomentSums known = moments;
+        known.add(of_seen);
+        const MuChoice choice =
+            choose_mu(calibrator_, known, seen, held_back, plan_.request.fit.rounds);
+        plan_.request.fit.mus = {choice.mu};
+        known.add(of_held_back);
+        moments = std::move(known);
+        return choice.curve;
+    }
+
+    /// Tokens of all passes; where mu is chosen, as if all had to be tried.
+    std::uint64_t count_passes() const {
+        const std::size_t recall = count_tokens(job_.recall.texts);
+        const std::size_t chains = count_tokens(job_.chains.texts);
+        const std::size_t rounds = plan_.request.fit.rounds;
+        const std::size_t solves = plan_.request.fit.mus.size();
+        const std::size_t of_rounds = rounds == 0 ? 0 : (1 + 2 * rounds) * chains;
+        const std::size_t of_choice =
+            job_.chooses_mu
+                ? (std::size(tried_mus) * (of_rounds + chains) + chains) / 2
+                : 0;
+        return recall + chains + solves * of_rounds + of_choice;
+    }
+
+    restore::Plan& plan_;
+    const CalibrationJob& job_;
+    const Watch& watch_;
+    Calibrator calibrator_;
+};
+
+}  // namespace
+
+void calibrate(restore::Plan& plan, const CalibrationJob& job, const Watch& watch) {
+    check_side(job.recall, "recall texts");
+    check_side(job.chains, "chains");
+    warn_of_few(job, plan.post->model.hidden_size, watch);
+    Calibration(plan, job, watch).run();
+}
+
+}  // namespace anamnesis::calibration

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/calibration/calibration_texts.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/io/line_reader.hpp"
+#include "anamnesis/language/chat_template.hpp"
+#include "anamnesis/language/language_model.hpp"
+#include "anamnesis/language/special_tokens.hpp"
+#include "anamnesis/language/supervised_text.hpp"
+#include "anamnesis/runtime/hybrid_model.hpp"
+
+namespace anamnesis::calibration {
+namespace {
+
+constexpr std::size_t longest_chain = 512;
+
+std::vector<std::string> read_questions(const std::filesystem::path& path) {
+    constexpr std::array<std::string_view, 3> keys{"prompt", "question", "problem"};
+    std::vector<std::string> questions;
+    io::JsonLineReader lines(path);
+    Json line;
+    while (lines.next(line)) {
+        const Json* found = nullptr;
+        for (const std::string_view key : keys) {
+            found = found == nullptr ? line.find(key) : found;
+        }
+        if (found == nullptr || !found->is_string()) {
+            throw Error(ErrorKind::malformed,
+                        format("{}: the row has no 'prompt', 'question' or 'problem' with a text",
+                               lines.place()));
+        }
+        questions.push_back(found->as_string("the question"));
+    }
+    if (questions.empty()) {
+        throw Error(ErrorKind::mismatch, format("no question in {}", in_quotes(path.string())));
+    }
+    return questions;
+}
+
+std::optional<language::ChatTemplate> find_template(const std::filesystem::path& folder) {
+    try {
+        return language::ChatTemplate::open(folder);
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::not_found) {
+            throw;
+        }
+        return std::nullopt;
+    }
+}
+
+/// What post writes to one question; empty where it ends at once.
+language::SupervisedText write_chain(runtime::HybridModel& model,
+                                     const std::vector<language::TokenId>& prompt,
+                                     const std::vector<language::TokenId>& ends) {
+    const std::unique_ptr<language::Sequence> sequence = model.start();
+    model.prefill(*sequence, prompt, {}, {});
+    language::Sequence* const sequences[] = {sequence.get()};
+    const language::Generation made =
+        model.generate(sequences, {.max_new_tokens = longest_chain}).front();
+    language::SupervisedText text;
+    for (const language::TokenId token : prompt) {
+        text.ids.push_back(token);
+        text.labels.push_back(language::unsupervised);
+    }
+    const auto add = [&](language::TokenId token) {
+        text.ids.push_back(token);
+        text.labels.push_back(token);
+    };
+    for (const language::TokenId token : made.tokens) {
+        add(token);
+    }
+    if (made.finish == language::FinishReason::end_of_text && !ends.empty()) {
+        add(ends.front());
+    }
+    return text;
+}
+
+}  // namespace
+
+CalibrationTexts write_own_chains(const checkpoint::RecognisedCheckpoint& post,
+                                  const std::filesystem::path& questions,
+                                  const runtime::LoadOptions& running,
+                                  const Watch& watch) {
+    const std::vector<std::string> asked = read_questions(questions);
+    const auto model = runtime::HybridModel::load(post.checkpoint, post.model, running);
+    const auto chat = find_template(running.tokenizer.value_or(post.checkpoint.folder()));
+    const auto ends =
+        language::end_of_text_tokens(post.checkpoint.folder(), post.checkpoint.config());
+    std::vector<language::SupervisedText> texts;
+    watch.progress().begin("writing chains", asked.size(), ProgressUnit::samples);
+    for (const std::string& question : asked) {
+        throw_if_stopped(watch, [] {
+            return std::string("interrupted while post writes its chains; nothing was written");
+        });
+        const std::array<language::ChatMessage, 1> turn{{{.role = "user", .content = question}}};
+        const std::vector<language::TokenId> prompt =
+            chat ? model->encode(chat->render(turn)) : model->encode_beginning(question);
+        language::SupervisedText text = write_chain(*model, prompt, ends);
+        if (language::has_prediction(text)) {
+            text.id = format("{}", texts.size() + 1);
+            texts.push_back(std::move(text));
+        }
+        watch.progress().advance(1);
+    }
+    watch.progress().finish();
+    if (texts.empty()) {
+        throw Error(
+            ErrorKind::mismatch,
+            format("post writes nothing to the questions of {}", in_quotes(questions.string())));
+    }
+    return describe_texts(std::move(texts), format("own answers to {}", questions.string()));
+}
+
+}  // namespace anamnesis::calibration

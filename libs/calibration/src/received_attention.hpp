@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include <cstdint>
+#include <optional>
+
+#include "anamnesis/runtime/network.hpp"
+
+namespace anamnesis::calibration {
+
+/// The attention that each token of a text receives from some of its positions,
+///
+///     w_s = sum over positions t and query heads h of the group: omega_t p_hts,
+///
+/// with p the causal softmax of the routing. Memory does not grow with the text but for the result
+/// and a block of logits.
+/// Shapes: routing of one text of T tokens; positions [P] int64, weights [P] or undefined (all 1)
+///         -> [T, kv_heads] float64.
+at::Tensor sum_received_attention(const runtime::Routing& routing,
+                                  const at::Tensor& positions,
+                                  const at::Tensor& weights,
+                                  std::optional<std::uint32_t> window);
+
+}  // namespace anamnesis::calibration

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/restore/request.hpp"
+#include "anamnesis/restore/verify.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+Json to_json(const std::vector<std::string>& lines) {
+    Json list = Json::array();
+    for (const std::string& line : lines) {
+        list.push_back(line);
+    }
+    return list;
+}
+
+}  // namespace
+
+Json to_json(const Verification& result, const Request& claim, std::string_view origin) {
+    Json tensors = Json::array();
+    for (const TensorVerdict& verdict : result.tensors) {
+        tensors.push_back(Json::Object{{"name", verdict.name},
+                                       {"rows", verdict.rows},
+                                       {"from_pre", verdict.rows_from_pre},
+                                       {"from_post", verdict.rows_from_post},
+                                       {"computed", verdict.rows_computed},
+                                       {"recomputed", verdict.rows_recomputed},
+                                       {"equal_in_pre_and_post", verdict.rows_equal_in_both}});
+    }
+    return Json::Object{{"proven", result.is_proven()},
+                        {"claim", origin},
+                        {"request", to_json(claim)},
+                        {"tensors_compared", result.tensors_compared},
+                        {"bytes_compared", result.bytes_compared},
+                        {"rows_from_pre", result.rows_from_pre},
+                        {"rows_from_post", result.rows_from_post},
+                        {"rows_computed", result.rows_computed},
+                        {"rows_recomputed", result.rows_recomputed},
+                        {"tensors", std::move(tensors)},
+                        {"deviations", to_json(result.deviations)},
+                        {"notes", to_json(result.notes)},
+                        {"findings", checkpoint::to_json(result.findings)}};
+}
+
+}  // namespace anamnesis::restore

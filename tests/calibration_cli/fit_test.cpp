@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// restore --method fit, end to end: the goldens of the demo pair, and every way that it is asked
+// for.
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+
+#include "run_command.hpp"
+#include "temporary_folder.hpp"
+#include "tensor_digests.hpp"
+
+namespace anamnesis::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+const fs::path testdata = ANAMNESIS_TESTDATA;
+const fs::path goldens = testdata / "fit" / "moments";
+
+std::string read_file(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// A text of tokens below `vocabulary`, of which the last `predicted` are learned.
+std::string make_row(std::uint32_t seed, std::uint32_t length, std::uint32_t predicted) {
+    constexpr std::uint32_t vocabulary = 32;
+    std::string ids;
+    std::string labels;
+    std::uint32_t state = seed * 2'654'435'761U + 1;
+    for (std::uint32_t i = 0; i < length; ++i) {
+        state = state * 1'664'525U + 1'013'904'223U;
+        const std::uint32_t token = (state >> 16U) % vocabulary;
+        ids += format("{}{}", i == 0 ? "" : ",", token);
+        labels += format(
+            "{}{}", i == 0 ? "" : ",", i + predicted >= length ? std::to_string(token) : "-100");
+    }
+    return format("{{\"input_ids\":[{}],\"labels\":[{}]}}\n", ids, labels);
+}
+
+class Fit : public ::testing::Test {
+protected:
+    static CommandResult command(std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), ANAMNESIS_BINARY);
+        return run_command(arguments);
+    }
+
+    /// The pair that ships with the demo.
+    void use_demo_pair() {
+        for (const char* side : {"pre", "post"}) {
+            const fs::path folder = folder_.path() / side;
+            fs::create_directory(folder);
+            fs::copy_file(fs::path(ANAMNESIS_SOURCE) / "tools" / "demo_config.json",
+                          folder / "config.json");
+            fs::copy_file(fs::path(ANAMNESIS_SOURCE) / "libs" / "reproduction" / "data" /
+                              (std::string("demo_") + side + ".safetensors"),
+                          folder / "model.safetensors");
+        }
+        recall_ = goldens / "recall.jsonl";
+        chains_ = goldens / "chains.jsonl";
+    }
+
+    /// A tiny model of random weights as post, the same with every weight a little off as pre, and
+    /// texts of random tokens.
+    void use_random_pair(const std::string& model) {
+        for (const char* side : {"pre", "post"}) {
+            fs::remove_all(folder_.path() / side);
+            fs::copy(
+                testdata / "models" / model, folder_.path() / side, fs::copy_options::recursive);
+        }
+        disturb(pre_);
+        std::string recall;
+        std::string chains;
+        for (std::uint32_t i = 0; i < 6; ++i) {
+            recall += make_row(i, 40, 8);
+            chains += make_row(100 + i, 24, 16);
+        }
+        recall_ = folder_.write("recall.jsonl", recall);
+        chains_ = folder_.write("chains.jsonl", chains);
+    }
+
+    /// Flips a bit in the middle of every float32 or bfloat16 mantissa.
+    static void disturb(const fs::path& folder) {
+        const auto checkpoint = checkpoint::Checkpoint::open(folder);
+        for (const checkpoint::TensorEntry& tensor : checkpoint.tensors()) {
+            const std::size_t width = tensor.dtype == DType::f32 ? 4 : 2;
+            std::vector<char> bytes(tensor.bytes);
+            tensor.read_at(0, std::as_writable_bytes(std::span(bytes)));
+            for (std::size_t i = 0; i < bytes.size(); i += width) {
+                bytes[i + width - 2] = static_cast<char>(bytes[i + width - 2] ^ 0x20);
+            }
+            std::fstream file(checkpoint.files()[tensor.file].path(),
+                              std::ios::binary | std::ios::in | std::ios::out);
+            file.seekp(static_cast<std::streamoff>(tensor.offset));
+            file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+        }
+    }
+
+    CommandResult restore(const std::vector<std::string>& options, bool calibrates = true) {
+        std::vector<std::string> arguments{
+            "restore", "--pre", pre_.string(), "--post", post_.string(), "--method", "fit"};
+        if (calibrates) {
+            arguments.insert(
+                arguments.end(),
+                {"--calibrate-recall", recall_.string(), "--calibrate-chains", chains_.string()});
+        }
+        arguments.insert(arguments.end(), options.begin(), options.end());
+        return command(arguments);
+    }
+
+    CommandResult verify(const fs::path& repaired, const std::vector<std::string>& options = {}) {
+        std::vector<std::string> arguments{"verify",
+                                           "--pre",
+                                           pre_.string(),
+                                           "--post",
+                                           post_.string(),
+                                           "--repaired",
+                                           repaired.string(),
+                                           "--json"};
+        arguments.insert(arguments.end(), options.begin(), options.end());
+        return command(arguments);
+    }
+
+    TemporaryFolder folder_;
+    fs::path pre_ = folder_.path() / "pre";
+    fs::path post_ = folder_.path() / "post";
+    fs::path out_ = folder_.path() / "out";
+    fs::path recall_{};
+    fs::path chains_{};
+};
+
+std::vector<std::uint16_t> read_bf16(const fs::path& file, const std::string& name) {
+    const auto checkpoint = checkpoint::Checkpoint::open(file);
+    const checkpoint::TensorEntry& entry = checkpoint.at(name);
+    std::vector<std::uint16_t> values(entry.bytes / 2);
+    entry.read_at(0, std::as_writable_bytes(std::span(values)));
+    return values;
+}
+
+TEST_F(Fit, GivesTheGoldenRowsAndTheRestOfPost) {
+    use_demo_pair();
+    const CommandResult result = restore({"--out", out_.string()});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    const auto of_post = tensor_digests(post_);
+    const auto of_out = tensor_digests(out_);
+    for (const auto& [name, digest] : of_post) {
+        const bool is_fitted = name == "model.layers.2.self_attn.q_proj.weight" ||
+                               name == "model.layers.2.self_attn.k_proj.weight";
+        if (!is_fitted) {
+            EXPECT_EQ(of_out.at(name), digest) << name;
+            continue;
+        }
+        EXPECT_NE(of_out.at(name), digest) << name;
+        const auto ours = read_bf16(out_, name);
+        const auto expected =
+            read_bf16(goldens / "repaired.safetensors", "fit_attention_0.3.bf16." + name);
+        std::size_t equal = 0;
+        for (std::size_t i = 0; i < ours.size(); ++i) {
+            equal += ours[i] == expected[i] ? 1 : 0;
+        }
+        EXPECT_GE(equal * 100, 99 * ours.size()) << name;
+    }
+    const Json receipt = Json::parse(read_file(out_ / "anamnesis.json"));
+    const Json& fit = receipt.at("request").at("fit");
+    EXPECT_EQ(fit.at("mu").as_array("mu").front().as_double("mu"), 0.3);
+    EXPECT_EQ(fit.at("keys").as_string("keys"), "attention");
+    const Json& recall = fit.at("calibration").at("recall");
+    EXPECT_EQ(recall.at("texts").as_unsigned("texts"), 32U);
+    EXPECT_EQ(recall.at("predicted_tokens").as_unsigned("predicted"), 148U);
+    EXPECT_EQ(recall.at("tokens_sha256").as_string("digest").size(), 64U);
+    EXPECT_EQ(verify(out_).exit_code, 0);
+}
+
+TEST_F(Fit, StoredMomentsGiveTheSameBytesWithoutAModelAndProveThem) {
+    use_demo_pair();
+    const fs::path moments = folder_.path() / "moments";
+    ASSERT_EQ(restore({"--mu", "0.1,0.3", "--out", out_.string(), "--moments", moments.string()})
+                  .exit_code,
+              0);
+    const fs::path again = folder_.path() / "again";
+    const CommandResult reused =
+        restore({"--mu", "0.3", "--out", again.string(), "--moments", moments.string()}, false);
+    ASSERT_EQ(reused.exit_code, 0) << reused.errors;
+    EXPECT_EQ(tensor_digests(folder_.path() / "out-mu-0.3"), tensor_digests(again));
+    EXPECT_NE(tensor_digests(folder_.path() / "out-mu-0.1"), tensor_digests(again));
+
+    const CommandResult proof = verify(again, {"--moments", moments.string()});
+    EXPECT_EQ(proof.exit_code, 0) << proof.output;
+    const Json json = Json::parse(proof.output);
+    EXPECT_EQ(json.at("rows_recomputed").as_unsigned("rows"), 192U);
+    // A repair with another mu is not the one that it says it is.
+    fs::copy_file(again / "anamnesis.json",
+                  folder_.path() / "out-mu-0.1" / "anamnesis.json",
+                  fs::copy_options::overwrite_existing);
+    const CommandResult refuted =
+        verify(folder_.path() / "out-mu-0.1", {"--moments", moments.string()});
+    EXPECT_EQ(refuted.exit_code, 1);
+    EXPECT_THAT(refuted.output, HasSubstr("not those that the moments give"));
+    // A second calibration into the folder is refused, not mixed with the first.
+    const CommandResult second =
+        restore({"--out", folder_.path() / "third", "--moments", moments.string()});
+    EXPECT_EQ(second.exit_code, 2);
+    EXPECT_THAT(second.errors, HasSubstr("exists"));
+}
+
+TEST_F(Fit, InPlaceIsUndoneAndAPatchGivesTheSameRows) {
+    use_demo_pair();
+    const auto before = tensor_digests(post_);
+    const fs::path patch = folder_.path() / "fit.safetensors";
+    ASSERT_EQ(restore({"--patch", patch.string()}).exit_code, 0);
+    const fs::path patched = folder_.path() / "patched";
+    ASSERT_EQ(command({"apply", patch.string(), "--to", post_.string(), "--out", patched.string()})
+                  .exit_code,
+              0);
+    const CommandResult in_place = restore({"--in-place"});
+    ASSERT_EQ(in_place.exit_code, 0) << in_place.errors;
+    EXPECT_EQ(tensor_digests(post_), tensor_digests(patched));
+    EXPECT_NE(tensor_digests(post_), before);
+    ASSERT_EQ(command({"undo", post_.string()}).exit_code, 0);
+    EXPECT_EQ(tensor_digests(post_), before);
+}
+
+// Queries with gates among their rows, grouped queries, partial rotation, biases, windows: at the
+// limits the rows are pre's or post's, wherever they lie.
+TEST_F(Fit, LimitsArePreAndPostForEveryFamilyThatRuns) {
+    for (const char* model : {"hypenet_base",
+                              "hypenet_rope_attn",
+                              "jet_base",
+                              "olmo_hybrid_base",
+                              "qwen2_5_base",
+                              "qwen3_5_base",
+                              "qwen3_5_moe",
+                              "qwen3_5_multimodal_wrapper",
+                              "qwen3_base",
+                              "qwen3_next_base"}) {
+        SCOPED_TRACE(model);
+        use_random_pair(model);
+        const fs::path strong = folder_.path() / "strong";
+        const fs::path copied = folder_.path() / "copied";
+        const fs::path middle = folder_.path() / "middle";
+        for (const fs::path& folder : {strong, copied, middle}) {
+            fs::remove_all(folder);
+        }
+        const CommandResult zero =
+            restore({"--groups", "q,k,v,o", "--mu", "0", "--out", strong.string()});
+        ASSERT_EQ(zero.exit_code, 0) << zero.errors;
+        ASSERT_EQ(command({"restore",
+                           "--pre",
+                           pre_.string(),
+                           "--post",
+                           post_.string(),
+                           "--groups",
+                           "q,k,v,o",
+                           "--out",
+                           copied.string()})
+                      .exit_code,
+                  0);
+        EXPECT_EQ(tensor_digests(strong), tensor_digests(copied));
+        const CommandResult half =
+            restore({"--groups", "q,k,v,o", "--mu", "0.3", "--out", middle.string()});
+        ASSERT_EQ(half.exit_code, 0) << half.errors;
+        EXPECT_NE(tensor_digests(middle), tensor_digests(copied));
+        EXPECT_NE(tensor_digests(middle), tensor_digests(post_));
+        EXPECT_EQ(verify(middle).exit_code, 0);
+    }
+}
+
+TEST_F(Fit, AnInfiniteMuIsPost) {
+    use_random_pair("qwen3_base");
+    const CommandResult result = restore({"--mu", "0.3,inf", "--out", out_.string()});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_EQ(tensor_digests(folder_.path() / "out-mu-inf"), tensor_digests(post_));
+    EXPECT_NE(tensor_digests(folder_.path() / "out-mu-0.3"), tensor_digests(post_));
+}
+
+TEST_F(Fit, FeedForwardsAndTheHeadHaveMomentsToo) {
+    use_random_pair("qwen3_base");
+    const fs::path moments = folder_.path() / "moments";
+    const CommandResult result = restore(
+        {"--groups", "mlp,q", "--mu", "1", "--out", out_.string(), "--moments", moments.string()});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_EQ(verify(out_, {"--moments", moments.string()}).exit_code, 0);
+    const auto of_post = tensor_digests(post_);
+    for (const auto& [name, digest] : tensor_digests(out_)) {
+        const bool is_fitted =
+            name.find("mlp.") != std::string::npos || name.find("q_proj") != std::string::npos;
+        EXPECT_EQ(digest == of_post.at(name), !is_fitted) << name;
+    }
+}
+
+TEST_F(Fit, RefusesWhatItCannotCalibrate) {
+    use_random_pair("qwen3_base");
+    const auto expect = [&](const CommandResult& result, int code, const char* text) {
+        EXPECT_EQ(result.exit_code, code) << result.errors;
+        EXPECT_THAT(result.errors, HasSubstr(text));
+        EXPECT_FALSE(fs::exists(out_));
+    };
+    expect(restore({"--out", out_.string()}, false), 2, "--calibrate-recall");
+    expect(restore({"--out", out_.string(), "--mu", "strong"}), 2, "--mu holds 'strong'");
+    expect(restore({"--out", out_.string(), "--mu", "-1"}), 2, "--mu");
+    expect(restore({"--out", out_.string(), "--groups", "mixer"}), 2, "no row");
+    expect(restore({"--out", out_.string(), "--groups", "embedding"}), 5, "cannot be fitted");
+    expect(command({"restore",
+                    "--pre",
+                    pre_.string(),
+                    "--post",
+                    post_.string(),
+                    "--mu",
+                    "0.3",
+                    "--out",
+                    out_.string()}),
+           2,
+           "belong to --method fit");
+    recall_ = folder_.write("foreign.jsonl", "{\"input_ids\":[1,2,900],\"labels\":[-100,2,3]}\n");
+    expect(restore({"--out", out_.string()}), 6, "token 900");
+    recall_ = folder_.write("empty.jsonl", "");
+    expect(restore({"--out", out_.string()}), 6, "empty.jsonl");
+    recall_ = folder_.write("silent.jsonl", "{\"input_ids\":[1,2],\"labels\":[-100,-100]}\n");
+    expect(restore({"--out", out_.string()}), 6, "silent.jsonl");
+    recall_ = folder_.path() / "nowhere.jsonl";
+    expect(restore({"--out", out_.string()}), 3, "nowhere.jsonl");
+}
+
+}  // namespace
+}  // namespace anamnesis::testing
