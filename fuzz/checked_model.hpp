@@ -11,8 +11,8 @@
 namespace anamnesis::fuzz {
 
 /// What every recognised model promises: its rows are rows of tensors that are there.
-inline void expect_rows_of(const checkpoint::Checkpoint& checkpoint,
-                           const checkpoint::Model& model) {
+inline void expect_valid_rows(const checkpoint::Checkpoint& checkpoint,
+                              const checkpoint::Model& model) {
     for (const checkpoint::AttentionTensor& tensor : model.attention) {
         const checkpoint::TensorEntry* entry = checkpoint.find(tensor.name);
         expect(entry != nullptr && entry->rows() == tensor.rows, "a recognised tensor is there");

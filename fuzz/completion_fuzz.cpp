@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     const int status = data[0] % 4 == 0 ? 200 : data[0] * 2 + data[1];
-    const std::string body(fuzz::text_of(data + 2, size - 2));
+    const std::string body(fuzz::to_text(data + 2, size - 2));
     const eval::Reply reply = eval::read_completion(
         {.status = status, .body = body},
         data[1] % 2 == 0 ? std::nullopt : std::optional<std::size_t>(data[1]));

@@ -9,7 +9,7 @@
 
 namespace anamnesis::fuzz {
 
-/// The bytes of a file for an input: what begins with '{' is the description that stands as `key`
+/// The bytes of a file for an input: what begins with '{' is the description stored as `key`
 /// in the metadata of a well-formed file with `tensors`, so that mutations reach past the length
 /// field; anything else is the whole file.
 inline std::string file_from(std::string_view input,

@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 namespace anamnesis::fuzz {
 
-inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
+inline std::string_view to_text(const std::uint8_t* data, std::size_t size) {
     return size == 0 ? std::string_view()
                      : std::string_view(reinterpret_cast<const char*>(data), size);
 }

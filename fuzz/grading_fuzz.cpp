@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     const auto task = static_cast<ReasoningTask>(data[0] % 5U);
-    const std::string_view text = anamnesis::fuzz::text_of(data + 1, size - 1);
+    const std::string_view text = anamnesis::fuzz::to_text(data + 1, size - 1);
     const std::size_t line_end = std::min(text.find('\n'), text.size());
     const std::string_view gold = text.substr(0, line_end);
     const std::string_view response = text.substr(std::min(line_end + 1, text.size()));

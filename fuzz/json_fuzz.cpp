@@ -19,7 +19,7 @@ void round_trip(const anamnesis::Json& value) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    const std::string_view text = anamnesis::fuzz::text_of(data, size);
+    const std::string_view text = anamnesis::fuzz::to_text(data, size);
     bool is_json = false;
     anamnesis::fuzz::accept_value_or_refusal([&] {
         const auto value = anamnesis::Json::parse(text);

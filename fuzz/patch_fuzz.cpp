@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static const TemporaryFolder patch_folder;
     static const RecognisedCheckpoint target = open_llama(target_folder);
     const std::string bytes =
-        anamnesis::fuzz::file_from(anamnesis::fuzz::text_of(data, size),
+        anamnesis::fuzz::file_from(anamnesis::fuzz::to_text(data, size),
                                    "anamnesis.patch",
                                    {{.name = "model.layers.0.self_attn.q_proj.weight",
                                      .dtype = anamnesis::DType::bf16,

@@ -69,14 +69,14 @@ private:
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const Folders folders;
     const TemporaryFolder* const first = folders.checkpoints.data();
-    const auto config = first->write("fuzzed.json", anamnesis::fuzz::text_of(data, size));
+    const auto config = first->write("fuzzed.json", anamnesis::fuzz::to_text(data, size));
     for (const TemporaryFolder& folder : folders.checkpoints) {
         anamnesis::fuzz::accept_value_or_refusal([&] {
             const auto checkpoint = Checkpoint::open(folder.path(), {.config = config});
             for (const Missing missing : {Missing::refuse, Missing::warn}) {
                 anamnesis::fuzz::accept_value_or_refusal([&] {
                     const auto model = recognise(checkpoint, {.missing = missing});
-                    anamnesis::fuzz::expect_rows_of(checkpoint, model);
+                    anamnesis::fuzz::expect_valid_rows(checkpoint, model);
                 });
             }
         });

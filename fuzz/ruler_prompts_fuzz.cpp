@@ -14,7 +14,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace anamnesis;
     static const testing::TemporaryFolder folder;
-    const auto path = folder.write("prompts.jsonl", fuzz::text_of(data, size));
+    const auto path = folder.write("prompts.jsonl", fuzz::to_text(data, size));
     fuzz::accept_value_or_refusal([&] {
         const std::vector<eval::Sample> samples = eval::read_ruler_prompts(path, "task");
         std::string written;

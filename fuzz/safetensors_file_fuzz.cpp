@@ -10,7 +10,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const anamnesis::testing::TemporaryFolder folder;
-    const auto path = folder.write("model.safetensors", anamnesis::fuzz::text_of(data, size));
+    const auto path = folder.write("model.safetensors", anamnesis::fuzz::to_text(data, size));
     anamnesis::fuzz::accept_value_or_refusal([&] {
         const auto file = anamnesis::formats::SafetensorsFile::open(path);
         anamnesis::fuzz::expect(file.file_bytes() == size, "the file keeps its size");

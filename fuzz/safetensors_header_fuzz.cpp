@@ -49,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (std::size_t i = length_bytes; i > 0; --i) {
         data_bytes = data_bytes << 8U | data[i - 1];
     }
-    const auto json = anamnesis::fuzz::text_of(data, size).substr(length_bytes);
+    const auto json = anamnesis::fuzz::to_text(data, size).substr(length_bytes);
     anamnesis::fuzz::accept_value_or_refusal([&] { read_write_read(json, data_bytes); });
     return 0;
 }

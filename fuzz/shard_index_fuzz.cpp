@@ -12,9 +12,9 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     anamnesis::fuzz::accept_value_or_refusal([&] {
         const auto index =
-            anamnesis::formats::parse_shard_index(anamnesis::fuzz::text_of(data, size));
+            anamnesis::formats::parse_shard_index(anamnesis::fuzz::to_text(data, size));
         const auto files = index.files();
-        anamnesis::fuzz::expect(files.size() <= index.weight_map.size(), "files stand once");
+        anamnesis::fuzz::expect(files.size() <= index.weight_map.size(), "no file is listed twice");
         for (const std::string& file : files) {
             const std::filesystem::path joined = std::filesystem::path("folder") / file;
             anamnesis::fuzz::expect(

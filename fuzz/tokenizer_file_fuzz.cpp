@@ -10,7 +10,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     anamnesis::fuzz::accept_value_or_refusal([&] {
         const auto tokenizer =
-            anamnesis::language::Tokenizer::read(anamnesis::fuzz::text_of(data, size));
+            anamnesis::language::Tokenizer::read(anamnesis::fuzz::to_text(data, size));
         const auto tokens = tokenizer.encode("It's 12 \n\n<|im_start|> na\xC3\xAFve \xE4\xB8\xAD");
         for (const auto token : tokens) {
             anamnesis::fuzz::expect(

@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using anamnesis::language::SpecialTokens;
     static const auto tokenizer = anamnesis::language::Tokenizer::open(
         ANAMNESIS_TESTDATA "/tokenizer/tiny/qwen2/tokenizer.json");
-    const std::string_view text = anamnesis::fuzz::text_of(data, size);
+    const std::string_view text = anamnesis::fuzz::to_text(data, size);
     const auto tokens = tokenizer.encode(text, SpecialText::plain);
     const std::string once = tokenizer.decode(tokens, SpecialTokens::keep);
     const std::string twice =

@@ -15,7 +15,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const anamnesis::testing::TemporaryFolder folder;
     const std::string bytes =
-        anamnesis::fuzz::file_from(anamnesis::fuzz::text_of(data, size),
+        anamnesis::fuzz::file_from(anamnesis::fuzz::to_text(data, size),
                                    "anamnesis.undo",
                                    {{.name = "0", .dtype = anamnesis::DType::u8, .shape = {64}},
                                     {.name = "1", .dtype = anamnesis::DType::u8, .shape = {8}}});

@@ -28,7 +28,7 @@ def machine(device):
     print(json.dumps(facts))
 
 
-def figures_of(log):
+def read_figures(log):
     figures = []
     for line in log.splitlines():
         if line.startswith("{"):
@@ -39,7 +39,7 @@ def figures_of(log):
     return figures
 
 
-def tests_of(log):
+def count_tests(log):
     """Counts and failed names of GoogleTest's output, or None where there is none."""
     ran = re.search(r"^\[=+\] Running (\d+) tests?", log, re.M)
     if not ran:
@@ -59,8 +59,8 @@ def read_steps(steps, logs, order):
         step = json.loads(path.read_text())
         log_path = logs / f"{name}.log"
         log = log_path.read_text(errors="replace") if log_path.exists() else ""
-        step["figures"] = figures_of(log)
-        step["tests"] = tests_of(log)
+        step["figures"] = read_figures(log)
+        step["tests"] = count_tests(log)
         if step["status"] in ("failed", "timed out"):
             step["tail"] = log.splitlines()[-TAIL:]
         read.append(step)

@@ -161,18 +161,18 @@ int report_errors(const std::function<int()>& run) noexcept {
         // A write that failed earlier leaves its mark in the stream, and nothing to flush.
         if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
             print_error("io: writing to standard output failed");
-            return exit_code_of(ErrorKind::io);
+            return to_exit_code(ErrorKind::io);
         }
         return code;
     } catch (const Error& error) {
-        print_error(format("{}: {}", name_of(error.kind()), error.what()));
-        return exit_code_of(error.kind());
+        print_error(format("{}: {}", to_string(error.kind()), error.what()));
+        return to_exit_code(error.kind());
     } catch (const std::bad_alloc&) {
         print_error("exhausted: out of memory");
-        return exit_code_of(ErrorKind::exhausted);
+        return to_exit_code(ErrorKind::exhausted);
     } catch (const std::exception& error) {
         print_error(format("internal: {}", error.what()));
-        return exit_code_of(ErrorKind::internal);
+        return to_exit_code(ErrorKind::internal);
     }
 }
 

@@ -15,7 +15,7 @@ checkpoint::OpenOptions make_open_options(const ReadingOptions& options);
 checkpoint::RecogniseOptions make_recognise_options(const ReadingOptions& options);
 
 /// Opens and recognises a checkpoint as the command line says. Where only looking is meant,
-/// `missing` makes a warning of what is not there.
+/// `missing` makes a warning of what is absent.
 checkpoint::RecognisedCheckpoint open_checkpoint(
     const std::string& path,
     const ReadingOptions& options,

@@ -38,7 +38,7 @@ namespace {
 
 using namespace anamnesis;
 
-double seconds_of(const auto& body) {
+double measure_seconds(const auto& body) {
     const auto start = std::chrono::steady_clock::now();
     body();
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -64,7 +64,7 @@ void train(const runtime::Network& network, const std::vector<std::int64_t>& tok
     }
 }
 
-std::size_t number_of(std::string_view text) {
+std::size_t parse_number(std::string_view text) {
     return static_cast<std::size_t>(std::stoull(std::string(text)));
 }
 
@@ -87,9 +87,9 @@ void measure(const std::string& model, std::size_t length, std::size_t rounds) {
     std::vector<std::vector<double>> seconds(3);
     for (std::size_t round = 0; round < rounds + 1; ++round) {
         const std::vector<double> one{
-            seconds_of([&] { train(trained, text.ids); }),
-            seconds_of([&] { analysis::logit_gradients(observed, text); }),
-            seconds_of([&] { analysis::logit_gradients(observed, text, {.bands = bands}); })};
+            measure_seconds([&] { train(trained, text.ids); }),
+            measure_seconds([&] { analysis::logit_gradients(observed, text); }),
+            measure_seconds([&] { analysis::logit_gradients(observed, text, {.bands = bands}); })};
         for (std::size_t i = 0; round > 0 && i < one.size(); ++i) {
             seconds[i].push_back(one[i]);
         }
@@ -125,7 +125,7 @@ int main(int argc, char** argv) {
             const std::string_view value = word.substr(word.find('=') + 1);
             (word.starts_with("length=")   ? length
              : word.starts_with("rounds=") ? rounds
-                                           : threads) = number_of(value);
+                                           : threads) = parse_number(value);
         }
         at::set_num_threads(static_cast<int>(threads));
         measure(argc > 1 ? argv[1] : "", length, rounds);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// 10,000 answers: the golden pairs over and over, bare and behind a reasoning trace.
+// 10,000 answers: the golden pairs over and over, bare and after a reasoning trace.
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>

@@ -51,7 +51,7 @@ namespace {
 using namespace anamnesis;
 using Clock = std::chrono::steady_clock;
 
-double seconds_of(const auto& body) {
+double measure_seconds(const auto& body) {
     const auto start = Clock::now();
     body();
     return std::chrono::duration<double>(Clock::now() - start).count();
@@ -75,7 +75,7 @@ double product_rate(at::ScalarType type, int rounds) {
     const at::Tensor b = at::randn({n, n}).to(type);
     double best = 1e9;
     for (int i = 0; i < rounds; ++i) {
-        best = std::min(best, seconds_of([&] { at::linear(a, b); }));
+        best = std::min(best, measure_seconds([&] { at::linear(a, b); }));
     }
     return 2.0 * n * n * n / best / 1e9;
 }
@@ -84,7 +84,7 @@ double product_rate(at::ScalarType type, int rounds) {
 class Bandwidth {
 public:
     void measure() {
-        seconds_ += seconds_of([&] { memory_.sum(); });
+        seconds_ += measure_seconds([&] { memory_.sum(); });
         ++rounds_;
     }
     double gigabytes_per_second() const {
@@ -107,7 +107,7 @@ Json rates() {
                         {"bandwidth_gb_s", bandwidth.gigabytes_per_second()}};
 }
 
-std::vector<std::int64_t> prompt_of(std::int64_t length, std::int64_t vocabulary) {
+std::vector<std::int64_t> make_prompt(std::int64_t length, std::int64_t vocabulary) {
     std::vector<std::int64_t> ids;
     for (std::int64_t i = 0; i < length; ++i) {
         ids.push_back((300 + (i * 7919) % (vocabulary - 396)) % vocabulary);
@@ -115,7 +115,7 @@ std::vector<std::int64_t> prompt_of(std::int64_t length, std::int64_t vocabulary
     return ids;
 }
 
-std::vector<std::int64_t> numbers_of(const std::string& text) {
+std::vector<std::int64_t> parse_numbers(const std::string& text) {
     std::vector<std::int64_t> numbers;
     for (const std::string& part : split(text, ',')) {
         if (!part.empty()) {
@@ -126,7 +126,7 @@ std::vector<std::int64_t> numbers_of(const std::string& text) {
 }
 
 /// Elements of the layers' matrices that every token multiplies.
-double weights_of(const runtime::Network& network) {
+double count_weights(const runtime::Network& network) {
     double count = 0.0;
     for (const auto& [name, tensor] : network.parameters()) {
         if (tensor.dim() == 2 && name.find("embed_tokens") == std::string::npos &&
@@ -169,7 +169,7 @@ int measure(int argc, char** argv) {
         emit(Json::Object{{"peer", "anamnesis"}, {"rates", rates()}});
     }
     std::optional<runtime::Network> loaded;
-    const double load_seconds = seconds_of([&] {
+    const double load_seconds = measure_seconds([&] {
         const auto files = checkpoint::Checkpoint::open(argv[1]);
         runtime::NetworkOptions options;
         if (!settings["dtype"].empty()) {
@@ -181,15 +181,15 @@ int measure(int argc, char** argv) {
     const runtime::Network& network = *loaded;
     emit(Json::Object{{"what", "load"}, {"seconds", load_seconds}});
     const std::int64_t chunk = std::stoll(settings["chunk"]);
-    const std::vector<std::int64_t> decode = numbers_of(settings["decode"]);
-    const double weights = weights_of(network);
+    const std::vector<std::int64_t> decode = parse_numbers(settings["decode"]);
+    const double weights = count_weights(network);
     double weight_bytes = 0.0;
     for (const auto& [name, tensor] : network.parameters()) {
         weight_bytes += static_cast<double>(tensor.nbytes());
     }
     const auto read = [&](runtime::NetworkState& state, std::int64_t length) {
         const at::Tensor ids =
-            at::tensor(prompt_of(length, network.spec().vocabulary_size)).unsqueeze(0);
+            at::tensor(make_prompt(length, network.spec().vocabulary_size)).unsqueeze(0);
         runtime::NetworkState* const pointer = &state;
         at::Tensor hidden;
         for (std::int64_t first = 0; first < length; first += chunk) {
@@ -202,10 +202,10 @@ int measure(int argc, char** argv) {
         runtime::NetworkState warm = network.make_state();
         read(warm, 64);
     }
-    for (const std::int64_t length : numbers_of(settings["lengths"])) {
+    for (const std::int64_t length : parse_numbers(settings["lengths"])) {
         runtime::NetworkState state = network.make_state();
         at::Tensor logits;
-        const double seconds = seconds_of([&] { logits = read(state, length); });
+        const double seconds = measure_seconds([&] { logits = read(state, length); });
         const double products = 2.0 * weights * static_cast<double>(length);
         const double all =
             products + attention_operations(network.spec(), static_cast<double>(length));
@@ -241,7 +241,7 @@ int measure(int argc, char** argv) {
                 if (bandwidth && i % between_reads == 0) {
                     bandwidth->measure();
                 }
-                seconds_of_steps.push_back(seconds_of(step));
+                seconds_of_steps.push_back(measure_seconds(step));
             }
             const double elapsed =
                 std::accumulate(seconds_of_steps.begin(), seconds_of_steps.end(), 0.0);

@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
         continue_prompt(*model, argv[2], argc == 4 ? std::strtoul(argv[3], nullptr, 10) : 64);
     } catch (const Error& error) {
         std::fprintf(stderr, "generate_text: %s\n", error.what());
-        return exit_code_of(error.kind());
+        return to_exit_code(error.kind());
     }
     return 0;
 }

@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
         repair(argv[1], argv[2], argv[3]);
     } catch (const Error& error) {
         std::fprintf(stderr, "repair_checkpoint: %s\n", error.what());
-        return exit_code_of(error.kind());
+        return to_exit_code(error.kind());
     }
     return 0;
 }

@@ -36,7 +36,7 @@ void write_tuned_model(const TemporaryFolder& from, const TemporaryFolder& to) {
         NamedBytes copy{.name = tensor.name,
                         .dtype = "F32",
                         .shape = {tensor.shape.begin(), tensor.shape.end()},
-                        .bytes = bytes_of(file, tensor)};
+                        .bytes = read_bytes(file, tensor)};
         if (copy.name.find("k_norm") != std::string::npos ||
             copy.name.find("q_proj") != std::string::npos) {
             std::vector<float> values(copy.bytes.size() / sizeof(float));
@@ -48,7 +48,7 @@ void write_tuned_model(const TemporaryFolder& from, const TemporaryFolder& to) {
         }
         tensors.push_back(std::move(copy));
     }
-    to.write("model.safetensors", safetensors_of(tensors));
+    to.write("model.safetensors", make_safetensors(tensors));
 }
 
 class Attention : public ::testing::Test {

@@ -28,7 +28,7 @@ CommandResult run_gradients(std::vector<std::string> arguments) {
     return run_command(all);
 }
 
-/// The largest relative difference; null stands where nothing was counted.
+/// The largest relative difference; null where nothing was counted.
 double difference(const Json& actual, const Json& expected) {
     const Json::Array& ours = actual.as_array("ours");
     const Json::Array& theirs = expected.as_array("theirs");
@@ -131,7 +131,7 @@ protected:
     fs::path chats_;
 };
 
-std::uint64_t predictions_of(const CommandResult& result, const std::string& name) {
+std::uint64_t count_predictions(const CommandResult& result, const std::string& name) {
     return Json::parse(result.output)
         .at("data")
         .at(name)
@@ -162,12 +162,12 @@ TEST_F(GradientsOfData, WriteAPageWithBothDataSetsOnIt) {
 }
 
 TEST_F(GradientsOfData, CountResponsesAloneUnlessAskedForAllText) {
-    const std::uint64_t responses = predictions_of(run({"--data", data_.string()}), "questions");
+    const std::uint64_t responses = count_predictions(run({"--data", data_.string()}), "questions");
     const CommandResult all = run({"--data", data_.string(), "--all-text"}, "all");
     EXPECT_GT(responses, 0U);
-    EXPECT_EQ(predictions_of(all, "questions"),
+    EXPECT_EQ(count_predictions(all, "questions"),
               Json::parse(all.output).at("data").at("questions").at("tokens").as_unsigned("n") - 6);
-    EXPECT_LT(responses, predictions_of(all, "questions"));
+    EXPECT_LT(responses, count_predictions(all, "questions"));
     // Both turns of the first chat are learnt, with the tokens that end them.
     const CommandResult chats = run({"--data", chats_.string()}, "chats");
     ASSERT_EQ(chats.exit_code, 0) << chats.errors;
@@ -178,7 +178,7 @@ TEST_F(GradientsOfData, CountResponsesAloneUnlessAskedForAllText) {
     const CommandResult last = run({"--data", lone.string()}, "lone");
     ASSERT_EQ(last.exit_code, 0) << last.errors;
     const CommandResult first = run({"--data", chats_.string(), "--samples", "1"}, "first");
-    EXPECT_GT(predictions_of(first, "chats"), predictions_of(last, "lone"));
+    EXPECT_GT(count_predictions(first, "chats"), count_predictions(last, "lone"));
     EXPECT_EQ(Json::parse(first.output).at("data").at("chats").at("tokens"),
               Json::parse(last.output).at("data").at("lone").at("tokens"));
 }

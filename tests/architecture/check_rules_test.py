@@ -71,13 +71,13 @@ class Words(unittest.TestCase):
         self.assertEqual(self.found("to understand a recommended amendment"), [])
 
     def test_prose_of_cpp_is_comments_and_strings(self):
-        prose = check_rules.prose_of("a.cpp", 'int behind = 1;  // behind it\ncall("stands");\n')
+        prose = check_rules.extract_prose("a.cpp", 'int behind = 1;  // behind it\ncall("stands");\n')
         self.assertEqual([line.strip() for line in prose.split("\n")], ["// behind it", '"stands"', ""])
 
 
 class Links(unittest.TestCase):
     def test_anchors_are_those_of_the_page(self):
-        self.assertEqual(check_rules.anchors_of("# A `b` c, d\n```\n# no\n```\n## What this is\n"), {"a-b-c-d", "what-this-is"})
+        self.assertEqual(check_rules.find_anchors("# A `b` c, d\n```\n# no\n```\n## What this is\n"), {"a-b-c-d", "what-this-is"})
 
 
 if __name__ == "__main__":

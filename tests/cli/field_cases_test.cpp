@@ -232,11 +232,11 @@ TEST_P(FieldCase, IsToldInJsonAsWell) {
     }
 }
 
-std::string name_of(const ::testing::TestParamInfo<Expectation>& info) {
+std::string to_string(const ::testing::TestParamInfo<Expectation>& info) {
     return info.param.name + (info.param.options.empty() ? "" : "_allowed");
 }
 
-INSTANTIATE_TEST_SUITE_P(Reports, FieldCase, ::testing::ValuesIn(list_cases()), name_of);
+INSTANTIATE_TEST_SUITE_P(Reports, FieldCase, ::testing::ValuesIn(list_cases()), to_string);
 
 TEST(FieldCases, AllOfTheFolderAreRun) {
     std::vector<std::string> listed;

@@ -123,9 +123,9 @@ TEST_F(Grading, TakesGoldAnswersFromTheDataSetById) {
     EXPECT_EQ(summary.at("interval_kind").as_string("kind"), "clustered by problem, Student");
     EXPECT_EQ(graded()[0].at("task").as_string("task"), "gsm8k");
 
-    const auto stranger = grade(R"({"id": "gsm8k/9", "response": "2"})", {"--data", data.string()});
-    EXPECT_EQ(stranger.exit_code, 6);
-    EXPECT_THAT(stranger.errors,
+    const auto unknown = grade(R"({"id": "gsm8k/9", "response": "2"})", {"--data", data.string()});
+    EXPECT_EQ(unknown.exit_code, 6);
+    EXPECT_THAT(unknown.errors,
                 AllOf(HasSubstr("line 1"), HasSubstr("data.jsonl"), HasSubstr("'gsm8k/9'")));
 }
 

@@ -212,14 +212,17 @@ TEST_P(Surgery, AppliesItsPatchElsewhere) {
     EXPECT_THAT(refused.errors, HasSubstr("another SHA-256"));
 }
 
-std::string name_of(const ::testing::TestParamInfo<Case>& info) {
+std::string make_test_name(const ::testing::TestParamInfo<Case>& info) {
     std::string name = info.param.family + "_" + info.param.name;
     std::ranges::replace_if(
         name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
     return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Surgery, ::testing::ValuesIn(find_cases(Effect::some)), name_of);
+INSTANTIATE_TEST_SUITE_P(Families,
+                         Surgery,
+                         ::testing::ValuesIn(find_cases(Effect::some)),
+                         make_test_name);
 
 class EmptySurgery : public Surgery {};
 
@@ -234,7 +237,7 @@ TEST_P(EmptySurgery, IsRefusedAndNamesTheSwitchThatWouldGiveItRows) {
 INSTANTIATE_TEST_SUITE_P(Families,
                          EmptySurgery,
                          ::testing::ValuesIn(find_cases(Effect::none)),
-                         name_of);
+                         make_test_name);
 
 }  // namespace
 }  // namespace anamnesis::testing

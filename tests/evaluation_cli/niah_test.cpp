@@ -70,7 +70,7 @@ protected:
         return words;
     }
 
-    /// The lines of a folder's results by checkpoint and id; fails where one stands twice.
+    /// The lines of a folder's results by checkpoint and id; fails on a duplicate.
     std::map<std::string, Json> results(const std::string& out) const {
         std::map<std::string, Json> lines;
         for (const auto& entry : fs::directory_iterator(folder_.path() / out)) {
@@ -85,7 +85,7 @@ protected:
                 Json json = Json::parse(line);
                 const std::string key = json.at("checkpoint").as_string("checkpoint") + "/" +
                                         json.at("id").as_string("id");
-                EXPECT_TRUE(lines.emplace(key, std::move(json)).second) << key << " stands twice";
+                EXPECT_TRUE(lines.emplace(key, std::move(json)).second) << "duplicate " << key;
             }
         }
         return lines;

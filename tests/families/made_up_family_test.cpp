@@ -85,11 +85,11 @@ TEST_F(MadeUpFamily, StartsFromRandomWeightsThatItRecognises) {
                              "predictor.weight"}) {
         EXPECT_NE(source.checkpoint.find(name), nullptr) << name;
     }
-    EXPECT_EQ(checkpoint::find_group_of(source.model, "model.layers.0.memory.valve.weight"),
+    EXPECT_EQ(checkpoint::classify_tensor(source.model, "model.layers.0.memory.valve.weight"),
               checkpoint::TensorGroup::mixer);
-    EXPECT_EQ(checkpoint::find_group_of(source.model, "model.layers.1.routing.wo.weight"),
+    EXPECT_EQ(checkpoint::classify_tensor(source.model, "model.layers.1.routing.wo.weight"),
               checkpoint::TensorGroup::o);
-    EXPECT_EQ(checkpoint::find_group_of(source.model, "model.layers.1.feed.w1.weight"),
+    EXPECT_EQ(checkpoint::classify_tensor(source.model, "model.layers.1.feed.w1.weight"),
               checkpoint::TensorGroup::mlp);
 }
 

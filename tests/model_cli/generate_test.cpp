@@ -45,12 +45,12 @@ protected:
     }
 
     /// What the verb `logits` says of these tokens: [tokens, vocabulary].
-    std::vector<float> logits_of(const std::vector<std::int64_t>& ids) {
+    std::vector<float> compute_logits(const std::vector<std::int64_t>& ids) {
         std::string bytes(ids.size() * sizeof(std::int64_t), '\0');
         std::memcpy(bytes.data(), ids.data(), bytes.size());
         const auto path = folder_.write(
             "ids.safetensors",
-            safetensors_of(
+            make_safetensors(
                 {{.name = "input_ids", .dtype = "I64", .shape = {1, ids.size()}, .bytes = bytes}}));
         const std::filesystem::path out = folder_.path() / "logits.safetensors";
         const CommandResult result = run_command({ANAMNESIS_BINARY,
@@ -63,7 +63,7 @@ protected:
                                                   out.string()});
         EXPECT_EQ(result.exit_code, 0) << result.errors;
         const auto file = formats::SafetensorsFile::open(out);
-        const std::string data = bytes_of(file, *file.find("logits"));
+        const std::string data = read_bytes(file, *file.find("logits"));
         std::vector<float> values(data.size() / sizeof(float));
         std::memcpy(values.data(), data.data(), data.size());
         return values;
@@ -72,7 +72,7 @@ protected:
     TemporaryFolder folder_;
 };
 
-std::vector<std::int64_t> integers_of(const Json& json) {
+std::vector<std::int64_t> read_integers(const Json& json) {
     std::vector<std::int64_t> numbers;
     for (const Json& one : json.as_array("tokens")) {
         numbers.push_back(one.as_integer("token"));
@@ -87,14 +87,14 @@ std::string text_in(const Json::Array& answers, std::size_t index = 0) {
 TEST_F(Generate, ChoosesTheTokensThatTheLogitsOfTheWholeTextFavour) {
     const auto answers = ask({"--prompt", "AB", "--max-tokens", "12", "--logprobs"});
     ASSERT_EQ(answers.size(), 1U);
-    const std::vector<std::int64_t> chosen = integers_of(answers[0].at("tokens"));
+    const std::vector<std::int64_t> chosen = read_integers(answers[0].at("tokens"));
     ASSERT_EQ(chosen.size(), 12U);
     EXPECT_EQ(answers[0].at("finish_reason").as_string("reason"), "length");
     ASSERT_EQ(answers[0].at("prompt_tokens").as_integer("count"), 2);
-    // Byte-level ids of A and B: 0x21 and 0x22 behind the first printable character.
+    // Byte-level ids of A and B: 32 and 33 after '!', the first printable character.
     std::vector<std::int64_t> text{32, 33};
     text.insert(text.end(), chosen.begin(), chosen.end() - 1);
-    const std::vector<float> logits = logits_of(text);
+    const std::vector<float> logits = compute_logits(text);
     const auto& logprobs = answers[0].at("logprobs").as_array("logprobs");
     for (std::size_t i = 0; i < chosen.size(); ++i) {
         const auto row = std::span(logits).subspan((i + 1) * tiny_vocabulary, tiny_vocabulary);
@@ -134,16 +134,16 @@ TEST_F(Generate, WrapsTheTurnsOfAChat) {
                               "<|im_start|>assistant\n",
                               "--max-tokens",
                               "8"});
-    EXPECT_EQ(integers_of(wrapped.at(0).at("tokens")), integers_of(written.at(0).at("tokens")));
-    EXPECT_NE(integers_of(wrapped.at(0).at("tokens")),
-              integers_of(ask({"--prompt", "Hi", "--max-tokens", "8"}).at(0).at("tokens")));
+    EXPECT_EQ(read_integers(wrapped.at(0).at("tokens")), read_integers(written.at(0).at("tokens")));
+    EXPECT_NE(read_integers(wrapped.at(0).at("tokens")),
+              read_integers(ask({"--prompt", "Hi", "--max-tokens", "8"}).at(0).at("tokens")));
 }
 
 TEST_F(Generate, PrintsALineForEveryTokenAndItsProbability) {
     const CommandResult result = run({"--prompt", "needle", "--max-tokens", "5", "--logprobs"});
     EXPECT_EQ(result.exit_code, 0);
     const auto answers = ask({"--prompt", "needle", "--max-tokens", "5"});
-    for (const std::int64_t token : integers_of(answers.at(0).at("tokens"))) {
+    for (const std::int64_t token : read_integers(answers.at(0).at("tokens"))) {
         EXPECT_NE(result.output.find(std::to_string(token) + " "), std::string::npos);
     }
 }

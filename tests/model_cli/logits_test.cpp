@@ -26,7 +26,7 @@ CommandResult run(std::vector<std::string> arguments) {
     return run_command(arguments);
 }
 
-std::vector<float> values_of(const std::filesystem::path& path, const std::string& name) {
+std::vector<float> read_values(const std::filesystem::path& path, const std::string& name) {
     const auto file = formats::SafetensorsFile::open(path);
     const formats::TensorInfo* tensor = file.find(name);
     if (tensor == nullptr) {
@@ -77,7 +77,8 @@ TEST_P(Logits, AgreeWithTheReferenceInEveryForm) {
         const CommandResult result = run(arguments);
         ASSERT_EQ(result.exit_code, 0) << result.errors;
         for (const std::string name : {"logits", "hidden_states.0", "hidden_states.2"}) {
-            EXPECT_LE(relative_rms(values_of(out, name), values_of(expected, name)), 1e-5) << name;
+            EXPECT_LE(relative_rms(read_values(out, name), read_values(expected, name)), 1e-5)
+                << name;
         }
     }
 }

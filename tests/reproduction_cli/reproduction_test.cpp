@@ -37,7 +37,7 @@ protected:
     }
 
     /// summary.json without what the clock says.
-    Json summary_of(const std::string& out) const {
+    Json read_summary(const std::string& out) const {
         Json summary = Json::parse(text_at(out + "/summary.json"));
         summary.set("seconds", Json());
         Json goals = Json::array();
@@ -57,7 +57,7 @@ TEST_F(Reproduction, GoesFromRandomWeightsToAReport) {
     const CommandResult result = reproduce("whole");
     ASSERT_EQ(result.exit_code, 0) << result.errors;
     EXPECT_THAT(result.output, HasSubstr("W_Q and W_K of pre bring recall back"));
-    const Json summary = summary_of("whole");
+    const Json summary = read_summary("whole");
     EXPECT_EQ(summary.at("seeds").as_array("seeds").size(), 2U);
     for (const char* name : {"pre",
                              "post",
@@ -83,10 +83,10 @@ TEST_F(Reproduction, GoesFromRandomWeightsToAReport) {
     }
     EXPECT_THAT(text_at("whole/report.html"), HasSubstr("<svg"));
     // The recipe's rates: MLPs learn at a tenth of what the softmax layer does.
-    const auto drift_of = [&](const char* part) {
+    const auto find_drift = [&](const char* part) {
         return summary.at("drift").at(part).at("hybrid").at("mean").as_double(part);
     };
-    EXPECT_LT(drift_of("mlp"), 0.1 * drift_of("o"));
+    EXPECT_LT(find_drift("mlp"), 0.1 * find_drift("o"));
     EXPECT_THAT(text_at("whole/summary.md"), HasSubstr("The paper's claims"));
     const CommandResult inspected = command({"inspect", at("whole/seed-3/pre")});
     EXPECT_THAT(inspected.output, HasSubstr("BF16"));
@@ -124,7 +124,7 @@ TEST_F(Reproduction, GoesOnWhereItWasKilled) {
     }
     ASSERT_EQ(result.exit_code, 0) << result.errors;
     EXPECT_GT(runs, 0);
-    EXPECT_EQ(summary_of("pieces"), summary_of("whole"));
+    EXPECT_EQ(read_summary("pieces"), read_summary("whole"));
 }
 
 TEST_F(Reproduction, RefusesTheFolderOfAnotherRecipe) {

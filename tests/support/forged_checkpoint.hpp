@@ -42,7 +42,7 @@ inline std::string forge_safetensors(const std::vector<ForgedTensor>& tensors,
         offsets.push_back(std::uint64_t{data.size()});
         offsets.push_back(std::uint64_t{data.size() + bytes});
         Json entry = Json::object();
-        entry.set("dtype", name_of(tensor.dtype));
+        entry.set("dtype", to_string(tensor.dtype));
         entry.set("shape", std::move(shape));
         entry.set("data_offsets", std::move(offsets));
         header.set(tensor.name, std::move(entry));
@@ -79,7 +79,7 @@ struct ForgedCheckpoint {
         std::erase_if(tensors, [&](const ForgedTensor& tensor) { return tensor.name == name; });
         return *this;
     }
-    /// Errors: std::out_of_range for a tensor that is not there.
+    /// Errors: std::out_of_range for a tensor that does not exist.
     ForgedTensor& at(std::string_view name) {
         for (ForgedTensor& tensor : tensors) {
             if (tensor.name == name) {

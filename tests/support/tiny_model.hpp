@@ -21,12 +21,12 @@ namespace anamnesis::testing {
 /// Ids of the tiny tokenizer: 420 of its BPE, 7 special ones.
 inline constexpr std::size_t tiny_vocabulary = 427;
 
-inline std::string text_of(const std::filesystem::path& path) {
+inline std::string read_text_file(const std::filesystem::path& path) {
     return io::read_text(path, std::uint64_t{1} << 20U);
 }
 
-inline std::string bytes_of(const formats::SafetensorsFile& file,
-                            const formats::TensorInfo& tensor) {
+inline std::string read_bytes(const formats::SafetensorsFile& file,
+                              const formats::TensorInfo& tensor) {
     std::string bytes(tensor.data.size(), '\0');
     file.file().read_at(file.data_begin() + tensor.data.begin(),
                         std::as_writable_bytes(std::span(bytes)));
@@ -40,7 +40,7 @@ struct NamedBytes {
     std::string bytes;
 };
 
-inline std::string safetensors_of(const std::vector<NamedBytes>& tensors) {
+inline std::string make_safetensors(const std::vector<NamedBytes>& tensors) {
     Json header = Json::object();
     std::string data;
     for (const NamedBytes& tensor : tensors) {
@@ -76,7 +76,7 @@ inline void write_tiny_model(const TemporaryFolder& folder, const std::string& n
         NamedBytes copy{.name = tensor.name,
                         .dtype = "F32",
                         .shape = {tensor.shape.begin(), tensor.shape.end()},
-                        .bytes = bytes_of(file, tensor)};
+                        .bytes = read_bytes(file, tensor)};
         if (copy.name == "model.embed_tokens.weight" || copy.name == "lm_head.weight") {
             std::vector<float> values(copy.bytes.size() / sizeof(float));
             std::memcpy(values.data(), copy.bytes.data(), copy.bytes.size());
@@ -91,11 +91,12 @@ inline void write_tiny_model(const TemporaryFolder& folder, const std::string& n
         }
         tensors.push_back(std::move(copy));
     }
-    folder.write("model.safetensors", safetensors_of(tensors));
-    Json config = Json::parse(text_of(golden / "config.json"));
+    folder.write("model.safetensors", make_safetensors(tensors));
+    Json config = Json::parse(read_text_file(golden / "config.json"));
     config.set("vocab_size", std::uint64_t{tiny_vocabulary});
     folder.write("config.json", config.dump(2));
-    folder.write("tokenizer.json", text_of(testdata / "tokenizer/tiny/qwen2/tokenizer.json"));
+    folder.write("tokenizer.json",
+                 read_text_file(testdata / "tokenizer/tiny/qwen2/tokenizer.json"));
     folder.write("chat_template.jinja",
                  "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + "
                  "message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}{% if "

@@ -30,7 +30,7 @@ inline CommandResult run_anamnesis(std::vector<std::string> arguments,
 }
 
 /// The lines of OUT/metrics.jsonl.
-inline Json::Array metrics_of(const std::filesystem::path& out) {
+inline Json::Array read_metrics(const std::filesystem::path& out) {
     Json::Array lines;
     for (const std::string& line : split(io::read_text(out / "metrics.jsonl"), '\n')) {
         if (!line.empty()) {
@@ -61,7 +61,7 @@ inline std::vector<float> float_values(const formats::SafetensorsFile& file,
     return values;
 }
 
-/// Every float32 tensor of `expected` stands in `actual`, to a relative root mean square.
+/// Every float32 tensor of `expected` is in `actual`, to a relative root mean square.
 inline void expect_near_weights(const std::filesystem::path& actual,
                                 const std::filesystem::path& expected,
                                 double tolerance) {

@@ -64,7 +64,7 @@ TEST_P(ReadyBatches, GiveTheGoldenMetricsAndCheckpoint) {
     const CommandResult result = run_anamnesis(command());
     ASSERT_EQ(result.exit_code, 0) << result.errors;
     const Json expected = Json::parse(io::read_text(golden() / "expected.json"));
-    const Json::Array lines = metrics_of(out());
+    const Json::Array lines = read_metrics(out());
     ASSERT_EQ(lines.size(), 20U);
     for (std::size_t step = 0; step < 20; ++step) {
         const auto golden_figure = [&](const char* name) {

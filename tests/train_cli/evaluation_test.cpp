@@ -45,7 +45,7 @@ TEST_F(ARunThatIsWatched, HasItsRecallInTheMetricsAndTheSameWeights) {
         "watched",
         {"--eval-every", "2", "--eval-lengths", "68,96", "--eval-samples", "3", "--tensorboard"});
     ASSERT_EQ(watched.exit_code, 0) << watched.errors;
-    const Json::Array lines = metrics_of(out("watched"));
+    const Json::Array lines = read_metrics(out("watched"));
     ASSERT_EQ(lines.size(), 4U);
     for (std::size_t step = 0; step < 4; ++step) {
         const Json* evaluation = lines[step].find("evaluation");
@@ -79,8 +79,8 @@ TEST_F(ARunThatIsWatched, MixesReplayedRowsIntoEveryStep) {
     const CommandResult replaying = train(
         "replaying", {"--replay", "synthetic:retrieval", "--replay-rows", "2", "--length", "96"});
     ASSERT_EQ(replaying.exit_code, 0) << replaying.errors;
-    const Json::Array plain = metrics_of(out("plain"));
-    const Json::Array more = metrics_of(out("replaying"));
+    const Json::Array plain = read_metrics(out("plain"));
+    const Json::Array more = read_metrics(out("replaying"));
     for (std::size_t step = 0; step < 4; ++step) {
         const auto tokens = more[step].at("tokens").as_unsigned("tokens") -
                             plain[step].at("tokens").as_unsigned("tokens");
@@ -129,7 +129,7 @@ TEST_F(ARunThatIsWatched, AsksOtherModelsAsNiahAndReasonDo) {
                                             "--eval-data",
                                             out("gsm8k.jsonl")});
     ASSERT_EQ(watched.exit_code, 0) << watched.errors;
-    for (const Json& line : metrics_of(out("watched"))) {
+    for (const Json& line : read_metrics(out("watched"))) {
         const Json& evaluation = line.at("evaluation");
         for (const char* task : {"niah_single_1", "niah_single_2", "niah_single_3"}) {
             EXPECT_GE(evaluation.at(task).at("4096").as_double("score"), 0.0) << task;

@@ -94,8 +94,8 @@ TEST_F(TwoProcesses, GiveTheLossCurveOfOne) {
         ASSERT_EQ(one.exit_code, 0) << one.errors;
         const CommandResult two = run_two(command(out((name + "-two").c_str())));
         ASSERT_EQ(two.exit_code, 0) << two.errors;
-        expect_same_curve(metrics_of(out((name + "-two").c_str())),
-                          metrics_of(out((name + "-one").c_str())));
+        expect_same_curve(read_metrics(out((name + "-two").c_str())),
+                          read_metrics(out((name + "-one").c_str())));
         const Json receipt =
             Json::parse(io::read_text(out((name + "-two").c_str()) + "/training.json"));
         EXPECT_EQ(receipt.at("processes").as_unsigned("processes"), 2U);
@@ -120,7 +120,7 @@ TEST_F(TwoProcesses, SharePackedRowsAnchorsAndWhatOneProcessBegan) {
     run_anamnesis(command(out("two")), {.kill_after = duration / 2});
     const CommandResult two = run_two(command(out("two")));
     ASSERT_EQ(two.exit_code, 0) << two.errors;
-    expect_same_curve(metrics_of(out("two")), metrics_of(out("one")));
+    expect_same_curve(read_metrics(out("two")), read_metrics(out("one")));
 }
 
 TEST_F(TwoProcesses, EndTogetherWithOneLine) {

@@ -69,8 +69,8 @@ TEST_F(ResumedRun, EndsInTheSameBitsHoweverOftenItWasKilled) {
     EXPECT_GE(kills, 1U);
     EXPECT_EQ(io::read_text(killed / "model.safetensors"),
               io::read_text(whole / "model.safetensors"));
-    const Json::Array expected = metrics_of(whole);
-    const Json::Array actual = metrics_of(killed);
+    const Json::Array expected = read_metrics(whole);
+    const Json::Array actual = read_metrics(killed);
     ASSERT_EQ(actual.size(), steps);
     for (std::size_t i = 0; i < steps; ++i) {
         EXPECT_EQ(actual[i].at("step").as_unsigned("step"), i);
@@ -91,7 +91,7 @@ TEST_F(ResumedRun, PassesOverABrokenState) {
     folder.write(fs::path("out") / "resume" / "step-199.safetensors", "torn");
     const CommandResult last = run_anamnesis(arguments);
     EXPECT_EQ(last.exit_code, 0) << last.errors;
-    EXPECT_EQ(metrics_of(out).size(), many);
+    EXPECT_EQ(read_metrics(out).size(), many);
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ protected:
     /// The lines without the one figure that a clock makes.
     static std::vector<std::string> lines_without_speed(const fs::path& out) {
         std::vector<std::string> lines;
-        for (const Json& line : metrics_of(out)) {
+        for (const Json& line : read_metrics(out)) {
             Json kept = Json::object();
             for (const auto& [key, value] : line.as_object("a line")) {
                 if (key != "tokens_per_second") {
@@ -127,7 +127,7 @@ TEST_P(ARunThatIsStopped, SavesItsStateAndEndsInTheSameBits) {
     // On an idle machine it is half a second.
     EXPECT_LT(seconds, 30.0);
     ASSERT_EQ(stopped.exit_code, 130) << stopped.output << stopped.errors;
-    const std::size_t done = metrics_of(out).size();
+    const std::size_t done = read_metrics(out).size();
     ASSERT_GE(done, moment.lines);
     EXPECT_NE(stopped.errors.find(format("interrupted after step {} of {}; run the same command "
                                          "to resume",
@@ -137,7 +137,7 @@ TEST_P(ARunThatIsStopped, SavesItsStateAndEndsInTheSameBits) {
         << stopped.errors;
     EXPECT_TRUE(fs::exists(out / "resume" / format("step-{}.safetensors", done)));
     const bool was_cut =
-        done % evaluated_every == 0 && metrics_of(out).back().find("evaluation") == nullptr;
+        done % evaluated_every == 0 && read_metrics(out).back().find("evaluation") == nullptr;
     RecordProperty("evaluation_was_cut", was_cut ? "yes" : "no");
 
     const CommandResult resumed = run_anamnesis(command(out));
@@ -172,7 +172,7 @@ TEST(ARunThatDiverges, SaysWhereAndKeepsItsStates) {
     EXPECT_NE(result.errors.find("numerical: the loss is not a number at step"), std::string::npos)
         << result.errors;
     EXPECT_NE(result.errors.find("lower --lr"), std::string::npos) << result.errors;
-    const std::size_t done = metrics_of(out).size();
+    const std::size_t done = read_metrics(out).size();
     ASSERT_GE(done, 1U);
     EXPECT_TRUE(fs::exists(out / "resume" / format("step-{}.safetensors", done)));
 }

@@ -35,7 +35,7 @@ TEST(ASyntheticRun, GivesCheckpointsThatEveryVerbReads) {
                                              at("pre")});
     ASSERT_EQ(pre.exit_code, 0) << pre.errors;
     EXPECT_NE(pre.output.find("memory: about"), std::string::npos) << pre.output;
-    const Json::Array lines = metrics_of(at("pre"));
+    const Json::Array lines = read_metrics(at("pre"));
     ASSERT_EQ(lines.size(), 14U);
     EXPECT_LT(lines[12].at("loss").as_double("loss"), lines[0].at("loss").as_double("loss"));
     const CommandResult post = run_anamnesis({"train",

@@ -100,10 +100,10 @@ def find_functions(text):
                 stack.append("other")
                 continue
             header = code[start:at]
-            kind = kind_of(header)
+            kind = classify_brace(header)
             if kind == "function":
                 first = start + len(header) - len(header.lstrip())
-                stack.append((code.count("\n", 0, first) + 1, name_of(header)))
+                stack.append((code.count("\n", 0, first) + 1, find_function_name(header)))
             else:
                 stack.append(kind)
             if kind != "other":
@@ -122,7 +122,7 @@ def find_functions(text):
     return functions
 
 
-def kind_of(header):
+def classify_brace(header):
     """What the brace after a declaration opens: a scope, a function, or other (an initialiser)."""
     plain = drop_parenthesised(header)
     if not plain.rstrip():
@@ -165,7 +165,7 @@ def drop_parenthesised(header):
     return re.sub(r"\btemplate\s*<[^()]*?>(?=\s*(requires|[\w:\[]))", " ", "".join(result), count=1)
 
 
-def name_of(header):
+def find_function_name(header):
     found = re.search(r"([\w:~]+|operator\s*[^\s\w(]+|operator\s*\(\))\s*\(", header)
     return re.sub(r"\s+", "", found.group(1)) if found else "?"
 
@@ -195,7 +195,7 @@ def check_sizes():
         yield Finding("apps-lines", "apps", apps, [f"apps: {apps} lines, at most {APPS_LINES}"])
 
 
-def prose_of(name, text):
+def extract_prose(name, text):
     if name.endswith((".cpp", ".hpp")):
         return split_cpp(text)[1]
     if name.endswith(".md"):
@@ -216,7 +216,7 @@ def check_words():
         if name.startswith(("testdata/", "tools/rules/")) or "/data/" in name or name.endswith("check_rules_test.py"):
             continue
         text = read(name)
-        lines = {"all": text.split("\n"), "prose": prose_of(name, text).split("\n")}
+        lines = {"all": text.split("\n"), "prose": extract_prose(name, text).split("\n")}
         for word, scope, expression, instead in words:
             for i, line in enumerate(lines[scope]):
                 for found in expression.finditer(line):
@@ -226,7 +226,7 @@ def check_words():
             yield Finding("word", word, len(found), found)
 
 
-def anchors_of(text):
+def find_anchors(text):
     anchors, fenced = set(), False
     for line in text.split("\n"):
         fenced ^= line.startswith("```")
@@ -252,7 +252,7 @@ def check_links():
                 yield Finding("link", f"{name}:{target}", 1, [f"{place} leaves the repository"])
             elif not file.exists():
                 yield Finding("link", f"{name}:{target}", 1, [f"{place} does not exist"])
-            elif anchor and file.suffix == ".md" and anchor not in anchors_of(file.read_text(encoding="utf-8")):
+            elif anchor and file.suffix == ".md" and anchor not in find_anchors(file.read_text(encoding="utf-8")):
                 yield Finding("link", f"{name}:{target}", 1, [f"{place}: no such heading"])
 
 

@@ -198,7 +198,7 @@ public:
             print(generations);
         }
         report(timing);
-        return is_interrupted(generations) ? exit_code_of(ErrorKind::cancelled) : 0;
+        return is_interrupted(generations) ? to_exit_code(ErrorKind::cancelled) : 0;
     }
 
     /// A conversation, one line a turn, until the input ends.
@@ -218,7 +218,7 @@ public:
             const auto generations = generate(std::span(&pointer, 1), timing);
             terminal_.result("\n");
             if (is_interrupted(generations)) {
-                return exit_code_of(ErrorKind::cancelled);
+                return to_exit_code(ErrorKind::cancelled);
             }
             messages.push_back({.role = "assistant", .content = generations.front().text});
         }
@@ -326,7 +326,7 @@ private:
                 logprobs.push_back(generation.logprobs[t]);
             }
             Json answer = Json::Object{{"text", generation.text},
-                                       {"finish_reason", name_of(generation.finish)},
+                                       {"finish_reason", to_string(generation.finish)},
                                        {"prompt_tokens", std::uint64_t{prompt_tokens[i]}},
                                        {"tokens", std::move(tokens)}};
             if (options_.logprobs) {

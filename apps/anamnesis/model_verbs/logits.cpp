@@ -86,7 +86,7 @@ InputIds read_input_ids(const std::string& path) {
                     format("tensor 'input_ids' of {} is {} of shape {}, expected I64 or I32 of "
                            "shape [B, T]",
                            in_quotes(path),
-                           name_of(tensor->dtype),
+                           to_string(tensor->dtype),
                            to_string(tensor->shape)));
     }
     std::vector<std::byte> bytes(tensor->data.size());

@@ -37,7 +37,7 @@ namespace {
 constexpr std::string_view synthetic_prefix = "synthetic:";
 
 train::synthetic::Task parse_task(std::string_view word) {
-    return train::synthetic::task_of(word.substr(synthetic_prefix.size()));
+    return train::synthetic::parse_task(word.substr(synthetic_prefix.size()));
 }
 
 train::synthetic::Stage parse_stage(const std::string& word) {
@@ -151,7 +151,7 @@ int run(const TrainOptions& options, Terminal& terminal, const Watch& watch) {
             processes->failed_elsewhere() ||
             (error.kind() == ErrorKind::cancelled && !processes->is_first());
         if (is_told_elsewhere) {
-            return exit_code_of(error.kind());
+            return to_exit_code(error.kind());
         }
         throw;
     }

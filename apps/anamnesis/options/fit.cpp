@@ -103,7 +103,7 @@ restore::FitSettings FitOptions::make_settings(const restore::Selection& selecti
             throw Error(ErrorKind::usage,
                         format("the options of a calibration belong to --method fit, and the "
                                "method is {}",
-                               restore::name_of(selection.method)));
+                               restore::to_string(selection.method)));
         }
         return {};
     }

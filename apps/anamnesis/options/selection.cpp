@@ -155,7 +155,7 @@ void SelectionOptions::refuse_ignored() const {
     for (const auto& [option, method] : method_options) {
         if (app_->count(option) > 0 && request_.selection.method != method) {
             throw Error(ErrorKind::usage,
-                        format("{} belongs to --method {}", option, restore::name_of(method)));
+                        format("{} belongs to --method {}", option, restore::to_string(method)));
         }
     }
 }
@@ -170,7 +170,7 @@ restore::Request SelectionOptions::make_request() const {
             throw Error(ErrorKind::usage,
                         format("--groups goes with --method lerp and fit, or takes the place of "
                                "--method; --method {} was given too",
-                               restore::name_of(method)));
+                               restore::to_string(method)));
         }
     } else if (method == Method::fit) {
         request.selection.groups = {checkpoint::TensorGroup::q, checkpoint::TensorGroup::k};

@@ -141,7 +141,7 @@ void introduce(const restore::Plan& plan, const RestoreOptions& options, Termina
         format("{} ({}): method {}, {} in {} tensors{} from {} into {}",
                plan.post->model.family,
                plan.post->model.evidence,
-               restore::name_of(plan.request.selection.method),
+               restore::to_string(plan.request.selection.method),
                human_bytes(plan.changed_bytes()),
                plan.changes.size(),
                layers.empty() ? std::string() : format(" of layers {}", compact_list(layers)),
@@ -181,8 +181,8 @@ int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
     if (request.selection.method == restore::Method::fit) {
         provide_moments(plan, options, watch);
     }
-    const std::vector<restore::Result> results = restore::repair(
-        plan, options.destination(), make_execution(options.common, watch));
+    const std::vector<restore::Result> results =
+        restore::repair(plan, options.destination(), make_execution(options.common, watch));
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     print_results(results, plan.findings, options.common, seconds, terminal);

@@ -94,7 +94,7 @@ std::shared_ptr<const restore::MomentSource> open_moments(const std::string& pat
     if (request.selection.method != restore::Method::fit) {
         throw Error(ErrorKind::usage,
                     format("--moments proves --method fit, and the claim is {}",
-                           restore::name_of(request.selection.method)));
+                           restore::to_string(request.selection.method)));
     }
     return std::make_shared<const restore::MomentFile>(
         restore::MomentFile::open(restore::find_moments(path, request.fit)));
@@ -143,7 +143,7 @@ int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
                         result.is_proven() ? "proven" : "NOT proven",
                         result.tensors_compared,
                         human_bytes(result.bytes_compared),
-                        restore::name_of(claim.request.selection.method),
+                        restore::to_string(claim.request.selection.method),
                         claim.origin));
     return result.is_proven() ? 0 : 1;
 }

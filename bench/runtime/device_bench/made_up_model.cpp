@@ -69,7 +69,7 @@ Sizes full_sizes(const std::string& name) {
         format("shape {} is not known, expected hypenet, qwen3 or hybrid", in_quotes(name)));
 }
 
-Sizes sizes_of(const std::string& name, const std::string& scale) {
+Sizes make_sizes(const std::string& name, const std::string& scale) {
     Sizes sizes = full_sizes(name);
     if (scale == "small") {
         sizes.layers = 4;
@@ -89,7 +89,7 @@ Sizes sizes_of(const std::string& name, const std::string& scale) {
 }
 
 /// Every fourth layer is softmax attention in the hybrids, and every layer in Qwen3.
-Mixing mixing_of(const std::string& name, std::uint64_t layer) {
+Mixing choose_mixing(const std::string& name, std::uint64_t layer) {
     return name == "qwen3" || layer % 4 == 3 ? Mixing::softmax : Mixing::linear;
 }
 
@@ -119,8 +119,8 @@ Json rotary_config(double part) {
 void describe_hypenet(Json& config, const Sizes& sizes) {
     Json mixers = Json::array();
     for (std::uint64_t layer = 0; layer < sizes.layers; ++layer) {
-        mixers.push_back(mixing_of("hypenet", layer) == Mixing::softmax ? "attn"
-                                                                        : "lightning-attn");
+        mixers.push_back(choose_mixing("hypenet", layer) == Mixing::softmax ? "attn"
+                                                                            : "lightning-attn");
     }
     config.set("model_type", "hypenet");
     config.set("architectures", Json::Array{"HypeNetForCausalLM"});
@@ -148,8 +148,8 @@ void describe_qwen3(Json& config) {
 void describe_hybrid(Json& config, const Sizes& sizes) {
     Json types = Json::array();
     for (std::uint64_t layer = 0; layer < sizes.layers; ++layer) {
-        types.push_back(mixing_of("hybrid", layer) == Mixing::softmax ? "full_attention"
-                                                                      : "linear_attention");
+        types.push_back(choose_mixing("hybrid", layer) == Mixing::softmax ? "full_attention"
+                                                                          : "linear_attention");
     }
     config.set("model_type", "qwen3_5_text");
     config.set("architectures", Json::Array{"Qwen3_5ForCausalLM"});
@@ -216,14 +216,14 @@ void add_gated_delta(TensorList& list, const std::string& prefix, const Sizes& s
     list.add(prefix + "norm.weight", {sizes.linear_dim});
 }
 
-std::vector<formats::TensorSpec> tensors_of(const std::string& name, const Sizes& sizes) {
+std::vector<formats::TensorSpec> list_tensors(const std::string& name, const Sizes& sizes) {
     TensorList list;
     list.add("model.embed_tokens.weight", {sizes.vocabulary, sizes.hidden});
     for (std::uint64_t layer = 0; layer < sizes.layers; ++layer) {
         const std::string prefix = format("model.layers.{}.", layer);
         list.add(prefix + "input_layernorm.weight", {sizes.hidden});
         list.add(prefix + "post_attention_layernorm.weight", {sizes.hidden});
-        if (mixing_of(name, layer) == Mixing::softmax) {
+        if (choose_mixing(name, layer) == Mixing::softmax) {
             add_softmax(list, prefix + "self_attn.", sizes, name);
         } else if (name == "hybrid") {
             add_gated_delta(list, prefix + "linear_attn.", sizes);
@@ -238,7 +238,9 @@ std::vector<formats::TensorSpec> tensors_of(const std::string& name, const Sizes
     return std::move(list).take();
 }
 
-at::Tensor values_of(const formats::TensorSpec& tensor, bool has_offset_gains, at::Device device) {
+at::Tensor make_values(const formats::TensorSpec& tensor,
+                       bool has_offset_gains,
+                       at::Device device) {
     const std::vector<std::int64_t> sizes(tensor.shape.begin(), tensor.shape.end());
     const at::TensorOptions options = at::TensorOptions().device(device).dtype(at::kBFloat16);
     if (tensor.shape.size() > 1) {
@@ -253,8 +255,8 @@ at::Tensor values_of(const formats::TensorSpec& tensor, bool has_offset_gains, a
 
 }  // namespace
 
-Shape shape_of(const std::string& name, const std::string& scale) {
-    const Sizes sizes = sizes_of(name, scale);
+Shape make_shape(const std::string& name, const std::string& scale) {
+    const Sizes sizes = make_sizes(name, scale);
     Json config = config_of_all(sizes);
     if (name == "hypenet") {
         describe_hypenet(config, sizes);
@@ -263,7 +265,7 @@ Shape shape_of(const std::string& name, const std::string& scale) {
     } else {
         describe_hybrid(config, sizes);
     }
-    return {.config = std::move(config), .tensors = tensors_of(name, sizes)};
+    return {.config = std::move(config), .tensors = list_tensors(name, sizes)};
 }
 
 void write_made_up_model(const Shape& shape,
@@ -277,7 +279,7 @@ void write_made_up_model(const Shape& shape,
     file.file().write_at(0, std::as_bytes(std::span(prologue.bytes)));
     for (std::size_t i = 0; i < shape.tensors.size(); ++i) {
         const at::Tensor values =
-            values_of(shape.tensors[i], has_offset_gains, device).to(at::kCPU);
+            make_values(shape.tensors[i], has_offset_gains, device).to(at::kCPU);
         file.file().write_at(
             prologue.bytes.size() + prologue.offsets[i],
             {static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});

@@ -26,7 +26,7 @@ enum class Mixing : std::uint8_t { softmax, linear };
 /// qwen3 (0.6 B), hybrid (Qwen3.5, 2 B: three gated delta layers to one of softmax attention).
 /// `scale`: full, or small: four layers a sixteenth as wide, to try a benchmark.
 /// Errors: `usage` for another word.
-Shape shape_of(const std::string& name, const std::string& scale);
+Shape make_shape(const std::string& name, const std::string& scale);
 
 /// Writes a checkpoint of that shape with normal weights (deviation 0.02; gains 1, or 0 where they
 /// are stored as offsets), drawn on `device`.

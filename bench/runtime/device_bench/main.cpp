@@ -36,7 +36,7 @@ void run(const std::string& verb, std::span<char*> words) {
     const auto count = [&](std::size_t from) { return static_cast<int>(words.size() - from); };
     if (verb == "rates") {
         const Settings settings({{"device", "cuda"}}, count(0), words.data());
-        print_rates(runtime::device_of(settings.text("device")));
+        print_rates(runtime::parse_device(settings.text("device")));
         return;
     }
     if (words.empty()) {
@@ -47,8 +47,8 @@ void run(const std::string& verb, std::span<char*> words) {
     if (verb == "make") {
         const Settings settings(
             {{"device", "cuda"}, {"shape", ""}, {"scale", "full"}}, count(1), rest);
-        write_made_up_model(shape_of(settings.text("shape"), settings.text("scale")),
-                            runtime::device_of(settings.text("device")),
+        write_made_up_model(make_shape(settings.text("shape"), settings.text("scale")),
+                            runtime::parse_device(settings.text("device")),
                             folder);
     } else if (verb == "speed") {
         const Settings settings({{"device", "cuda"},
@@ -58,11 +58,11 @@ void run(const std::string& verb, std::span<char*> words) {
                                  {"chunk", "8192"}},
                                 count(1),
                                 rest);
-        measure_speed(folder, runtime::device_of(settings.text("device")), settings);
+        measure_speed(folder, runtime::parse_device(settings.text("device")), settings);
     } else if (verb == "trace") {
         const Settings settings(
             {{"device", "cuda"}, {"length", "8192"}, {"steps", "8"}, {"out", ""}}, count(1), rest);
-        trace(folder, runtime::device_of(settings.text("device")), settings);
+        trace(folder, runtime::parse_device(settings.text("device")), settings);
     } else {
         throw Error(
             ErrorKind::usage,

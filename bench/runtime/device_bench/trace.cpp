@@ -45,7 +45,7 @@ struct Total {
 };
 
 /// What ran on the device itself; on the CPU, its operators.
-std::map<std::string, Total> totals_of(const profiler::ProfilerResult& result, at::Device device) {
+std::map<std::string, Total> sum_events(const profiler::ProfilerResult& result, at::Device device) {
     std::map<std::string, Total> totals;
     for (const profiler::KinetoEvent& event : result.events()) {
         if (event.deviceType() == device.type()) {
@@ -57,8 +57,8 @@ std::map<std::string, Total> totals_of(const profiler::ProfilerResult& result, a
     return totals;
 }
 
-std::uint64_t count_of(const profiler::ProfilerResult& result,
-                       const std::vector<std::string>& parts) {
+std::uint64_t count_events(const profiler::ProfilerResult& result,
+                           const std::vector<std::string>& parts) {
     return static_cast<std::uint64_t>(
         std::ranges::count_if(result.events(), [&](const profiler::KinetoEvent& event) {
             const std::string name = event.name();
@@ -72,7 +72,7 @@ void report(const std::string& what,
             const profiler::ProfilerResult& result,
             at::Device device,
             double seconds) {
-    const auto totals = totals_of(result, device);
+    const auto totals = sum_events(result, device);
     std::vector<std::pair<std::string, Total>> sorted(totals.begin(), totals.end());
     std::ranges::sort(sorted, [](const auto& one, const auto& other) {
         return one.second.seconds > other.second.seconds;
@@ -83,15 +83,15 @@ void report(const std::string& what,
         kernels += total.count;
         busy += total.seconds;
     }
-    emit(
-        Json::Object{{"what", "trace of " + what},
-                     {"seconds", seconds},
-                     {"kernels", kernels},
-                     {"device_busy_s", busy},
-                     {"copies_to_host", count_of(result, {"DtoH"})},
-                     {"copies_to_device", count_of(result, {"HtoD"})},
-                     {"calls_that_wait",
-                      count_of(result, {"StreamSynchronize", "cudaMemcpy ", "EventSynchronize"})}});
+    emit(Json::Object{
+        {"what", "trace of " + what},
+        {"seconds", seconds},
+        {"kernels", kernels},
+        {"device_busy_s", busy},
+        {"copies_to_host", count_events(result, {"DtoH"})},
+        {"copies_to_device", count_events(result, {"HtoD"})},
+        {"calls_that_wait",
+         count_events(result, {"StreamSynchronize", "cudaMemcpy ", "EventSynchronize"})}});
     constexpr std::size_t shown = 16;
     for (std::size_t i = 0; i < std::min(shown, sorted.size()); ++i) {
         emit(Json::Object{{"what", "kernel of " + what},

@@ -287,7 +287,7 @@ AttentionFindings fold_records(const eval::RunRecord& run,
         }
     }
     add_answered(findings, texts);
-    findings.roles = eval::roles_of(checkpoints);
+    findings.roles = eval::assign_roles(checkpoints);
     if (!findings.roles.pre.empty() && !findings.roles.post.empty()) {
         add_changes(findings, texts, findings.roles.pre, findings.roles.post);
         for (const std::string& repaired : findings.roles.repaired) {

@@ -57,7 +57,7 @@ struct Row {
 };
 
 template <class Value>
-double sum_of(const Row<Value>& row) {
+double compute_sum(const Row<Value>& row) {
     double sum = 0.0;
     for (std::int64_t i = 0; i < row.count; ++i) {
         sum += static_cast<double>(row.powers[i]);
@@ -67,7 +67,7 @@ double sum_of(const Row<Value>& row) {
 
 /// ln of the sum less the mean logit. Keys that are not seen have power 0, logit -inf.
 template <class Value>
-double entropy_of(const Row<Value>& row, double sum) {
+double compute_entropy(const Row<Value>& row, double sum) {
     double mean = 0.0;
     for (std::int64_t i = 0; i < row.count; ++i) {
         if (row.powers[i] > Value{0}) {
@@ -130,9 +130,9 @@ private:
 
     template <class Value>
     void add(const Row<Value>& row, std::size_t query, std::size_t first_key) {
-        const double sum = sum_of(row);
+        const double sum = compute_sum(row);
         if (asked_.queries[query]) {
-            entropy_ += entropy_of(row, sum);
+            entropy_ += compute_entropy(row, sum);
             const std::size_t farthest = query - first_key;
             const double share = 1.0 / sum;
             for (std::int64_t i = 0; i < row.count; ++i) {
@@ -259,10 +259,11 @@ std::vector<LayerAttention> attention_statistics(const Network& network,
     return without_foreign_exceptions([&] {
         const at::NoGradGuard no_gradients;
         std::vector<LayerAttention> layers;
-        network.forward(ids_of(ids), {}, [&](std::size_t layer, const AttentionValues& values) {
-            const auto& spec = std::get<AttentionSpec>(network.spec().layers[layer].mixer);
-            layers.push_back(measure_layer(layer, spec, values, asked));
-        });
+        network.forward(
+            to_token_row(ids), {}, [&](std::size_t layer, const AttentionValues& values) {
+                const auto& spec = std::get<AttentionSpec>(network.spec().layers[layer].mixer);
+                layers.push_back(measure_layer(layer, spec, values, asked));
+            });
         return layers;
     });
 }
@@ -280,7 +281,7 @@ std::vector<std::int64_t> continuation(const Network& network,
         at::Tensor hidden;
         for (std::size_t done = 0; done < ids.size(); done += chunk) {
             const auto piece = ids.subspan(done, std::min(chunk, ids.size() - done));
-            hidden = network.advance(ids_of(piece), std::span(&states, 1));
+            hidden = network.advance(to_token_row(piece), std::span(&states, 1));
         }
         std::vector<std::int64_t> tokens;
         while (tokens.size() < most) {
@@ -290,7 +291,7 @@ std::vector<std::int64_t> continuation(const Network& network,
                 break;
             }
             tokens.push_back(token);
-            hidden = network.advance(ids_of(std::span(&token, 1)), std::span(&states, 1));
+            hidden = network.advance(to_token_row(std::span(&token, 1)), std::span(&states, 1));
         }
         return tokens;
     });

@@ -58,7 +58,7 @@ Line fit_line(std::span<const LinePoint> points) {
             .r_squared = xx > 0.0 && yy > 0.0 ? xy * xy / (xx * yy) : 0.0};
 }
 
-/// Points from the first on, as long as they stand above twice the floor.
+/// Points from the first on, as long as they are above twice the floor.
 std::vector<LinePoint> above(std::span<const DecayPoint> points, double floor) {
     std::vector<LinePoint> line;
     for (const DecayPoint& point : points) {
@@ -93,7 +93,7 @@ struct Candidate {
     std::vector<LinePoint> points{};
 };
 
-std::optional<Candidate> best_of(std::span<const DecayPoint> points) {
+std::optional<Candidate> find_best_candidate(std::span<const DecayPoint> points) {
     double lowest = std::numeric_limits<double>::infinity();
     for (const DecayPoint& point : points) {
         if (point.value > 0.0) {
@@ -125,14 +125,14 @@ double power_law_r_squared(std::vector<LinePoint> points) {
     return fit_line(points).r_squared;
 }
 
-std::string doubt_of(const DecayFit& fit) {
+std::string describe_doubt(const DecayFit& fit) {
     if (!(fit.length > 0.0)) {
         return "the curve does not fall with distance";
     }
     if (fit.last - fit.first < fit.length) {
         return format(
             "it falls by less than a factor e over the distances {:.0f} to {:.0f} that "
-            "stand above its floor",
+            "are above its floor",
             fit.first,
             fit.last);
     }
@@ -183,9 +183,9 @@ DecayFit fit_decay(std::span<const DecayPoint> points) {
         return point.distance >= 1.0 && point.weight > 0.0 && std::isfinite(point.value);
     });
     DecayFit fit;
-    const std::optional<Candidate> best = best_of(measured);
+    const std::optional<Candidate> best = find_best_candidate(measured);
     if (!best) {
-        fit.reason = format("fewer than {} distances stand above the floor", fewest_points);
+        fit.reason = format("fewer than {} distances are above the floor", fewest_points);
         return fit;
     }
     const Candidate& chosen = *best;
@@ -198,7 +198,7 @@ DecayFit fit_decay(std::span<const DecayPoint> points) {
     fit.last = chosen.points.back().x;
     fit.r_squared = chosen.line.r_squared;
     fit.power_law_r_squared = power_law_r_squared(chosen.points);
-    fit.reason = doubt_of(fit);
+    fit.reason = describe_doubt(fit);
     fit.is_exponential = fit.reason.empty();
     return fit;
 }

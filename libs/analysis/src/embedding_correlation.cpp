@@ -28,7 +28,7 @@ struct EmbeddingCorrelation::Parts {
 
     at::Tensor rows(std::span<const std::int64_t> ids) const {
         const at::Tensor stored =
-            at::embedding(table, ids_of(ids).squeeze(0).to(table.device())).detach();
+            at::embedding(table, to_token_row(ids).squeeze(0).to(table.device())).detach();
         return stored.to(table.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
     }
 };

@@ -226,7 +226,7 @@ void add_bands(Document& document, const GradientFindings& findings) {
                 table.rows.push_back(
                     {set.name,
                      format("{}", layer.layer),
-                     name_of(distance_bands()[i]),
+                     to_string(distance_bands()[i]),
                      format("{:.3g}", norms.query),
                      format("{:.3g}", norms.key),
                      format("{:.3g}", norms.value),

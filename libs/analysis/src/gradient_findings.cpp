@@ -126,7 +126,7 @@ const std::vector<DistanceBand>& distance_bands() {
     return bands;
 }
 
-std::string name_of(const DistanceBand& band) {
+std::string to_string(const DistanceBand& band) {
     return band.end == std::numeric_limits<std::size_t>::max()
                ? format("{} and more", band.first)
                : format("{} to {}", band.first, band.end - 1);

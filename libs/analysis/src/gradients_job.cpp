@@ -25,8 +25,8 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/run_folder.hpp"
-#include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/runtime/network.hpp"
@@ -105,7 +105,7 @@ Json make_settings(const GradientsJob& job) {
     Json files = Json::object();
     for (const std::string& path : {job.rows, job.data, job.compare}) {
         if (!path.empty()) {
-            files.set(path, sha256_of(io::read_text(path, 8ULL << 30U)));
+            files.set(path, compute_sha256(io::read_text(path, 8ULL << 30U)));
         }
     }
     Json loading = Json::object();
@@ -142,7 +142,7 @@ std::size_t count_tokens(const DataSet& set) {
 ExampleRecord make_record(const Example& example,
                           const LogitGradients& gradients,
                           const EmbeddingCorrelation& correlation) {
-    ExampleRecord record = record_of(example.id, example.text, gradients);
+    ExampleRecord record = to_record(example.id, example.text, gradients);
     const std::size_t length = example.text.ids.size();
     const auto bins = distance_bins(length);
     record.correlation_sums = binned(correlation.sums(example.text.ids), bins);

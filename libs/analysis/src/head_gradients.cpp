@@ -124,7 +124,7 @@ BandBlock band_block(const Head& head,
     }
     const std::int64_t columns = end_key - begin_key;
     const double scale = 1.0 / std::sqrt(static_cast<double>(head.pair.q.size(1)));
-    const auto rows_of = [&](const at::Tensor& all) {
+    const auto take_rows = [&](const at::Tensor& all) {
         return all.select(0, h).narrow(0, first, rows);
     };
     const auto options = head.pair.q.options().dtype(at::kLong);
@@ -133,12 +133,12 @@ BandBlock band_block(const Head& head,
     block.weights =
         at::mm(head.pair.q.narrow(0, first, rows), head.pair.k.narrow(0, begin_key, columns).t())
             .mul_(scale)
-            .sub_(rows_of(totals.log_sum))
+            .sub_(take_rows(totals.log_sum))
             .masked_fill_((distance < nearest).logical_or_(distance >= end), -INFINITY)
             .exp_();
     block.logit_grad =
         at::mm(head.mixed_grad.narrow(0, first, rows), head.v.narrow(0, begin_key, columns).t())
-            .sub_(rows_of(totals.mean_change))
+            .sub_(take_rows(totals.mean_change))
             .mul_(block.weights);
     return block;
 }
@@ -162,8 +162,10 @@ RowTotals sum_logit_gradients(const LayerPass& pass,
     return totals;
 }
 
-BandShare share_of(const DistanceBand& band, const LayerPass& pass, const RowTotals& totals) {
-    // Heads write apart; those of a group are summed behind.
+BandShare compute_band_share(const DistanceBand& band,
+                             const LayerPass& pass,
+                             const RowTotals& totals) {
+    // Each head writes its own rows; those of a group are summed afterwards.
     BandShare share{.q_grad = at::zeros_like(pass.q),
                     .k_grad = at::zeros_like(pass.q),
                     .v_grad = at::zeros(pass.mixed_grad.sizes(), pass.v.options()),
@@ -177,19 +179,19 @@ BandShare share_of(const DistanceBand& band, const LayerPass& pass, const RowTot
                 return;
             }
             const std::int64_t columns = block.weights.size(1);
-            const auto keys_of = [&](const at::Tensor& all) {
+            const auto key_rows = [&](const at::Tensor& all) {
                 return all.narrow(0, block.first_key, columns);
             };
-            const auto queries_of = [&](const at::Tensor& all) {
+            const auto query_rows = [&](const at::Tensor& all) {
                 return all.narrow(0, first, rows);
             };
-            queries_of(share.q_grad.select(0, h))
-                .addmm_(block.logit_grad, keys_of(head.pair.k), 1.0, scale);
-            keys_of(share.k_grad.select(0, h))
-                .addmm_(block.logit_grad.t(), queries_of(head.pair.q), 1.0, scale);
-            keys_of(share.v_grad.select(0, h))
-                .addmm_(block.weights.t(), queries_of(head.mixed_grad));
-            queries_of(share.mixed.select(0, h)).addmm_(block.weights, keys_of(head.v));
+            query_rows(share.q_grad.select(0, h))
+                .addmm_(block.logit_grad, key_rows(head.pair.k), 1.0, scale);
+            key_rows(share.k_grad.select(0, h))
+                .addmm_(block.logit_grad.t(), query_rows(head.pair.q), 1.0, scale);
+            key_rows(share.v_grad.select(0, h))
+                .addmm_(block.weights.t(), query_rows(head.mixed_grad));
+            query_rows(share.mixed.select(0, h)).addmm_(block.weights, key_rows(head.v));
         });
     });
     share.k_grad = over_groups(share.k_grad, pass.k.size(0));

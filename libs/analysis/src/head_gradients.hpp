@@ -39,6 +39,8 @@ struct BandShare {
     at::Tensor mixed;   ///< [heads, T, D]
 };
 
-BandShare share_of(const DistanceBand& band, const LayerPass& pass, const RowTotals& totals);
+BandShare compute_band_share(const DistanceBand& band,
+                             const LayerPass& pass,
+                             const RowTotals& totals);
 
 }  // namespace anamnesis::analysis

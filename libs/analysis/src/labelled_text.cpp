@@ -20,7 +20,7 @@ namespace anamnesis::analysis {
 namespace {
 
 template <class Integer>
-std::vector<std::int64_t> integers_of(std::span<const std::byte> bytes) {
+std::vector<std::int64_t> read_integers(std::span<const std::byte> bytes) {
     std::vector<Integer> stored(bytes.size() / sizeof(Integer));
     std::memcpy(stored.data(), bytes.data(), stored.size() * sizeof(Integer));
     return {stored.begin(), stored.end()};
@@ -45,14 +45,14 @@ IntegerMatrix read_matrix(const formats::SafetensorsFile& file,
                     format("tensor {} of {} is {} of shape {}, expected I64 or I32 of shape [B, T]",
                            in_quotes(name),
                            in_quotes(path),
-                           name_of(tensor->dtype),
-                           to_string(tensor->shape)));
+                           to_string(tensor->dtype),
+                           anamnesis::to_string(tensor->shape)));
     }
     std::vector<std::byte> bytes(tensor->data.size());
     file.file().read_at(file.data_begin() + tensor->data.begin(), bytes);
     return {.shape = tensor->shape,
-            .values = tensor->dtype == DType::i64 ? integers_of<std::int64_t>(bytes)
-                                                  : integers_of<std::int32_t>(bytes)};
+            .values = tensor->dtype == DType::i64 ? read_integers<std::int64_t>(bytes)
+                                                  : read_integers<std::int32_t>(bytes)};
 }
 
 }  // namespace
@@ -78,8 +78,8 @@ std::vector<LabelledText> read_labelled_rows(const std::filesystem::path& path) 
         throw Error(ErrorKind::mismatch,
                     format("{}: 'labels' has shape {}, 'input_ids' {}",
                            in_quotes(path.string()),
-                           to_string(labels.shape),
-                           to_string(ids.shape)));
+                           anamnesis::to_string(labels.shape),
+                           anamnesis::to_string(ids.shape)));
     }
     std::vector<LabelledText> rows;
     const auto length = static_cast<std::ptrdiff_t>(ids.shape[1]);

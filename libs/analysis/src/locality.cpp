@@ -43,9 +43,9 @@ struct Totals {
 };
 
 /// The value of each bin, given one total for each part of the curve (its layers).
-using ValuesOf = std::function<std::vector<double>(std::span<const Totals> parts)>;
+using ComputeValues = std::function<std::vector<double>(std::span<const Totals> parts)>;
 
-std::vector<double> means_of(const Totals& totals) {
+std::vector<double> compute_means(const Totals& totals) {
     std::vector<double> values;
     for (std::size_t i = 0; i < totals.sums.size(); ++i) {
         values.push_back(totals.sums[i] / totals.pairs[i]);
@@ -57,7 +57,7 @@ std::vector<double> means_of(const Totals& totals) {
 std::vector<double> mean_of_parts(std::span<const Totals> parts) {
     std::vector<double> values(parts.front().sums.size());
     for (const Totals& part : parts) {
-        const std::vector<double> means = means_of(part);
+        const std::vector<double> means = compute_means(part);
         for (std::size_t i = 0; i < values.size(); ++i) {
             values[i] += means[i] / static_cast<double>(parts.size());
         }
@@ -66,7 +66,7 @@ std::vector<double> mean_of_parts(std::span<const Totals> parts) {
 }
 
 std::vector<double> relative_to_first(std::span<const Totals> parts) {
-    std::vector<double> values = means_of(parts.front());
+    std::vector<double> values = compute_means(parts.front());
     const double first = values.front();
     for (double& value : values) {
         value /= first;
@@ -79,13 +79,15 @@ class CurveMaker {
 public:
     CurveMaker(std::vector<std::vector<Binned>> parts,
                std::vector<DistanceBin> bins,
-               ValuesOf values_of)
-        : parts_(std::move(parts)), bins_(std::move(bins)), values_of_(std::move(values_of)) {}
+               ComputeValues compute_values)
+        : parts_(std::move(parts)),
+          bins_(std::move(bins)),
+          compute_values_(std::move(compute_values)) {}
 
     Curve make() const {
         std::vector<std::size_t> all(examples());
         std::iota(all.begin(), all.end(), std::size_t{0});
-        return curve_of(all);
+        return make_curve(all);
     }
 
     Curve make_with_intervals(const eval::BootstrapOptions& options) const {
@@ -103,7 +105,7 @@ public:
             curve.length_interval = eval::bootstrap_interval(
                 examples(),
                 [&](std::span<const std::size_t> drawn) {
-                    const DecayFit fit = curve_of(drawn).fit;
+                    const DecayFit fit = make_curve(drawn).fit;
                     return fit.is_exponential ? fit.length
                                               : std::numeric_limits<double>::quiet_NaN();
                 },
@@ -115,7 +117,7 @@ public:
 private:
     std::size_t examples() const { return parts_.front().size(); }
 
-    std::vector<Totals> totals_of(std::span<const std::size_t> drawn) const {
+    std::vector<Totals> sum_totals(std::span<const std::size_t> drawn) const {
         std::vector<Totals> totals(parts_.size(), Totals(bins_.size()));
         for (std::size_t part = 0; part < parts_.size(); ++part) {
             for (const std::size_t example : drawn) {
@@ -137,12 +139,12 @@ private:
                 }
             }
         }
-        return values_of_(totals)[1];
+        return compute_values_(totals)[1];
     }
 
-    Curve curve_of(std::span<const std::size_t> drawn) const {
-        const std::vector<Totals> totals = totals_of(drawn);
-        const std::vector<double> values = values_of_(totals);
+    Curve make_curve(std::span<const std::size_t> drawn) const {
+        const std::vector<Totals> totals = sum_totals(drawn);
+        const std::vector<double> values = compute_values_(totals);
         Curve curve;
         std::vector<DecayPoint> points;
         for (std::size_t i = 0; i < bins_.size(); ++i) {
@@ -156,7 +158,7 @@ private:
 
     std::vector<std::vector<Binned>> parts_;
     std::vector<DistanceBin> bins_;
-    ValuesOf values_of_;
+    ComputeValues compute_values_;
 };
 
 Binned mean_over_heads(const LayerRecord& layer) {
@@ -216,11 +218,12 @@ std::vector<BandNorms> mean_bands(std::span<const ExampleRecord> records, std::s
     return bands;
 }
 
-template <class BinnedOf>
-std::vector<Binned> of_each(std::span<const ExampleRecord> records, const BinnedOf& binned_of) {
+template <class MakeBinned>
+std::vector<Binned> bin_each(std::span<const ExampleRecord> records,
+                             const MakeBinned& make_binned) {
     std::vector<Binned> all;
     for (const ExampleRecord& record : records) {
-        all.push_back(binned_of(record));
+        all.push_back(make_binned(record));
     }
     return all;
 }
@@ -230,12 +233,12 @@ LayerLocality layer_locality(std::span<const ExampleRecord> records,
                              const std::vector<DistanceBin>& bins,
                              const eval::BootstrapOptions& bootstrap) {
     LayerLocality result{.layer = records.front().layers[layer].layer};
-    const auto over_heads = of_each(records, [&](const ExampleRecord& record) {
+    const auto over_heads = bin_each(records, [&](const ExampleRecord& record) {
         return mean_over_heads(record.layers[layer]);
     });
     result.curve = CurveMaker({over_heads}, bins, mean_of_parts).make_with_intervals(bootstrap);
     for (std::size_t head = 0; head < records.front().layers[layer].sums.size(); ++head) {
-        const auto of_head = of_each(records, [&](const ExampleRecord& record) {
+        const auto of_head = bin_each(records, [&](const ExampleRecord& record) {
             return Binned{.sums = record.layers[layer].sums[head],
                           .pairs = record.layers[layer].pairs};
         });
@@ -262,7 +265,7 @@ Locality summarise(std::span<const ExampleRecord> records,
     std::vector<std::vector<Binned>> layers;
     for (std::size_t layer = 0; layer < records.front().layers.size(); ++layer) {
         result.layers.push_back(layer_locality(records, layer, bins, bootstrap));
-        layers.push_back(of_each(records, [&](const ExampleRecord& record) {
+        layers.push_back(bin_each(records, [&](const ExampleRecord& record) {
             return mean_over_heads(record.layers[layer]);
         }));
     }
@@ -271,7 +274,7 @@ Locality summarise(std::span<const ExampleRecord> records,
     if (std::ranges::all_of(records, [](const ExampleRecord& record) {
             return !record.correlation_sums.empty();
         })) {
-        const auto correlations = of_each(records, [](const ExampleRecord& record) {
+        const auto correlations = bin_each(records, [](const ExampleRecord& record) {
             return Binned{.sums = record.correlation_sums, .pairs = record.correlation_pairs};
         });
         result.correlation =

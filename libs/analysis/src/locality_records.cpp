@@ -70,7 +70,7 @@ LayerRecord read_layer(const Json& json) {
 
 }  // namespace
 
-ExampleRecord record_of(std::string id, const LabelledText& text, const LogitGradients& gradients) {
+ExampleRecord to_record(std::string id, const LabelledText& text, const LogitGradients& gradients) {
     ExampleRecord record{.id = std::move(id),
                          .tokens = text.ids.size(),
                          .predictions = gradients.predictions,

@@ -51,7 +51,7 @@ struct Projections {
     at::Tensor output;
 };
 
-Projections projections_of(const Network& network, std::size_t layer) {
+Projections find_projections(const Network& network, std::size_t layer) {
     const auto weight = [&](std::string_view role) {
         return network.parameter(LayerIndex(static_cast<std::uint32_t>(layer)), role);
     };
@@ -67,7 +67,7 @@ void ask_for_gradients(const Network& network) {
     for (std::size_t i = 0; i < network.spec().layers.size(); ++i) {
         if (std::holds_alternative<AttentionSpec>(network.spec().layers[i].mixer)) {
             has_softmax = true;
-            const Projections weights = projections_of(network, i);
+            const Projections weights = find_projections(network, i);
             for (const at::Tensor& weight :
                  {weights.query, weights.key, weights.value, weights.output}) {
                 weight.requires_grad_(true);
@@ -87,10 +87,10 @@ struct Loss {
 
 /// Rows of logits at a time: those of a whole text over a large vocabulary would be the largest
 /// tensor of all.
-Loss loss_of(const Network& network,
-             const at::Tensor& hidden,
-             const LabelledText& text,
-             double weight) {
+Loss compute_loss(const Network& network,
+                  const at::Tensor& hidden,
+                  const LabelledText& text,
+                  double weight) {
     constexpr std::int64_t logits = 1 << 24;
     const std::int64_t step =
         std::max<std::int64_t>(1, logits / std::int64_t{network.spec().vocabulary_size});
@@ -133,20 +133,20 @@ at::Tensor by_token(const at::Tensor& tensor, const at::Device& device) {
     return tensor.transpose(0, 1).unsqueeze(0).to(device);
 }
 
-double norm_of(const at::Tensor& tensor) {
+double compute_norm(const at::Tensor& tensor) {
     return tensor.norm().item<double>();
 }
 
-/// What a gradient of q, k or v is to the weight behind it: linear, so bands add up.
+/// What a gradient of q, k or v is to the weight that made it: linear, so bands add up.
 double norm_through(const at::Tensor& values, const at::Tensor& weight, const at::Tensor& grad) {
-    return norm_of(
+    return compute_norm(
         torch::autograd::grad({values}, {weight}, {by_token(grad, values.device())}, true).front());
 }
 
-BandNorms norms_of(const BandShare& share,
-                   const AttentionValues& values,
-                   const at::Tensor& output_grad,
-                   const Projections& weights) {
+BandNorms compute_norms(const BandShare& share,
+                        const AttentionValues& values,
+                        const at::Tensor& output_grad,
+                        const Projections& weights) {
     at::Tensor mixed = by_token(share.mixed, values.q.device());
     if (values.gate.defined()) {
         mixed = mixed * at::sigmoid(values.gate.detach());
@@ -155,7 +155,7 @@ BandNorms norms_of(const BandShare& share,
     return {.query = norm_through(values.q, weights.query, share.q_grad),
             .key = norm_through(values.k, weights.key, share.k_grad),
             .value = norm_through(values.v, weights.value, share.v_grad),
-            .output = norm_of(
+            .output = compute_norm(
                 at::mm(output_grad.reshape({length, -1}).t(), mixed.reshape({length, -1})))};
 }
 
@@ -187,10 +187,10 @@ LayerGradients measure_layer(const Network& network,
         empty_layer(observed.layer, static_cast<std::size_t>(pass.q.size(0)), text.ids.size());
     const RowTotals totals = sum_logit_gradients(pass, predicting_positions(text), result);
     for (const DistanceBand& band : options.bands) {
-        result.bands.push_back(norms_of(share_of(band, pass, totals),
-                                        values,
-                                        output_grad,
-                                        projections_of(network, observed.layer)));
+        result.bands.push_back(compute_norms(compute_band_share(band, pass, totals),
+                                             values,
+                                             output_grad,
+                                             find_projections(network, observed.layer)));
     }
     return result;
 }
@@ -206,10 +206,10 @@ LogitGradients measure(const Network& network,
 
     std::vector<ObservedLayer> observed;
     const at::Tensor hidden = network.forward(
-        ids_of(text.ids), {}, [&](std::size_t layer, const AttentionValues& values) {
+        to_token_row(text.ids), {}, [&](std::size_t layer, const AttentionValues& values) {
             observed.push_back({.layer = layer, .values = values});
         });
-    const Loss loss = loss_of(network, hidden, text, weight);
+    const Loss loss = compute_loss(network, hidden, text, weight);
     result.loss = loss.value;
 
     const bool has_bands = !options.bands.empty();

@@ -28,7 +28,7 @@ runtime::Network load_network(const std::string& path, const ModelLoading& loadi
 void describe_loading(const ModelLoading& loading, Json& settings) {
     std::string type = "as stored";
     if (loading.running.dtype) {
-        type = name_of(*loading.running.dtype);
+        type = to_string(*loading.running.dtype);
         std::ranges::transform(
             type, type.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
     }

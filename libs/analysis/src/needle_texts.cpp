@@ -44,7 +44,7 @@ TokenSpan find_span(const language::Tokenizer& tokenizer,
     TokenSpan span;
     std::size_t offset = 0;
     for (std::size_t t = 0; t < tokens.size(); ++t) {
-        const std::size_t next = offset + tokenizer.bytes_of(tokens[t]).size();
+        const std::size_t next = offset + tokenizer.token_bytes(tokens[t]).size();
         if (offset <= begin && begin < next) {
             span.first = lead + t;
         }

@@ -27,7 +27,7 @@ void check_token(std::int64_t id, std::uint32_t vocabulary, const char* what, st
 
 }  // namespace
 
-at::Tensor ids_of(std::span<const std::int64_t> ids) {
+at::Tensor to_token_row(std::span<const std::int64_t> ids) {
     return at::tensor(std::vector<std::int64_t>(ids.begin(), ids.end()), at::kLong).unsqueeze(0);
 }
 
@@ -53,7 +53,7 @@ void check_text(const runtime::Network& network, const LabelledText& text) {
     }
     if (prediction_count(text) == 0) {
         throw Error(ErrorKind::mismatch,
-                    "no label behind the first token, so the text has no loss and no gradient");
+                    "no label after the first token, so the text has no loss and no gradient");
     }
 }
 

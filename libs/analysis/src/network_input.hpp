@@ -18,7 +18,7 @@
 namespace anamnesis::analysis {
 
 /// [1, T] int64.
-at::Tensor ids_of(std::span<const std::int64_t> ids);
+at::Tensor to_token_row(std::span<const std::int64_t> ids);
 
 /// Errors: `mismatch` for an empty text or ids outside the vocabulary.
 void check_ids(const runtime::Network& network, std::span<const std::int64_t> ids);

@@ -62,7 +62,7 @@ struct Golden {
     }
 };
 
-inline std::vector<std::uint64_t> counts_of(const Json& json) {
+inline std::vector<std::uint64_t> read_counts(const Json& json) {
     std::vector<std::uint64_t> counts;
     for (const Json& count : json.as_array("counts")) {
         counts.push_back(count.as_unsigned("count"));

@@ -15,8 +15,8 @@ namespace anamnesis::analysis {
 namespace {
 
 /// The curve over every distance, in bins, weighted by the pairs of one text.
-std::vector<DecayPoint> curve_of(const std::function<double(double)>& value,
-                                 std::size_t length = 4096) {
+std::vector<DecayPoint> make_curve(const std::function<double(double)>& value,
+                                   std::size_t length = 4096) {
     std::vector<DecayPoint> points;
     for (const DistanceBin& bin : distance_bins(length)) {
         double sum = 0.0;
@@ -54,7 +54,7 @@ TEST(DistanceBins, SumWhatLiesInThem) {
 
 TEST(DecayFit, FindsTheLengthOfAPureExponential) {
     const DecayFit fit =
-        fit_decay(curve_of([](double tau) { return 3e-5 * std::exp(-tau / 115.0); }, 1024));
+        fit_decay(make_curve([](double tau) { return 3e-5 * std::exp(-tau / 115.0); }, 1024));
     EXPECT_TRUE(fit.is_exponential) << fit.reason;
     EXPECT_NEAR(fit.length, 115.0, 1.5);
     EXPECT_NEAR(fit.amplitude / 3e-5, 1.0, 0.02);
@@ -63,7 +63,7 @@ TEST(DecayFit, FindsTheLengthOfAPureExponential) {
 TEST(DecayFit, FindsTheLengthAboveAFloor) {
     for (const double floor : {1e-3, 0.02, 0.1}) {
         const DecayFit fit =
-            fit_decay(curve_of([&](double tau) { return std::exp(-tau / 172.0) + floor; }));
+            fit_decay(make_curve([&](double tau) { return std::exp(-tau / 172.0) + floor; }));
         EXPECT_TRUE(fit.is_exponential) << fit.reason;
         EXPECT_NEAR(fit.length, 172.0, 5.0) << floor;
         EXPECT_NEAR(fit.floor, floor, 0.1 * floor) << floor;
@@ -73,7 +73,7 @@ TEST(DecayFit, FindsTheLengthAboveAFloor) {
 TEST(DecayFit, DoesNotMindNoise) {
     Random random(7);
     std::vector<DecayPoint> points =
-        curve_of([](double tau) { return std::exp(-tau / 60.0) + 0.01; });
+        make_curve([](double tau) { return std::exp(-tau / 60.0) + 0.01; });
     for (DecayPoint& point : points) {
         point.value *= std::exp(0.05 * random.normal());
     }
@@ -83,20 +83,21 @@ TEST(DecayFit, DoesNotMindNoise) {
 }
 
 TEST(DecayFit, SaysThatAPowerLawIsNoExponential) {
-    const DecayFit fit = fit_decay(curve_of([](double tau) { return std::pow(tau + 1.0, -1.2); }));
+    const DecayFit fit =
+        fit_decay(make_curve([](double tau) { return std::pow(tau + 1.0, -1.2); }));
     EXPECT_FALSE(fit.is_exponential);
     EXPECT_FALSE(fit.reason.empty());
 }
 
 TEST(DecayFit, SaysThatAFlatOrRisingCurveDoesNotFall) {
-    EXPECT_FALSE(fit_decay(curve_of([](double) { return 1.0; })).is_exponential);
-    const DecayFit rising = fit_decay(curve_of([](double tau) { return 1.0 + tau / 100.0; }));
+    EXPECT_FALSE(fit_decay(make_curve([](double) { return 1.0; })).is_exponential);
+    const DecayFit rising = fit_decay(make_curve([](double tau) { return 1.0 + tau / 100.0; }));
     EXPECT_FALSE(rising.is_exponential);
     EXPECT_NE(rising.reason.find("does not fall"), std::string::npos) << rising.reason;
 }
 
 TEST(DecayFit, EndsItsRangeWhereTheCurveIsNotPositive) {
-    std::vector<DecayPoint> points = curve_of([](double tau) { return std::exp(-tau / 40.0); });
+    std::vector<DecayPoint> points = make_curve([](double tau) { return std::exp(-tau / 40.0); });
     for (DecayPoint& point : points) {
         point.value = point.distance > 200.0 ? -1e-4 : point.value;
     }

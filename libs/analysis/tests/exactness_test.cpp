@@ -128,7 +128,7 @@ TEST_P(HeadGradients, OfAllBandsAddUpToTheWhole) {
     at::Tensor q_grad, k_grad, v_grad, mixed;
     for (const DistanceBand& band : std::vector<DistanceBand>{
              {0, 1}, {1, 7}, {7, 64}, {64, 600}, {600, std::numeric_limits<std::size_t>::max()}}) {
-        const BandShare share = share_of(band, pass, totals);
+        const BandShare share = compute_band_share(band, pass, totals);
         const auto add = [](at::Tensor& sum, const at::Tensor& part) {
             sum = sum.defined() ? sum + part : part;
         };

@@ -21,7 +21,7 @@ namespace anamnesis::analysis {
 namespace {
 
 /// An example of `tokens` whose heads have g = exp(-tau / length), each a little off.
-ExampleRecord example_of(std::size_t index, std::size_t tokens, double decay_length) {
+ExampleRecord make_example(std::size_t index, std::size_t tokens, double decay_length) {
     Random random(index);
     ExampleRecord record{.id = std::to_string(index), .tokens = tokens, .predictions = 1};
     LayerRecord& layer = record.layers.emplace_back();
@@ -45,16 +45,16 @@ ExampleRecord example_of(std::size_t index, std::size_t tokens, double decay_len
     return record;
 }
 
-std::vector<ExampleRecord> examples_of(double decay_length) {
+std::vector<ExampleRecord> make_examples(double decay_length) {
     std::vector<ExampleRecord> records;
     for (std::size_t i = 0; i < 8; ++i) {
-        records.push_back(example_of(i, 400 + 50 * i, decay_length));
+        records.push_back(make_example(i, 400 + 50 * i, decay_length));
     }
     return records;
 }
 
 TEST(Locality, FindsTheDecayLengthOfEveryCurveWithAnInterval) {
-    const std::vector<ExampleRecord> records = examples_of(60.0);
+    const std::vector<ExampleRecord> records = make_examples(60.0);
     const Locality locality = summarise(records, {.resamples = 200});
     for (const Curve* curve : {&locality.curve,
                                &locality.layers.front().curve,
@@ -78,7 +78,7 @@ TEST(Locality, FindsTheDecayLengthOfEveryCurveWithAnInterval) {
 }
 
 TEST(Locality, IsTheMeanOverAllPairsOfAllExamples) {
-    const std::vector<ExampleRecord> records = examples_of(60.0);
+    const std::vector<ExampleRecord> records = make_examples(60.0);
     const Locality locality = summarise(records, {.resamples = 100});
     double sum = 0.0;
     double pairs = 0.0;
@@ -91,14 +91,14 @@ TEST(Locality, IsTheMeanOverAllPairsOfAllExamples) {
 }
 
 TEST(Locality, HasNoIntervalForOneExample) {
-    const std::vector<ExampleRecord> records{example_of(0, 500, 40.0)};
+    const std::vector<ExampleRecord> records{make_example(0, 500, 40.0)};
     const Locality locality = summarise(records, {});
     EXPECT_FALSE(locality.curve.points[3].interval.has_value());
     EXPECT_FALSE(locality.curve.length_interval.has_value());
 }
 
 TEST(Locality, RecordsSurviveJson) {
-    const ExampleRecord record = example_of(4, 300, 20.0);
+    const ExampleRecord record = make_example(4, 300, 20.0);
     const ExampleRecord back = read_example_record(Json::parse(to_json(record).dump()));
     EXPECT_EQ(back.id, record.id);
     EXPECT_EQ(back.tokens, record.tokens);
@@ -109,10 +109,10 @@ TEST(Locality, RecordsSurviveJson) {
 }
 
 TEST(Locality, RefusesExamplesOfDifferentModels) {
-    std::vector<ExampleRecord> records{example_of(0, 300, 20.0), example_of(1, 300, 20.0)};
+    std::vector<ExampleRecord> records{make_example(0, 300, 20.0), make_example(1, 300, 20.0)};
     records[1].layers[0].sums.pop_back();
     EXPECT_THROW(summarise(records, {}), Error);
-    records[1] = example_of(1, 300, 20.0);
+    records[1] = make_example(1, 300, 20.0);
     records[1].layers[0].sums[0].pop_back();
     EXPECT_THROW(summarise(records, {}), Error);
 }
@@ -122,11 +122,11 @@ TEST(EmbeddingCorrelation, IsTheSumOfInnerProductsAtEveryDistance) {
     const runtime::Network network = golden.load(DType::f64);
     const EmbeddingCorrelation correlation(network, golden.rows);
     const at::Tensor& table = network.parameters().at("model.embed_tokens.weight");
-    const auto rows_of = [&](const LabelledText& text) {
+    const auto embedding_rows = [&](const LabelledText& text) {
         return table.detach().index_select(0, at::tensor(text.ids, at::kLong));
     };
-    const at::Tensor first = rows_of(golden.rows[0]);
-    const at::Tensor mean = (first.sum(0) + rows_of(golden.rows[1]).sum(0)) / 192.0;
+    const at::Tensor first = embedding_rows(golden.rows[0]);
+    const at::Tensor mean = (first.sum(0) + embedding_rows(golden.rows[1]).sum(0)) / 192.0;
     const at::Tensor centred = first - mean;
     const std::vector<double> sums = correlation.sums(golden.rows[0].ids);
     ASSERT_EQ(sums.size(), 96U);

@@ -52,9 +52,9 @@ TEST_P(GoldenLogitGradients, AgreeForEveryLayerHeadAndDistance) {
                                   expected.at("abs_sum_predicting_queries").as_array("sums")[head]),
                               tolerance);
                 }
-                EXPECT_EQ(layer.count, testing::counts_of(expected.at("count")));
+                EXPECT_EQ(layer.count, testing::read_counts(expected.at("count")));
                 EXPECT_EQ(layer.predicting_count,
-                          testing::counts_of(expected.at("count_predicting_queries")));
+                          testing::read_counts(expected.at("count_predicting_queries")));
             }
         }
         EXPECT_NEAR(loss, golden.expected.at("loss").as_double("loss"), tolerance);

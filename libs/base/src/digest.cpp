@@ -54,7 +54,7 @@ std::string Sha256::finish() {
     return text;
 }
 
-std::string sha256_of(std::string_view text) {
+std::string compute_sha256(std::string_view text) {
     Sha256 digest;
     digest.update(text);
     return digest.finish();

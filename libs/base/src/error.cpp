@@ -13,7 +13,7 @@
 
 namespace anamnesis {
 
-std::string_view name_of(ErrorKind kind) noexcept {
+std::string_view to_string(ErrorKind kind) noexcept {
     using enum ErrorKind;
     switch (kind) {
         case usage:
@@ -40,7 +40,7 @@ std::string_view name_of(ErrorKind kind) noexcept {
     return "internal";
 }
 
-int exit_code_of(ErrorKind kind) noexcept {
+int to_exit_code(ErrorKind kind) noexcept {
     using enum ErrorKind;
     switch (kind) {
         case usage:

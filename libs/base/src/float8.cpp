@@ -18,7 +18,7 @@ struct Form {
     bool has_infinity = false;  ///< E5M2: the last exponent is infinity and NaN
 };
 
-Form form_of(DType dtype) noexcept {
+Form find_form(DType dtype) noexcept {
     switch (dtype) {
         case DType::f8_e5m2:
             return {.mantissa_bits = 2, .bias = 15, .has_infinity = true};
@@ -31,7 +31,7 @@ Form form_of(DType dtype) noexcept {
     }
 }
 
-std::uint8_t nan_of(const Form& form) noexcept {
+std::uint8_t nan_bits(const Form& form) noexcept {
     return form.is_fnuz ? 0x80U : 0x7FU;
 }
 
@@ -43,7 +43,7 @@ std::uint8_t largest_bits(const Form& form) noexcept {
     return form.has_infinity ? 0x7BU : 0x7EU;
 }
 
-double value_of(const Form& form, std::uint8_t bits) noexcept {
+double decode_bits(const Form& form, std::uint8_t bits) noexcept {
     const int mantissa = bits & ((1 << form.mantissa_bits) - 1);
     const int exponent = (bits & 0x7F) >> form.mantissa_bits;
     const double magnitude = exponent == 0
@@ -60,7 +60,7 @@ double f64_from_f8(DType dtype, std::uint8_t bits) noexcept {
     if (dtype == DType::f8_e8m0) {
         return bits == 0xFFU ? nan : std::ldexp(1.0, static_cast<int>(bits) - 127);
     }
-    const Form form = form_of(dtype);
+    const Form form = find_form(dtype);
     if (form.is_fnuz && bits == 0x80U) {
         return nan;
     }
@@ -72,18 +72,18 @@ double f64_from_f8(DType dtype, std::uint8_t bits) noexcept {
         }
         return nan;
     }
-    return value_of(form, bits);
+    return decode_bits(form, bits);
 }
 
 double largest_f8(DType dtype) noexcept {
-    const Form form = form_of(dtype);
-    return value_of(form, largest_bits(form));
+    const Form form = find_form(dtype);
+    return decode_bits(form, largest_bits(form));
 }
 
 std::uint8_t f8_from_f64(DType dtype, double value) noexcept {
-    const Form form = form_of(dtype);
+    const Form form = find_form(dtype);
     if (std::isnan(value)) {
-        return nan_of(form);
+        return nan_bits(form);
     }
     const bool is_negative = std::signbit(value);
     const double magnitude = std::min(std::abs(value), largest_f8(dtype));

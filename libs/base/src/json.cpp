@@ -108,7 +108,7 @@ private:
     std::uint32_t depth_ = 0;
 };
 
-/// Builds the tree and refuses keys that stand twice.
+/// Builds the tree and refuses duplicate keys.
 class TreeBuilder final : public JsonEvents {
 public:
     void null() override { put(Json()); }
@@ -123,7 +123,7 @@ public:
         Frame& frame = open_.back();
         if (!frame.seen.insert(name).second) {
             throw Error(ErrorKind::malformed,
-                        format("JSON key {} stands twice in one object", in_quotes(name)));
+                        format("duplicate JSON key {} in one object", in_quotes(name)));
         }
         frame.key = std::move(name);
     }

@@ -21,15 +21,15 @@ using ::testing::HasSubstr;
 
 TEST(ErrorKind, HasOneExitCodeEach) {
     using enum ErrorKind;
-    EXPECT_EQ(exit_code_of(usage), 2);
-    EXPECT_EQ(exit_code_of(not_found), 3);
-    EXPECT_EQ(exit_code_of(malformed), 4);
-    EXPECT_EQ(exit_code_of(unsupported), 5);
-    EXPECT_EQ(exit_code_of(mismatch), 6);
-    EXPECT_EQ(exit_code_of(io), 7);
-    EXPECT_EQ(exit_code_of(exhausted), 8);
-    EXPECT_EQ(exit_code_of(internal), 70);
-    EXPECT_EQ(exit_code_of(cancelled), 130);
+    EXPECT_EQ(to_exit_code(usage), 2);
+    EXPECT_EQ(to_exit_code(not_found), 3);
+    EXPECT_EQ(to_exit_code(malformed), 4);
+    EXPECT_EQ(to_exit_code(unsupported), 5);
+    EXPECT_EQ(to_exit_code(mismatch), 6);
+    EXPECT_EQ(to_exit_code(io), 7);
+    EXPECT_EQ(to_exit_code(exhausted), 8);
+    EXPECT_EQ(to_exit_code(internal), 70);
+    EXPECT_EQ(to_exit_code(cancelled), 130);
 }
 
 TEST(ErrorKind, HasOneNameEach) {
@@ -37,10 +37,10 @@ TEST(ErrorKind, HasOneNameEach) {
     std::set<std::string_view> names;
     for (const ErrorKind kind :
          {usage, not_found, malformed, unsupported, mismatch, io, exhausted, cancelled, internal}) {
-        names.insert(name_of(kind));
+        names.insert(to_string(kind));
     }
     EXPECT_EQ(names.size(), 9U);
-    EXPECT_EQ(name_of(not_found), "not found");
+    EXPECT_EQ(to_string(not_found), "not found");
 }
 
 TEST(Error, AddsContextOnTheWayUp) {

@@ -37,7 +37,7 @@ TEST(Float8, EveryValueRoundsToItself) {
         for (int bits = 0; bits < 256; ++bits) {
             const double value = f64_from_f8(form, static_cast<std::uint8_t>(bits));
             if (std::isfinite(value) && (value != 0.0 || bits == 0)) {
-                EXPECT_EQ(f8_from_f64(form, value), bits) << name_of(form);
+                EXPECT_EQ(f8_from_f64(form, value), bits) << to_string(form);
             }
         }
     }
@@ -55,7 +55,7 @@ TEST(Float8, RoundsToTheNearestAndTiesToEven) {
         for (std::size_t i = 1; i < values.size(); ++i) {
             const double middle = (values[i - 1].first + values[i].first) / 2;
             const int even = values[i].second % 2 == 0 ? values[i].second : values[i - 1].second;
-            EXPECT_EQ(f8_from_f64(form, middle), even) << name_of(form);
+            EXPECT_EQ(f8_from_f64(form, middle), even) << to_string(form);
             EXPECT_EQ(f8_from_f64(form, std::nextafter(middle, 0.0)), values[i - 1].second);
             EXPECT_EQ(f8_from_f64(form, std::nextafter(middle, 1e9)), values[i].second);
         }

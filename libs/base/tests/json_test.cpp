@@ -41,9 +41,9 @@ TEST(Json, KeepsTheOrderOfKeys) {
     EXPECT_EQ(json.dump(), R"({"b":1,"a":{"d":2,"c":3}})");
 }
 
-TEST(Json, RefusesAKeyThatStandsTwice) {
-    refuses(R"({"a":1,"b":2,"a":3})", "key 'a' stands twice");
-    refuses(R"([{"x":{"a":1,"\u0061":3}}])", "key 'a' stands twice");
+TEST(Json, RefusesADuplicateKey) {
+    refuses(R"({"a":1,"b":2,"a":3})", "duplicate JSON key 'a'");
+    refuses(R"([{"x":{"a":1,"\u0061":3}}])", "duplicate JSON key 'a'");
 }
 
 TEST(Json, TakesTheSameKeyInDifferentObjects) {
@@ -112,7 +112,7 @@ TEST(Json, DoesNotTakeARealForAnInteger) {
 
 TEST(Json, NamesWhatHasAnotherType) {
     const Json json = Json::parse(R"({"a":"text"})");
-    const auto refusal_of = [](const auto& read) {
+    const auto describe_refusal = [](const auto& read) {
         try {
             read();
         } catch (const Error& error) {
@@ -121,17 +121,19 @@ TEST(Json, NamesWhatHasAnotherType) {
         }
         return std::string("no error");
     };
-    EXPECT_EQ(refusal_of([&] { static_cast<void>(json.at("a").as_unsigned("size")); }),
+    EXPECT_EQ(describe_refusal([&] { static_cast<void>(json.at("a").as_unsigned("size")); }),
               "size is not a non-negative integer");
-    EXPECT_EQ(refusal_of([&] { static_cast<void>(json.at("a").as_boolean("flag")); }),
+    EXPECT_EQ(describe_refusal([&] { static_cast<void>(json.at("a").as_boolean("flag")); }),
               "flag is not true or false");
-    EXPECT_EQ(refusal_of([&] { static_cast<void>(json.as_array("map")); }), "map is not a list");
-    EXPECT_EQ(refusal_of([&] { static_cast<void>(json.as_string("name")); }),
+    EXPECT_EQ(describe_refusal([&] { static_cast<void>(json.as_array("map")); }),
+              "map is not a list");
+    EXPECT_EQ(describe_refusal([&] { static_cast<void>(json.as_string("name")); }),
               "name is not a string");
-    EXPECT_EQ(refusal_of([&] { static_cast<void>(json.at("a").as_object("map")); }),
+    EXPECT_EQ(describe_refusal([&] { static_cast<void>(json.at("a").as_object("map")); }),
               "map is not an object");
-    EXPECT_EQ(refusal_of([&] { static_cast<void>(json.at("b")); }), "key 'b' is missing");
-    EXPECT_EQ(refusal_of([&] { static_cast<void>(json.at("a").at("b")); }), "key 'b' is missing");
+    EXPECT_EQ(describe_refusal([&] { static_cast<void>(json.at("b")); }), "key 'b' is missing");
+    EXPECT_EQ(describe_refusal([&] { static_cast<void>(json.at("a").at("b")); }),
+              "key 'b' is missing");
 }
 
 TEST(Json, FindsNothingInWhatIsNoObject) {

@@ -51,7 +51,7 @@ TEST(Shape, ReadsAsAList) {
 TEST(DType, IsFoundByTheNameItPrints) {
     for (const DTypeRow& row : dtype_table) {
         EXPECT_EQ(find_dtype(row.name), row.dtype);
-        EXPECT_EQ(name_of(row.dtype), row.name);
+        EXPECT_EQ(to_string(row.dtype), row.name);
         EXPECT_EQ(count_elements(row.dtype, row.block_bytes), row.block_elements);
         EXPECT_EQ(element_bytes(row.dtype), row.block_elements == 1 ? row.block_bytes : 0);
     }

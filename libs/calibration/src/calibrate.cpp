@@ -55,15 +55,15 @@ void check_side(const CalibrationTexts& side, const char* what) {
 /// A warning for each side that is too small to trust.
 void warn_of_few(const CalibrationJob& job, std::uint64_t inputs, const Watch& watch) {
     const auto warn = [&](const CalibrationTexts& side, double least, const char* what) {
-        const auto wanted =
-            static_cast<std::uint64_t>(least * static_cast<double>(inputs) + 0.5);
+        const auto wanted = static_cast<std::uint64_t>(least * static_cast<double>(inputs) + 0.5);
         if (const std::size_t predicted = count_predictions(side.texts); predicted < wanted) {
-            watch.warn(format("the {} predict {} tokens; for {} inputs of a matrix at least {} "
-                              "are advised, and the repair may be the worse for it",
-                              what,
-                              predicted,
-                              inputs,
-                              wanted));
+            watch.warn(
+                format("the {} predict {} tokens; for {} inputs of a matrix at least {} "
+                       "are advised, and the repair may be the worse for it",
+                       what,
+                       predicted,
+                       inputs,
+                       wanted));
         }
     };
     warn(job.recall, least_recall, "recall texts");
@@ -97,11 +97,12 @@ public:
                     refit(calibrator_, moments, job_.chains.texts, mu, fit.rounds));
             }
         }
-        fit.calibration = Json::Object{
-            {"recall", job_.recall.description},
-            {"chains", job_.chains.description},
-            {"dtype", job_.running.dtype ? std::string(name_of(*job_.running.dtype))
-                                         : std::string("as stored")}};
+        fit.calibration =
+            Json::Object{{"recall", job_.recall.description},
+                         {"chains", job_.chains.description},
+                         {"dtype",
+                          job_.running.dtype ? std::string(to_string(*job_.running.dtype))
+                                             : std::string("as stored")}};
         if (!choice.is_null()) {
             fit.calibration.set("auto", std::move(choice));
         }
@@ -141,9 +142,7 @@ private:
         const std::size_t solves = plan_.request.fit.mus.size();
         const std::size_t of_rounds = rounds == 0 ? 0 : (1 + 2 * rounds) * chains;
         const std::size_t of_choice =
-            job_.chooses_mu
-                ? (std::size(tried_mus) * (of_rounds + chains) + chains) / 2
-                : 0;
+            job_.chooses_mu ? (std::size(tried_mus) * (of_rounds + chains) + chains) / 2 : 0;
         return recall + chains + solves * of_rounds + of_choice;
     }
 

@@ -52,12 +52,12 @@ CalibrationTexts describe_texts(std::vector<language::SupervisedText> texts, std
         tokens += text.ids.size();
     }
     CalibrationTexts described;
-    described.description = Json::Object{
-        {"source", std::move(source)},
-        {"tokens_sha256", digest.finish()},
-        {"texts", std::uint64_t{texts.size()}},
-        {"tokens", std::uint64_t{tokens}},
-        {"predicted_tokens", std::uint64_t{count_predictions(texts)}}};
+    described.description =
+        Json::Object{{"source", std::move(source)},
+                     {"tokens_sha256", digest.finish()},
+                     {"texts", std::uint64_t{texts.size()}},
+                     {"tokens", std::uint64_t{tokens}},
+                     {"predicted_tokens", std::uint64_t{count_predictions(texts)}}};
     described.texts = std::move(texts);
     return described;
 }
@@ -71,15 +71,14 @@ CalibrationTexts read_calibration_texts(const fs::path& path,
         opened = language::Tokenizer::open(folder);
     }
     std::optional<language::ChatTemplate> chat;
-    language::SupervisionRules rules{
-        .tokenizer = opened ? &*opened : nullptr,
-        .chat = [&]() -> const language::ChatTemplate& {
-            if (!chat) {
-                chat = language::ChatTemplate::open(folder);
-            }
-            return *chat;
-        },
-        .writes_exchanges_as_chats = false};
+    language::SupervisionRules rules{.tokenizer = opened ? &*opened : nullptr,
+                                     .chat = [&]() -> const language::ChatTemplate& {
+                                         if (!chat) {
+                                             chat = language::ChatTemplate::open(folder);
+                                         }
+                                         return *chat;
+                                     },
+                                     .writes_exchanges_as_chats = false};
     if (const auto ends = language::end_of_text_tokens(checkpoint.folder(), checkpoint.config());
         !ends.empty()) {
         rules.end_of_text = ends.front();

@@ -24,9 +24,9 @@ namespace anamnesis::calibration {
 
 /// How a network predicts some texts.
 struct Predictions {
-    at::Tensor losses{};                  ///< [predicted tokens], -ln p, float64
-    std::size_t right_tokens = 0;         ///< predicted tokens with the largest logit
-    std::size_t right_texts = 0;          ///< texts with nothing but right tokens
+    at::Tensor losses{};           ///< [predicted tokens], -ln p, float64
+    std::size_t right_tokens = 0;  ///< predicted tokens with the largest logit
+    std::size_t right_texts = 0;   ///< texts with nothing but right tokens
 };
 
 /// Runs post, and what of pre and of repairs is needed, over calibration texts.

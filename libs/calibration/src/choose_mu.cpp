@@ -46,8 +46,8 @@ MuChoice choose_mu(const Calibrator& calibrator,
     Json tried = Json::array();
     for (const double mu : tried_mus) {
         const auto solved = refit(calibrator, moments, seen, mu, rounds);
-        const Predictions made = calibrator.predict(
-            held_back, calibrator.make_repair(*solved, mu, /*is_rounded=*/true));
+        const Predictions made =
+            calibrator.predict(held_back, calibrator.make_repair(*solved, mu, /*is_rounded=*/true));
         Json line = describe(made, find_mean_loss(made));
         line.set("mu", mu);
         tried.push_back(std::move(line));

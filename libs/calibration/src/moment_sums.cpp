@@ -42,9 +42,8 @@ void MomentSums::add(const restore::MomentKey& key,
         }
         for (std::int64_t head = 0; head < heads; ++head) {
             const at::Tensor weighed =
-                weights.defined()
-                    ? rows * weights.narrow(0, first, count).narrow(1, head, 1)
-                    : rows;
+                weights.defined() ? rows * weights.narrow(0, first, count).narrow(1, head, 1)
+                                  : rows;
             sum.select(0, head).addmm_(weighed.t(), rows);
         }
     }

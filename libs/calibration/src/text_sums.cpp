@@ -132,11 +132,10 @@ void TextSums::hear_attention(LayerIndex layer, const runtime::AttentionValues& 
     const runtime::Routing routing = side_ == restore::CalibrationSide::recall
                                          ? pre_->route(layer, input_.unsqueeze(0))
                                          : runtime::Routing{.q = values.q, .k = values.k};
-    const at::Tensor received =
-        sum_received_attention(routing,
-                               positions_.to(values.q.device()),
-                               is_raised ? weights_.squeeze(1) : weights_,
-                               find_window(post_, layer));
+    const at::Tensor received = sum_received_attention(routing,
+                                                       positions_.to(values.q.device()),
+                                                       is_raised ? weights_.squeeze(1) : weights_,
+                                                       find_window(post_, layer));
     for (const Place& place : {keys, centred}) {
         if (wants(place) && (is_raised || place.second == keys_by_attention)) {
             add_rows(place, input_, is_raised ? received : with_floor(received, key_floor));

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "anamnesis/calibration/calibrate.hpp"
-
 #include "anamnesis/runtime/torch.hpp"
 
 #include <cmath>
@@ -21,6 +19,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/calibration/calibrate.hpp"
 #include "anamnesis/calibration/calibration_texts.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -86,8 +85,7 @@ protected:
 /// The tensors of a golden file in float64.
 std::vector<double> read_golden(const std::string& file, const std::string& name) {
     static std::map<std::string, checkpoint::Checkpoint> opened;
-    const auto found =
-        opened.try_emplace(file, checkpoint::Checkpoint::open(goldens / file)).first;
+    const auto found = opened.try_emplace(file, checkpoint::Checkpoint::open(goldens / file)).first;
     const checkpoint::TensorEntry& entry = found->second.at(name);
     std::vector<std::byte> bytes(entry.bytes);
     entry.read_at(0, bytes);
@@ -133,7 +131,7 @@ TEST_F(DemoPair, MomentsAreTheGoldenOnes) {
         const auto& moments = dynamic_cast<const restore::MomentSet&>(*plan.moments.front());
         EXPECT_EQ(moments.all().size(), 8U);
         for (const auto& [key, moment] : moments.all()) {
-            const std::string name = restore::name_of(key);
+            const std::string name = restore::to_string(key);
             EXPECT_LE(find_distance(flatten(moment), read_golden("moments.safetensors", name)),
                       1e-5)
                 << name;
@@ -150,11 +148,11 @@ TEST_F(DemoPair, RepairsAreTheGoldenOnes) {
         const auto rounds = static_cast<std::uint32_t>(flags.at("rounds").as_unsigned("rounds"));
         const double mu = flags.at("mu").as_double("mu");
         const bool is_centred = flags.at("keys").as_string("keys") == "centred";
-        restore::Plan plan = make_plan(
-            flags.at("groups").as_string("groups").c_str(),
-            is_centred ? restore::KeyInputs::centred : restore::KeyInputs::attention,
-            mu,
-            rounds);
+        restore::Plan plan =
+            make_plan(flags.at("groups").as_string("groups").c_str(),
+                      is_centred ? restore::KeyInputs::centred : restore::KeyInputs::attention,
+                      mu,
+                      rounds);
         const Watch watch;
         const Calibrator calibrator(plan, job_.running, watch);
         MomentSums first = calibrator.sum(restore::CalibrationSide::recall, job_.recall.texts);
@@ -174,14 +172,13 @@ TEST_F(DemoPair, RepairsAreTheGoldenOnes) {
         ASSERT_EQ(repaired.size(), flags.at("groups").as_string("groups").size());
         for (const auto& [tensor, values] : repaired) {
             SCOPED_TRACE(tensor);
-            EXPECT_LE(find_distance(
-                          flatten(exact.at(tensor)),
-                          read_golden("repaired.safetensors", name + ".float64." + tensor),
-                          flatten(of_post.at(tensor))),
-                      1e-3);
+            EXPECT_LE(
+                find_distance(flatten(exact.at(tensor)),
+                              read_golden("repaired.safetensors", name + ".float64." + tensor),
+                              flatten(of_post.at(tensor))),
+                1e-3);
             const auto ours = flatten(values);
-            const auto expected =
-                read_golden("repaired.safetensors", name + ".bf16." + tensor);
+            const auto expected = read_golden("repaired.safetensors", name + ".bf16." + tensor);
             std::size_t equal = 0;
             for (std::size_t i = 0; i < ours.size(); ++i) {
                 equal += ours[i] == expected[i] ? 1 : 0;
@@ -215,9 +212,8 @@ TEST_F(DemoPair, MuIsChosenOnChainsThatAreHeldBack) {
     restore::Plan all = make_plan("qk", restore::KeyInputs::attention, 0.3, 0);
     job_.chooses_mu = false;
     calibrate(all, job_, Watch());
-    const restore::MomentKey key{.part = "q",
-                                 .side = restore::CalibrationSide::chains,
-                                 .layer = LayerIndex(2)};
+    const restore::MomentKey key{
+        .part = "q", .side = restore::CalibrationSide::chains, .layer = LayerIndex(2)};
     EXPECT_LE(find_distance(flatten(plan.moments.front()->load(key)),
                             flatten(all.moments.front()->load(key))),
               1e-12);

@@ -40,7 +40,7 @@ void add_weight_and_bias(Blueprint& blueprint,
          .layout = layout,
          .columns = {},
          .presence = bias,
-         .role = role.empty() ? std::string() : role::bias_of(role)});
+         .role = role.empty() ? std::string() : role::to_bias_role(role)});
 }
 
 RowLayout heads_in_turn(RowRole role, std::uint32_t heads, std::uint32_t head_dim) {

@@ -85,12 +85,12 @@ std::vector<std::uint32_t> sort_by_name(const std::vector<TensorEntry>& tensors,
     std::ranges::stable_sort(by_name, {}, name_at);
     const auto twin = std::ranges::adjacent_find(by_name, {}, name_at);
     if (twin != by_name.end()) {
-        const auto file_of = [&](std::uint32_t i) { return in_quotes(files[tensors[i].file]); };
+        const auto quoted_file = [&](std::uint32_t i) { return in_quotes(files[tensors[i].file]); };
         throw Error(ErrorKind::malformed,
                     format("tensor {} is in two shards, {} and {}",
                            in_quotes(name_at(*twin)),
-                           file_of(*twin),
-                           file_of(*(twin + 1))));
+                           quoted_file(*twin),
+                           quoted_file(*(twin + 1))));
     }
     return by_name;
 }

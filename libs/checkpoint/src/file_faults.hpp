@@ -16,7 +16,7 @@ namespace anamnesis::checkpoint {
 [[noreturn]] void refuse_folder_without_weights(const std::filesystem::path& folder,
                                                 const std::vector<std::string>& names);
 
-/// What to do about a path that is not there: how to fetch it where it reads like the id of a
+/// What to do about a path that does not exist: how to fetch it where it reads like the id of a
 /// model on the hub. Begins with "; "; empty where there is no advice.
 std::string advise_on_missing_path(const std::filesystem::path& path);
 

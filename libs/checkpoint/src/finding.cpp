@@ -15,7 +15,7 @@
 
 namespace anamnesis::checkpoint {
 
-std::string_view name_of(Severity severity) noexcept {
+std::string_view to_string(Severity severity) noexcept {
     return find_word(severity_words, severity);
 }
 
@@ -67,7 +67,7 @@ Json to_json(const std::vector<Finding>& findings) {
             examples.push_back(example);
         }
         list.push_back(Json::Object{{"code", finding.code},
-                                    {"severity", name_of(finding.severity)},
+                                    {"severity", to_string(finding.severity)},
                                     {"where", finding.where},
                                     {"count", finding.count},
                                     {"examples", std::move(examples)},

@@ -69,7 +69,7 @@ void refuse_wrong_mixer(const Blueprint& blueprint, const Layer& layer, const Mi
         throw Error(ErrorKind::unsupported,
                     format("layer {} is {}, which models of family {} do not run here",
                            layer.index.value,
-                           layer.kinds.empty() ? "of no kind" : name_of(layer.kinds.front()),
+                           layer.kinds.empty() ? "of no kind" : to_string(layer.kinds.front()),
                            in_quotes(blueprint.family)));
     }
 }

@@ -40,7 +40,7 @@ void LayerTensors::add(const Matrix& matrix) {
     if (matrix.bias == Presence::absent) {
         return;
     }
-    PlannedTensor bias = make(role::bias_of(matrix.role), name + ".bias", {matrix.outputs});
+    PlannedTensor bias = make(role::to_bias_role(matrix.role), name + ".bias", {matrix.outputs});
     bias.presence = matrix.presence == Presence::required ? matrix.bias : Presence::optional;
     bias.precision = Precision::vector;
     bias.initial = matrix.initial_bias;

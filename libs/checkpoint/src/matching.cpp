@@ -159,7 +159,7 @@ private:
                 format("layer {} is declared {}, but has tensor {}, "
                        "{}",
                        layer.index.value,
-                       name_of(layer.kinds.front()),
+                       to_string(layer.kinds.front()),
                        in_quotes(tensor->name),
                        why));
         }
@@ -192,7 +192,7 @@ private:
                     continue;
                 }
                 // A draft head need not be attention (Nemotron-H), and its config is not stated:
-                // what fits is listed, what is not there is not missed.
+                // what fits is listed, what is absent is not missed.
                 std::vector<std::string> missing;
                 match_tensor(plan_anywhere(rule),
                              place + rule.name.substr(head.size()),
@@ -234,8 +234,7 @@ private:
         }
         const TensorEntry& tensor = *entries.front();
         if (entries.size() > 1) {
-            contradict(tensor,
-                       format("stands twice, the other is {}", in_quotes(entries[1]->name)));
+            contradict(tensor, format("is a duplicate of {}", in_quotes(entries[1]->name)));
         }
         if (planned.presence == Presence::absent) {
             contradict(tensor, "is there, though config.json says that there is none");
@@ -245,7 +244,7 @@ private:
             throw Error(ErrorKind::unsupported,
                         format("tensor {} holds {}, expected floating-point rows{}",
                                in_quotes(tensor.name),
-                               anamnesis::name_of(tensor.dtype),
+                               anamnesis::to_string(tensor.dtype),
                                method_in_config()));
         }
         if (has_expected_shape(planned, tensor)) {
@@ -291,7 +290,7 @@ private:
                 tensor,
                 format("{} {}, expected {}",
                        find_element_count(tensor.shape) == 0U ? "is empty, of shape" : "has shape",
-                       to_string(tensor.shape),
+                       anamnesis::to_string(tensor.shape),
                        describe_shape(planned.shape)));
         }
         return fits;

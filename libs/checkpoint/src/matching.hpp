@@ -16,7 +16,7 @@ namespace anamnesis::checkpoint {
 struct Matching {
     std::vector<AttentionTensor> attention;
     std::vector<std::string> contradictions;  ///< one line each
-    std::vector<std::string> missing;         ///< softmax tensors that are not there
+    std::vector<std::string> missing;         ///< softmax tensors that are absent
     bool has_draft_head = false;
 };
 

@@ -23,7 +23,7 @@ bool is_softmax_kind(LayerKind kind) {
 
 }  // namespace
 
-std::string_view name_of(LayerKind kind) noexcept {
+std::string_view to_string(LayerKind kind) noexcept {
     switch (kind) {
         using enum LayerKind;
         case full:
@@ -42,7 +42,7 @@ std::string_view name_of(LayerKind kind) noexcept {
     return "unknown";
 }
 
-std::string_view name_of(RowRole role) noexcept {
+std::string_view to_string(RowRole role) noexcept {
     switch (role) {
         using enum RowRole;
         case query:
@@ -59,7 +59,7 @@ std::string_view name_of(RowRole role) noexcept {
     return "unknown";
 }
 
-std::string_view name_of(AttentionGroup group) noexcept {
+std::string_view to_string(AttentionGroup group) noexcept {
     switch (group) {
         using enum AttentionGroup;
         case weight:
@@ -74,7 +74,7 @@ std::string_view name_of(AttentionGroup group) noexcept {
     return "unknown";
 }
 
-std::string_view name_of(TensorGroup group) noexcept {
+std::string_view to_string(TensorGroup group) noexcept {
     return group_names[static_cast<std::size_t>(group)];
 }
 
@@ -91,7 +91,7 @@ bool Layer::is_softmax() const {
     return std::ranges::any_of(kinds, is_softmax_kind);
 }
 
-std::vector<LayerIndex> Model::layers_of(LayerKind kind) const {
+std::vector<LayerIndex> Model::find_layers(LayerKind kind) const {
     std::vector<LayerIndex> found;
     for (const Layer& layer : layers) {
         if (std::ranges::find(layer.kinds, kind) != layer.kinds.end()) {

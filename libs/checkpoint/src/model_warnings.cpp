@@ -70,7 +70,7 @@ void add_sizes(Model& model, const TensorFacts& facts, const ConfigReader& confi
                        words,
                        declared,
                        in_quotes(embedding->name),
-                       to_string(embedding->shape)),
+                       anamnesis::to_string(embedding->shape)),
                 {embedding->name});
         }
         declared = declared == 0 ? stored : declared;
@@ -91,7 +91,7 @@ void add_head(Model& model, const TensorFacts& facts, const ConfigReader& config
             Severity::error,
             format("tensor {} has shape {}, expected [{}, {}]",
                    in_quotes(head->name),
-                   to_string(head->shape),
+                   anamnesis::to_string(head->shape),
                    model.vocab_size,
                    model.hidden_size),
             {head->name});
@@ -165,7 +165,7 @@ void add_layers(Model& model, const TensorFacts& facts) {
         add(model,
             "layers_undeclared",
             Severity::warning,
-            format("tensors of layers {} are behind the last declared layer, {}",
+            format("tensors of layers {} come after the last declared layer, {}",
                    compact_list(beyond),
                    model.layers.size() - 1));
     }

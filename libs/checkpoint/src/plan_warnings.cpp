@@ -124,7 +124,7 @@ private:
                 if (misshapen_.empty()) {
                     first_misfit_ = format("tensor {} has shape {}, expected {}{}",
                                            in_quotes(stored->name),
-                                           to_string(stored->shape),
+                                           anamnesis::to_string(stored->shape),
                                            describe_shape(tensor.shape),
                                            describe_misfit(tensor.shape, stored->shape));
                 }

@@ -100,8 +100,8 @@ std::vector<Layer> layers_from(const Json& root) {
             const std::uint32_t number =
                 count_in(element, format("a layer in '{}'", key), 0, count - 1);
             if (layers[number].is_softmax()) {
-                refuse(format("layer {} stands twice in 'softmax_layers' and 'sliding_layers'",
-                              number));
+                refuse(
+                    format("duplicate layer {} in 'softmax_layers' and 'sliding_layers'", number));
             }
             layers[number].kinds = {kind};
         }
@@ -253,7 +253,7 @@ Blueprint parse_routing_file(std::string_view json, const Json& config) {
         TensorRule rule = rule_from(element);
         if (std::ranges::find(blueprint.softmax.tensors, rule.name, &TensorRule::name) !=
             blueprint.softmax.tensors.end()) {
-            refuse(format("tensor {} stands twice", in_quotes(rule.name)));
+            refuse(format("duplicate tensor {}", in_quotes(rule.name)));
         }
         blueprint.softmax.tensors.push_back(std::move(rule));
     }

@@ -141,9 +141,9 @@ std::map<std::string, std::vector<RowRange>> select_rows(const Checkpoint& check
         }
     }
     for (const TensorEntry& tensor : checkpoint.tensors()) {
-        const auto group = find_group_of(model, tensor.name);
+        const auto group = classify_tensor(model, tensor.name);
         if (group && selection.groups.contains(*group) && !selected.contains(tensor.name) &&
-            !selection.kv_heads && takes_layer(selection, find_layer_of(tensor.name))) {
+            !selection.kv_heads && takes_layer(selection, find_layer(tensor.name))) {
             selected[tensor.name] = {{.begin = 0, .end = tensor.rows()}};
         }
     }

@@ -87,7 +87,7 @@ std::optional<ScaleTensor> find_scale(const Checkpoint& checkpoint, std::string_
             format("tensor {} has shape {}, which fits no block size for the {} rows and {} "
                    "columns of {}",
                    in_quotes(scale->name),
-                   to_string(scale->shape),
+                   anamnesis::to_string(scale->shape),
                    rows,
                    columns,
                    in_quotes(weight_name)));

@@ -114,7 +114,7 @@ private:
         }
     }
 
-    /// An index of shards that stay where they are would send loaders to files that are not there.
+    /// An index of shards that stay where they are would send loaders to files that do not exist.
     bool is_index_of_others(const fs::path& path, std::string_view name, bool is_at_top) const {
         if (!is_at_top || !name.ends_with(".json") ||
             name.find(".index.") == std::string_view::npos) {

@@ -171,9 +171,9 @@ bool is_buffer(std::string_view rest) {
     return std::ranges::any_of(split(rest, '.'), is_buffer_name);
 }
 
-std::optional<TensorGroup> find_group_of(const Model& model, std::string_view tensor_name) {
+std::optional<TensorGroup> classify_tensor(const Model& model, std::string_view tensor_name) {
     if (const auto weight = find_weight_of_scale(tensor_name)) {
-        return find_group_of(model, *weight);
+        return classify_tensor(model, *weight);
     }
     if (const AttentionTensor* tensor = model.find_attention(tensor_name)) {
         return find_group_of_parts(tensor->group, tensor->blocks);

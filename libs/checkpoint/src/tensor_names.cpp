@@ -58,18 +58,20 @@ std::optional<NumberedName> find_numbered(std::string_view canonical) {
         std::ranges::find(layer_containers, canonical.substr(0, dot)) == layer_containers.end()) {
         return std::nullopt;
     }
-    const std::string_view behind = canonical.substr(dot + 1);
+    const std::string_view after_dot = canonical.substr(dot + 1);
     std::uint32_t number = 0;
-    const auto [end, error] = std::from_chars(behind.data(), behind.data() + behind.size(), number);
-    const auto digits = static_cast<std::size_t>(end - behind.data());
-    if (error != std::errc{} || digits == behind.size() || behind[digits] != '.') {
+    const auto [end, error] =
+        std::from_chars(after_dot.data(), after_dot.data() + after_dot.size(), number);
+    const auto digits = static_cast<std::size_t>(end - after_dot.data());
+    if (error != std::errc{} || digits == after_dot.size() || after_dot[digits] != '.') {
         return std::nullopt;
     }
-    return NumberedName{
-        .container = canonical.substr(0, dot), .number = number, .rest = behind.substr(digits + 1)};
+    return NumberedName{.container = canonical.substr(0, dot),
+                        .number = number,
+                        .rest = after_dot.substr(digits + 1)};
 }
 
-std::optional<LayerIndex> find_layer_of(std::string_view tensor_name) {
+std::optional<LayerIndex> find_layer(std::string_view tensor_name) {
     const std::string canonical = without_prefix(tensor_name);
     const auto numbered = find_numbered(canonical);
     return numbered ? std::optional(LayerIndex(numbered->number)) : std::nullopt;

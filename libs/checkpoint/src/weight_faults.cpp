@@ -198,7 +198,7 @@ void compare_quantisation(const Checkpoint& checkpoint, Model& model) {
     if (stated != nullptr && !is_quantised && !tensors.empty()) {
         std::map<std::string_view, std::uint64_t> bytes;
         for (const TensorEntry& tensor : tensors) {
-            bytes[name_of(tensor.dtype)] += tensor.bytes;
+            bytes[to_string(tensor.dtype)] += tensor.bytes;
         }
         const auto most =
             std::ranges::max_element(bytes, {}, [](const auto& item) { return item.second; });

@@ -42,17 +42,17 @@ std::string quoted(const fs::path& path) {
 
 /// True for an entry that is there, even where it is a link that leads nowhere: such a link is an
 /// error to report, not a file to do without.
-bool stands(const fs::path& path) {
+bool entry_exists(const fs::path& path) {
     std::error_code ignored;
     return fs::exists(fs::symlink_status(path, ignored));
 }
 
 void expect_reachable(const fs::path& path) {
     std::error_code error;
-    if (!fs::exists(path, error) && stands(path)) {
+    if (!fs::exists(path, error) && entry_exists(path)) {
         std::error_code ignored;
         throw Error(ErrorKind::not_found,
-                    format("{} is a symbolic link to {}, which is not there",
+                    format("{} is a symbolic link to {}, which does not exist",
                            quoted(path),
                            quoted(fs::read_symlink(path, ignored))));
     }
@@ -129,7 +129,7 @@ void use_index(WeightFiles& weights, const std::vector<std::string>& candidates)
     for (const std::string& name : weights.names) {
         const fs::path path = weights.folder / name;
         expect_reachable(path);
-        if (!stands(path)) {
+        if (!entry_exists(path)) {
             const auto tensors = std::ranges::count(
                 weights.index->weight_map, name, &std::pair<std::string, std::string>::second);
             throw Error(ErrorKind::not_found,
@@ -218,8 +218,8 @@ WeightFiles find_in_folder(const fs::path& folder) {
     for (const std::string_view name : {single_name, index_name}) {
         expect_reachable(folder / name);
     }
-    const bool has_single = stands(folder / single_name);
-    const bool has_index = stands(folder / index_name);
+    const bool has_single = entry_exists(folder / single_name);
+    const bool has_index = entry_exists(folder / index_name);
     if (has_single && has_index) {
         if (names_single_file(folder / index_name)) {
             use_index(weights, candidates);
@@ -253,7 +253,7 @@ WeightFiles find_in_folder(const fs::path& folder) {
     } else {
         choose_without_index(weights, names, candidates);
     }
-    if (stands(folder / "config.json")) {
+    if (entry_exists(folder / "config.json")) {
         expect_reachable(folder / "config.json");
         weights.config = folder / "config.json";
     }
@@ -280,7 +280,7 @@ WeightFiles find_single(const fs::path& path) {
     weights.folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
     weights.names = {path.filename().string()};
     const fs::path config = weights.folder / "config.json";
-    if (owns_config(path) && stands(config)) {
+    if (owns_config(path) && entry_exists(config)) {
         weights.config = config;
     }
     return weights;
@@ -322,9 +322,9 @@ IndexFaults find_index_faults(const formats::ShardIndex& index,
 
 WeightFiles find_weight_files(const fs::path& path) {
     expect_reachable(path);
-    if (!stands(path)) {
+    if (!entry_exists(path)) {
         throw Error(ErrorKind::not_found,
-                    format("{} is not there{}", quoted(path), advise_on_missing_path(path)));
+                    format("{} does not exist{}", quoted(path), advise_on_missing_path(path)));
     }
     std::error_code error;
     return fs::is_directory(path, error) ? find_in_folder(path) : find_single(path);

@@ -27,11 +27,11 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::TemporaryFolder;
 
-std::string failure_of(const fs::path& path, const OpenOptions& options = {}) {
+std::string describe_failure(const fs::path& path, const OpenOptions& options = {}) {
     try {
         Checkpoint::open(path, options);
     } catch (const Error& error) {
-        return std::string(name_of(error.kind())) + ": " + error.what();
+        return std::string(to_string(error.kind())) + ": " + error.what();
     }
     return "no error";
 }
@@ -97,7 +97,7 @@ TEST(Checkpoint, FollowsLinksOutOfTheFolderAsTheHubCacheHasThem) {
 TEST(Checkpoint, NamesALinkThatLeadsNowhere) {
     const TemporaryFolder folder;
     fs::create_symlink("../blobs/gone", folder.path() / "model.safetensors");
-    EXPECT_THAT(failure_of(folder.path()),
+    EXPECT_THAT(describe_failure(folder.path()),
                 AllOf(HasSubstr("not found"), HasSubstr("model.safetensors"), HasSubstr("gone")));
 }
 
@@ -105,7 +105,7 @@ TEST(Checkpoint, NamesAShardThatIsMissing) {
     const TemporaryFolder folder;
     forged_llama().write_sharded(folder, 2);
     fs::remove(folder.path() / "model-00002-of-00002.safetensors");
-    EXPECT_THAT(failure_of(folder.path()),
+    EXPECT_THAT(describe_failure(folder.path()),
                 AllOf(HasSubstr("not found"),
                       HasSubstr("model-00002-of-00002.safetensors"),
                       HasSubstr("8 tensors")));
@@ -117,7 +117,7 @@ TEST(Checkpoint, RefusesATensorInTwoShards) {
     forged.write_sharded(folder, 2);
     folder.write("model-00002-of-00002.safetensors",
                  forge_safetensors({forged.tensors[0], forged.tensors[1]}));
-    EXPECT_THAT(failure_of(folder.path()),
+    EXPECT_THAT(describe_failure(folder.path()),
                 AllOf(HasSubstr("malformed"),
                       HasSubstr("'model.embed_tokens.weight' is in two shards"),
                       HasSubstr("'model-00001-of-00002.safetensors' and")));
@@ -140,14 +140,14 @@ TEST(Checkpoint, FindsAnIndexEntryThatNoShardHas) {
 TEST(Checkpoint, RefusesAnIndexThatLeavesTheFolder) {
     const TemporaryFolder folder;
     folder.write("model.safetensors.index.json", R"({"weight_map": {"a": "../b.safetensors"}})");
-    EXPECT_THAT(failure_of(folder.path()),
+    EXPECT_THAT(describe_failure(folder.path()),
                 AllOf(HasSubstr("malformed"), HasSubstr("'../b.safetensors'")));
 }
 
 TEST(Checkpoint, RefusesAnIndexWithoutTensors) {
     const TemporaryFolder folder;
     folder.write("model.safetensors.index.json", R"({"weight_map": {}})");
-    EXPECT_THAT(failure_of(folder.path()),
+    EXPECT_THAT(describe_failure(folder.path()),
                 AllOf(HasSubstr("malformed"), HasSubstr("names no tensor")));
 }
 
@@ -186,14 +186,15 @@ TEST(Checkpoint, TakesACompleteSetOfShardsWithoutAnIndex) {
     fs::remove(folder.path() / "model.safetensors.index.json");
     EXPECT_EQ(Checkpoint::open(folder.path()).files().size(), 2U);
     fs::remove(folder.path() / "model-00001-of-00002.safetensors");
-    EXPECT_THAT(failure_of(folder.path()), AllOf(HasSubstr("not found"), HasSubstr("index.json")));
+    EXPECT_THAT(describe_failure(folder.path()),
+                AllOf(HasSubstr("not found"), HasSubstr("index.json")));
 }
 
 TEST(Checkpoint, RefusesSeveralFilesThatAreNoShards) {
     const TemporaryFolder folder;
     folder.write("a.safetensors", forge_safetensors({{"a", {1}}}));
     folder.write("b.safetensors", forge_safetensors({{"b", {1}}}));
-    EXPECT_THAT(failure_of(folder.path()),
+    EXPECT_THAT(describe_failure(folder.path()),
                 AllOf(HasSubstr("not found"), HasSubstr("2 .safetensors files")));
 }
 
@@ -201,23 +202,25 @@ TEST(Checkpoint, NamesWeightsInAnotherFormat) {
     for (const char* name : {"pytorch_model.bin", "model.gguf", "model.pt"}) {
         const TemporaryFolder folder;
         folder.write(name, "x");
-        EXPECT_THAT(failure_of(folder.path()), AllOf(HasSubstr("unsupported"), HasSubstr(name)));
-        EXPECT_THAT(failure_of(folder.path() / name),
+        EXPECT_THAT(describe_failure(folder.path()),
+                    AllOf(HasSubstr("unsupported"), HasSubstr(name)));
+        EXPECT_THAT(describe_failure(folder.path() / name),
                     AllOf(HasSubstr("unsupported"), HasSubstr(name)));
     }
     const TemporaryFolder adapter;
     adapter.write("adapter_model.safetensors", forge_safetensors({{"a", {1}}}));
-    EXPECT_THAT(failure_of(adapter.path()), AllOf(HasSubstr("unsupported"), HasSubstr("adapter")));
+    EXPECT_THAT(describe_failure(adapter.path()),
+                AllOf(HasSubstr("unsupported"), HasSubstr("adapter")));
 }
 
 TEST(Checkpoint, SaysWhatIsNotThere) {
     const TemporaryFolder folder;
-    EXPECT_THAT(failure_of(folder.path()),
+    EXPECT_THAT(describe_failure(folder.path()),
                 AllOf(HasSubstr("not found"), HasSubstr("has no weights")));
-    EXPECT_THAT(failure_of(folder.path() / "gone"),
+    EXPECT_THAT(describe_failure(folder.path() / "gone"),
                 AllOf(HasSubstr("not found"), HasSubstr("gone")));
     forged_llama().write(folder);
-    EXPECT_THAT(failure_of(folder.path(), {.config = folder.path() / "other.json"}),
+    EXPECT_THAT(describe_failure(folder.path(), {.config = folder.path() / "other.json"}),
                 AllOf(HasSubstr("not found"), HasSubstr("other.json")));
 }
 
@@ -239,9 +242,10 @@ TEST(Checkpoint, RefusesAConfigThatIsNoObject) {
     const TemporaryFolder folder;
     forged_llama().write(folder);
     folder.write("config.json", "[1]");
-    EXPECT_THAT(failure_of(folder.path()), AllOf(HasSubstr("malformed"), HasSubstr("config.json")));
+    EXPECT_THAT(describe_failure(folder.path()),
+                AllOf(HasSubstr("malformed"), HasSubstr("config.json")));
     folder.write("config.json", R"({"time_step_limit": [0.0, Infinity]})");
-    EXPECT_EQ(failure_of(folder.path()), "no error");
+    EXPECT_EQ(describe_failure(folder.path()), "no error");
 }
 
 }  // namespace

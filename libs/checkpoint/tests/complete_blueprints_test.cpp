@@ -89,7 +89,7 @@ TEST_P(CompleteBlueprint, PlansEveryTensorWithItsShapeAndNoOther) {
             EXPECT_TRUE(found == left.end()) << tensor.name;
         } else if (found == left.end()) {
             EXPECT_TRUE(tensor.presence == Presence::optional || tensor.storage == Storage::stacked)
-                << tensor.name << " is not there";
+                << tensor.name << " is missing";
         } else {
             std::vector<Shape> shapes = tensor.other_shapes;
             shapes.push_back(tensor.shape);
@@ -98,7 +98,7 @@ TEST_P(CompleteBlueprint, PlansEveryTensorWithItsShapeAndNoOther) {
         }
     }
     for (const auto& [name, shape] : left) {
-        ADD_FAILURE() << name << " " << to_string(shape) << " is not planned";
+        ADD_FAILURE() << name << " " << anamnesis::to_string(shape) << " is not planned";
     }
 }
 
@@ -119,7 +119,7 @@ TEST_P(CompleteBlueprint, PutsTensorsIntoTheGroupsThatTheirNamesTell) {
     Model unplanned = model;
     unplanned.blueprint = nullptr;
     for (const TensorEntry& tensor : checkpoint_.tensors()) {
-        EXPECT_EQ(find_group_of(model, tensor.name), find_group_of(unplanned, tensor.name))
+        EXPECT_EQ(classify_tensor(model, tensor.name), classify_tensor(unplanned, tensor.name))
             << tensor.name;
     }
 }

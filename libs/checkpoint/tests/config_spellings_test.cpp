@@ -18,21 +18,21 @@ std::string spelled(const std::vector<Layer>& layers) {
     std::string text;
     for (const Layer& layer : layers) {
         for (const LayerKind kind : layer.kinds) {
-            text += std::string(name_of(kind)) + (kind == layer.kinds.back() ? " " : "+");
+            text += std::string(to_string(kind)) + (kind == layer.kinds.back() ? " " : "+");
         }
     }
     return text;
 }
 
-std::string kinds_of(const char* config) {
+std::string describe_kinds(const char* config) {
     return spelled(layers_of_config(Json::parse(config)));
 }
 
-std::string message_of(const char* config) {
+std::string describe_failure(const char* config) {
     try {
         layers_of_config(Json::parse(config));
     } catch (const Error& error) {
-        return std::string(name_of(error.kind())) + ": " + error.message();
+        return std::string(to_string(error.kind())) + ": " + error.message();
     }
     return "no error";
 }
@@ -56,75 +56,75 @@ TEST(ConfigSpellings, GiveTheKindsThatTheLibraryDerives) {
 }
 
 TEST(ConfigSpellings, TakeAPythonListForAList) {
-    EXPECT_EQ(kinds_of(R"({"model_type": "jet_nemotron", "num_hidden_layers": 4,
+    EXPECT_EQ(describe_kinds(R"({"model_type": "jet_nemotron", "num_hidden_layers": 4,
                            "layer_types": "['jet', 'attn', \"swa\", 'jet']"})"),
               "linear full sliding linear ");
 }
 
 TEST(ConfigSpellings, TakeNumbersWrittenAsStrings) {
-    EXPECT_EQ(kinds_of(R"({"model_type": "llama", "num_hidden_layers": "2"})"), "full full ");
+    EXPECT_EQ(describe_kinds(R"({"model_type": "llama", "num_hidden_layers": "2"})"), "full full ");
 }
 
 TEST(ConfigSpellings, TakeTheOlderNamesOfHypenet) {
-    EXPECT_EQ(kinds_of(R"({"model_type": "hypenet", "num_hidden_layers": 3,
+    EXPECT_EQ(describe_kinds(R"({"model_type": "hypenet", "num_hidden_layers": 3,
                            "mixer_types": ["lightning_attn", "attn", "lightning-attn"]})"),
               "linear full linear ");
 }
 
 TEST(ConfigSpellings, TakeTheAttnTypeListOfMiniMax) {
-    EXPECT_EQ(kinds_of(R"({"model_type": "minimax_text_01", "num_hidden_layers": 3,
+    EXPECT_EQ(describe_kinds(R"({"model_type": "minimax_text_01", "num_hidden_layers": 3,
                            "attn_type_list": [0, 0, 1]})"),
               "linear linear full ");
 }
 
 TEST(ConfigSpellings, TellRing25FromLing3ByItsClass) {
-    EXPECT_EQ(kinds_of(R"({"model_type": "bailing_hybrid", "num_hidden_layers": 5,
+    EXPECT_EQ(describe_kinds(R"({"model_type": "bailing_hybrid", "num_hidden_layers": 5,
                            "layer_group_size": 4,
                            "architectures": ["BailingMoeV2_5ForCausalLM"]})"),
               "linear linear linear mla mla ");
-    EXPECT_EQ(kinds_of(R"({"model_type": "bailing_hybrid", "num_hidden_layers": 5,
+    EXPECT_EQ(describe_kinds(R"({"model_type": "bailing_hybrid", "num_hidden_layers": 5,
                            "layer_group_size": 4})"),
               "linear linear linear mla linear ");
-    EXPECT_EQ(kinds_of(R"({"model_type": "bailing_moe_linear", "num_hidden_layers": 4,
+    EXPECT_EQ(describe_kinds(R"({"model_type": "bailing_moe_linear", "num_hidden_layers": 4,
                            "layer_group_size": 2})"),
               "linear full linear full ");
 }
 
 TEST(ConfigSpellings, FindTheTextModelInsideAWrapperOfAnotherName) {
-    EXPECT_EQ(kinds_of(R"({"model_type": "llava", "text_config":
+    EXPECT_EQ(describe_kinds(R"({"model_type": "llava", "text_config":
                            {"model_type": "llama", "num_hidden_layers": 1}})"),
               "full ");
 }
 
 TEST(ConfigSpellings, NameTheKeyThatIsWrong) {
-    EXPECT_EQ(message_of(R"({"model_type": "llama"})"),
+    EXPECT_EQ(describe_failure(R"({"model_type": "llama"})"),
               "malformed: config.json has no key 'num_hidden_layers'");
-    EXPECT_EQ(message_of(R"({"model_type": "llama", "num_hidden_layers": "two"})"),
+    EXPECT_EQ(describe_failure(R"({"model_type": "llama", "num_hidden_layers": "two"})"),
               "malformed: config key 'num_hidden_layers' is not a number: 'two'");
-    EXPECT_EQ(message_of(R"({"model_type": "llama", "num_hidden_layers": 1000000})"),
+    EXPECT_EQ(describe_failure(R"({"model_type": "llama", "num_hidden_layers": 1000000})"),
               "malformed: config.json declares 1000000 layers, expected 1 to 100000");
-    EXPECT_EQ(message_of(R"({"model_type": "qwen3_next", "num_hidden_layers": 3,
+    EXPECT_EQ(describe_failure(R"({"model_type": "qwen3_next", "num_hidden_layers": 3,
                              "layer_types": ["full_attention"]})"),
               "malformed: config key 'layer_types' lists 1 layers, num_hidden_layers is 3");
-    EXPECT_EQ(message_of(R"({"model_type": "qwen3_next", "layer_types": ["chunked"]})"),
+    EXPECT_EQ(describe_failure(R"({"model_type": "qwen3_next", "layer_types": ["chunked"]})"),
               "malformed: config key 'layer_types' names a kind of layer that is not known: "
               "'chunked'");
-    EXPECT_EQ(message_of(R"({"model_type": "kimi_linear", "num_hidden_layers": 2,
+    EXPECT_EQ(describe_failure(R"({"model_type": "kimi_linear", "num_hidden_layers": 2,
                              "linear_attn_config": {"full_attn_layers": [0]}})"),
               "malformed: full_attn_layers counts layers from 1 to 2, but names 0");
-    EXPECT_EQ(message_of(R"({"model_type": "bamba", "num_hidden_layers": 2,
+    EXPECT_EQ(describe_failure(R"({"model_type": "bamba", "num_hidden_layers": 2,
                              "attn_layer_indices": [2]})"),
               "malformed: config key 'attn_layer_indices' names layer 2, the last is 1");
 }
 
 TEST(ConfigSpellings, SayWhatToDoAboutAFamilyThatNobodyKnows) {
-    EXPECT_EQ(message_of(R"({"model_type": "qwen3_nexd"})"),
+    EXPECT_EQ(describe_failure(R"({"model_type": "qwen3_nexd"})"),
               "unsupported: the family 'qwen3_nexd' is not known; the nearest known one is "
               "'qwen3_next'; describe its rows with --routing FILE, see docs/routing-file.md");
-    const std::string gpt2 = message_of(R"({"model_type": "gpt2"})");
+    const std::string gpt2 = describe_failure(R"({"model_type": "gpt2"})");
     EXPECT_NE(gpt2.find("unsupported: the family 'gpt2' is not supported"), std::string::npos);
     EXPECT_NE(gpt2.find("[in, out]"), std::string::npos);
-    EXPECT_NE(message_of("{}").find("has no model_type"), std::string::npos);
+    EXPECT_NE(describe_failure("{}").find("has no model_type"), std::string::npos);
 }
 
 TEST(KnownFamilies, AreSortedAndEachIsThere) {

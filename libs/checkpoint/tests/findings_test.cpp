@@ -30,15 +30,15 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::TemporaryFolder;
 
-std::vector<Finding> findings_of(const ForgedCheckpoint& forged) {
+std::vector<Finding> collect_findings(const ForgedCheckpoint& forged) {
     const TemporaryFolder folder;
     forged.write(folder);
     return open_recognised(folder.path(), {}, {.missing = Missing::warn}).findings();
 }
 
-std::set<std::string> codes_of(const ForgedCheckpoint& forged) {
+std::set<std::string> list_codes(const ForgedCheckpoint& forged) {
     std::set<std::string> codes;
-    for (const Finding& finding : findings_of(forged)) {
+    for (const Finding& finding : collect_findings(forged)) {
         codes.insert(finding.code);
     }
     return codes;
@@ -56,7 +56,7 @@ ForgedCheckpoint whole_llama() {
 }
 
 TEST(Findings, AreNoneOfAWholeCheckpoint) {
-    EXPECT_THAT(list_sentences(findings_of(whole_llama())), IsEmpty());
+    EXPECT_THAT(list_sentences(collect_findings(whole_llama())), IsEmpty());
 }
 
 TEST(Findings, NameCleanNames) {
@@ -70,7 +70,7 @@ TEST(Findings, NameCleanNames) {
           "_forward_module.model.layers.0.module.x._fsdp_wrapped_module.weight"}) {
         EXPECT_EQ(clean_name(name), "model.layers.0.x.weight") << name;
         EXPECT_EQ(canonical_name(name), "layers.0.x.weight") << name;
-        EXPECT_EQ(find_layer_of(name), LayerIndex{0}) << name;
+        EXPECT_EQ(find_layer(name), LayerIndex{0}) << name;
     }
     EXPECT_EQ(clean_name("model.language_model.language_model.norm.weight"),
               "model.language_model.norm.weight");
@@ -84,7 +84,7 @@ TEST(Findings, CountAndGiveThreeExamples) {
     for (testing::ForgedTensor& tensor : forged.tensors) {
         tensor.name = "module." + tensor.name;
     }
-    const auto findings = findings_of(forged);
+    const auto findings = collect_findings(forged);
     ASSERT_EQ(findings.size(), 1U);
     EXPECT_EQ(findings.front().code, "wrapped_names");
     EXPECT_EQ(findings.front().count, forged.tensors.size());
@@ -98,7 +98,7 @@ TEST(Findings, TellMissingEmptyAndMisshapenTensors) {
     forged.at("model.layers.0.mlp.up_proj.weight").shape = {0};
     forged.at("model.layers.2.mlp.up_proj.weight").shape = {8, 12};
     forged.at("model.layers.3.mlp.down_proj.weight").shape = {8, 6};
-    const auto findings = findings_of(forged);
+    const auto findings = collect_findings(forged);
     std::vector<std::string> told;
     for (const Finding& finding : findings) {
         told.push_back(finding.code + ": " + finding.sentence);
@@ -119,9 +119,9 @@ TEST(Findings, TellTensorsThatSistersHaveWhereThePlanIsNotWhole) {
     ForgedCheckpoint forged = whole_llama();
     // Mixtral's plan lists softmax attention alone.
     forged.config.set("model_type", "mixtral");
-    EXPECT_THAT(codes_of(forged), ElementsAre("family_from_memory"));
+    EXPECT_THAT(list_codes(forged), ElementsAre("family_from_memory"));
     forged.remove("model.layers.2.mlp.up_proj.weight").remove("model.norm.weight");
-    const auto findings = findings_of(forged);
+    const auto findings = collect_findings(forged);
     EXPECT_THAT(list_sentences(findings),
                 ElementsAre(HasSubstr("from memory"),
                             HasSubstr("'model.layers.2.mlp.up_proj.weight'"),
@@ -137,23 +137,23 @@ TEST(Findings, TellScalesThatAreLostLeftOrOfAnotherShape) {
             forged.add(name + "_scale", {12, 1});
         }
     }
-    EXPECT_THAT(codes_of(forged), ElementsAre("quantization_undeclared", "scale_missing"));
+    EXPECT_THAT(list_codes(forged), ElementsAre("quantization_undeclared", "scale_missing"));
     forged.config.set("quantization_config", Json::Object{{"quant_method", "fp8"}});
-    EXPECT_THAT(codes_of(forged), ElementsAre("scale_missing"));
+    EXPECT_THAT(list_codes(forged), ElementsAre("scale_missing"));
     forged.add("model.layers.1.mlp.up_proj.weight_scale", {5, 1});
-    EXPECT_THAT(codes_of(forged), ElementsAre("scale_shape"));
+    EXPECT_THAT(list_codes(forged), ElementsAre("scale_shape"));
     forged.remove("model.layers.1.mlp.up_proj.weight_scale")
         .add("model.layers.1.mlp.up_proj.weight_scale_inv", {1});
-    EXPECT_THAT(codes_of(forged), IsEmpty());
+    EXPECT_THAT(list_codes(forged), IsEmpty());
     forged.at("model.layers.1.mlp.up_proj.weight").dtype = DType::bf16;
-    EXPECT_THAT(codes_of(forged), ElementsAre("scale_without_weight"));
+    EXPECT_THAT(list_codes(forged), ElementsAre("scale_without_weight"));
 }
 
 TEST(Findings, TellAQuantisationThatTheWeightsDoNotHave) {
     for (const char* method : {"bitsandbytes", "gptq", "awq", "fp8", "compressed-tensors"}) {
         ForgedCheckpoint forged = whole_llama();
         forged.config.set("quantization_config", Json::Object{{"quant_method", method}});
-        const auto findings = findings_of(forged);
+        const auto findings = collect_findings(forged);
         ASSERT_EQ(findings.size(), 1U) << method;
         EXPECT_THAT(findings.front().sentence,
                     ::testing::AllOf(HasSubstr(format("quantization_config {}", method)),

@@ -51,7 +51,7 @@ Ranges ranges_from(const Json& list) {
 }
 
 /// Rows of one role, neighbours merged.
-Ranges ranges_of(const AttentionTensor& tensor, RowRole role) {
+Ranges find_ranges(const AttentionTensor& tensor, RowRole role) {
     Ranges ranges;
     for (const RowBlock& block : tensor.blocks) {
         if (block.role != role) {
@@ -67,7 +67,7 @@ Ranges ranges_of(const AttentionTensor& tensor, RowRole role) {
 }
 
 /// Rows of one role, head by head; nothing where a block belongs to no head.
-std::optional<std::vector<Ranges>> heads_of(const AttentionTensor& tensor, RowRole role) {
+std::optional<std::vector<Ranges>> find_heads(const AttentionTensor& tensor, RowRole role) {
     std::map<std::uint32_t, Ranges> heads;
     for (const RowBlock& block : tensor.blocks) {
         if (block.role == role) {
@@ -99,7 +99,7 @@ std::optional<std::vector<Ranges>> heads_from(const Json* value) {
     return heads;
 }
 
-std::set<std::string> needs_of(const AttentionTensor& tensor) {
+std::set<std::string> find_needs(const AttentionTensor& tensor) {
     std::set<std::string> needs;
     if (tensor.kind == LayerKind::sliding) {
         needs.insert("sliding");
@@ -133,25 +133,26 @@ void expect_entry(const Json& entry, const AttentionTensor& tensor) {
     if (!layer.is_null()) {
         EXPECT_EQ(layer.as_unsigned("layer"), tensor.layer->value);
     }
-    EXPECT_EQ(entry.at("kind").as_string("kind"), name_of(tensor.kind));
-    EXPECT_EQ(entry.at("group").as_string("group"), name_of(tensor.group));
+    EXPECT_EQ(entry.at("kind").as_string("kind"), to_string(tensor.kind));
+    EXPECT_EQ(entry.at("group").as_string("group"), to_string(tensor.group));
     EXPECT_EQ(entry.at("rows").as_unsigned("rows"), tensor.rows);
-    EXPECT_EQ(ranges_from(entry.at("q")), ranges_of(tensor, RowRole::query));
-    EXPECT_EQ(ranges_from(entry.at("k")), ranges_of(tensor, RowRole::key));
-    EXPECT_EQ(ranges_from(entry.at("v")), ranges_of(tensor, RowRole::value));
+    EXPECT_EQ(ranges_from(entry.at("q")), find_ranges(tensor, RowRole::query));
+    EXPECT_EQ(ranges_from(entry.at("k")), find_ranges(tensor, RowRole::key));
+    EXPECT_EQ(ranges_from(entry.at("v")), find_ranges(tensor, RowRole::value));
     const Json* other = entry.find("other");
     for (const auto& [name, role] :
          {std::pair{"gate", RowRole::gate}, std::pair{"latent", RowRole::latent}}) {
         const Json* rows = other == nullptr ? nullptr : other->find(name);
-        EXPECT_EQ(rows == nullptr ? Ranges{} : ranges_from(*rows), ranges_of(tensor, role)) << name;
+        EXPECT_EQ(rows == nullptr ? Ranges{} : ranges_from(*rows), find_ranges(tensor, role))
+            << name;
     }
-    EXPECT_EQ(heads_from(entry.find("q_heads")), heads_of(tensor, RowRole::query));
-    EXPECT_EQ(heads_from(entry.find("k_heads")), heads_of(tensor, RowRole::key));
+    EXPECT_EQ(heads_from(entry.find("q_heads")), find_heads(tensor, RowRole::query));
+    EXPECT_EQ(heads_from(entry.find("k_heads")), find_heads(tensor, RowRole::key));
     std::set<std::string> needs;
     for (const Json& need : entry.at("needs").as_array("needs")) {
         needs.insert(need.as_string("need"));
     }
-    EXPECT_EQ(needs, needs_of(tensor));
+    EXPECT_EQ(needs, find_needs(tensor));
     std::vector<LayerIndex> shared_by;
     if (const Json* users = entry.find("shared_by")) {
         for (const Json& user : users->as_array("shared_by")) {
@@ -176,7 +177,7 @@ void expect_scale(const Json& entry, const Checkpoint& checkpoint, const Model& 
     for (const auto& [key, role] : {std::pair{"q", RowRole::query},
                                     std::pair{"k", RowRole::key},
                                     std::pair{"v", RowRole::value}}) {
-        Ranges expected = ranges_of(*weight, role);
+        Ranges expected = find_ranges(*weight, role);
         for (RowRange& range : expected) {
             EXPECT_EQ(range.begin % scale->rows_per_block, 0U);
             range.begin /= scale->rows_per_block;
@@ -214,7 +215,7 @@ TEST_P(GoldenPlan, GivesTheKindsOfEveryLayer) {
             }
             std::vector<std::string> found;
             for (const LayerKind kind : model.layers[i].kinds) {
-                found.emplace_back(name_of(kind));
+                found.emplace_back(to_string(kind));
             }
             EXPECT_EQ(expected, found) << "layer " << i;
         }

@@ -36,11 +36,11 @@ Model recognised(const ForgedCheckpoint& forged, const RecogniseOptions& options
     return recognise(Checkpoint::open(folder.path()), options);
 }
 
-std::string failure_of(const ForgedCheckpoint& forged, const RecogniseOptions& options = {}) {
+std::string describe_failure(const ForgedCheckpoint& forged, const RecogniseOptions& options = {}) {
     try {
         recognised(forged, options);
     } catch (const Error& error) {
-        return std::string(name_of(error.kind())) + ": " + error.what();
+        return std::string(to_string(error.kind())) + ": " + error.what();
     }
     return "no error";
 }
@@ -66,7 +66,7 @@ TEST(Recognise, ListsAllContradictionsAtOnce) {
     forged.at("model.layers.0.self_attn.q_proj.weight").shape = {12, 8};
     forged.at("model.layers.1.self_attn.k_proj.weight").shape = {4, 6};
     forged.add("model.layers.1.self_attn.v_proj.bias", {4});
-    EXPECT_THAT(failure_of(forged),
+    EXPECT_THAT(describe_failure(forged),
                 AllOf(HasSubstr("mismatch"),
                       HasSubstr("'llama', 3 contradictions"),
                       HasSubstr("'model.layers.0.self_attn.q_proj.weight' has shape [12, 8], "
@@ -82,7 +82,7 @@ TEST(Recognise, MissesTensorsOfADeclaredSoftmaxLayer) {
     for (const char* part : {"q", "k", "v"}) {
         forged.remove(format("model.layers.2.self_attn.{}_proj.weight", part));
     }
-    EXPECT_THAT(failure_of(forged),
+    EXPECT_THAT(describe_failure(forged),
                 AllOf(HasSubstr("mismatch"),
                       HasSubstr("tensor 'model.layers.1.self_attn.k_proj.weight' is missing"),
                       HasSubstr("layer 2 is softmax attention, but none of its 3 tensors")));
@@ -164,10 +164,10 @@ TEST(Recognise, WarnsOfLayersAndDraftHeadsThatAreNotThere) {
     forged.config.set("num_nextn_predict_layers", 0);
     forged.config.set("num_hidden_layers", 1);
     EXPECT_THAT(list_sentences(recognised(forged).findings),
-                ElementsAre(HasSubstr("layers 1 are behind")));
+                ElementsAre(HasSubstr("layers 1 come after")));
 }
 
-TEST(Recognise, TakesALayerBehindTheLastForADraftHeadWhereOneIsDeclared) {
+TEST(Recognise, TakesALayerAfterTheLastForADraftHeadWhereOneIsDeclared) {
     ForgedCheckpoint forged = forged_llama(3);
     forged.config.set("num_hidden_layers", 2);
     forged.config.set("num_nextn_predict_layers", 1);
@@ -190,25 +190,25 @@ TEST(Recognise, SaysWhenRowsAreFromMemory) {
 TEST(Recognise, NamesAnUnknownFamilyAndTheWayOut) {
     ForgedCheckpoint forged = forged_llama();
     forged.config.set("model_type", "llamma");
-    EXPECT_THAT(failure_of(forged),
+    EXPECT_THAT(describe_failure(forged),
                 AllOf(HasSubstr("unsupported"),
                       HasSubstr("'llamma'"),
                       HasSubstr("'llama'"),
                       HasSubstr("--routing FILE"),
                       HasSubstr("docs/routing-file.md")));
     EXPECT_EQ(recognised(forged, {.family = "llama"}).family, "llama");
-    EXPECT_THAT(failure_of(forged, {.family = "nobody"}), HasSubstr("'nobody'"));
+    EXPECT_THAT(describe_failure(forged, {.family = "nobody"}), HasSubstr("'nobody'"));
 }
 
 TEST(Recognise, RefusesHeadsThatCannotDivide) {
     ForgedCheckpoint forged = forged_llama();
     forged.config.set("num_key_value_heads", 3);
-    EXPECT_THAT(failure_of(forged),
+    EXPECT_THAT(describe_failure(forged),
                 AllOf(HasSubstr("malformed"), HasSubstr("2 query heads, 3 key-value heads")));
     forged.config.set("num_key_value_heads", 0);
-    EXPECT_THAT(failure_of(forged), HasSubstr("malformed"));
+    EXPECT_THAT(describe_failure(forged), HasSubstr("malformed"));
     forged.config.set("num_key_value_heads", "many");
-    EXPECT_THAT(failure_of(forged),
+    EXPECT_THAT(describe_failure(forged),
                 AllOf(HasSubstr("malformed"), HasSubstr("'num_key_value_heads'")));
 }
 
@@ -217,16 +217,16 @@ TEST(Recognise, RefusesPackedWeightsByName) {
     gptq.remove("model.layers.0.self_attn.q_proj.weight");
     gptq.add("model.layers.0.self_attn.q_proj.qweight", {1, 8}, DType::i32);
     gptq.config.set("quantization_config", Json::parse(R"({"quant_method": "gptq"})"));
-    EXPECT_THAT(failure_of(gptq),
+    EXPECT_THAT(describe_failure(gptq),
                 AllOf(HasSubstr("unsupported"),
                       HasSubstr("q_proj.qweight"),
                       HasSubstr("GPTQ"),
                       HasSubstr("'gptq'")));
     ForgedCheckpoint bits = forged_llama();
     bits.at("model.layers.0.self_attn.q_proj.weight").dtype = DType::u8;
-    EXPECT_THAT(failure_of(bits), AllOf(HasSubstr("unsupported"), HasSubstr("U8")));
+    EXPECT_THAT(describe_failure(bits), AllOf(HasSubstr("unsupported"), HasSubstr("U8")));
     bits.add("model.layers.0.self_attn.q_proj.weight.absmax", {4}, DType::f32);
-    EXPECT_THAT(failure_of(bits), AllOf(HasSubstr("unsupported"), HasSubstr("bitsandbytes")));
+    EXPECT_THAT(describe_failure(bits), AllOf(HasSubstr("unsupported"), HasSubstr("bitsandbytes")));
 }
 
 TEST(Recognise, TellsFamilyAndHeadsFromNamesWithoutAConfig) {
@@ -267,16 +267,17 @@ TEST(Recognise, LeavesHeadsOpenWhereNothingTellsThem) {
 TEST(Recognise, AsksForAConfigWhereNamesDoNotTell) {
     ForgedCheckpoint forged = without_config(forged_llama());
     forged.add("model.layers.0.self_attn.q_proj.bias", {8});
-    EXPECT_THAT(failure_of(forged),
+    EXPECT_THAT(describe_failure(forged),
                 AllOf(HasSubstr("unsupported"), HasSubstr("--config"), HasSubstr("--family")));
-    EXPECT_THAT(failure_of(forged, {.family = "kimi_linear"}),
+    EXPECT_THAT(describe_failure(forged, {.family = "kimi_linear"}),
                 AllOf(HasSubstr("unsupported"), HasSubstr("'kimi_linear'"), HasSubstr("--config")));
 }
 
 TEST(Recognise, RefusesTwoTensorsOfOneCanonicalName) {
     ForgedCheckpoint forged = forged_llama();
     forged.add("student_model.model.layers.0.self_attn.q_proj.weight", {8, 8});
-    EXPECT_THAT(failure_of(forged), AllOf(HasSubstr("mismatch"), HasSubstr("stands twice")));
+    EXPECT_THAT(describe_failure(forged),
+                AllOf(HasSubstr("mismatch"), HasSubstr("is a duplicate of")));
 }
 
 TEST(Rotary, ReadsBothSpellingsOfTransformersAlike) {
@@ -338,7 +339,7 @@ TEST(CanonicalName, PairsEveryWrapper) {
                              "student_model.model.layers.3.x",
                              "layers.3.x"}) {
         EXPECT_EQ(canonical_name(name), "layers.3.x");
-        EXPECT_EQ(find_layer_of(name), LayerIndex(3));
+        EXPECT_EQ(find_layer(name), LayerIndex(3));
     }
     for (const char* name : {"mtp.layers.0.x",
                              "model.visual.blocks.0.x",
@@ -346,7 +347,7 @@ TEST(CanonicalName, PairsEveryWrapper) {
                              "teacher_model.model.layers.0.x",
                              "lm_head.weight",
                              "model.layers.x"}) {
-        EXPECT_FALSE(find_layer_of(name)) << name;
+        EXPECT_FALSE(find_layer(name)) << name;
     }
     EXPECT_EQ(canonical_name("mtp.layers.0.x"), "mtp.layers.0.x");
 }

@@ -49,11 +49,11 @@ ForgedCheckpoint forged_for_example() {
     return forged;
 }
 
-std::string failure_of(std::string_view routing) {
+std::string describe_failure(std::string_view routing) {
     try {
         parse_routing_file(routing, Json());
     } catch (const Error& error) {
-        return std::string(name_of(error.kind())) + ": " + error.message();
+        return std::string(to_string(error.kind())) + ": " + error.message();
     }
     return "no error";
 }
@@ -71,8 +71,8 @@ TEST(RoutingFile, DescribesTheDocumentedExample) {
     const Model model = recognise(Checkpoint::open(folder.path()), {.routing = routing});
     EXPECT_EQ(model.family, "my-hybrid");
     EXPECT_EQ(model.layers.size(), 12U);
-    EXPECT_EQ(model.layers_of(LayerKind::full).size(), 2U);
-    EXPECT_EQ(model.layers_of(LayerKind::sliding).size(), 1U);
+    EXPECT_EQ(model.find_layers(LayerKind::full).size(), 2U);
+    EXPECT_EQ(model.find_layers(LayerKind::sliding).size(), 1U);
     ASSERT_TRUE(model.heads);
     EXPECT_EQ(*model.heads, (HeadLayout{.query_heads = 16, .kv_heads = 2, .head_dim = 128}));
     EXPECT_EQ(model.rotary.dimensions, 64U);
@@ -111,32 +111,32 @@ TEST(RoutingFile, MustCoverExactlyTheRowsOfTheTensor) {
 }
 
 TEST(RoutingFile, RefusesWhatItDoesNotKnow) {
-    EXPECT_THAT(failure_of(R"({"anamnesis_routing": 1, "layer": 3})"),
+    EXPECT_THAT(describe_failure(R"({"anamnesis_routing": 1, "layer": 3})"),
                 AllOf(HasSubstr("malformed"), HasSubstr("unknown key 'layer'")));
-    EXPECT_THAT(failure_of(R"({"anamnesis_routing": 2})"),
+    EXPECT_THAT(describe_failure(R"({"anamnesis_routing": 2})"),
                 AllOf(HasSubstr("unsupported"), HasSubstr("version 2")));
-    EXPECT_THAT(failure_of(R"({"anamnesis_routing": 1})"), HasSubstr("no key 'family'"));
-    EXPECT_THAT(failure_of(R"({"anamnesis_routing": 1, "family": "f", "layers": 2})"),
+    EXPECT_THAT(describe_failure(R"({"anamnesis_routing": 1})"), HasSubstr("no key 'family'"));
+    EXPECT_THAT(describe_failure(R"({"anamnesis_routing": 1, "family": "f", "layers": 2})"),
                 HasSubstr("no softmax layer"));
     EXPECT_THAT(
-        failure_of(
+        describe_failure(
             R"({"anamnesis_routing": 1, "family": "f", "layers": 2, "softmax_layers": [2]})"),
         AllOf(HasSubstr("'softmax_layers' is 2"), HasSubstr("0 to 1")));
-    EXPECT_THAT(failure_of(R"({"anamnesis_routing": 1, "family": "f", "layers": 2,
+    EXPECT_THAT(describe_failure(R"({"anamnesis_routing": 1, "family": "f", "layers": 2,
                                "softmax_layers": [1], "sliding_layers": [1]})"),
-                HasSubstr("stands twice"));
-    EXPECT_THAT(failure_of(with_tensor("")), HasSubstr("names no tensor"));
-    EXPECT_THAT(failure_of(with_tensor(R"({"name": "a.weight", "layout": []})")),
+                HasSubstr("duplicate layer 1"));
+    EXPECT_THAT(describe_failure(with_tensor("")), HasSubstr("names no tensor"));
+    EXPECT_THAT(describe_failure(with_tensor(R"({"name": "a.weight", "layout": []})")),
                 HasSubstr("{layer}"));
-    EXPECT_THAT(failure_of(with_tensor(R"({"name": "a.{layer}.b", "layout": []})")),
+    EXPECT_THAT(describe_failure(with_tensor(R"({"name": "a.{layer}.b", "layout": []})")),
                 HasSubstr("is empty"));
-    EXPECT_THAT(failure_of(with_tensor(
+    EXPECT_THAT(describe_failure(with_tensor(
                     R"({"name": "a.{layer}.b", "layout": [{"role": "head", "rows": 2}]})")),
                 AllOf(HasSubstr("'head'"), HasSubstr("query, key, value, gate, latent")));
-    EXPECT_THAT(failure_of(with_tensor(
+    EXPECT_THAT(describe_failure(with_tensor(
                     R"({"name": "a.{layer}.b", "layout": [{"role": "key", "rows": 0}]})")),
                 AllOf(HasSubstr("'rows'"), HasSubstr("is 0")));
-    EXPECT_THAT(failure_of(with_tensor(
+    EXPECT_THAT(describe_failure(with_tensor(
                     R"({"name": "a.{layer}.b", "group": "x",
                         "layout": [{"role": "key", "rows": 1}]})")),
                 AllOf(HasSubstr("'x'"), HasSubstr("weight, bias, norm, adapter")));

@@ -40,7 +40,7 @@ protected:
         try {
             static_cast<void>(select(words));
         } catch (const Error& error) {
-            return std::string(name_of(error.kind())) + ": " + error.what();
+            return std::string(to_string(error.kind())) + ": " + error.what();
         }
         return "no error";
     }

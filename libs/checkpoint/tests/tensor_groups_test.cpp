@@ -17,8 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string group_text(const Model& model, std::string_view tensor) {
-    const auto group = find_group_of(model, tensor);
-    return group ? std::string(name_of(*group)) : "blocks";
+    const auto group = classify_tensor(model, tensor);
+    return group ? std::string(to_string(*group)) : "blocks";
 }
 
 /// What no group but `other` fits.
@@ -132,7 +132,7 @@ TEST(TensorGroups, HaveNamesThatReadBack) {
                              "other"}) {
         const auto group = find_tensor_group(name);
         ASSERT_TRUE(group) << name;
-        EXPECT_EQ(name_of(*group), name);
+        EXPECT_EQ(to_string(*group), name);
     }
     EXPECT_FALSE(find_tensor_group("queries"));
 }

@@ -51,7 +51,7 @@ restore::Request make_request(TensorGroup group) {
 }
 
 Arm make_arm(TensorGroup group) {
-    const std::string name(checkpoint::name_of(group));
+    const std::string name(checkpoint::to_string(group));
     return {.name = name, .group = name, .layer = std::nullopt, .request = make_request(group)};
 }
 
@@ -104,14 +104,14 @@ std::string describe_options(const restore::Request& request) {
     const restore::Selection& selection = request.selection;
     std::string options;
     if (selection.method != Method::groups) {
-        options += format(" --method {}", restore::name_of(selection.method));
+        options += format(" --method {}", restore::to_string(selection.method));
     }
     if (selection.groups.size() == all_groups.size()) {
         options += " --groups all";
     } else if (!selection.groups.empty()) {
         std::vector<std::string> words;
         for (const TensorGroup group : selection.groups) {
-            words.emplace_back(checkpoint::name_of(group));
+            words.emplace_back(checkpoint::to_string(group));
         }
         options += " --groups " + join(words, ",");
     }

@@ -26,7 +26,7 @@ const Groups attention{TensorGroup::q, TensorGroup::k, TensorGroup::v, TensorGro
 std::string describe_groups(const Groups& groups) {
     std::vector<std::string> words;
     for (const TensorGroup group : groups) {
-        words.emplace_back(checkpoint::name_of(group));
+        words.emplace_back(checkpoint::to_string(group));
     }
     return join(words, ",");
 }

@@ -40,14 +40,14 @@ std::size_t index(Half half) {
 }
 
 Json make_settings(const DissectionJob& job) {
-    return Json::Object{
-        {"kind", "dissect"},
-        {"pre", io::sampled_digest(job.pre->checkpoint.path().string())},
-        {"post", io::sampled_digest(job.post->checkpoint.path().string())},
-        {"recall", job.recall.description.at("tokens_sha256")},
-        {"reasoning", job.reasoning.description.at("tokens_sha256")},
-        {"dtype",
-         job.running.dtype ? std::string(name_of(*job.running.dtype)) : std::string("as stored")}};
+    return Json::Object{{"kind", "dissect"},
+                        {"pre", io::sampled_digest(job.pre->checkpoint.path().string())},
+                        {"post", io::sampled_digest(job.post->checkpoint.path().string())},
+                        {"recall", job.recall.description.at("tokens_sha256")},
+                        {"reasoning", job.reasoning.description.at("tokens_sha256")},
+                        {"dtype",
+                         job.running.dtype ? std::string(to_string(*job.running.dtype))
+                                           : std::string("as stored")}};
 }
 
 Json to_json(const std::vector<double>& values) {

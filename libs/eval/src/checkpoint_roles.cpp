@@ -22,9 +22,9 @@ std::vector<std::pair<std::string, std::string>> CheckpointRoles::pairs() const 
     return result;
 }
 
-CheckpointRoles roles_of(std::span<const std::string> checkpoints,
-                         const std::string& pre,
-                         const std::string& post) {
+CheckpointRoles assign_roles(std::span<const std::string> checkpoints,
+                             const std::string& pre,
+                             const std::string& post) {
     CheckpointRoles roles;
     std::vector<std::string> left(checkpoints.begin(), checkpoints.end());
     const auto take = [&](const std::string& name) {

@@ -28,7 +28,7 @@ using language::Generation;
 using language::Sequence;
 using language::TokenId;
 
-std::string PromptForm::text_of(const Question& question) const {
+std::string PromptForm::render(const Question& question) const {
     if (!chat) {
         return question.input + question.answer_prefix;
     }
@@ -60,7 +60,7 @@ void EmbeddedBackEnd::answer(const Next& next, const Take& take, const std::stop
                 is_over = true;
                 break;
             }
-            const std::string text = options_.form.text_of(*question);
+            const std::string text = options_.form.render(*question);
             // A chat template writes its own beginning.
             std::vector<TokenId> tokens =
                 options_.form.chat ? model_.encode(text) : model_.encode_beginning(text);
@@ -138,7 +138,7 @@ std::unique_ptr<Sequence> EmbeddedBackEnd::read(const Prompt& prompt,
         saving_.prefilled_tokens += end - begin;
     };
     for (const std::size_t place : places) {
-        // The last token is left: generation begins behind a token that was read here.
+        // The last token is left: generation begins after a token that was read here.
         if (place < tokens.size()) {
             read_to(place);
             snapshots.push_back({.length = place, .sequence = state->fork()});

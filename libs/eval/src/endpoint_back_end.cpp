@@ -43,7 +43,7 @@ void pause(std::chrono::milliseconds time, const std::stop_token& cancel) {
     wake.wait_for(lock, cancel, time, [] { return false; });
 }
 
-std::string ids_of(const Json& models) {
+std::string list_model_ids(const Json& models) {
     std::vector<std::string> names;
     for (const Json& model : models.at("data").as_array("'data'")) {
         names.push_back(model.at("id").as_string("'id'"));
@@ -60,7 +60,7 @@ const Json* find_model(const Json& models, const std::string& name) {
     return nullptr;
 }
 
-std::optional<std::size_t> context_of(const Json& model) {
+std::optional<std::size_t> find_context_length(const Json& model) {
     const Json* length = model.find("max_model_len");
     if (length != nullptr && length->is_number()) {
         return length->as_unsigned("'max_model_len'");
@@ -101,10 +101,10 @@ EndpointBackEnd::EndpointBackEnd(EndpointOptions options, const language::Tokeni
                                    format("{} is not served at {}; served: {}",
                                           in_quotes(options_.model),
                                           options_.url,
-                                          ids_of(models)));
+                                          list_model_ids(models)));
                    }
                    options_.model = model->at("id").as_string("'id'");
-                   context_length_ = context_of(*model);
+                   context_length_ = find_context_length(*model);
                    const Json* owner = model->find("owned_by");
                    server_ = owner != nullptr && owner->is_string() ? owner->as_string("'owned_by'")
                                                                     : std::string();
@@ -131,7 +131,7 @@ Json EndpointBackEnd::description() const {
     return result;
 }
 
-Json EndpointBackEnd::body_of(const Question& question, std::size_t& prompt_tokens) const {
+Json EndpointBackEnd::make_body(const Question& question, std::size_t& prompt_tokens) const {
     Json body = Json::Object{{"model", options_.model}};
     prompt_tokens = 0;
     if (options_.transport == PromptTransport::chat) {
@@ -149,10 +149,10 @@ Json EndpointBackEnd::body_of(const Question& question, std::size_t& prompt_toke
                      Json::Object{{"enable_thinking", *options_.form.enable_thinking}});
         }
     } else if (options_.transport == PromptTransport::text) {
-        body.set("prompt", options_.form.text_of(question));
+        body.set("prompt", options_.form.render(question));
     } else {
         Json ids = Json::array();
-        const auto tokens = tokenizer_->encode(options_.form.text_of(question),
+        const auto tokens = tokenizer_->encode(options_.form.render(question),
                                                {.adds_special = !options_.form.chat});
         for (const language::TokenId id : tokens) {
             ids.push_back(std::int64_t{id});
@@ -190,7 +190,7 @@ EndpointBackEnd::Outcome EndpointBackEnd::ask(HttpConnection& connection,
                                               const std::stop_token& cancel) const {
     const auto begin = Clock::now();
     std::size_t prompt_tokens = 0;
-    const std::string body = body_of(question, prompt_tokens).dump();
+    const std::string body = make_body(question, prompt_tokens).dump();
     const char* path =
         options_.transport == PromptTransport::chat ? "/v1/chat/completions" : "/v1/completions";
     std::uint64_t salt = 0;

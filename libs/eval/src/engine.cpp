@@ -16,8 +16,8 @@
 #include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/eval/embedded_back_end.hpp"
 #include "anamnesis/eval/endpoint_back_end.hpp"
-#include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 

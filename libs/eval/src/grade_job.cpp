@@ -105,7 +105,7 @@ private:
     GivenAnswer read(const Json& line) const {
         GivenAnswer answer;
         const Json* id = line.find("id");
-        const auto id_text = id == nullptr ? std::nullopt : identifier_of(*id);
+        const auto id_text = id == nullptr ? std::nullopt : read_identifier(*id);
         if (!id_text) {
             throw Error(ErrorKind::malformed,
                         format("{} has no 'id' that is text or an integer", reader_.place()));
@@ -182,10 +182,10 @@ Json make_line(const GivenAnswer& answer, const Graded& graded) {
     if (answer.sample) {
         line.set("sample", *answer.sample);
     }
-    line.set("task", name_of(answer.task));
+    line.set("task", to_string(answer.task));
     line.set("correct", graded.grade.is_correct);
     line.set("extracted", graded.grade.extracted);
-    line.set("reason", name_of(graded.grade.reason));
+    line.set("reason", to_string(graded.grade.reason));
     line.set("lm_eval", lm_eval_json(graded.lm_eval));
     return line;
 }
@@ -212,7 +212,7 @@ void GradeSummary::add(const std::string& id, ReasoningTask task, const Grade& g
     ++answers_;
     correct_ += grade.is_correct ? 1U : 0U;
     ++reasons_[grade.reason];
-    ProblemCounts& problem = problems_[std::string(name_of(task)) + "\n" + id];
+    ProblemCounts& problem = problems_[std::string(to_string(task)) + "\n" + id];
     ++problem.samples;
     problem.correct += grade.is_correct ? 1U : 0U;
 }
@@ -245,7 +245,7 @@ Json to_json(const GradeSummary& summary) {
         {"interval_kind", summary.has_samples() ? "clustered by problem, Student" : "Wilson"}});
     Json reasons = Json::object();
     for (const auto& [reason, count] : summary.reasons()) {
-        reasons.set(name_of(reason), count);
+        reasons.set(to_string(reason), count);
     }
     result.set("reasons", std::move(reasons));
     return result;

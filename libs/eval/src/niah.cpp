@@ -63,7 +63,7 @@ bool names_exactly(const std::string& text, std::vector<std::string> references)
 }
 
 /// The end of a prompt, from the beginning of a character.
-std::string end_of(const std::string& text) {
+std::string take_end(const std::string& text) {
     std::size_t begin = text.size() - std::min(text.size(), question_bytes);
     while (begin < text.size() && (static_cast<unsigned char>(text[begin]) & 0xC0U) == 0x80U) {
         ++begin;
@@ -92,7 +92,7 @@ Json to_line(const Sample& sample,
     if (answer.expected_logprob) {
         line.set("logprob", *answer.expected_logprob);
     }
-    line.set("finish", language::name_of(answer.finish));
+    line.set("finish", language::to_string(answer.finish));
     line.set("prompt_tokens", std::uint64_t{answer.prompt_tokens});
     line.set("new_tokens", std::uint64_t{answer.new_tokens});
     line.set("seconds", answer.seconds);
@@ -103,12 +103,12 @@ Json to_line(const Sample& sample,
     return line;
 }
 
-Item item_of(Sample sample, const NiahAsking& asking, const OnSample& on_sample) {
+Item make_item(Sample sample, const NiahAsking& asking, const OnSample& on_sample) {
     Item item;
     item.question.id = format("{}-{}-{}", sample.task, sample.length, sample.index);
     const std::string prompt_digest =
-        sha256_of(asking.gives_prefix ? sample.prompt() : sample.input);
-    const std::string question = end_of(sample.input) + sample.answer_prefix;
+        compute_sha256(asking.gives_prefix ? sample.prompt() : sample.input);
+    const std::string question = take_end(sample.input) + sample.answer_prefix;
     item.question.input = sample.input;
     item.question.answer_prefix = asking.gives_prefix ? sample.answer_prefix : std::string();
     item.question.max_new_tokens = asking.max_new_tokens;
@@ -173,7 +173,7 @@ NextItem niah_items(std::vector<NiahOptions> generators,
             state->generator.emplace(options, materials);
         }
         ++state->made;
-        Item item = item_of(state->generator->next(), asking, on_sample);
+        Item item = make_item(state->generator->next(), asking, on_sample);
         if (options.depth) {
             item.question.id += format("-at-{}", *options.depth);
         }
@@ -190,7 +190,7 @@ NextItem niah_items(std::vector<Sample> samples,
         if (left->empty()) {
             return std::nullopt;
         }
-        Item item = item_of(std::move(left->back()), asking, on_sample);
+        Item item = make_item(std::move(left->back()), asking, on_sample);
         left->pop_back();
         return item;
     };

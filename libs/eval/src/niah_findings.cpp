@@ -71,10 +71,10 @@ Json recovery_json(const NiahRecovery& recovery) {
 }
 
 template <class Value, class ToJson>
-Json list_json(const std::vector<Value>& values, const ToJson& to_json_of) {
+Json list_json(const std::vector<Value>& values, const ToJson& make_entry) {
     Json list = Json::array();
     for (const Value& value : values) {
-        list.push_back(to_json_of(value));
+        list.push_back(make_entry(value));
     }
     return list;
 }
@@ -87,7 +87,7 @@ NiahFindings make_niah_findings(RunRecord run, const std::string& pre, const std
     for (const Json& line : findings.run.results) {
         findings.results.push_back(read_niah_result(line));
     }
-    findings.roles = roles_of(checkpoints_of(findings.results), pre, post);
+    findings.roles = assign_roles(list_checkpoints(findings.results), pre, post);
     const Json* depths = findings.run.settings.find("depths");
     const bool is_sweep = depths != nullptr && depths->as_unsigned("'depths'") > 0;
     findings.summary =

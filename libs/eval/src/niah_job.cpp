@@ -103,7 +103,8 @@ public:
                          {"essays_sha256", materials_.essays.digest()}};
         if (!job_.prompts.empty()) {
             settings.set("prompts", job_.prompts.string());
-            settings.set("prompts_sha256", sha256_of(io::read_text(job_.prompts, 8ULL << 30U)));
+            settings.set("prompts_sha256",
+                         compute_sha256(io::read_text(job_.prompts, 8ULL << 30U)));
         }
         settings.set("comparable",
                      is_rulers && haystack.depths == 0

@@ -28,21 +28,21 @@ void add_once(std::vector<Value>& values, const Value& value) {
     }
 }
 
-/// Where a task stands among RULER's; others come behind.
-std::size_t rank_of(const std::string& task) {
+/// The place of a task among RULER's; others come after them.
+std::size_t find_rank(const std::string& task) {
     const auto tasks = niah_tasks();
     return static_cast<std::size_t>(std::ranges::find(tasks, task, &NiahTask::name) -
                                     tasks.begin());
 }
 
 template <class Holds>
-double share_of(const Results& results, const Holds& holds) {
+double compute_share(const Results& results, const Holds& holds) {
     return static_cast<double>(std::ranges::count_if(
                results, [&](const NiahResult* result) { return holds(result->verdict); })) /
            static_cast<double>(results.size());
 }
 
-NiahCell cell_of(const Results& results) {
+NiahCell make_cell(const Results& results) {
     NiahCell cell{.checkpoint = results.front()->checkpoint,
                   .task = results.front()->task,
                   .length = results.front()->length,
@@ -64,12 +64,14 @@ NiahCell cell_of(const Results& results) {
     const bool is_binary =
         std::ranges::all_of(scores, [](double score) { return score == 0.0 || score == 1.0; });
     cell.interval = is_binary ? wilson_interval(right, results.size()) : bootstrap_mean(scores);
-    cell.first_exact = share_of(results, [](const NiahVerdict& v) { return v.is_first_exact; });
-    cell.wrong_needle = share_of(results, [](const NiahVerdict& v) { return v.has_wrong_needle; });
-    cell.empty = share_of(results, [](const NiahVerdict& v) { return v.is_empty; });
-    cell.degenerate = share_of(results, [](const NiahVerdict& v) { return v.is_degenerate; });
-    cell.truncated = share_of(results, [](const NiahVerdict& v) { return v.is_truncated; });
-    cell.unfinished = share_of(results, [](const NiahVerdict& v) { return v.is_unfinished; });
+    cell.first_exact =
+        compute_share(results, [](const NiahVerdict& v) { return v.is_first_exact; });
+    cell.wrong_needle =
+        compute_share(results, [](const NiahVerdict& v) { return v.has_wrong_needle; });
+    cell.empty = compute_share(results, [](const NiahVerdict& v) { return v.is_empty; });
+    cell.degenerate = compute_share(results, [](const NiahVerdict& v) { return v.is_degenerate; });
+    cell.truncated = compute_share(results, [](const NiahVerdict& v) { return v.is_truncated; });
+    cell.unfinished = compute_share(results, [](const NiahVerdict& v) { return v.is_unfinished; });
     if (has_logprobs) {
         cell.logprob = logprobs / count;
     }
@@ -158,7 +160,7 @@ void compare_all(NiahSummary& summary,
 
 }  // namespace
 
-std::vector<std::string> checkpoints_of(std::span<const NiahResult> results) {
+std::vector<std::string> list_checkpoints(std::span<const NiahResult> results) {
     std::vector<std::string> names;
     for (const NiahResult& result : results) {
         add_once(names, result.checkpoint);
@@ -171,7 +173,7 @@ NiahSummary summarise(std::span<const NiahResult> results,
                       Depths depths) {
     constexpr std::uint32_t bin = 10;
     NiahSummary summary;
-    summary.checkpoints = checkpoints_of(results);
+    summary.checkpoints = list_checkpoints(results);
     std::map<std::tuple<std::size_t, std::size_t, std::size_t>, Results> by_task;
     std::map<std::tuple<std::size_t, std::size_t, std::uint32_t>, Results> by_depth;
     std::map<Place, Scores> places;
@@ -179,8 +181,9 @@ NiahSummary summarise(std::span<const NiahResult> results,
         add_once(summary.tasks, result.task);
         add_once(summary.lengths, result.length);
     }
-    std::ranges::sort(
-        summary.tasks, {}, [](const std::string& task) { return std::pair(rank_of(task), task); });
+    std::ranges::sort(summary.tasks, {}, [](const std::string& task) {
+        return std::pair(find_rank(task), task);
+    });
     for (const NiahResult& result : results) {
         const auto checkpoint =
             static_cast<std::size_t>(std::ranges::find(summary.checkpoints, result.checkpoint) -
@@ -199,10 +202,10 @@ NiahSummary summarise(std::span<const NiahResult> results,
     std::ranges::sort(summary.lengths);
     std::ranges::sort(summary.depths);
     for (const auto& [place, group] : by_task) {
-        summary.cells.push_back(cell_of(group));
+        summary.cells.push_back(make_cell(group));
     }
     for (const auto& [place, group] : by_depth) {
-        summary.depth_cells.push_back(cell_of(group));
+        summary.depth_cells.push_back(make_cell(group));
         summary.depth_cells.back().depth = std::get<2>(place);
     }
     compare_all(summary, places, roles);

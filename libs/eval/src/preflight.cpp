@@ -16,7 +16,7 @@ void check_room(const std::string& what, const Question& question, const Preflig
         return;
     }
     const std::size_t needed =
-        facts.count_tokens(facts.form.text_of(question)) + question.max_new_tokens;
+        facts.count_tokens(facts.form.render(question)) + question.max_new_tokens;
     if (needed > *facts.context_length) {
         throw Error(ErrorKind::usage,
                     format("{}: prompt and answer take {} tokens, the model {}; ask for less "
@@ -38,7 +38,7 @@ void check_needle(const Sample& sample,
                            "zero; give prompts with it, or --no-prefix",
                            what));
     }
-    if (gives_prefix && !facts.form.text_of(question).ends_with(sample.answer_prefix)) {
+    if (gives_prefix && !facts.form.render(question).ends_with(sample.answer_prefix)) {
         throw Error(ErrorKind::usage,
                     format("{}: the chat template cuts the answer prefix {}; give --no-prefix or "
                            "leave out --chat",

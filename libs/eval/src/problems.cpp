@@ -113,9 +113,9 @@ Problem read_problem(const Json& line,
                      const io::JsonLineReader& reader) {
     Problem problem;
     problem.task = task;
-    problem.id = format("{}/{}", name_of(task), index);
+    problem.id = format("{}/{}", to_string(task), index);
     if (const Json* id = find_any(line, {"unique_id", "id"})) {
-        const auto text = identifier_of(*id);
+        const auto text = read_identifier(*id);
         if (!text) {
             throw Error(ErrorKind::malformed,
                         format("the id in {} is neither text nor an integer", reader.place()));
@@ -141,7 +141,7 @@ Problem read_problem(const Json& line,
 
 }  // namespace
 
-std::optional<std::string> identifier_of(const Json& value) {
+std::optional<std::string> read_identifier(const Json& value) {
     if (value.is_string()) {
         return value.as_string("id");
     }

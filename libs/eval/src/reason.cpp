@@ -28,7 +28,7 @@ namespace {
 constexpr std::string_view slot = "{question}";
 constexpr std::size_t question_bytes = 400;
 
-std::string beginning_of(const std::string& text) {
+std::string take_beginning(const std::string& text) {
     std::size_t end = std::min(text.size(), question_bytes);
     while (end > 0 && end < text.size() &&
            (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) {
@@ -43,25 +43,25 @@ Json to_line(const Problem& problem,
              const std::string& prompt_digest,
              const Answer& answer) {
     const grading::Grade grade = grading::grade_response(problem.task, problem.gold, answer.text);
-    return Json::Object{{"task", name_of(problem.task)},
+    return Json::Object{{"task", to_string(problem.task)},
                         {"problem", problem.id},
                         {"sample", std::uint64_t{sample}},
                         {"seed", seed},
                         {"correct", grade.is_correct},
-                        {"reason", grading::name_of(grade.reason)},
+                        {"reason", grading::to_string(grade.reason)},
                         {"extracted", grade.extracted},
                         {"gold", problem.gold},
                         {"truncated", answer.finish == language::FinishReason::length},
-                        {"finish", language::name_of(answer.finish)},
+                        {"finish", language::to_string(answer.finish)},
                         {"prompt_tokens", std::uint64_t{answer.prompt_tokens}},
                         {"new_tokens", std::uint64_t{answer.new_tokens}},
                         {"seconds", answer.seconds},
                         {"response", answer.text},
-                        {"question", beginning_of(problem.question)},
+                        {"question", take_beginning(problem.question)},
                         {"prompt_sha256", prompt_digest}};
 }
 
-grading::Reason reason_of(std::string_view name) {
+grading::Reason parse_reason(std::string_view name) {
     using enum grading::Reason;
     for (const grading::Reason reason : {equal_text,
                                          equal_choice,
@@ -74,7 +74,7 @@ grading::Reason reason_of(std::string_view name) {
                                          no_answer,
                                          unfinished,
                                          no_gold}) {
-        if (grading::name_of(reason) == name) {
+        if (grading::to_string(reason) == name) {
             return reason;
         }
     }
@@ -128,14 +128,14 @@ ReasonPrompt ReasonPrompt::own(std::string pattern) {
     return {.pattern = std::move(pattern)};
 }
 
-std::string ReasonPrompt::text_of(const Problem& problem) const {
+std::string ReasonPrompt::render(const Problem& problem) const {
     std::string text = pattern;
     text.replace(text.rfind(slot), slot.size(), problem.question);
     return text;
 }
 
 std::uint64_t sample_seed(std::uint64_t run_seed, std::string_view problem, std::size_t sample) {
-    const std::string digest = sha256_of(format("{} {} {}", run_seed, sample, problem));
+    const std::string digest = compute_sha256(format("{} {} {}", run_seed, sample, problem));
     constexpr std::size_t digits = 15;  // below 2^60: JSON readers keep it whole, servers mask it
     return std::stoull(digest.substr(0, digits), nullptr, 16);
 }
@@ -163,7 +163,7 @@ NextItem reason_items(std::vector<Problem> problems,
         ++state->place;
         Item item;
         item.question.id = format("{}#{}", problem.id, sample);
-        item.question.input = asking.prompt.text_of(problem);
+        item.question.input = asking.prompt.render(problem);
         item.question.max_new_tokens = asking.max_new_tokens;
         item.question.sampling = asking.sampling;
         item.question.sampling.seed = sample_seed(asking.seed, problem.id, sample);
@@ -175,7 +175,7 @@ NextItem reason_items(std::vector<Problem> problems,
                       &problem,
                       sample,
                       seed = item.question.sampling.seed,
-                      digest = sha256_of(item.question.input)](const Answer& answer) {
+                      digest = compute_sha256(item.question.input)](const Answer& answer) {
             return to_line(problem, sample, seed, digest, answer);
         };
         return item;
@@ -188,7 +188,7 @@ ReasonResult read_reason_result(const Json& line) {
             .task = parse_reasoning_task(line.at("task").as_string("'task'")),
             .sample = line.at("sample").as_unsigned("'sample'"),
             .is_correct = line.at("correct").as_boolean("'correct'"),
-            .reason = reason_of(line.at("reason").as_string("'reason'")),
+            .reason = parse_reason(line.at("reason").as_string("'reason'")),
             .is_truncated = line.at("truncated").as_boolean("'truncated'"),
             .new_tokens = line.at("new_tokens").as_unsigned("'new_tokens'"),
             .gold = line.at("gold").as_string("'gold'"),

@@ -152,7 +152,7 @@ report::Details make_details(const ReasonResult& result) {
                               result.problem,
                               result.sample,
                               result.checkpoint,
-                              grading::name_of(result.reason)),
+                              grading::to_string(result.reason)),
             .texts = {result.question,
                       format("right: {}; read: {}", result.gold, result.extracted),
                       text.size() > longest ? "… " + text.substr(text.size() - longest) : text}};
@@ -215,7 +215,7 @@ ReasonFindings make_reason_findings(RunRecord run,
             names.push_back(name);
         }
     }
-    findings.roles = roles_of(names, pre, post);
+    findings.roles = assign_roles(names, pre, post);
     findings.summary = summarise(findings.results, findings.roles);
     return findings;
 }

@@ -52,8 +52,8 @@ public:
 
     Json settings() const override {
         return Json::Object{{"kind", "reason"},
-                            {"task", name_of(job_.task)},
-                            {"data_sha256", sha256_of(io::read_text(job_.data, 1ULL << 30U))},
+                            {"task", to_string(job_.task)},
+                            {"data_sha256", compute_sha256(io::read_text(job_.data, 1ULL << 30U))},
                             {"problems", std::uint64_t{problems_.size()}},
                             {"k", std::uint64_t{job_.k}},
                             {"temperature", job_.sampling.temperature},
@@ -63,7 +63,7 @@ public:
                             {"max_tokens", std::uint64_t{job_.max_new_tokens}},
                             {"chat", job_.is_chat},
                             {"shots", std::uint64_t{job_.shots}},
-                            {"prompt_sha256", sha256_of(asking_.prompt.pattern)}};
+                            {"prompt_sha256", compute_sha256(asking_.prompt.pattern)}};
     }
 
     std::size_t total() const override { return problems_.size() * job_.k; }
@@ -97,7 +97,7 @@ public:
 private:
     Question make_question(const Problem& problem) const {
         return {.id = problem.id,
-                .input = asking_.prompt.text_of(problem),
+                .input = asking_.prompt.render(problem),
                 .max_new_tokens = asking_.max_new_tokens,
                 .stop = asking_.prompt.stop};
     }

@@ -24,7 +24,7 @@ namespace {
 using ByProblem = std::map<std::string, std::vector<const ReasonResult*>>;
 
 template <class Holds>
-double share_of(const ByProblem& problems, std::size_t samples, const Holds& holds) {
+double compute_share(const ByProblem& problems, std::size_t samples, const Holds& holds) {
     std::ptrdiff_t count = 0;
     for (const auto& [id, results] : problems) {
         count += std::ranges::count_if(results,
@@ -48,7 +48,7 @@ bool majority_is_right(const std::vector<const ReasonResult*>& samples) {
     return samples[first]->is_correct;
 }
 
-ReasonCell cell_of(const std::string& checkpoint, const ByProblem& problems) {
+ReasonCell make_cell(const std::string& checkpoint, const ByProblem& problems) {
     ReasonCell cell{.checkpoint = checkpoint, .problems = problems.size()};
     std::vector<ProblemCounts> counts;
     std::size_t majority = 0;
@@ -71,7 +71,9 @@ ReasonCell cell_of(const std::string& checkpoint, const ByProblem& problems) {
     }
     cell.majority = static_cast<double>(majority) / static_cast<double>(cell.problems);
     cell.mean_tokens = static_cast<double>(tokens) / static_cast<double>(cell.samples);
-    const auto share = [&](const auto& holds) { return share_of(problems, cell.samples, holds); };
+    const auto share = [&](const auto& holds) {
+        return compute_share(problems, cell.samples, holds);
+    };
     cell.truncated = share([](const ReasonResult& result) { return result.is_truncated; });
     cell.unfinished = share(
         [](const ReasonResult& result) { return result.reason == grading::Reason::unfinished; });
@@ -128,7 +130,7 @@ ReasonSummary summarise(std::span<const ReasonResult> results, const CheckpointR
         for (auto& [id, samples] : checkpoints[checkpoint]) {
             std::ranges::sort(samples, {}, &ReasonResult::sample);
         }
-        summary.cells.push_back(cell_of(checkpoint, checkpoints[checkpoint]));
+        summary.cells.push_back(make_cell(checkpoint, checkpoints[checkpoint]));
     }
     for (const auto& pair : roles.pairs()) {
         if (checkpoints.contains(pair.first) && checkpoints.contains(pair.second)) {

@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<std::size_t> number_of(std::string_view text) {
+std::optional<std::size_t> parse_number(std::string_view text) {
     std::size_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     return error == std::errc{} && end == text.data() + text.size() ? std::optional(number)
@@ -70,8 +70,8 @@ bool has_results(const fs::path& record) {
 Shard Shard::parse(std::string_view text) {
     const std::size_t slash = text.find('/');
     if (slash != std::string_view::npos) {
-        const auto index = number_of(text.substr(0, slash));
-        const auto count = number_of(text.substr(slash + 1));
+        const auto index = parse_number(text.substr(0, slash));
+        const auto count = parse_number(text.substr(slash + 1));
         if (index && count && *index >= 1 && *index <= *count) {
             return {.index = *index - 1, .count = *count};
         }
@@ -164,7 +164,7 @@ RunRecord read_run(const fs::path& folder) {
                                     line.at("id").as_string("'id'");
             if (!seen.insert(key).second) {
                 throw Error(ErrorKind::mismatch,
-                            format("sample {} of {} stands twice in {}",
+                            format("duplicate sample {} of {} in {}",
                                    line.at("id").as_string("'id'"),
                                    line.at("checkpoint").as_string("'checkpoint'"),
                                    in_quotes(folder.string())));

@@ -79,7 +79,7 @@ std::vector<NeedleScore> score_needles(BackEnd& back_end,
         asked.emplace(question.id, &samples[number++]);
     };
     std::vector<NeedleScore> scores;
-    const auto score_of = [&](const Sample& sample) -> NeedleScore& {
+    const auto find_or_add_score = [&](const Sample& sample) -> NeedleScore& {
         const auto found = std::ranges::find_if(scores, [&](const NeedleScore& score) {
             return score.task == sample.task && score.length == sample.length;
         });
@@ -88,7 +88,7 @@ std::vector<NeedleScore> score_needles(BackEnd& back_end,
                    : scores.emplace_back(NeedleScore{.task = sample.task, .length = sample.length});
     };
     for (const Sample& sample : samples) {
-        ++score_of(sample).samples;
+        ++find_or_add_score(sample).samples;
     }
     std::map<std::string, double> verdicts;
     ask_all(
@@ -100,7 +100,7 @@ std::vector<NeedleScore> score_needles(BackEnd& back_end,
         watch);
     // Summed by id, not as answers came: the mean is the same, bit for bit, every time.
     for (const auto& [id, verdict] : verdicts) {
-        score_of(*asked.at(id)).mean += verdict;
+        find_or_add_score(*asked.at(id)).mean += verdict;
     }
     for (NeedleScore& score : scores) {
         score.mean /= static_cast<double>(score.samples);

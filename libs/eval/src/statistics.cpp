@@ -23,7 +23,7 @@ void check_confidence(double confidence) {
     ANAMNESIS_CHECK(confidence > 0.0 && confidence < 1.0, "confidence must be inside (0, 1)");
 }
 
-double mean_of(std::span<const double> values) {
+double compute_mean(std::span<const double> values) {
     double sum = 0.0;
     for (const double value : values) {
         sum += value;
@@ -108,7 +108,7 @@ ClusteredMean clustered_mean(std::span<const double> values, double confidence) 
     constexpr double infinity = std::numeric_limits<double>::infinity();
     ClusteredMean result;
     result.clusters = values.size();
-    result.mean = mean_of(values);
+    result.mean = compute_mean(values);
     if (values.size() == 1) {
         result.standard_deviation = std::numeric_limits<double>::quiet_NaN();
         result.standard_error = result.standard_deviation;

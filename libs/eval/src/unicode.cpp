@@ -17,16 +17,16 @@ namespace {
 using language::append_utf8;
 using language::read_utf8;
 
-utf8proc_category_t category_of(char32_t code) {
+utf8proc_category_t general_category(char32_t code) {
     return utf8proc_category(static_cast<utf8proc_int32_t>(code));
 }
 
-char32_t lower_of(char32_t code) {
+char32_t to_lower(char32_t code) {
     return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code)));
 }
 
 bool is_cased(char32_t code) {
-    const auto category = category_of(code);
+    const auto category = general_category(code);
     const auto as_int = static_cast<utf8proc_int32_t>(code);
     return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL ||
            category == UTF8PROC_CATEGORY_LT || utf8proc_tolower(as_int) != as_int ||
@@ -35,7 +35,7 @@ bool is_cased(char32_t code) {
 
 /// Case_Ignorable: marks, modifiers, format characters, and what joins words.
 bool is_case_ignorable(char32_t code) {
-    switch (category_of(code)) {
+    switch (general_category(code)) {
         case UTF8PROC_CATEGORY_MN:
         case UTF8PROC_CATEGORY_ME:
         case UTF8PROC_CATEGORY_CF:
@@ -51,7 +51,7 @@ bool is_case_ignorable(char32_t code) {
     return joiners.find(code) != std::u32string_view::npos;
 }
 
-std::vector<char32_t> characters_of(std::string_view text) {
+std::vector<char32_t> decode_utf8(std::string_view text) {
     std::vector<char32_t> characters;
     characters.reserve(text.size());
     for (std::size_t at = 0; at < text.size();) {
@@ -62,7 +62,7 @@ std::vector<char32_t> characters_of(std::string_view text) {
     return characters;
 }
 
-/// A cased letter before and none behind, case-ignorable ones apart.
+/// A cased letter before and none after, case-ignorable ones apart.
 bool is_final(const std::vector<char32_t>& text, std::size_t at) {
     std::size_t before = at;
     while (before > 0 && is_case_ignorable(text[before - 1])) {
@@ -90,28 +90,28 @@ bool is_python_upper(char32_t code) noexcept {
     if (code < 0x80) {
         return code >= 'A' && code <= 'Z';
     }
-    return category_of(code) == UTF8PROC_CATEGORY_LU;
+    return general_category(code) == UTF8PROC_CATEGORY_LU;
 }
 
 bool is_python_lower(char32_t code) noexcept {
     if (code < 0x80) {
         return code >= 'a' && code <= 'z';
     }
-    return category_of(code) == UTF8PROC_CATEGORY_LL;
+    return general_category(code) == UTF8PROC_CATEGORY_LL;
 }
 
 bool is_python_digit(char32_t code) noexcept {
     if (code < 0x80) {
         return code >= '0' && code <= '9';
     }
-    return category_of(code) == UTF8PROC_CATEGORY_ND;
+    return general_category(code) == UTF8PROC_CATEGORY_ND;
 }
 
 bool is_python_word_letter(char32_t code) noexcept {
     if (code < 0x80) {
         return (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z') || code == '_';
     }
-    switch (category_of(code)) {
+    switch (general_category(code)) {
         case UTF8PROC_CATEGORY_LU:
         case UTF8PROC_CATEGORY_LL:
         case UTF8PROC_CATEGORY_LT:
@@ -146,7 +146,7 @@ std::string_view python_strip(std::string_view text) {
 }
 
 std::string python_lower(std::string_view text) {
-    const std::vector<char32_t> characters = characters_of(text);
+    const std::vector<char32_t> characters = decode_utf8(text);
     std::string result;
     result.reserve(text.size());
     for (std::size_t i = 0; i < characters.size(); ++i) {
@@ -158,7 +158,7 @@ std::string python_lower(std::string_view text) {
         } else if (code == 0x3A3) {
             append_utf8(result, is_final(characters, i) ? 0x3C2 : 0x3C3);
         } else {
-            append_utf8(result, lower_of(code));
+            append_utf8(result, to_lower(code));
         }
     }
     return result;

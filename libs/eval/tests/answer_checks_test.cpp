@@ -21,7 +21,7 @@ TEST(Degenerate, AreNeitherShortNorOrdinaryAnswers) {
     EXPECT_FALSE(is_degenerate("1111111"));
     EXPECT_FALSE(
         is_degenerate("The special magic number mentioned in the text is 4812093, and it "
-                      "stands between two sentences about the weather."));
+                      "is between two sentences about the weather."));
     EXPECT_FALSE(is_degenerate(""));
 }
 

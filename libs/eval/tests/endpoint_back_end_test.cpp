@@ -56,7 +56,7 @@ Outcome ask(BackEnd& back_end, std::size_t count, const std::string& input = "sa
     return outcome;
 }
 
-EndpointOptions options_of(const OpenAiServer& server) {
+EndpointOptions make_options(const OpenAiServer& server) {
     return {.url = server.url(),
             .model = "",
             .transport = PromptTransport::text,
@@ -68,7 +68,7 @@ EndpointOptions options_of(const OpenAiServer& server) {
 TEST(EndpointBackEnd, AnswersEveryQuestionOnce) {
     ScriptedModel model(script);
     OpenAiServer server(model);
-    EndpointBackEnd back_end(options_of(server), nullptr);
+    EndpointBackEnd back_end(make_options(server), nullptr);
     const Outcome outcome = ask(back_end, 25);
     ASSERT_EQ(outcome.answers.size(), 25U);
     EXPECT_EQ(outcome.answers.at("7").text, " echo 7");
@@ -83,7 +83,7 @@ TEST(EndpointBackEnd, KeepsTheAskedConcurrencyAndNoMore) {
     OpenAiServer server(model);
     server.gather(3);
     server.delay(std::chrono::milliseconds(20));
-    EndpointBackEnd back_end(options_of(server), nullptr);
+    EndpointBackEnd back_end(make_options(server), nullptr);
     ask(back_end, 30);
     EXPECT_EQ(server.most_at_once(), 3U);
     EXPECT_GT(back_end.busy_share().value(), 0.5);
@@ -96,7 +96,7 @@ TEST(EndpointBackEnd, AsksAgainAfterPassingFaults) {
             return request % 2 == 0 ? Fault({status, R"({"error": {"message": "busy"}})"})
                                     : std::nullopt;
         });
-        EndpointOptions options = options_of(server);
+        EndpointOptions options = make_options(server);
         options.concurrency = 1;
         EndpointBackEnd back_end(options, nullptr);
         const Outcome outcome = ask(back_end, 2);
@@ -108,7 +108,7 @@ TEST(EndpointBackEnd, AsksAgainAfterPassingFaults) {
 TEST(EndpointBackEnd, GivesUpAfterTheRetriesAndNamesTheReason) {
     ScriptedModel model(script);
     OpenAiServer server(model, [](std::size_t) -> Fault { return {{503, "Loading model"}}; });
-    EndpointBackEnd back_end(options_of(server), nullptr);
+    EndpointBackEnd back_end(make_options(server), nullptr);
     const Outcome outcome = ask(back_end, 1);
     EXPECT_TRUE(outcome.answers.empty());
     EXPECT_THAT(outcome.failures.at("0"), HasSubstr("Loading model"));
@@ -118,7 +118,7 @@ TEST(EndpointBackEnd, GivesUpAfterTheRetriesAndNamesTheReason) {
 TEST(EndpointBackEnd, NeverScoresAnErrorAndDoesNotRepeatARefusal) {
     ScriptedModel model(script, 32);
     OpenAiServer server(model);
-    EndpointBackEnd back_end(options_of(server), nullptr);
+    EndpointBackEnd back_end(make_options(server), nullptr);
     const Outcome outcome = ask(back_end, 1, std::string(100, 'x') + " ");
     EXPECT_TRUE(outcome.answers.empty());
     EXPECT_THAT(outcome.failures.at("0"), HasSubstr("too long for the server"));
@@ -128,7 +128,7 @@ TEST(EndpointBackEnd, NeverScoresAnErrorAndDoesNotRepeatARefusal) {
 TEST(EndpointBackEnd, SendsEverySamplingFieldSoThatNoDefaultLeaksIn) {
     ScriptedModel model(script);
     OpenAiServer server(model);
-    EndpointBackEnd back_end(options_of(server), nullptr);
+    EndpointBackEnd back_end(make_options(server), nullptr);
     ask(back_end, 1);
     const Json body = server.bodies().front();
     for (const char* field : {"max_tokens",
@@ -147,7 +147,7 @@ TEST(EndpointBackEnd, SendsEverySamplingFieldSoThatNoDefaultLeaksIn) {
 TEST(EndpointBackEnd, ContinuesAnAssistantTurnInAChat) {
     ScriptedModel model(script);
     OpenAiServer server(model);
-    EndpointOptions options = options_of(server);
+    EndpointOptions options = make_options(server);
     options.transport = PromptTransport::chat;
     EndpointBackEnd back_end(options, nullptr);
     bool is_asked = false;
@@ -171,7 +171,7 @@ TEST(EndpointBackEnd, ContinuesAnAssistantTurnInAChat) {
 TEST(EndpointBackEnd, SaysWhatIsServedWhereTheModelIsNot) {
     ScriptedModel model(script);
     OpenAiServer server(model);
-    EndpointOptions options = options_of(server);
+    EndpointOptions options = make_options(server);
     options.model = "other";
     try {
         const EndpointBackEnd back_end(options, nullptr);
@@ -198,7 +198,7 @@ TEST(EndpointBackEnd, SaysThatNobodyListens) {
     }
 }
 
-std::string refusal_of(int status, const std::string& body, std::size_t sent = 0) {
+std::string read_refusal(int status, const std::string& body, std::size_t sent = 0) {
     const Reply reply = read_completion({.status = status, .body = body},
                                         sent == 0 ? std::nullopt : std::optional(sent));
     const auto* refusal = std::get_if<Refusal>(&reply);
@@ -212,24 +212,24 @@ TEST(Reply, RecognisesEveryWordingOfATooLongPrompt) {
              {400, R"({"object":"error","message":"'max_tokens' is too large: context length"})"},
              {500, R"({"error":{"code":500,"message":"Context size has been exceeded."}})"},
              {400, R"({"error":{"type":"exceed_context_size_error","message":"the request"}})"}}) {
-        EXPECT_THAT(refusal_of(status, body), HasSubstr("too long")) << body;
+        EXPECT_THAT(read_refusal(status, body), HasSubstr("too long")) << body;
     }
 }
 
 TEST(Reply, RefusesAnswersThatAreNone) {
-    EXPECT_THAT(refusal_of(200, "<html>gateway</html>"), HasSubstr("not understood"));
-    EXPECT_THAT(refusal_of(200, R"({"error":{"message":"x"}})"), HasSubstr("error in it"));
-    EXPECT_THAT(refusal_of(200, R"({"choices":[]})"), HasSubstr("without a choice"));
-    EXPECT_THAT(refusal_of(200, R"({"choices":[{"text":"x","finish_reason":"abort"}]})"),
+    EXPECT_THAT(read_refusal(200, "<html>gateway</html>"), HasSubstr("not understood"));
+    EXPECT_THAT(read_refusal(200, R"({"error":{"message":"x"}})"), HasSubstr("error in it"));
+    EXPECT_THAT(read_refusal(200, R"({"choices":[]})"), HasSubstr("without a choice"));
+    EXPECT_THAT(read_refusal(200, R"({"choices":[{"text":"x","finish_reason":"abort"}]})"),
                 HasSubstr("abort"));
-    EXPECT_THAT(refusal_of(401, "who are you"), HasSubstr("401"));
+    EXPECT_THAT(read_refusal(401, "who are you"), HasSubstr("401"));
 }
 
 TEST(Reply, FindsACutPromptByItsTokens) {
     const std::string body =
         R"({"choices":[{"text":"x","finish_reason":"stop"}],"usage":{"prompt_tokens":90}})";
-    EXPECT_THAT(refusal_of(200, body, 100), HasSubstr("read 90 prompt tokens where 100"));
-    EXPECT_EQ(refusal_of(200, body, 90), "");
+    EXPECT_THAT(read_refusal(200, body, 100), HasSubstr("read 90 prompt tokens where 100"));
+    EXPECT_EQ(read_refusal(200, body, 90), "");
 }
 
 TEST(Reply, PutsThinkingThatAServerSetAsideBackIntoTheText) {

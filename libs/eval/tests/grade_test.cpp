@@ -21,12 +21,12 @@ namespace anamnesis::eval::grading {
 namespace {
 
 using anamnesis::testing::scoring_lines;
-using anamnesis::testing::text_of;
+using anamnesis::testing::text_at;
 
-Grade grade_of(const Json& line) {
-    return grade_response(parse_reasoning_task(text_of(line, "task")),
-                          text_of(line, "gold"),
-                          text_of(line, "response"));
+Grade grade_line(const Json& line) {
+    return grade_response(parse_reasoning_task(text_at(line, "task")),
+                          text_at(line, "gold"),
+                          text_at(line, "response"));
 }
 
 TEST(Grade, AgreesWithACarefulPerson) {
@@ -35,15 +35,15 @@ TEST(Grade, AgreesWithACarefulPerson) {
     int agreed_uncontested = 0;
     for (const Json& line : scoring_lines("pairs.jsonl")) {
         const bool is_contested = line.at("contested").as_boolean("contested");
-        const Grade grade = grade_of(line);
+        const Grade grade = grade_line(line);
         const bool agrees = grade.is_correct == line.at("human").as_boolean("human");
         agreed += agrees ? 1 : 0;
         uncontested += is_contested ? 0 : 1;
         agreed_uncontested += agrees && !is_contested ? 1 : 0;
         if (!agrees) {
             std::printf("%s: %s, extracted '%s'\n",
-                        text_of(line, "id").c_str(),
-                        std::string(name_of(grade.reason)).c_str(),
+                        text_at(line, "id").c_str(),
+                        std::string(to_string(grade.reason)).c_str(),
                         grade.extracted.c_str());
         }
     }
@@ -55,20 +55,20 @@ TEST(Grade, AgreesWithACarefulPerson) {
 TEST(Grade, HoldsTheVerdictsItMustDefend) {
     for (const char* name : {"defended_pairs.jsonl", "held_out_pairs.jsonl"}) {
         for (const Json& line : scoring_lines(name)) {
-            const Grade grade = grade_of(line);
+            const Grade grade = grade_line(line);
             EXPECT_EQ(grade.is_correct, line.at("correct").as_boolean("correct"))
-                << text_of(line, "id") << ": gold " << text_of(line, "gold") << ", extracted "
-                << grade.extracted << ", " << name_of(grade.reason);
+                << text_at(line, "id") << ": gold " << text_at(line, "gold") << ", extracted "
+                << grade.extracted << ", " << to_string(grade.reason);
         }
     }
 }
 
 TEST(Grade, TakesEveryGoldAnswerOfMath500AsItself) {
     for (const Json& line : scoring_lines("math500_golds.jsonl")) {
-        const std::string& gold = text_of(line, "gold");
+        const std::string& gold = text_at(line, "gold");
         const Grade grade =
             grade_response(ReasoningTask::math500, gold, "So it is $\\boxed{" + gold + "}$.");
-        EXPECT_TRUE(grade.is_correct) << gold << ": " << name_of(grade.reason);
+        EXPECT_TRUE(grade.is_correct) << gold << ": " << to_string(grade.reason);
         // Also where spelling does not help: a wider gap is no difference to the reader.
         EXPECT_NE(compare_answers(gold, "{" + gold + "}"), Reason::undecided) << gold;
     }

@@ -16,7 +16,7 @@ namespace anamnesis::eval::grading {
 namespace {
 
 using anamnesis::testing::scoring_lines;
-using anamnesis::testing::text_of;
+using anamnesis::testing::text_at;
 
 std::optional<std::string> maybe(const Json& line, const char* key) {
     const Json& value = line.at(key);
@@ -25,9 +25,9 @@ std::optional<std::string> maybe(const Json& line, const char* key) {
 
 TEST(LmEvalRules, NormaliseEveryGoldenStringAlike) {
     for (const Json& line : scoring_lines("normalize.jsonl")) {
-        const std::string& text = text_of(line, "text");
+        const std::string& text = text_at(line, "text");
         EXPECT_EQ(hendrycks_strip(text), maybe(line, "hendrycks_strip")) << text;
-        EXPECT_EQ(minerva_normalise(text), text_of(line, "minerva_normalize")) << text;
+        EXPECT_EQ(minerva_normalise(text), text_at(line, "minerva_normalize")) << text;
         EXPECT_EQ(hendrycks_last_boxed(text), maybe(line, "last_boxed")) << text;
     }
 }
@@ -36,24 +36,24 @@ TEST(LmEvalRules, JudgeEveryGoldenPairAlike) {
     int asked_sympy = 0;
     for (const Json& line : scoring_lines("pairs.jsonl")) {
         SCOPED_TRACE(line.at("id").dump());
-        const std::string& response = text_of(line, "response");
+        const std::string& response = text_at(line, "response");
         const LmEvalVerdicts verdicts = lm_eval_verdicts(
-            parse_reasoning_task(text_of(line, "task")), text_of(line, "gold"), response);
+            parse_reasoning_task(text_at(line, "task")), text_at(line, "gold"), response);
         EXPECT_EQ(verdicts.hendrycks, line.at("lm_eval_hendrycks").as_boolean("hendrycks"));
         EXPECT_EQ(verdicts.aime, line.at("lm_eval_aime").as_boolean("aime"));
-        EXPECT_EQ(minerva_extract(response), text_of(line, "lm_eval_minerva_extracted"));
+        EXPECT_EQ(minerva_extract(response), text_at(line, "lm_eval_minerva_extracted"));
         const bool minerva = line.at("lm_eval_minerva").as_boolean("minerva");
         EXPECT_LE(verdicts.minerva_text, minerva);
         asked_sympy += minerva && !verdicts.minerva_text ? 1 : 0;
         if (line.find("lm_eval_gsm8k_strict") == nullptr) {
             continue;
         }
-        EXPECT_EQ(gsm8k_strict_extract(response), text_of(line, "lm_eval_gsm8k_strict_extracted"));
+        EXPECT_EQ(gsm8k_strict_extract(response), text_at(line, "lm_eval_gsm8k_strict_extracted"));
         EXPECT_EQ(gsm8k_flexible_extract(response),
-                  text_of(line, "lm_eval_gsm8k_flexible_extracted"));
+                  text_at(line, "lm_eval_gsm8k_flexible_extracted"));
         EXPECT_EQ(gsm8k_cot_strict_extract(response),
-                  text_of(line, "lm_eval_gsm8k_cot_strict_extracted"));
-        if (text_of(line, "task") == "gsm8k") {
+                  text_at(line, "lm_eval_gsm8k_cot_strict_extracted"));
+        if (text_at(line, "task") == "gsm8k") {
             EXPECT_EQ(verdicts.gsm8k_strict, line.at("lm_eval_gsm8k_strict").as_boolean("strict"));
             EXPECT_EQ(verdicts.gsm8k_flexible,
                       line.at("lm_eval_gsm8k_flexible").as_boolean("flexible"));

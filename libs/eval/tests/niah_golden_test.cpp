@@ -53,7 +53,8 @@ TEST(Punkt, FindsTheSentencesThatNltkFinds) {
     const Json expected = Json::parse(io::read_text(golden / "sentences.json"));
     const std::u32string text =
         collapsed(Json::parse(io::read_text(essays)).at("text").as_string("text"));
-    ASSERT_EQ(sha256_of(to_utf8(text)), expected.at("collapsed_text_sha256").as_string("digest"));
+    ASSERT_EQ(compute_sha256(to_utf8(text)),
+              expected.at("collapsed_text_sha256").as_string("digest"));
     const auto spans = Punkt::english().sentences(text);
     const auto& wanted = expected.at("spans").as_array("spans");
     ASSERT_EQ(spans.size(), wanted.size());
@@ -89,7 +90,7 @@ protected:
                 .essays = EssayCorpus::open(essays, counter)};
     }
 
-    static NiahOptions options_of(const Json& run) {
+    static NiahOptions read_options(const Json& run) {
         const Json& niah = run.at("niah_options");
         const auto number = [&](const char* key) {
             return std::stoull(niah.at(key).as_string(key));
@@ -110,7 +111,7 @@ protected:
 
     static void compare(const Json& run, NiahMaterials& shared) {
         SCOPED_TRACE(run.at("run").as_string("run") + " " + run.at("task").as_string("task"));
-        const NiahOptions options = options_of(run);
+        const NiahOptions options = read_options(run);
         NiahGenerator generator(options, shared);
         const auto& bounds = run.at("binary_search_bounds").as_array("bounds");
         EXPECT_EQ(generator.search().low, bounds[0].as_unsigned("low"));

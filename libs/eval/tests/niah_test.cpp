@@ -50,7 +50,7 @@ TEST(NiahVerdict, TellsRightFromWrongAndHow) {
     EXPECT_TRUE(judge("x", language::FinishReason::length).is_truncated);
 }
 
-TEST(NiahVerdict, LooksBehindTheThinking) {
+TEST(NiahVerdict, JudgesWhatFollowsTheThinking) {
     EXPECT_EQ(judge("<think>1234567</think> I do not know").score, 0.0);
     EXPECT_EQ(judge("<think>hm</think> 1234567").score, 1.0);
     EXPECT_TRUE(judge("<think>it is 1234567").is_unfinished);
@@ -75,7 +75,7 @@ TEST(NiahGenerator, WritesTheToyPromptsOfRuler) {
         const Sample sample = NiahGenerator::unfitted(
             {.task = niah_task(toy.task), .length = 4000, .seed = 42}, shared, 5);
         EXPECT_EQ(sample.prompt().size(), toy.size) << toy.task;
-        EXPECT_EQ(sha256_of(sample.prompt()).substr(0, 16), toy.digest) << toy.task;
+        EXPECT_EQ(compute_sha256(sample.prompt()).substr(0, 16), toy.digest) << toy.task;
         EXPECT_EQ(sample.references.front(), toy.answer) << toy.task;
     }
 }
@@ -188,7 +188,7 @@ TEST(NiahSummary, ComparesOnTheSameSamples) {
     add("pre", 100, 100);
     add("post", 20, 100);
     add("repaired", 80, 100);
-    const auto roles = roles_of(checkpoints_of(results));
+    const auto roles = assign_roles(list_checkpoints(results));
     EXPECT_EQ(roles.pre, "pre");
     EXPECT_EQ(roles.post, "post");
     const NiahSummary summary = summarise(results, roles, Depths::random);

@@ -39,7 +39,7 @@ Problem asking(const std::string& question) {
 }
 
 TEST(ReasonPrompt, PutsTheQuestionBeforeTheUsualInstruction) {
-    EXPECT_EQ(ReasonPrompt::zero_shot().text_of(problems(1).front()),
+    EXPECT_EQ(ReasonPrompt::zero_shot().render(problems(1).front()),
               "what is 0 + 1?\nPlease reason step by step, and put your final answer within "
               "\\boxed{}.");
 }
@@ -48,7 +48,7 @@ TEST(ReasonPrompt, DrawsExamplesByTheSeedAndWithoutRepeats) {
     const ReasonPrompt prompt = ReasonPrompt::few_shot(problems(20), 8, 1);
     EXPECT_EQ(prompt.pattern, ReasonPrompt::few_shot(problems(20), 8, 1).pattern);
     EXPECT_NE(prompt.pattern, ReasonPrompt::few_shot(problems(20), 8, 2).pattern);
-    const std::string text = prompt.text_of(asking("the question"));
+    const std::string text = prompt.render(asking("the question"));
     EXPECT_THAT(text, StartsWith("Question: what is "));
     EXPECT_TRUE(text.ends_with("\n\nQuestion: the question\nAnswer:"));
     std::set<std::string> examples;
@@ -66,7 +66,7 @@ TEST(ReasonPrompt, DrawsExamplesByTheSeedAndWithoutRepeats) {
 
 TEST(ReasonPrompt, RefusesATemplateWithoutItsSlot) {
     EXPECT_THROW(ReasonPrompt::own("solve it"), Error);
-    EXPECT_EQ(ReasonPrompt::own("Q {question} A").text_of(asking("x")), "Q x A");
+    EXPECT_EQ(ReasonPrompt::own("Q {question} A").render(asking("x")), "Q x A");
 }
 
 TEST(ReasonItems, RefuseEqualSamples) {

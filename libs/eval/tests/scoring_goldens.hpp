@@ -24,7 +24,7 @@ inline std::vector<Json> scoring_lines(const std::string& name) {
     return lines;
 }
 
-inline const std::string& text_of(const Json& line, const char* key) {
+inline const std::string& text_at(const Json& line, const char* key) {
     return line.at(key).as_string(key);
 }
 

@@ -62,7 +62,7 @@ void expect_close(const Interval& actual, const std::vector<double>& expected) {
     expect_close(actual.high, expected.at(1));
 }
 
-std::vector<ProblemCounts> problems_of(const Json& line) {
+std::vector<ProblemCounts> read_problem_counts(const Json& line) {
     std::vector<ProblemCounts> problems;
     const std::vector<double> correct = numbers(line, "correct");
     for (std::size_t i = 0; i < correct.size(); ++i) {
@@ -114,7 +114,7 @@ TEST(Statistics, McNemarIsSymmetricAndSurvivesLargeCounts) {
 TEST(Statistics, PassAtKAgreesWithExactRationals) {
     for (const Json& line : golden_lines("pass_at_k")) {
         SCOPED_TRACE(line.dump());
-        const std::vector<ProblemCounts> problems = problems_of(line);
+        const std::vector<ProblemCounts> problems = read_problem_counts(line);
         const std::vector<double> each = numbers(line, "per_problem");
         for (std::size_t i = 0; i < problems.size(); ++i) {
             expect_close(pass_at_k(problems[i], count(line, "k")), each.at(i));
@@ -132,7 +132,7 @@ TEST(Statistics, PassAtKRefusesMoreThanWasSampled) {
 TEST(Statistics, AverageAtKAgreesWithTheGoldens) {
     for (const Json& line : golden_lines("avg_at_k")) {
         SCOPED_TRACE(line.dump());
-        const ClusteredMean mean = average_at_k(problems_of(line));
+        const ClusteredMean mean = average_at_k(read_problem_counts(line));
         expect_close(mean.mean, number(line, "mean"));
         expect_close(mean.standard_deviation, number(line, "sd_over_problems_ddof1"));
         expect_close(mean.standard_error, number(line, "clustered_se"));

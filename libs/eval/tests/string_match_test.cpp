@@ -15,7 +15,7 @@
 namespace anamnesis::eval {
 namespace {
 
-std::vector<std::string> references_of(const Json& line) {
+std::vector<std::string> read_references(const Json& line) {
     std::vector<std::string> references;
     for (const Json& reference : line.at("references").as_array("references")) {
         references.push_back(reference.as_string("reference"));
@@ -27,7 +27,7 @@ TEST(StringMatch, AgreesWithRulersOwnEvaluation) {
     for (const Json& line : json_lines(ruler_testdata / "match.jsonl")) {
         const std::string text = ruler_postprocess(line.at("prediction").as_string("prediction"));
         EXPECT_EQ(text, line.at("postprocessed").as_string("postprocessed")) << line.dump();
-        const auto references = references_of(line);
+        const auto references = read_references(line);
         EXPECT_EQ(ruler_percent(string_match_all(text, references)),
                   line.at("string_match_all").as_double("all"))
             << line.dump();

@@ -13,7 +13,7 @@
 namespace anamnesis::eval {
 namespace {
 
-TEST(WordPairs, StandWhereSixMillionSortedStringsStand) {
+TEST(WordPairs, AreInTheOrderOfSixMillionSortedStrings) {
     const Json words = Json::parse(io::read_text(ruler_testdata / "words.json"));
     const WordPairs pairs = WordPairs::wonderwords();
     EXPECT_EQ(pairs.size(), words.at("pairs").as_unsigned("pairs"));

@@ -134,7 +134,7 @@ public:
         }
         if (depth_ == 1) {
             if (!names_seen_.insert(text).second) {
-                malformed(format("{} stands twice in the header", in_quotes(text)));
+                malformed(format("duplicate key {} in the header", in_quotes(text)));
             }
             in_metadata_ = text == "__metadata__";
             name_ = std::move(text);
@@ -142,7 +142,7 @@ public:
         }
         if (in_metadata_) {
             if (!keys_seen_.insert(text).second) {
-                malformed(format("__metadata__ key {} stands twice", in_quotes(text)));
+                malformed(format("duplicate __metadata__ key {}", in_quotes(text)));
             }
             key_ = std::move(text);
             return;
@@ -153,13 +153,13 @@ public:
                                           : Field::unknown;
         if (field_ == Field::unknown) {
             if (!keys_seen_.insert(text).second) {
-                malformed(format("tensor {}: key {} stands twice", name(), in_quotes(text)));
+                malformed(format("tensor {}: duplicate key {}", name(), in_quotes(text)));
             }
             return;
         }
         const auto bit = 1U << static_cast<unsigned>(field_);
         if ((fields_seen_ & bit) != 0) {
-            malformed(format("tensor {}: key {} stands twice", name(), in_quotes(text)));
+            malformed(format("tensor {}: duplicate key {}", name(), in_quotes(text)));
         }
         fields_seen_ |= bit;
     }
@@ -266,7 +266,7 @@ private:
             malformed(format("tensor {} has {} bytes, {} of shape {} need {}",
                              name(),
                              end - begin,
-                             name_of(tensor_.dtype),
+                             to_string(tensor_.dtype),
                              to_string(tensor_.shape),
                              *bytes));
         }

@@ -48,7 +48,7 @@ SafetensorsPrologue make_safetensors_prologue(
             shape.emplace_back(size);
         }
         header.emplace_back(tensor.name,
-                            Json::Object{{"dtype", name_of(tensor.dtype)},
+                            Json::Object{{"dtype", to_string(tensor.dtype)},
                                          {"shape", std::move(shape)},
                                          {"data_offsets", Json::Array{prologue.data_bytes, *end}}});
         prologue.offsets.push_back(prologue.data_bytes);

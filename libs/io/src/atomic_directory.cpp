@@ -28,7 +28,7 @@ std::filesystem::path without_trailing_slash(const std::filesystem::path& path) 
     return path.has_filename() ? path : path.parent_path();
 }
 
-std::filesystem::path parent_of(const std::filesystem::path& path) {
+std::filesystem::path parent_folder(const std::filesystem::path& path) {
     return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
@@ -109,7 +109,7 @@ AtomicDirectory::AtomicDirectory(const std::filesystem::path& target)
                                in_quotes(target_.string(), 1000)));
         }
     }
-    const std::filesystem::path parent = parent_of(target_);
+    const std::filesystem::path parent = parent_folder(target_);
     std::error_code created;
     std::filesystem::create_directories(parent, created);
     if (created) {
@@ -149,7 +149,7 @@ void AtomicDirectory::commit() {
                        reason);
     }
     is_committed_ = true;
-    sync_folder(parent_of(target_));
+    sync_folder(parent_folder(target_));
 }
 
 }  // namespace anamnesis::io

@@ -19,12 +19,12 @@
 namespace anamnesis::io {
 namespace {
 
-std::filesystem::path folder_of(const std::filesystem::path& path) {
+std::filesystem::path parent_folder(const std::filesystem::path& path) {
     return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
 std::filesystem::path temporary_for(const std::filesystem::path& target) {
-    return folder_of(target) / format(".{}.partial-{}", target.filename().string(), ::getpid());
+    return parent_folder(target) / format(".{}.partial-{}", target.filename().string(), ::getpid());
 }
 
 File create_afresh(const std::filesystem::path& path) {
@@ -63,7 +63,7 @@ void AtomicFile::commit() {
                        reason);
     }
     temporary_.clear();
-    sync_folder(folder_of(target_));
+    sync_folder(parent_folder(target_));
 }
 
 void write_text_atomically(const std::filesystem::path& target, std::string_view text) {

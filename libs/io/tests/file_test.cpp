@@ -28,7 +28,7 @@ using ::testing::HasSubstr;
 using testing::read_file;
 using testing::TemporaryFolder;
 
-std::span<const std::byte> bytes_of(std::string_view text) {
+std::span<const std::byte> as_bytes(std::string_view text) {
     return std::as_bytes(std::span(text));
 }
 
@@ -79,8 +79,8 @@ TEST(File, RefusesToReadAFolder) {
 TEST(File, ReadsAndWritesAtOffsets) {
     const TemporaryFolder folder;
     const File file = File::create(folder.path() / "file");
-    file.write_at(4, bytes_of("efgh"));
-    file.write_at(0, bytes_of("abcd"));
+    file.write_at(4, as_bytes("efgh"));
+    file.write_at(0, as_bytes("abcd"));
     EXPECT_EQ(file.size(), 8U);
     std::string text(4, '\0');
     file.read_at(2, std::as_writable_bytes(std::span(text)));
@@ -103,7 +103,7 @@ TEST(File, RefusesToReadPastItsEnd) {
 TEST(File, OpensForUpdateWithoutChangingTheLength) {
     const TemporaryFolder folder;
     const auto path = folder.write("file", "12345");
-    File::open_for_update(path).write_at(1, bytes_of("x"));
+    File::open_for_update(path).write_at(1, as_bytes("x"));
     EXPECT_EQ(read_file(path), "1x345");
 }
 
@@ -159,7 +159,7 @@ TEST(CopyRange, LeavesTheRestOfTheTargetAlone) {
 TEST(CopyRange, CopiesToAnotherFileSystem) {
     const std::filesystem::path memory = "/dev/shm";
     if (::access(memory.c_str(), W_OK) != 0) {
-        GTEST_SKIP() << "/dev/shm is not there";
+        GTEST_SKIP() << "/dev/shm does not exist";
     }
     const TemporaryFolder folder;
     const std::string text = random_text((2U << 20U) + 17);

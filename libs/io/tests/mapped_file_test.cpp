@@ -15,7 +15,7 @@
 namespace anamnesis::io {
 namespace {
 
-std::string text_of(const MappedFile& file) {
+std::string to_text(const MappedFile& file) {
     std::string text;
     for (const std::byte byte : file.bytes()) {
         text += static_cast<char>(byte);
@@ -28,13 +28,13 @@ TEST(MappedFile, ShowsTheBytesOfTheFile) {
     folder.write("a", "needle");
     MappedFile first = MappedFile::open(folder.path() / "a");
     const MappedFile second = std::move(first);
-    EXPECT_EQ(text_of(second), "needle");
+    EXPECT_EQ(to_text(second), "needle");
 }
 
 TEST(MappedFile, MapsAnEmptyFile) {
     const testing::TemporaryFolder folder;
     folder.write("empty", "");
-    EXPECT_TRUE(text_of(MappedFile::open(folder.path() / "empty")).empty());
+    EXPECT_TRUE(to_text(MappedFile::open(folder.path() / "empty")).empty());
 }
 
 TEST(MappedFile, NamesAFileThatIsNotThere) {

@@ -18,7 +18,7 @@ struct AddedToken {
     std::string content;
     bool is_single_word = false;  ///< only where no word character touches it
     bool strips_left = false;     ///< takes the white space before it
-    bool strips_right = false;    ///< takes the white space behind it
+    bool strips_right = false;    ///< takes the white space after it
     bool is_normalised = false;   ///< looked for in normalised text
     bool is_special = false;
 };

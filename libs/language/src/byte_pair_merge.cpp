@@ -23,7 +23,7 @@ void BytePairMerges::reserve(std::size_t merges) {
     grow(std::bit_ceil(std::max<std::size_t>(16, merges + merges / 2)));
 }
 
-std::size_t BytePairMerges::slot_of(std::uint64_t pair) const {
+std::size_t BytePairMerges::find_slot(std::uint64_t pair) const {
     const std::size_t mask = slots_.size() - 1;
     std::uint64_t hash = pair * 0x9E3779B97F4A7C15ULL;
     hash ^= hash >> 32U;
@@ -35,14 +35,14 @@ std::size_t BytePairMerges::slot_of(std::uint64_t pair) const {
 }
 
 const BytePairMerges::Merge& BytePairMerges::at(TokenId left, TokenId right) const {
-    return slots_[slot_of(key_of(left, right))];
+    return slots_[find_slot(make_key(left, right))];
 }
 
 void BytePairMerges::grow(std::size_t slots) {
     const std::vector<Merge> old = std::exchange(slots_, std::vector<Merge>(slots));
     for (const Merge& merge : old) {
         if (merge.pair != vacant) {
-            slots_[slot_of(merge.pair)] = merge;
+            slots_[find_slot(merge.pair)] = merge;
         }
     }
 }
@@ -51,9 +51,9 @@ void BytePairMerges::set(TokenId left, TokenId right, std::uint32_t rank, TokenI
     if ((count_ + 1) * 3 > slots_.size() * 2) {
         grow(slots_.size() * 2);
     }
-    Merge& merge = slots_[slot_of(key_of(left, right))];
+    Merge& merge = slots_[find_slot(make_key(left, right))];
     count_ += merge.pair == vacant ? 1U : 0U;
-    merge = {.pair = key_of(left, right), .rank = rank, .product = product};
+    merge = {.pair = make_key(left, right), .rank = rank, .product = product};
 }
 
 void BytePairMerges::apply(std::vector<TokenId>& symbols) const {

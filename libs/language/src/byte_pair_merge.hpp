@@ -35,12 +35,12 @@ private:
     static constexpr std::uint64_t vacant = ~std::uint64_t{0};
     static constexpr std::uint32_t none = 0xFFFFFFFFU;
 
-    static std::uint64_t key_of(TokenId left, TokenId right) {
+    static std::uint64_t make_key(TokenId left, TokenId right) {
         return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32U) |
                static_cast<std::uint32_t>(right);
     }
     const Merge& at(TokenId left, TokenId right) const;
-    std::size_t slot_of(std::uint64_t pair) const;
+    std::size_t find_slot(std::uint64_t pair) const;
     void grow(std::size_t slots);
     void apply_to_short(std::vector<TokenId>& symbols) const;
     void apply_to_long(std::vector<TokenId>& symbols) const;

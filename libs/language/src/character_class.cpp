@@ -31,7 +31,7 @@ bool is_white_space(char32_t code) {
            code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
-CharacterClass class_of(char32_t code) {
+CharacterClass classify(char32_t code) {
     if (code < ascii_classes.size()) {
         return ascii_classes[code];
     }
@@ -63,7 +63,7 @@ bool is_word_character(char32_t code) {
         return true;
     }
     const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-    const CharacterClass kind = class_of(code);
+    const CharacterClass kind = classify(code);
     return kind == letter || kind == mark || category == UTF8PROC_CATEGORY_ND ||
            category == UTF8PROC_CATEGORY_NL || category == UTF8PROC_CATEGORY_PC;
 }

@@ -9,7 +9,7 @@ namespace anamnesis::language {
 enum class CharacterClass : std::uint8_t { letter, mark, number, space, other };
 
 /// Space is Unicode's White_Space, which U+180E and U+200B are not; then the general category.
-CharacterClass class_of(char32_t code);
+CharacterClass classify(char32_t code);
 
 bool is_white_space(char32_t code);
 

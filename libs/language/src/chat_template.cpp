@@ -66,7 +66,7 @@ std::optional<std::string> find_default_system(std::string_view text) {
 bool is_qwen2_5(std::string_view text, const std::string& system) {
     std::string frame(text);
     replace_all(frame, system, "");
-    return sha256_of(frame) == qwen2_5_digest;
+    return compute_sha256(frame) == qwen2_5_digest;
 }
 
 bool has_all(std::string_view text, std::initializer_list<std::string_view> marks) {
@@ -103,7 +103,7 @@ std::string turn(std::string_view role, std::string_view content) {
     return format("<|im_start|>{}\n{}<|im_end|>\n", role, content);
 }
 
-/// An assistant's turn in two: what stands in the last pair of think marks, and what follows.
+/// An assistant's turn in two: what is in the last pair of think marks, and what follows.
 struct Thought {
     std::string reasoning;
     std::string content;
@@ -183,7 +183,7 @@ std::string render_qwen3_5(std::span<const ChatMessage> messages,
         const ChatMessage& message = messages[i];
         const std::string_view content = strip(message.content, white_space);
         if (message.role == "system" && i > 0) {
-            throw Error(ErrorKind::usage, "a system message stands behind the first place");
+            throw Error(ErrorKind::usage, "a system message comes after the first message");
         }
         if (message.role != "assistant") {
             text += turn(message.role, content);

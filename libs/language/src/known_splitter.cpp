@@ -21,7 +21,7 @@ struct Traits {
 };
 
 char32_t fold(char32_t code) {
-    // Simple case folding of what can stand in a contraction: U+017F is a long s.
+    // Simple case folding of what can occur in a contraction: U+017F is a long s.
     return code >= 'A' && code <= 'Z' ? code + 32 : code == 0x17F ? U's' : code;
 }
 
@@ -54,7 +54,7 @@ private:
         std::size_t end = begin;
         for (std::size_t count = 0; end < text.size() && count < limit; ++count) {
             std::size_t after = end;
-            if (!holds(class_of(next_character(text, after)))) {
+            if (!holds(classify(next_character(text, after)))) {
                 break;
             }
             end = after;
@@ -87,11 +87,11 @@ private:
     std::size_t end_of_space(std::string_view text, std::size_t begin) const {
         std::size_t end = begin;
         std::size_t last = begin;           // where the last character of the run begins
-        std::size_t after_newline = begin;  // behind the last line break of the run
+        std::size_t after_newline = begin;  // after the last line break of the run
         while (end < text.size()) {
             std::size_t after = end;
             const char32_t code = next_character(text, after);
-            if (class_of(code) != space) {
+            if (classify(code) != space) {
                 break;
             }
             last = end;
@@ -118,7 +118,7 @@ private:
         const auto joins_number = [](CharacterClass kind) { return kind == number; };
         std::size_t second = begin;
         const char32_t code = next_character(text, second);
-        const CharacterClass kind = class_of(code);
+        const CharacterClass kind = classify(code);
         const bool is_plain_space = code == U' ';
         // Letters, after one character that is no letter, number or line break (GPT-2: a space).
         const bool may_lead =

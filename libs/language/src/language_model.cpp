@@ -3,7 +3,7 @@
 
 namespace anamnesis::language {
 
-std::string_view name_of(FinishReason reason) noexcept {
+std::string_view to_string(FinishReason reason) noexcept {
     switch (reason) {
         case FinishReason::end_of_text:
             return "end_of_text";

@@ -17,7 +17,7 @@
 namespace anamnesis::language {
 namespace {
 
-/// Starters that are their own NFC form and join nothing before them: what stands on their two
+/// Starters that are their own NFC form and join nothing before them: what is on their two
 /// sides is normalised separately. A subset of all such characters, chosen for speed.
 bool is_inert(char32_t code) {
     return code < 0x300 || (code >= 0x4E00 && code <= 0x9FFF) ||

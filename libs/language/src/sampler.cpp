@@ -35,7 +35,7 @@ bool goes_before(const Candidate& a, const Candidate& b) {
     return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
 }
 
-double mass_of(std::span<const Candidate> candidates) {
+double sum_weights(std::span<const Candidate> candidates) {
     double mass = 0.0;
     for (const Candidate& candidate : candidates) {
         mass += candidate.weight;
@@ -45,7 +45,7 @@ double mass_of(std::span<const Candidate> candidates) {
 
 /// Keeps the likeliest that reach `top_p` of the mass, sorting a front that doubles until they do.
 void keep_mass(std::vector<Candidate>& candidates, double top_p) {
-    const double wanted = top_p * mass_of(candidates);
+    const double wanted = top_p * sum_weights(candidates);
     double mass = 0.0;
     std::size_t sorted = 0;
     while (sorted < candidates.size()) {
@@ -113,7 +113,7 @@ TokenId choose(std::span<const float> logits, const Sampling& sampling, Random& 
     if (sampling.top_p < 1.0) {
         keep_mass(candidates, sampling.top_p);
     }
-    double rest = random.uniform() * mass_of(candidates);
+    double rest = random.uniform() * sum_weights(candidates);
     TokenId chosen = best;
     for (const Candidate& candidate : candidates) {
         if (candidate.weight > 0.0) {
@@ -127,7 +127,7 @@ TokenId choose(std::span<const float> logits, const Sampling& sampling, Random& 
     return chosen;
 }
 
-double logprob_of(std::span<const float> logits, TokenId token) {
+double compute_logprob(std::span<const float> logits, TokenId token) {
     if (token < 0 || static_cast<std::size_t>(token) >= logits.size()) {
         throw Error(ErrorKind::usage,
                     format("token {} is outside the {} logits", token, logits.size()));

@@ -61,7 +61,7 @@ void check_not_empty(const ScriptedSequence& sequence) {
     }
 }
 
-std::string bytes_of(std::span<const TokenId> tokens) {
+std::string to_bytes(std::span<const TokenId> tokens) {
     std::string bytes;
     for (const TokenId token : tokens) {
         if (token != ScriptedModel::end_of_text) {
@@ -174,7 +174,7 @@ std::vector<TokenId> ScriptedModel::encode(std::string_view text) const {
 
 std::string ScriptedModel::decode(std::span<const TokenId> tokens) const {
     check_tokens(tokens);
-    return replace_ill_formed(bytes_of(tokens));
+    return replace_ill_formed(to_bytes(tokens));
 }
 
 std::unique_ptr<Sequence> ScriptedModel::start() {
@@ -189,7 +189,7 @@ void ScriptedModel::prefill(Sequence& sequence,
     check_tokens(tokens);
     if (tokens.size() > context_length_ - std::min(context_length_, target.length())) {
         throw Error(ErrorKind::exhausted,
-                    format("{} tokens do not fit behind {}, the model reads at most {}",
+                    format("{} tokens do not fit after {}, the model reads at most {}",
                            tokens.size(),
                            target.length(),
                            context_length_));
@@ -213,7 +213,7 @@ std::vector<Generation> ScriptedModel::generate(std::span<Sequence* const> seque
     for (Sequence* sequence : sequences) {
         targets.push_back(&own(*sequence, this));
         check_not_empty(*targets.back());
-        answers.push_back({.script = script_(bytes_of(targets.back()->tokens))});
+        answers.push_back({.script = script_(to_bytes(targets.back()->tokens))});
     }
     bool is_going_on = true;
     while (is_going_on) {
@@ -237,7 +237,7 @@ std::vector<TokenScore> ScriptedModel::score(const Sequence& sequence,
     const ScriptedSequence& target = own(sequence, this);
     check_not_empty(target);
     check_tokens(continuation);
-    const std::string answer = script_(bytes_of(target.tokens));
+    const std::string answer = script_(to_bytes(target.tokens));
     std::vector<TokenScore> scores;
     bool is_on_script = true;
     for (std::size_t i = 0; i < continuation.size(); ++i) {

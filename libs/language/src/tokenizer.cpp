@@ -100,7 +100,7 @@ struct Tokenizer::Impl {
         }
     }
 
-    std::string_view bytes_of(TokenId token) const {
+    std::string_view token_bytes(TokenId token) const {
         const auto id = static_cast<std::size_t>(token);
         if (token < 0 || id >= ends.size()) {
             return {};
@@ -182,7 +182,7 @@ struct Tokenizer::Impl {
                 encode_piece(piece, symbols, result);
                 return;
             }
-            const std::uint64_t hash = hash_of(piece);
+            const std::uint64_t hash = hash_text(piece);
             PieceCache::Place& place = cache.at(hash);
             if (place.hash == hash && place.piece == piece) {
                 const std::size_t begin = place.begin;
@@ -268,7 +268,7 @@ struct Tokenizer::Impl {
     AddedTokenFinder finder_in_normalised;
     std::vector<bool> special;
     std::array<TokenId, 256> byte_ids{};
-    std::string bytes;  // of all tokens, one behind the other
+    std::string bytes;  // of all tokens, one after the other
     std::vector<std::size_t> ends;
 };
 
@@ -315,7 +315,7 @@ std::string Tokenizer::decode(std::span<const TokenId> tokens, SpecialTokens spe
     std::string bytes;
     for (const TokenId token : tokens) {
         if (special == SpecialTokens::keep || !impl_->is_special(token)) {
-            bytes += impl_->bytes_of(token);
+            bytes += impl_->token_bytes(token);
         }
     }
     if (impl_->file.strips_leading_space && bytes.starts_with(' ')) {
@@ -348,8 +348,8 @@ bool Tokenizer::is_special(TokenId token) const {
     return impl_->is_special(token);
 }
 
-std::string_view Tokenizer::bytes_of(TokenId token) const& {
-    return impl_->bytes_of(token);
+std::string_view Tokenizer::token_bytes(TokenId token) const& {
+    return impl_->token_bytes(token);
 }
 
 StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, SpecialTokens special)
@@ -380,7 +380,7 @@ std::string StreamDecoder::push(TokenId token) {
     if (special_ == SpecialTokens::skip && impl_->is_special(token)) {
         return {};
     }
-    take(impl_->bytes_of(token));
+    take(impl_->token_bytes(token));
     if (!bytes_.empty() || text_.ends_with(replacement_text)) {
         return {};
     }

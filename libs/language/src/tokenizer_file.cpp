@@ -37,7 +37,7 @@ void add_token(TokenizerFile& file, const Json& entry, std::uint64_t id) {
         for (const AddedToken& other : file.added) {
             if (other.id == *known) {
                 throw Error(ErrorKind::malformed,
-                            format("added token {} stands twice", in_quotes(content)));
+                            format("duplicate added token {}", in_quotes(content)));
             }
         }
     } else {

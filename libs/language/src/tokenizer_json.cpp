@@ -88,7 +88,7 @@ public:
         std::ranges::sort(names);
         const auto twice = std::ranges::adjacent_find(names);
         if (twice != names.end()) {
-            refuse(format("key {} stands twice in one object", in_quotes(*twice)));
+            refuse(format("duplicate key {} in one object", in_quotes(*twice)));
         }
         value(Json(std::move(top.members)));
     }
@@ -141,7 +141,7 @@ private:
     }
     static void once(bool& seen, std::string_view what) {
         if (seen) {
-            refuse(format("{} stands twice", what));
+            refuse(format("duplicate key '{}'", what));
         }
         seen = true;
     }

@@ -10,7 +10,7 @@
 
 namespace anamnesis::language {
 
-/// The bulk of a tokenizer, without a tree: texts lie one behind the other.
+/// The bulk of a tokenizer, without a tree: texts lie one after the other.
 struct BulkTexts {
     std::string texts{};
     std::vector<std::uint32_t> ends{};

@@ -17,7 +17,7 @@ struct Form {
     unsigned char high = 0xBF;  ///< of the second byte
 };
 
-Form form_of(unsigned char first) {
+Form classify_first_byte(unsigned char first) {
     if (first < 0x80) {
         return {.length = 1};
     }
@@ -58,7 +58,7 @@ std::size_t ascii_stretch(std::string_view text, std::size_t position) {
 
 Utf8Step read_utf8(std::string_view text, std::size_t position) {
     const auto first = static_cast<unsigned char>(text[position]);
-    const Form form = form_of(first);
+    const Form form = classify_first_byte(first);
     if (form.length == 1) {
         return {.code = first, .length = 1, .is_valid = true};
     }

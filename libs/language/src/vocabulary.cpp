@@ -15,7 +15,7 @@
 
 namespace anamnesis::language {
 
-std::uint64_t hash_of(std::string_view text) {
+std::uint64_t hash_text(std::string_view text) {
     constexpr std::uint64_t factor = 0x9E3779B97F4A7C15ULL;
     std::uint64_t hash = text.size() * factor;
     const auto mix = [&](std::uint64_t word) {
@@ -40,9 +40,9 @@ void Vocabulary::reserve(std::size_t tokens, std::size_t bytes) {
     rehash(std::bit_ceil(std::max<std::size_t>(16, tokens * 2)));
 }
 
-std::size_t Vocabulary::slot_of(std::string_view text) const {
+std::size_t Vocabulary::find_slot(std::string_view text) const {
     const std::size_t mask = slots_.size() - 1;
-    std::size_t slot = hash_of(text) & mask;
+    std::size_t slot = hash_text(text) & mask;
     while (slots_[slot] != absent && text_at(places_[slots_[slot]]) != text) {
         slot = (slot + 1) & mask;
     }
@@ -53,7 +53,7 @@ void Vocabulary::rehash(std::size_t slots) {
     slots_.assign(slots, absent);
     for (std::size_t id = 0; id < places_.size(); ++id) {
         if (places_[id].length != absent) {
-            slots_[slot_of(text_at(places_[id]))] = static_cast<std::uint32_t>(id);
+            slots_[find_slot(text_at(places_[id]))] = static_cast<std::uint32_t>(id);
         }
     }
 }
@@ -70,11 +70,11 @@ void Vocabulary::add(std::string_view text, std::uint64_t id) {
     if ((count_ + 1) * 2 > slots_.size()) {
         rehash(std::max<std::size_t>(16, slots_.size() * 2));
     }
-    const std::size_t slot = slot_of(text);
+    const std::size_t slot = find_slot(text);
     if (slots_[slot] != absent) {
         throw Error(
             ErrorKind::malformed,
-            format("token {} stands twice, with ids {} and {}", in_quotes(text), slots_[slot], id));
+            format("duplicate token {}, with ids {} and {}", in_quotes(text), slots_[slot], id));
     }
     if (id >= places_.size()) {
         places_.resize(id + 1);
@@ -97,7 +97,7 @@ std::optional<TokenId> Vocabulary::find(std::string_view text) const {
     if (slots_.empty()) {
         return std::nullopt;
     }
-    const std::uint32_t id = slots_[slot_of(text)];
+    const std::uint32_t id = slots_[find_slot(text)];
     return id == absent ? std::nullopt : std::optional(static_cast<TokenId>(id));
 }
 

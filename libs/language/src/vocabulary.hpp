@@ -40,7 +40,7 @@ private:
     std::string_view text_at(const Place& place) const {
         return std::string_view(texts_).substr(place.begin, place.length);
     }
-    std::size_t slot_of(std::string_view text) const;
+    std::size_t find_slot(std::string_view text) const;
     void rehash(std::size_t slots);
 
     std::string texts_;
@@ -50,6 +50,6 @@ private:
 };
 
 /// A quick hash for tables inside one process.
-std::uint64_t hash_of(std::string_view text);
+std::uint64_t hash_text(std::string_view text);
 
 }  // namespace anamnesis::language

@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 
 const std::filesystem::path shared = std::filesystem::path(ANAMNESIS_SHARED) / "data";
 
-std::vector<ChatMessage> messages_of(const Json& line) {
+std::vector<ChatMessage> read_messages(const Json& line) {
     std::vector<ChatMessage> messages;
     for (const Json& message : line.at("messages").as_array("messages")) {
         messages.push_back({.role = message.at("role").as_string("role"),
@@ -53,7 +53,7 @@ TEST(ChatTemplate, RendersAsTheReference) {
         }
         const std::string rendered = ChatTemplate::of_form(is_qwen3 ? ChatTemplate::Form::qwen3
                                                                     : ChatTemplate::Form::qwen2_5)
-                                         .render(messages_of(line), options);
+                                         .render(read_messages(line), options);
         EXPECT_EQ(rendered, line.at("text").as_string("text")) << "line " << lines;
         if (tokenizer && line.find("ids") != nullptr) {
             std::vector<TokenId> ids;

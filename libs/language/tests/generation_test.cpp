@@ -80,7 +80,7 @@ TEST(Sampler, LogprobsSumToOneFarFromZero) {
     const std::vector<float> logits{1e4F, 1e4F - 1.0F, -1e4F};
     double sum = 0.0;
     for (TokenId token = 0; token < 3; ++token) {
-        sum += std::exp(logprob_of(logits, token));
+        sum += std::exp(compute_logprob(logits, token));
     }
     EXPECT_NEAR(sum, 1.0, 1e-12);
 }

@@ -30,7 +30,7 @@ std::size_t for_each_line(const std::filesystem::path& path,
     return count;
 }
 
-std::vector<TokenId> ids_of(const Json& line) {
+std::vector<TokenId> read_ids(const Json& line) {
     std::vector<TokenId> ids;
     for (const Json& id : line.at("ids").as_array("ids")) {
         ids.push_back(static_cast<TokenId>(id.as_integer("id")));
@@ -43,22 +43,22 @@ void expect_encodings(const Tokenizer& tokenizer, const std::filesystem::path& p
         const std::string& text = line.at("text").as_string("text");
         EncodeOptions options;
         options.adds_special = line.at("add_special").as_boolean("add_special");
-        EXPECT_EQ(tokenizer.encode(text, options), ids_of(line)) << text;
+        EXPECT_EQ(tokenizer.encode(text, options), read_ids(line)) << text;
     });
     EXPECT_GT(lines, 0U);
 }
 
-SpecialTokens special_of(const Json& line) {
+SpecialTokens read_special_tokens(const Json& line) {
     return line.at("skip_special").as_boolean("skip_special") ? SpecialTokens::skip
                                                               : SpecialTokens::keep;
 }
 
 void expect_decodings(const Tokenizer& tokenizer, const std::filesystem::path& path) {
     const std::size_t lines = for_each_line(path, [&](const Json& line) {
-        const std::vector<TokenId> ids = ids_of(line);
+        const std::vector<TokenId> ids = read_ids(line);
         const std::string& text = line.at("text").as_string("text");
-        EXPECT_EQ(tokenizer.decode(ids, special_of(line)), text);
-        StreamDecoder decoder(tokenizer, special_of(line));
+        EXPECT_EQ(tokenizer.decode(ids, read_special_tokens(line)), text);
+        StreamDecoder decoder(tokenizer, read_special_tokens(line));
         std::string streamed;
         for (const TokenId id : ids) {
             streamed += decoder.push(id);
@@ -98,7 +98,7 @@ TEST_F(LargeTokenizerGolden, EncodesAsTheReference) {
     expect_encodings(tokenizer, goldens / "qwen2.5.jsonl");
     for_each_line(goldens / "qwen2.5.split_special.jsonl", [&](const Json& line) {
         EXPECT_EQ(tokenizer.encode(line.at("text").as_string("text"), SpecialText::plain),
-                  ids_of(line));
+                  read_ids(line));
     });
 }
 
@@ -106,8 +106,8 @@ TEST_F(LargeTokenizerGolden, DecodesAndStreamsAsTheReference) {
     const Tokenizer tokenizer = Tokenizer::open(large / "tokenizer.json");
     expect_decodings(tokenizer, goldens / "decode.jsonl");
     for_each_line(goldens / "stream.jsonl", [&](const Json& line) {
-        StreamDecoder decoder(tokenizer, special_of(line));
-        const std::vector<TokenId> ids = ids_of(line);
+        StreamDecoder decoder(tokenizer, read_special_tokens(line));
+        const std::vector<TokenId> ids = read_ids(line);
         const Json::Array& pieces = line.at("pieces").as_array("pieces");
         ASSERT_EQ(ids.size(), pieces.size());
         for (std::size_t i = 0; i < ids.size(); ++i) {

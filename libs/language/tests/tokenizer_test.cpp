@@ -62,7 +62,7 @@ std::string random_text(Random& random, std::size_t length) {
     return text;
 }
 
-std::vector<std::string> pieces_of(const Splitter& splitter, const std::string& text) {
+std::vector<std::string> split_pieces(const Splitter& splitter, const std::string& text) {
     std::vector<std::string> pieces;
     splitter.split(text, [&](std::string_view piece) { pieces.emplace_back(piece); });
     return pieces;
@@ -77,7 +77,7 @@ TEST(PreTokenizer, HandWrittenSplittersEqualTheirExpressions) {
         Random random(7);
         for (int round = 0; round < 4000; ++round) {
             const std::string text = random_text(random, 1 + random.below(40));
-            ASSERT_EQ(pieces_of(*known, text), pieces_of(*compiled, text)) << pattern;
+            ASSERT_EQ(split_pieces(*known, text), split_pieces(*compiled, text)) << pattern;
         }
     }
 }

@@ -54,7 +54,7 @@ void CholeskyFactor::solve_rows(Matrix& rows) const {
 Matrix solve_positive_definite(MatrixView<const double> m, MatrixView<const double> right) {
     ANAMNESIS_CHECK(m.rows() == m.columns() && m.rows() == right.rows(),
                     "shapes of a linear system do not fit");
-    const CholeskyFactor factor(Matrix::copy_of(m));
+    const CholeskyFactor factor(Matrix::from_view(m));
     Matrix transposed(right.columns(), right.rows());
     for (std::size_t i = 0; i < right.rows(); ++i) {
         for (std::size_t j = 0; j < right.columns(); ++j) {

@@ -16,7 +16,7 @@ Matrix Matrix::identity(std::size_t size) {
     return result;
 }
 
-Matrix Matrix::copy_of(MatrixView<const double> view) {
+Matrix Matrix::from_view(MatrixView<const double> view) {
     Matrix result(view.rows(), view.columns());
     copy(view, result);
     return result;

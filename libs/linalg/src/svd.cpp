@@ -25,7 +25,7 @@ SingularValues singular_values(MatrixView<const double> a) {
     if (rank == 0) {
         return result;
     }
-    Matrix scratch = Matrix::copy_of(a);
+    Matrix scratch = Matrix::from_view(a);
     const int m = blas_size(a.columns());
     const int n = blas_size(a.rows());
     const int k = blas_size(rank);

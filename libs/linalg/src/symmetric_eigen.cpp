@@ -20,7 +20,7 @@ SymmetricEigen symmetric_eigen(MatrixView<const double> m) {
     if (!is_finite(m)) {
         throw Error(ErrorKind::unsupported, "eigenvalues of a matrix with NaN or infinity");
     }
-    SymmetricEigen result{std::vector<double>(m.rows()), Matrix::copy_of(m)};
+    SymmetricEigen result{std::vector<double>(m.rows()), Matrix::from_view(m)};
     if (m.rows() == 0) {
         return result;
     }

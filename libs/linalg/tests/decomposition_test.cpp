@@ -32,7 +32,7 @@ double distance_from_identity(MatrixView<const double> m) {
 }
 
 Matrix scaled_rows(const Matrix& rows, const std::vector<double>& factors) {
-    Matrix result = Matrix::copy_of(rows);
+    Matrix result = Matrix::from_view(rows);
     for (std::size_t i = 0; i < result.rows(); ++i) {
         for (double& value : result.view().row(i)) {
             value *= factors[i];

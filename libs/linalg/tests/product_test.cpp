@@ -29,7 +29,7 @@ TEST_P(ProductSizes, AgreesWithTheNaiveTwinInAllFourTranspositions) {
             const Operand left = a_is_transposed ? transposed(a) : Operand(a);
             const Operand right = b_is_transposed ? transposed(b) : Operand(b);
             Matrix fast = random_matrix(m, n, 3);
-            Matrix slow = Matrix::copy_of(fast);
+            Matrix slow = Matrix::from_view(fast);
             multiply(1.5, left, right, -0.5, fast);
             naive_multiply(1.5, left, right, -0.5, slow);
             EXPECT_LT(largest_difference(fast, slow), 1e-12);
@@ -64,7 +64,7 @@ TEST(Product, WorksInsideLargerMatrices) {
     const MatrixView<const double> a = whole.view().row_block(2, 3).column_block(1, 4);
     const MatrixView<const double> b = whole.view().row_block(1, 4).column_block(5, 5);
     Matrix fast = random_matrix(6, 9, 6);
-    Matrix slow = Matrix::copy_of(fast);
+    Matrix slow = Matrix::from_view(fast);
     multiply(1.0, a, b, 0.0, fast.view().row_block(1, 3).column_block(2, 5));
     naive_multiply(1.0, a, b, 0.0, slow.view().row_block(1, 3).column_block(2, 5));
     EXPECT_LT(largest_difference(fast, slow), 1e-13);

@@ -13,7 +13,7 @@ namespace anamnesis::report {
 namespace {
 
 /// "4K" for 4096, "0.25", "1e-05".
-std::string label_of(double value) {
+std::string make_label(double value) {
     constexpr double kilo = 1024.0;
     const double kilos = value / kilo;
     if (kilos >= 1.0 && kilos == std::floor(kilos)) {
@@ -71,7 +71,7 @@ std::vector<AxisScale::Tick> AxisScale::ticks() const {
     double exponent = std::ceil(std::log(low_) / std::log(base) - 1e-9);
     for (double value = std::pow(base, exponent); value <= high_ * (1.0 + 1e-9);
          value = std::pow(base, ++exponent)) {
-        ticks.push_back({.value = value, .label = label_of(value)});
+        ticks.push_back({.value = value, .label = make_label(value)});
     }
     return ticks;
 }

@@ -36,7 +36,7 @@ constexpr std::array<Colour, 9> scale{{{0, 34, 78},
 constexpr std::array<Colour, 5> diverging_scale{
     {{0, 68, 136}, {102, 153, 204}, {245, 245, 243}, {238, 170, 102}, {170, 68, 17}}};
 
-double share_of(const HeatMap& map, double value) {
+double compute_share(const HeatMap& map, double value) {
     const double range = map.high - map.low;
     return range > 0.0 ? std::clamp((value - map.low) / range, 0.0, 1.0) : 0.0;
 }
@@ -163,7 +163,7 @@ std::string draw_cell(const HeatMap& map,
     if (value == nullptr) {
         return svg + format("class=\"absent\"><title>{}: not measured</title></rect>", place);
     }
-    const Colour colour = colour_at(map.scale, share_of(map, *value));
+    const Colour colour = colour_at(map.scale, compute_share(map, *value));
     svg += format("fill=\"{}\"><title>{}: {:.4g}</title></rect>", to_hex(colour), place, *value);
     if (map.decimals) {
         svg += format(

@@ -29,7 +29,7 @@ std::string in_line(std::string_view text) {
     return result;
 }
 
-std::string row_of(const std::vector<std::string>& cells) {
+std::string render_row(const std::vector<std::string>& cells) {
     std::string row = "|";
     for (const std::string& cell : cells) {
         row += " " + in_line(cell) + " |";
@@ -37,20 +37,20 @@ std::string row_of(const std::vector<std::string>& cells) {
     return row + "\n";
 }
 
-std::string table_of(const Table& table) {
+std::string render_table(const Table& table) {
     std::string text = table.caption.empty() ? "" : in_line(table.caption) + "\n\n";
-    text += row_of(table.columns) + "|";
+    text += render_row(table.columns) + "|";
     for (std::size_t i = 0; i < table.columns.size(); ++i) {
         text += i < table.is_number.size() && table.is_number[i] ? "---:|" : "---|";
     }
     text += "\n";
     for (const auto& row : table.rows) {
-        text += row_of(row);
+        text += render_row(row);
     }
     return text + "\n";
 }
 
-Table table_of(const HeatMap& map) {
+Table to_table(const HeatMap& map) {
     Table table{.caption = map.caption,
                 .columns = {format("{} \\ {}", map.row_label, map.column_label)},
                 .is_number = {false},
@@ -86,12 +86,12 @@ struct Writer {
         }
         return text + "\n";
     }
-    std::string operator()(const Table& table) const { return table_of(table); }
-    std::string operator()(const HeatMap& map) const { return table_of(table_of(map)); }
+    std::string operator()(const Table& table) const { return render_table(table); }
+    std::string operator()(const HeatMap& map) const { return render_table(to_table(map)); }
     std::string operator()(const Gallery& gallery) const {
         std::string text;
         for (const HeatMap& map : gallery.maps) {
-            text += table_of(table_of(map));
+            text += render_table(to_table(map));
         }
         return text;
     }
@@ -109,7 +109,7 @@ struct Writer {
                                       format("{:.4g}", point.high)});
             }
         }
-        return table_of(table);
+        return render_table(table);
     }
     std::string operator()(const Scatter& scatter) const {
         Table table{.caption = scatter.caption,
@@ -122,7 +122,7 @@ struct Writer {
                  format("{:.4g} [{:.4g}, {:.4g}]", point.x, point.x_low, point.x_high),
                  format("{:.4g} [{:.4g}, {:.4g}]", point.y, point.y_low, point.y_high)});
         }
-        return table_of(table);
+        return render_table(table);
     }
     std::string operator()(const Details& details) const {
         std::string text = in_line(details.summary) + "\n\n";
@@ -137,7 +137,7 @@ struct Writer {
         for (const Bars::Bar& bar : bars.bars) {
             table.rows.push_back({bar.label, format("{:.4g}", bar.value)});
         }
-        return table_of(table);
+        return render_table(table);
     }
 };
 

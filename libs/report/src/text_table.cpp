@@ -14,7 +14,7 @@ namespace anamnesis::report {
 namespace {
 
 /// Columns a text takes: code points, which is right for what the project prints.
-std::size_t width_of(std::string_view text) {
+std::size_t count_columns(std::string_view text) {
     return static_cast<std::size_t>(std::ranges::count_if(
         text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
@@ -30,18 +30,18 @@ std::string text_table(const std::vector<std::string>& columns,
         const bool right = column.starts_with('>');
         names.push_back(right ? column.substr(1) : column);
         is_right.push_back(right);
-        widths.push_back(width_of(names.back()));
+        widths.push_back(count_columns(names.back()));
     }
     for (const auto& row : rows) {
         for (std::size_t i = 0; i < row.size(); ++i) {
-            widths[i] = std::max(widths[i], width_of(row[i]));
+            widths[i] = std::max(widths[i], count_columns(row[i]));
         }
     }
     std::string text;
     const auto add = [&](const std::vector<std::string>& cells) {
         std::string line;
         for (std::size_t i = 0; i < cells.size(); ++i) {
-            const std::string padding(widths[i] - width_of(cells[i]), ' ');
+            const std::string padding(widths[i] - count_columns(cells[i]), ' ');
             line += is_right[i] ? padding + cells[i] : cells[i] + padding;
             line += "  ";
         }

@@ -37,36 +37,36 @@ Estimate difference(const Estimate& first, const Estimate& second) {
     for (std::size_t i = 0; i < first.values.size(); ++i) {
         values.push_back(first.values[i] - second.values[i]);
     }
-    return estimate_of(std::move(values));
+    return make_estimate(std::move(values));
 }
 
-Estimate mean_of(const std::vector<Estimate>& estimates) {
+Estimate compute_mean(const std::vector<Estimate>& estimates) {
     std::vector<double> values(estimates.front().values.size());
     for (const Estimate& estimate : estimates) {
         for (std::size_t i = 0; i < values.size(); ++i) {
             values[i] += estimate.values[i] / static_cast<double>(estimates.size());
         }
     }
-    return estimate_of(std::move(values));
+    return make_estimate(std::move(values));
 }
 
 /// Recall of one needle at the longest lengths.
 Estimate long_recall(const Findings& findings, const std::string& variant, std::size_t needle) {
-    const auto& row = figures_of(findings, variant).recall.at(needle);
-    return mean_of(
+    const auto& row = find_figures(findings, variant).recall.at(needle);
+    return compute_mean(
         {row.end() - static_cast<std::ptrdiff_t>(findings.long_lengths.size()), row.end()});
 }
 
 /// Recall over all needles at the shortest length.
 Estimate short_recall(const Findings& findings, const std::string& variant) {
     std::vector<Estimate> estimates;
-    for (const auto& row : figures_of(findings, variant).recall) {
+    for (const auto& row : find_figures(findings, variant).recall) {
         estimates.push_back(row.front());
     }
-    return mean_of(estimates);
+    return compute_mean(estimates);
 }
 
-Verdict verdict_of(const Estimate& estimate, const Range& range) {
+Verdict decide_verdict(const Estimate& estimate, const Range& range) {
     if (!estimate.interval) {
         return Verdict::open;
     }
@@ -79,7 +79,7 @@ Verdict verdict_of(const Estimate& estimate, const Range& range) {
 }
 
 Claim claim(std::string text, std::string measure, Estimate estimate, const Range& range) {
-    const Verdict verdict = verdict_of(estimate, range);
+    const Verdict verdict = decide_verdict(estimate, range);
     return {.text = std::move(text),
             .measure = std::move(measure),
             .estimate = std::move(estimate),
@@ -91,7 +91,7 @@ Claim claim(std::string text, std::string measure, Estimate estimate, const Rang
 /// The repair that wins most recall back while reasoning stays within the tolerance; null where
 /// none keeps it.
 const VariantFigures* best_repair(const Findings& findings) {
-    const double reasoning = figures_of(findings, "post").reasoning.mean;
+    const double reasoning = find_figures(findings, "post").reasoning.mean;
     const VariantFigures* best = nullptr;
     for (const VariantFigures& figures : findings.variants) {
         if (!figures.variant.repair || figures.variant.repair->post != "post" ||
@@ -127,13 +127,13 @@ public:
     }
 
     Estimate recall(std::string_view first, std::string_view second) const {
-        return difference(figures_of(findings_, first).long_recall,
-                          figures_of(findings_, second).long_recall);
+        return difference(find_figures(findings_, first).long_recall,
+                          find_figures(findings_, second).long_recall);
     }
 
     Estimate reasoning(std::string_view first, std::string_view second) const {
-        return difference(figures_of(findings_, first).reasoning,
-                          figures_of(findings_, second).reasoning);
+        return difference(find_figures(findings_, first).reasoning,
+                          find_figures(findings_, second).reasoning);
     }
 
     void leave_last_open() { claims_.back().verdict = Verdict::open; }
@@ -226,7 +226,7 @@ std::pair<Estimate, Estimate> find_best_of_paper(const Findings& findings) {
             }
         }
     }
-    return {estimate_of(std::move(recall)), estimate_of(std::move(reasoning))};
+    return {make_estimate(std::move(recall)), make_estimate(std::move(reasoning))};
 }
 
 void claim_fit(ClaimList& claims) {
@@ -240,7 +240,7 @@ void claim_fit(ClaimList& claims) {
                no_loss_of_two);
     const auto [recall, reasoning] = find_best_of_paper(claims.findings());
     for (const char* name : {fit_name, "fit-qkvo"}) {
-        const VariantFigures& figures = figures_of(claims.findings(), name);
+        const VariantFigures& figures = find_figures(claims.findings(), name);
         claims.add("It reasons better than the best of QK-Pro and lerp on each seed (ours)",
                    format("reasoning, {} - best of pro and lerp", name),
                    difference(figures.reasoning, reasoning),
@@ -253,7 +253,7 @@ void claim_fit(ClaimList& claims) {
 }
 
 void claim_twin(ClaimList& claims) {
-    const double of_twin = figures_of(claims.findings(), "softmax-pre").long_recall.mean;
+    const double of_twin = find_figures(claims.findings(), "softmax-pre").long_recall.mean;
     const auto add = [&](const char* text, std::string measure, Estimate estimate, Range range) {
         if (of_twin < least_recall) {
             measure += format(" (softmax-pre has {} %: too little to tell)", points(of_twin));
@@ -282,10 +282,11 @@ void claim_causes(ClaimList& claims) {
                format("share of the gradient at {} tokens and more, CoT - retrieval", far),
                difference(findings.gradients.cot_share, findings.gradients.retrieval_share),
                below_zero);
-    claims.add("W_Q and W_K of softmax layers drift further than W_V and W_O",
-               "relative drift, mean of q, k - mean of v, o",
-               difference(mean_of({part("q"), part("k")}), mean_of({part("v"), part("o")})),
-               above_zero);
+    claims.add(
+        "W_Q and W_K of softmax layers drift further than W_V and W_O",
+        "relative drift, mean of q, k - mean of v, o",
+        difference(compute_mean({part("q"), part("k")}), compute_mean({part("v"), part("o")})),
+        above_zero);
 }
 
 }  // namespace
@@ -300,10 +301,10 @@ std::vector<Claim> make_claims(const Findings& findings) {
     return claims.take();
 }
 
-std::vector<Goal> goals_of(const Findings& findings) {
+std::vector<Goal> evaluate_goals(const Findings& findings) {
     std::vector<Goal> goals;
-    const VariantFigures& pre = figures_of(findings, "pre");
-    const VariantFigures& post = figures_of(findings, "post");
+    const VariantFigures& pre = find_figures(findings, "pre");
+    const VariantFigures& post = find_figures(findings, "post");
     double lowest = 100.0;
     for (const auto& row : pre.recall) {
         for (const Estimate& estimate : row) {
@@ -339,7 +340,7 @@ std::vector<Goal> goals_of(const Findings& findings) {
                                 best->reasoning.mean - post.reasoning.mean)
                        : std::string("no repair keeps reasoning, or nothing was lost"),
          .is_reached = share >= 0.6});
-    const double v = figures_of(findings, "v").long_recall.mean - post.long_recall.mean;
+    const double v = find_figures(findings, "v").long_recall.mean - post.long_recall.mean;
     goals.push_back({.text = "W_V alone stays within 5 points of post",
                      .figure = format("{:+.1f} points", v),
                      .is_reached = v < tolerance && v > -tolerance});

@@ -11,6 +11,6 @@ namespace anamnesis::reproduction {
 std::vector<Claim> make_claims(const Findings& findings);
 
 /// What a reproduction should reach (docs/reproduction.md).
-std::vector<Goal> goals_of(const Findings& findings);
+std::vector<Goal> evaluate_goals(const Findings& findings);
 
 }  // namespace anamnesis::reproduction

@@ -20,7 +20,7 @@ namespace {
 using report::Document;
 using train::synthetic::Exactness;
 
-Json json_of(const Exactness& exactness) {
+Json to_json(const Exactness& exactness) {
     return Json::Object{{"right", exactness.right()},
                         {"samples", std::uint64_t{exactness.outcomes.size()}}};
 }
@@ -31,7 +31,7 @@ eval::Interval percent_interval(const Exactness& exactness) {
     return {.low = 100.0 * share.low, .high = 100.0 * share.high};
 }
 
-std::string text_of(const Exactness& exactness) {
+std::string to_text(const Exactness& exactness) {
     const eval::Interval interval = percent_interval(exactness);
     return format("{:.1f} [{:.0f}, {:.0f}]", exactness.percent(), interval.low, interval.high);
 }
@@ -47,7 +47,7 @@ std::vector<double> scores_at(const Measurement& measurement, std::size_t length
     return scores;
 }
 
-report::Curves curves_of(const std::vector<NamedMeasurement>& checkpoints, std::size_t needle) {
+report::Curves make_curves(const std::vector<NamedMeasurement>& checkpoints, std::size_t needle) {
     report::Curves curves{
         .caption = format("{}: recall with its 95 % interval (Wilson)", needles.at(needle).name),
         .x_label = "tokens",
@@ -71,7 +71,7 @@ report::Curves curves_of(const std::vector<NamedMeasurement>& checkpoints, std::
     return curves;
 }
 
-report::Table figures_of(const std::vector<NamedMeasurement>& checkpoints) {
+report::Table make_figures_table(const std::vector<NamedMeasurement>& checkpoints) {
     report::Table table{.caption = "Percent, with 95 % intervals (Wilson)",
                         .columns = {"checkpoint", "needle"},
                         .is_number = {false, false},
@@ -85,18 +85,18 @@ report::Table figures_of(const std::vector<NamedMeasurement>& checkpoints) {
             std::vector<std::string> row{needle == 0 ? name : "",
                                          std::string(needles.at(needle).name)};
             for (const Exactness& exactness : measurement.recall.at(needle)) {
-                row.push_back(text_of(exactness));
+                row.push_back(to_text(exactness));
             }
             table.rows.push_back(std::move(row));
         }
-        std::vector<std::string> row{"", "reasoning", text_of(measurement.reasoning)};
+        std::vector<std::string> row{"", "reasoning", to_text(measurement.reasoning)};
         row.resize(table.columns.size());
         table.rows.push_back(std::move(row));
     }
     return table;
 }
 
-report::Table shares_of(const std::vector<NamedMeasurement>& checkpoints) {
+report::Table make_shares_table(const std::vector<NamedMeasurement>& checkpoints) {
     report::Table table{
         .caption =
             "How much of what post lost comes back, over all needles; 95 % bootstrap "
@@ -137,11 +137,11 @@ Json to_json(const std::vector<NamedMeasurement>& checkpoints) {
             Json lengths = Json::object();
             for (std::size_t i = 0; i < measurement.lengths.size(); ++i) {
                 lengths.set(format("{}", measurement.lengths[i]),
-                            json_of(measurement.recall.at(needle).at(i)));
+                            to_json(measurement.recall.at(needle).at(i)));
             }
             model.set(needles.at(needle).name, std::move(lengths));
         }
-        model.set("cot", json_of(measurement.reasoning));
+        model.set("cot", to_json(measurement.reasoning));
         models.push_back(std::move(model));
     }
     return models;
@@ -182,12 +182,12 @@ Document to_document(const std::vector<NamedMeasurement>& checkpoints) {
     }
     document.blocks.emplace_back(std::move(figures));
     for (std::size_t needle = 0; needle < needles.size(); ++needle) {
-        document.blocks.emplace_back(curves_of(checkpoints, needle));
+        document.blocks.emplace_back(make_curves(checkpoints, needle));
     }
     if (checkpoints.size() > 2) {
-        document.blocks.emplace_back(shares_of(checkpoints));
+        document.blocks.emplace_back(make_shares_table(checkpoints));
     }
-    document.blocks.emplace_back(figures_of(checkpoints));
+    document.blocks.emplace_back(make_figures_table(checkpoints));
     return document;
 }
 

@@ -52,7 +52,7 @@ void write_checkpoint(const fs::path& folder, std::string_view weights) {
 }
 
 /// The text before the first answer, and the rest.
-std::string line_of(const train::Sample& sample) {
+std::string to_json_line(const train::Sample& sample) {
     std::string prompt;
     std::string response;
     for (std::size_t i = 0; i < sample.ids.size(); ++i) {
@@ -89,8 +89,8 @@ void write_demo_texts(const fs::path& folder) {
     std::string retrieval;
     for (int i = 0; i < lines; ++i) {
         const train::Sample sample = train::synthetic::chain_of_thought(random);
-        cot += line_of(sample);
-        retrieval += line_of(train::synthetic::retrieval(
+        cot += to_json_line(sample);
+        retrieval += to_json_line(train::synthetic::retrieval(
             random, {.needle = train::synthetic::Needle::s2, .length = sample.ids.size()}));
     }
     io::write_text_atomically(folder / "cot.jsonl", cot);

@@ -26,7 +26,7 @@ namespace {
 using report::Document;
 
 /// "97.0 ± 1.2": mean and deviation over seeds.
-std::string text_of(const Estimate& estimate, int decimals = 1) {
+std::string to_text(const Estimate& estimate, int decimals = 1) {
     std::string text = format("{:.{}f}", estimate.mean, decimals);
     if (estimate.values.size() > 1) {
         text += format(" ± {:.{}f}", estimate.deviation, decimals);
@@ -34,7 +34,7 @@ std::string text_of(const Estimate& estimate, int decimals = 1) {
     return text;
 }
 
-std::string interval_of(const Estimate& estimate) {
+std::string describe_interval(const Estimate& estimate) {
     return estimate.interval
                ? format("[{:.1f}, {:.1f}]", estimate.interval->low, estimate.interval->high)
                : std::string("one seed");
@@ -67,7 +67,7 @@ void add_heading(Document& document, std::string text) {
 void add_key_figures(Document& document, const Findings& findings) {
     report::KeyFigures figures;
     for (const char* name : {"pre", "post", "qk", fit_name}) {
-        const VariantFigures& variant = figures_of(findings, name);
+        const VariantFigures& variant = find_figures(findings, name);
         figures.figures.push_back({.value = format("{:.0f} %", variant.long_recall.mean),
                                    .label = format("recall, {}", name)});
         figures.figures.push_back({.value = format("{:.0f} %", variant.reasoning.mean),
@@ -96,8 +96,8 @@ void add_claims(Document& document, const Findings& findings) {
                                   ? format("[{:.3f}, {:.3f}]",
                                            claim.estimate.interval->low,
                                            claim.estimate.interval->high)
-                                  : interval_of(claim.estimate),
-                              std::string(name_of(claim.verdict))});
+                                  : describe_interval(claim.estimate),
+                              std::string(to_string(claim.verdict))});
     }
     add(document, std::move(table));
 }
@@ -142,16 +142,16 @@ report::Table main_table(const Findings& findings) {
     for (const VariantFigures& figures : findings.variants) {
         std::vector<std::string> row{figures.variant.name, figures.variant.description};
         for (const auto& needle : figures.recall) {
-            row.push_back(text_of(needle[longest]));
+            row.push_back(to_text(needle[longest]));
         }
-        row.push_back(text_of(figures.reasoning));
+        row.push_back(to_text(figures.reasoning));
         row.push_back(recovered_text(figures));
         table.rows.push_back(std::move(row));
     }
     return table;
 }
 
-report::Curves::Point point_of(double x, const Estimate& estimate) {
+report::Curves::Point make_point(double x, const Estimate& estimate) {
     const double low = estimate.interval ? std::max(0.0, estimate.interval->low) : estimate.mean;
     const double high =
         estimate.interval ? std::min(100.0, estimate.interval->high) : estimate.mean;
@@ -171,10 +171,10 @@ void add_curves(Document& document, const Findings& findings) {
                               .high = 100.0};
         for (const char* name : {"pre", "post", "qk", "frozen", "instruct"}) {
             report::Curves::Series series{.name = name, .points = {}};
-            const auto& recall = figures_of(findings, name).recall.at(needle);
+            const auto& recall = find_figures(findings, name).recall.at(needle);
             for (std::size_t i = 0; i < recall.size(); ++i) {
                 series.points.push_back(
-                    point_of(static_cast<double>(findings.recipe.lengths[i]), recall[i]));
+                    make_point(static_cast<double>(findings.recipe.lengths[i]), recall[i]));
             }
             curves.series.push_back(std::move(series));
         }
@@ -194,8 +194,8 @@ void add_trade_off(Document& document, const Findings& findings) {
         if (figures.variant.name.starts_with("softmax")) {
             continue;
         }
-        const auto x = point_of(0.0, figures.reasoning);
-        const auto y = point_of(0.0, figures.long_recall);
+        const auto x = make_point(0.0, figures.reasoning);
+        const auto y = make_point(0.0, figures.long_recall);
         scatter.points.push_back({.name = figures.variant.name,
                                   .x = x.y,
                                   .y = y.y,
@@ -242,9 +242,9 @@ void add_gradients(Document& document, const Findings& findings) {
                            "further on chains of thought, {} % on retrieval.",
                            decay_text("Chains of thought", gradients.cot.curve),
                            decay_text("Retrieval", gradients.retrieval.curve),
-                           text_of(gradients.cot_share),
+                           to_text(gradients.cot_share),
                            far,
-                           text_of(gradients.retrieval_share))});
+                           to_text(gradients.retrieval_share))});
 }
 
 void add_drift(Document& document, const Findings& findings) {
@@ -258,8 +258,8 @@ void add_drift(Document& document, const Findings& findings) {
         .rows = {}};
     for (const PartDrift& drift : findings.drift) {
         table.rows.push_back({drift.part,
-                              text_of(drift.hybrid, 3),
-                              std::isnan(drift.twin.mean) ? "" : text_of(drift.twin, 3)});
+                              to_text(drift.hybrid, 3),
+                              std::isnan(drift.twin.mean) ? "" : to_text(drift.twin, 3)});
     }
     add(document, std::move(table));
 }
@@ -296,7 +296,7 @@ void add_everything(Document& document, const Findings& findings) {
     add(document,
         all_figures(findings,
                     format("Percent, mean ± deviation over {}", seeds_text(findings)),
-                    [](const Estimate& estimate) { return text_of(estimate); }));
+                    [](const Estimate& estimate) { return to_text(estimate); }));
     for (std::size_t i = 0; i < findings.seeds.size() && findings.seeds.size() > 1; ++i) {
         add(document,
             all_figures(
@@ -341,14 +341,14 @@ std::string to_text(const Findings& findings) {
     for (const VariantFigures& figures : findings.variants) {
         text += format("{:<13}", figures.variant.name);
         for (const auto& needle : figures.recall) {
-            text += format(" {:>14}", text_of(needle[longest]));
+            text += format(" {:>14}", to_text(needle[longest]));
         }
-        text += format(" {:>14} {:>16}\n", text_of(figures.reasoning), recovered_text(figures));
+        text += format(" {:>14} {:>16}\n", to_text(figures.reasoning), recovered_text(figures));
     }
     text += "\n";
     for (const Claim& claim : findings.claims) {
         text += format(
-            "{:<13} {} ({:+.3g})\n", name_of(claim.verdict), claim.text, claim.estimate.mean);
+            "{:<13} {} ({:+.3g})\n", to_string(claim.verdict), claim.text, claim.estimate.mean);
     }
     text += "\n";
     for (const Goal& goal : findings.goals) {

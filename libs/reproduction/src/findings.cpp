@@ -32,7 +32,7 @@ Estimate over_seeds(const std::vector<SeedFindings>& seeds,
     for (const SeedFindings& seed : seeds) {
         values.push_back(figure(seed));
     }
-    return estimate_of(std::move(values));
+    return make_estimate(std::move(values));
 }
 
 double long_recall(const Measurement& measurement, const std::vector<std::size_t>& lengths) {
@@ -64,16 +64,16 @@ VariantFigures figures_of_variant(const Variant& variant,
     figures.reasoning = over_seeds(
         seeds, [&](const SeedFindings& seed) { return measured(seed).reasoning.percent(); });
     if (variant.repair) {
-        const auto values_of = [&](const std::string& name) {
+        const auto seed_values = [&](const std::string& name) {
             return over_seeds(seeds,
                               [&](const SeedFindings& seed) {
                                   return long_recall(seed.measurements.at(name), long_lengths);
                               })
                 .values;
         };
-        figures.recovered = eval::recovered_share(values_of(variant.repair->pre),
-                                                  values_of(variant.repair->post),
-                                                  values_of(variant.name));
+        figures.recovered = eval::recovered_share(seed_values(variant.repair->pre),
+                                                  seed_values(variant.repair->post),
+                                                  seed_values(variant.name));
     }
     return figures;
 }
@@ -95,8 +95,8 @@ double far_share(const std::vector<analysis::ExampleRecord>& records) {
     return 100.0 * far_sum / (near_sum + far_sum);
 }
 
-GradientFigures gradients_of(const std::vector<SeedFindings>& seeds) {
-    const auto all_of = [&](auto member) {
+GradientFigures summarise_gradients(const std::vector<SeedFindings>& seeds) {
+    const auto collect = [&](auto member) {
         std::vector<analysis::ExampleRecord> records;
         for (const SeedFindings& seed : seeds) {
             records.insert(records.end(), (seed.*member).begin(), (seed.*member).end());
@@ -104,17 +104,17 @@ GradientFigures gradients_of(const std::vector<SeedFindings>& seeds) {
         return records;
     };
     const eval::BootstrapOptions bootstrap{.resamples = 1000};
-    return {.cot = analysis::summarise(all_of(&SeedFindings::cot_gradients), bootstrap),
-            .retrieval = analysis::summarise(all_of(&SeedFindings::retrieval_gradients), bootstrap),
-            .cot_share = over_seeds(
-                seeds, [](const SeedFindings& seed) { return far_share(seed.cot_gradients); }),
-            .retrieval_share = over_seeds(seeds, [](const SeedFindings& seed) {
-                return far_share(seed.retrieval_gradients);
-            })};
+    return {
+        .cot = analysis::summarise(collect(&SeedFindings::cot_gradients), bootstrap),
+        .retrieval = analysis::summarise(collect(&SeedFindings::retrieval_gradients), bootstrap),
+        .cot_share = over_seeds(
+            seeds, [](const SeedFindings& seed) { return far_share(seed.cot_gradients); }),
+        .retrieval_share = over_seeds(
+            seeds, [](const SeedFindings& seed) { return far_share(seed.retrieval_gradients); })};
 }
 
 /// NaN for a part that a model does not have.
-double drift_of(const std::vector<DriftRow>& rows, const std::string& part) {
+double find_drift(const std::vector<DriftRow>& rows, const std::string& part) {
     for (const DriftRow& row : rows) {
         if (row.part == part) {
             return row.relative;
@@ -123,15 +123,15 @@ double drift_of(const std::vector<DriftRow>& rows, const std::string& part) {
     return std::numeric_limits<double>::quiet_NaN();
 }
 
-std::vector<PartDrift> drifts_of(const std::vector<SeedFindings>& seeds) {
+std::vector<PartDrift> summarise_drift(const std::vector<SeedFindings>& seeds) {
     std::vector<PartDrift> drifts;
     for (const DriftRow& row : seeds.front().drift) {
         drifts.push_back(
             {.part = row.part,
              .hybrid = over_seeds(
-                 seeds, [&](const SeedFindings& seed) { return drift_of(seed.drift, row.part); }),
+                 seeds, [&](const SeedFindings& seed) { return find_drift(seed.drift, row.part); }),
              .twin = over_seeds(seeds, [&](const SeedFindings& seed) {
-                 return drift_of(seed.twin_drift, row.part);
+                 return find_drift(seed.twin_drift, row.part);
              })});
     }
     return drifts;
@@ -139,7 +139,7 @@ std::vector<PartDrift> drifts_of(const std::vector<SeedFindings>& seeds) {
 
 }  // namespace
 
-Estimate estimate_of(std::vector<double> values) {
+Estimate make_estimate(std::vector<double> values) {
     const eval::ClusteredMean mean = eval::clustered_mean(values);
     Estimate estimate{
         .values = std::move(values), .mean = mean.mean, .deviation = mean.standard_deviation};
@@ -149,7 +149,7 @@ Estimate estimate_of(std::vector<double> values) {
     return estimate;
 }
 
-std::string_view name_of(Verdict verdict) noexcept {
+std::string_view to_string(Verdict verdict) noexcept {
     switch (verdict) {
         case Verdict::held:
             return "held";
@@ -161,7 +161,7 @@ std::string_view name_of(Verdict verdict) noexcept {
     return "not settled";
 }
 
-const VariantFigures& figures_of(const Findings& findings, std::string_view variant) {
+const VariantFigures& find_figures(const Findings& findings, std::string_view variant) {
     for (const VariantFigures& figures : findings.variants) {
         if (figures.variant.name == variant) {
             return figures;
@@ -181,15 +181,15 @@ Findings find(const Recipe& recipe, const std::vector<SeedFindings>& seeds) {
     const std::size_t longest = std::min<std::size_t>(2, recipe.lengths.size());
     findings.long_lengths.assign(recipe.lengths.end() - static_cast<std::ptrdiff_t>(longest),
                                  recipe.lengths.end());
-    for (const Variant& variant : variants_of(findings.recipe)) {
+    for (const Variant& variant : make_variants(findings.recipe)) {
         findings.variants.push_back(
             figures_of_variant(variant, recipe, seeds, findings.long_lengths));
     }
-    findings.drift = drifts_of(seeds);
-    findings.gradients = gradients_of(seeds);
+    findings.drift = summarise_drift(seeds);
+    findings.gradients = summarise_gradients(seeds);
     findings.seconds = over_seeds(seeds, [](const SeedFindings& seed) { return seed.seconds; });
     findings.claims = make_claims(findings);
-    findings.goals = goals_of(findings);
+    findings.goals = evaluate_goals(findings);
     return findings;
 }
 

@@ -20,7 +20,7 @@ namespace {
 using train::synthetic::Exactness;
 
 /// "1101": one digit a sample.
-Json digits_of(const Exactness& exactness) {
+Json to_digits(const Exactness& exactness) {
     std::string digits;
     for (const bool is_right : exactness.outcomes) {
         digits += is_right ? '1' : '0';
@@ -89,11 +89,11 @@ Json to_json(const Measurement& measurement) {
         Json lengths = Json::object();
         for (std::size_t k = 0; k < measurement.lengths.size(); ++k) {
             lengths.set(format("{}", measurement.lengths[k]),
-                        digits_of(measurement.recall.at(i).at(k)));
+                        to_digits(measurement.recall.at(i).at(k)));
         }
         json.set(needles.at(i).name, std::move(lengths));
     }
-    json.set("reasoning", digits_of(measurement.reasoning));
+    json.set("reasoning", to_digits(measurement.reasoning));
     return json;
 }
 

@@ -45,7 +45,7 @@ std::vector<NamedMeasurement> run_probe(const ProbeJob& job, const Watch& watch)
     std::vector<NamedMeasurement> measured;
     for (const ProbeJob::Probed& probed : job.checkpoints) {
         watch.progress().begin(probed.name, count_parts(job.questions), ProgressUnit::steps);
-        measured.push_back({.name = probed.name, .measurement = runtime::at_the_door([&] {
+        measured.push_back({.name = probed.name, .measurement = runtime::convert_torch_errors([&] {
                                                      return measure(load_speaker(job, probed.path),
                                                                     job.questions,
                                                                     watch);

@@ -17,7 +17,7 @@ using train::synthetic::Stage;
 using train::synthetic::Task;
 
 /// HypeNet's blocks, small: d 96, 3 heads of 32 in softmax layers, 6 of 16 in linear ones.
-Json config_of(const std::vector<std::string>& mixers) {
+Json make_config(const std::vector<std::string>& mixers) {
     Json types = Json::array();
     for (const std::string& mixer : mixers) {
         types.push_back(mixer);
@@ -53,11 +53,11 @@ Json config_of(const std::vector<std::string>& mixers) {
 }
 
 Json hybrid_config() {
-    return config_of({"lightning-attn", "lightning-attn", "attn", "lightning-attn"});
+    return make_config({"lightning-attn", "lightning-attn", "attn", "lightning-attn"});
 }
 
 Json twin_config() {
-    return config_of(std::vector<std::string>(4, "attn"));
+    return make_config(std::vector<std::string>(4, "attn"));
 }
 
 /// Discriminative learning rates (Howard & Ruder 2018): the mixers of the upper half, and the gains
@@ -124,7 +124,7 @@ Json to_json(const Course& course) {
     for (const std::string& rate : course.rates) {
         rates.push_back(rate);
     }
-    return Json::Object{{"task", name_of(course.task)},
+    return Json::Object{{"task", to_string(course.task)},
                         {"stages", std::move(stages)},
                         {"lr", course.learning_rate},
                         {"warmup", course.warmup},

@@ -133,8 +133,8 @@ Json measure_variant(const Recipe& recipe,
     watch.progress().begin(format("seed {}: asking {}", seed, folder.filename().string()),
                            count_parts(questions),
                            ProgressUnit::steps);
-    const Measurement measurement =
-        runtime::at_the_door([&] { return measure(load_network(folder), questions, watch); });
+    const Measurement measurement = runtime::convert_torch_errors(
+        [&] { return measure(load_network(folder), questions, watch); });
     watch.progress().finish();
     return to_json(measurement);
 }
@@ -182,14 +182,14 @@ Json measure_gradients(const Recipe& recipe,
                        const fs::path& checkpoint,
                        const MakeSample& make,
                        const Watch& watch) {
-    return runtime::at_the_door([&] {
+    return runtime::convert_torch_errors([&] {
         const runtime::Network network = load_network(checkpoint);
         Random random(recipe.evaluation_seed);
         Json records = Json::array();
         for (std::size_t i = 0; i < recipe.gradient_examples; ++i) {
             check_stop(watch);
             const analysis::LabelledText text = supervised_text(make(random));
-            records.push_back(analysis::to_json(analysis::record_of(
+            records.push_back(analysis::to_json(analysis::to_record(
                 format("{}", i), text, analysis::logit_gradients(network, text))));
         }
         return records;
@@ -236,7 +236,7 @@ SeedFindings run_seed(const Recipe& recipe,
     runtime::use_threads(threads);
     Results results(folder / "results");
     SeedFindings findings{.seed = seed};
-    for (const Variant& variant : variants_of(recipe)) {
+    for (const Variant& variant : make_variants(recipe)) {
         check_stop(watch);
         const fs::path place = folder / variant.name;
         results.get("made-" + variant.name,
@@ -246,13 +246,13 @@ SeedFindings run_seed(const Recipe& recipe,
                                           return measure_variant(recipe, seed, place, watch);
                                       })));
     }
-    const auto drift_of = [&](const std::string& pre, const std::string& post) {
+    const auto drift_between = [&](const std::string& pre, const std::string& post) {
         return drift_rows(results.get("drift-" + post, [&] {
             return measure_drift(folder / pre, folder / post, threads, watch);
         }));
     };
-    findings.drift = drift_of("pre", "post");
-    findings.twin_drift = drift_of("softmax-pre", "softmax-post");
+    findings.drift = drift_between("pre", "post");
+    findings.twin_drift = drift_between("softmax-pre", "softmax-post");
     Random probe(0);
     const std::size_t length = train::synthetic::chain_of_thought(probe).ids.size();
     const auto gradients_on = [&](const std::string& data, const MakeSample& make) {

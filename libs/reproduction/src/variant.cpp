@@ -30,7 +30,7 @@ Variant repaired(std::string name, std::string description, restore::Request req
             .repair = Repair{.pre = "pre", .post = "post", .request = std::move(request)}};
 }
 
-restore::Request request_of(Method method) {
+restore::Request make_request(Method method) {
     restore::Request request;
     request.selection.method = method;
     return request;
@@ -40,7 +40,7 @@ const std::set<TensorGroup> softmax_attention{
     TensorGroup::q, TensorGroup::k, TensorGroup::v, TensorGroup::o};
 
 restore::Request fit_request(std::set<TensorGroup> groups, double mu, std::uint32_t rounds) {
-    restore::Request request = request_of(Method::fit);
+    restore::Request request = make_request(Method::fit);
     request.selection.groups = std::move(groups);
     request.fit.mus = {mu};
     request.fit.rounds = rounds;
@@ -53,7 +53,7 @@ std::string pro_name(double lambda) {
     return format("pro-{}", lambda);
 }
 
-std::vector<Variant> variants_of(const Recipe& recipe) {
+std::vector<Variant> make_variants(const Recipe& recipe) {
     std::vector<Variant> variants;
     variants.push_back(
         trained("pre", "pretrained", {.config = &recipe.hybrid, .course = &recipe.pretraining}));
@@ -66,14 +66,14 @@ std::vector<Variant> variants_of(const Recipe& recipe) {
                                "as post, with W_Q and W_K of softmax layers frozen",
                                {.start = "pre", .course = &recipe.cot, .frozen = "qk"}));
     variants.push_back(
-        repaired("qk", "post with W_Q and W_K of pre: QK-Restore", request_of(Method::qk)));
+        repaired("qk", "post with W_Q and W_K of pre: QK-Restore", make_request(Method::qk)));
     for (const double lambda : recipe.lambdas) {
-        restore::Request request = request_of(Method::pro);
+        restore::Request request = make_request(Method::pro);
         request.lambdas = {{.value = lambda, .is_relative = true}};
         variants.push_back(repaired(
             pro_name(lambda), format("QK-Pro, relative lambda {}", lambda), std::move(request)));
     }
-    restore::Request lerp = request_of(Method::lerp);
+    restore::Request lerp = make_request(Method::lerp);
     lerp.alpha = recipe.alpha;
     variants.push_back(repaired("lerp",
                                 format("W_Q and W_K {} of the way from post to pre", recipe.alpha),
@@ -89,12 +89,12 @@ std::vector<Variant> variants_of(const Recipe& recipe) {
                                 fit_request(softmax_attention, 1.0, 0)));
     variants.push_back(repaired(
         "refit-qkvo", "the same in two rounds, mu 0.3", fit_request(softmax_attention, 0.3, 2)));
-    restore::Request whole = request_of(Method::groups);
+    restore::Request whole = make_request(Method::groups);
     whole.selection.groups = softmax_attention;
     variants.push_back(repaired("qkvo", "post with the whole softmax attention of pre", whole));
-    variants.push_back(repaired("q", "post with W_Q of pre", request_of(Method::q)));
-    variants.push_back(repaired("k", "post with W_K of pre", request_of(Method::k)));
-    variants.push_back(repaired("v", "post with W_V of pre", request_of(Method::v)));
+    variants.push_back(repaired("q", "post with W_Q of pre", make_request(Method::q)));
+    variants.push_back(repaired("k", "post with W_K of pre", make_request(Method::k)));
+    variants.push_back(repaired("v", "post with W_V of pre", make_request(Method::v)));
     variants.push_back(trained("softmax-pre",
                                "pretrained, softmax attention in every layer",
                                {.config = &recipe.twin, .course = &recipe.pretraining}));
@@ -105,7 +105,7 @@ std::vector<Variant> variants_of(const Recipe& recipe) {
         {.name = "softmax-qk",
          .description = "softmax-post with W_Q and W_K of softmax-pre",
          .repair = Repair{
-             .pre = "softmax-pre", .post = "softmax-post", .request = request_of(Method::qk)}});
+             .pre = "softmax-pre", .post = "softmax-post", .request = make_request(Method::qk)}});
     return variants;
 }
 

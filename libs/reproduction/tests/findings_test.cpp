@@ -68,7 +68,7 @@ std::vector<analysis::ExampleRecord> gradients(double decay_length) {
 /// A seed in which the paper's story happens; `shift` makes seeds differ.
 SeedFindings story(const Recipe& recipe, std::uint64_t seed, int shift) {
     SeedFindings findings{.seed = seed, .seconds = 300.0};
-    for (const Variant& variant : variants_of(recipe)) {
+    for (const Variant& variant : make_variants(recipe)) {
         const std::string& name = variant.name;
         Measurement measurement = measured(recipe, {98, 98, 98}, 0, 0);
         if (name == "post" || name == "v") {
@@ -102,7 +102,7 @@ std::vector<SeedFindings> stories(const Recipe& recipe, int count) {
     return seeds;
 }
 
-const Claim& claim_of(const Findings& findings, std::string_view text) {
+const Claim& find_claim(const Findings& findings, std::string_view text) {
     for (const Claim& claim : findings.claims) {
         if (claim.text == text) {
             return claim;
@@ -111,7 +111,7 @@ const Claim& claim_of(const Findings& findings, std::string_view text) {
     throw Error(ErrorKind::internal, "there is no such claim");
 }
 
-const Goal& goal_of(const Findings& findings, std::string_view beginning) {
+const Goal& find_goal(const Findings& findings, std::string_view beginning) {
     for (const Goal& goal : findings.goals) {
         if (goal.text.starts_with(beginning)) {
             return goal;
@@ -135,12 +135,13 @@ TEST(Findings, CallAClaimHeldWhereItsIntervalLiesOnItsSide) {
                              "Fine-tuning without chains of thought costs no recall",
                              "There the repair brings nothing back",
                              "W_Q and W_K of softmax layers drift further than W_V and W_O"}) {
-        EXPECT_EQ(claim_of(findings, text).verdict, Verdict::held) << text;
+        EXPECT_EQ(find_claim(findings, text).verdict, Verdict::held) << text;
     }
-    EXPECT_EQ(claim_of(findings,
-                       "The gradients of chains of thought reach less far than those of retrieval")
-                  .verdict,
-              Verdict::held);
+    EXPECT_EQ(
+        find_claim(findings,
+                   "The gradients of chains of thought reach less far than those of retrieval")
+            .verdict,
+        Verdict::held);
 }
 
 TEST(Findings, CallAClaimNotHeldWhereItsIntervalLiesOnTheOther) {
@@ -156,7 +157,7 @@ TEST(Findings, CallAClaimNotHeldWhereItsIntervalLiesOnTheOther) {
                              "It lowers long-range recall",
                              "W_Q alone brings back less",
                              "W_V brings nothing back"}) {
-        EXPECT_EQ(claim_of(findings, text).verdict, Verdict::not_held) << text;
+        EXPECT_EQ(find_claim(findings, text).verdict, Verdict::not_held) << text;
     }
 }
 
@@ -167,7 +168,7 @@ TEST(Findings, LeaveAClaimOpenForOneSeedOrWhereSeedsDisagree) {
     }
     std::vector<SeedFindings> seeds = stories(recipe, 3);
     seeds[1].measurements.at("qk") = measured(recipe, {20, 20, 20}, 0, 99);
-    EXPECT_EQ(claim_of(find(recipe, seeds), "W_Q and W_K of pre bring recall back").verdict,
+    EXPECT_EQ(find_claim(find(recipe, seeds), "W_Q and W_K of pre bring recall back").verdict,
               Verdict::open);
 }
 
@@ -179,7 +180,7 @@ TEST(Findings, LeaveClaimsOfATwinOpenThatHasLearnedNothing) {
             seed.measurements.at(name) = measured(recipe, {2, 1, 0}, 0, 0);
         }
     }
-    const Claim& claim = claim_of(find(recipe, seeds), "There the repair brings nothing back");
+    const Claim& claim = find_claim(find(recipe, seeds), "There the repair brings nothing back");
     EXPECT_EQ(claim.verdict, Verdict::open);
     EXPECT_THAT(claim.measure, HasSubstr("too little to tell"));
 }
@@ -191,11 +192,11 @@ TEST(Findings, MeasureWhatComesBackAtTheTwoLongestLengths) {
     // pre 98; post (80 + 70 + 40) / 3 less 10 and 15; qk (95 + 94 + 90) / 3 less 2 and 3.
     const double post = 190.0 / 3.0 - 12.5;
     const double qk = 93.0 - 2.5;
-    EXPECT_NEAR(figures_of(findings, "post").long_recall.mean, post, 1e-9);
+    EXPECT_NEAR(find_figures(findings, "post").long_recall.mean, post, 1e-9);
     EXPECT_NEAR(
-        figures_of(findings, "qk").recovered->share.value(), (qk - post) / (98.0 - post), 1e-9);
-    EXPECT_NEAR(figures_of(findings, "v").recovered->share.value(), 0.0, 1e-9);
-    EXPECT_FALSE(figures_of(findings, "post").recovered);
+        find_figures(findings, "qk").recovered->share.value(), (qk - post) / (98.0 - post), 1e-9);
+    EXPECT_NEAR(find_figures(findings, "v").recovered->share.value(), 0.0, 1e-9);
+    EXPECT_FALSE(find_figures(findings, "post").recovered);
 }
 
 TEST(Findings, DecideGoalsByMeans) {
@@ -205,7 +206,7 @@ TEST(Findings, DecideGoalsByMeans) {
     for (const Goal& goal : findings.goals) {
         EXPECT_TRUE(goal.is_reached) << goal.text << ": " << goal.figure;
     }
-    EXPECT_THAT(goal_of(findings, "the best repair").figure, HasSubstr("qk: "));
+    EXPECT_THAT(find_goal(findings, "the best repair").figure, HasSubstr("qk: "));
     // A repair that costs reasoning is not the best one, however much recall it wins.
     for (SeedFindings& seed : seeds) {
         seed.measurements.at("qk").reasoning = share(90);
@@ -213,10 +214,10 @@ TEST(Findings, DecideGoalsByMeans) {
         seed.seconds = 1000.0;
     }
     findings = find(recipe, seeds);
-    EXPECT_THAT(goal_of(findings, "the best repair").figure, ::testing::Not(HasSubstr("qk: ")));
-    EXPECT_FALSE(goal_of(findings, "the best repair").is_reached);
-    EXPECT_FALSE(goal_of(findings, "pre recalls").is_reached);
-    EXPECT_FALSE(goal_of(findings, "one seed takes").is_reached);
+    EXPECT_THAT(find_goal(findings, "the best repair").figure, ::testing::Not(HasSubstr("qk: ")));
+    EXPECT_FALSE(find_goal(findings, "the best repair").is_reached);
+    EXPECT_FALSE(find_goal(findings, "pre recalls").is_reached);
+    EXPECT_FALSE(find_goal(findings, "one seed takes").is_reached);
 }
 
 TEST(Findings, AreTheSameOnThePageInTextAndInJson) {

@@ -47,13 +47,13 @@ struct PartRows {
     std::uint64_t rows = 0;
 };
 
-std::vector<PartRows> parts_of(const RecognisedCheckpoint& post,
-                               const Pairing& pairing,
-                               const TensorEntry& tensor) {
+std::vector<PartRows> find_parts(const RecognisedCheckpoint& post,
+                                 const Pairing& pairing,
+                                 const TensorEntry& tensor) {
     const auto* attention = post.model.find_attention(tensor.name);
     if (attention == nullptr) {
-        const auto group = checkpoint::find_group_of(post.model, tensor.name);
-        return {{.part = std::string(group ? checkpoint::name_of(*group) : "other"),
+        const auto group = checkpoint::classify_tensor(post.model, tensor.name);
+        return {{.part = std::string(group ? checkpoint::to_string(*group) : "other"),
                  .rows = tensor.rows()}};
     }
     const auto* counterpart = pairing.find_pre_attention(*attention);
@@ -177,15 +177,15 @@ std::vector<TensorDrift> measure_tensor(const Measurement& how,
         note = {no_values, "has a scale on one side alone, so its values cannot be compared"};
         return {};
     }
-    const auto parts = parts_of(how.post, how.pairing, tensor);
+    const auto parts = find_parts(how.post, how.pairing, tensor);
     const bool is_whole = parts.size() == 1 && parts.front().rows == tensor.rows();
     const bool fits =
         is_whole ? counterpart->shape == tensor.shape : counterpart->columns() == tensor.columns();
     if (!fits) {
         note = {other_shape,
                 format("has shape {} in pre and {} in post",
-                       to_string(counterpart->shape),
-                       to_string(tensor.shape))};
+                       anamnesis::to_string(counterpart->shape),
+                       anamnesis::to_string(tensor.shape))};
         return {};
     }
     std::map<std::string, DriftSums> sums;
@@ -195,7 +195,7 @@ std::vector<TensorDrift> measure_tensor(const Measurement& how,
     std::vector<TensorDrift> drifts;
     for (const auto& [part, drift] : sums) {
         drifts.push_back({.name = tensor.name,
-                          .layer = checkpoint::find_layer_of(tensor.name),
+                          .layer = checkpoint::find_layer(tensor.name),
                           .part = part,
                           .sums = drift});
     }
@@ -252,7 +252,7 @@ RoutingGroupDrift measure_heads(const RecognisedCheckpoint& pre,
     return result;
 }
 
-std::string gauge_of(const checkpoint::Model& model) {
+std::string describe_gauge(const checkpoint::Model& model) {
     if (model.qk_norm != checkpoint::QkNorm::none) {
         return "none (QK-norm has unequal gains, so no rotation of a head is a symmetry)";
     }
@@ -321,7 +321,7 @@ CheckpointDrift measure_drift(const RecognisedCheckpoint& pre,
         result.tensors.insert(result.tensors.end(), drifts[i].begin(), drifts[i].end());
     }
     result.notes = join_notes(tensors, notes);
-    result.gauge = gauge_of(post.model);
+    result.gauge = describe_gauge(post.model);
     try {
         const auto groups = routing_groups(pre, post, selection);
         result.heads.resize(groups.size());

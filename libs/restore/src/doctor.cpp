@@ -122,9 +122,9 @@ void find_duplicates(const checkpoint::RecognisedCheckpoint& source,
     std::string first;
     for (const auto& [key, group] : equal) {
         for (std::size_t i = 1; i < group.size(); ++i) {
-            const auto group_of = checkpoint::find_group_of(source.model, group[i]->name);
-            const bool is_of_vocabulary = group_of == checkpoint::TensorGroup::head ||
-                                          group_of == checkpoint::TensorGroup::embedding;
+            const auto tensor_group = checkpoint::classify_tensor(source.model, group[i]->name);
+            const bool is_of_vocabulary = tensor_group == checkpoint::TensorGroup::head ||
+                                          tensor_group == checkpoint::TensorGroup::embedding;
             const bool is_shared = group[i]->name.find("shared_transformer") != std::string::npos;
             if (is_of_vocabulary || is_shared) {
                 continue;
@@ -264,7 +264,7 @@ std::string make_command(const Diagnosis& diagnosis,
                                  quote_for_shell(pre.checkpoint.path().string()),
                                  quote_for_shell(post.checkpoint.path().string()));
     if (possible->method != Method::qk) {
-        command += format(" --method {}", name_of(possible->method));
+        command += format(" --method {}", to_string(possible->method));
     }
     const auto has = [&](std::string_view code) {
         return std::ranges::any_of(diagnosis.findings, [&](const Finding& finding) {

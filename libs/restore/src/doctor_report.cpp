@@ -50,7 +50,7 @@ Json to_json(const CheckpointHealth& health) {
             shape.push_back(size);
         }
         tensors.push_back(Json::Object{{"name", tensor.tensor->name},
-                                       {"dtype", anamnesis::name_of(tensor.tensor->dtype)},
+                                       {"dtype", anamnesis::to_string(tensor.tensor->dtype)},
                                        {"shape", std::move(shape)},
                                        {"nans", tensor.nans},
                                        {"infinities", tensor.infinities},
@@ -70,7 +70,7 @@ std::vector<std::vector<std::string>> list_rows(const Diagnosis& diagnosis) {
          {checkpoint::Severity::error, checkpoint::Severity::warning, checkpoint::Severity::note}) {
         for (const checkpoint::Finding& finding : diagnosis.findings) {
             if (finding.severity == severity) {
-                rows.push_back({std::string(name_of(severity)),
+                rows.push_back({std::string(to_string(severity)),
                                 finding.where,
                                 finding.code,
                                 finding.sentence,
@@ -90,7 +90,7 @@ Json make_diagnosis_json(const Diagnosis& diagnosis) {
     }
     Json methods = Json::array();
     for (const MethodVerdict& verdict : diagnosis.methods) {
-        methods.push_back(Json::Object{{"method", name_of(verdict.method)},
+        methods.push_back(Json::Object{{"method", to_string(verdict.method)},
                                        {"possible", verdict.is_possible},
                                        {"reason", verdict.reason}});
     }
@@ -118,7 +118,7 @@ report::Document make_diagnosis_document(const Diagnosis& diagnosis) {
     if (!diagnosis.methods.empty()) {
         std::vector<std::vector<std::string>> rows;
         for (const MethodVerdict& verdict : diagnosis.methods) {
-            rows.push_back({std::string(name_of(verdict.method)),
+            rows.push_back({std::string(to_string(verdict.method)),
                             verdict.is_possible ? "yes" : "no",
                             verdict.reason});
         }
@@ -134,8 +134,8 @@ report::Document make_diagnosis_document(const Diagnosis& diagnosis) {
         std::vector<std::vector<std::string>> rows;
         for (const TensorHealth& tensor : health.tensors) {
             rows.push_back({tensor.tensor->name,
-                            std::string(anamnesis::name_of(tensor.tensor->dtype)),
-                            to_string(tensor.tensor->shape),
+                            std::string(anamnesis::to_string(tensor.tensor->dtype)),
+                            anamnesis::to_string(tensor.tensor->shape),
                             report::short_number(tensor.rms),
                             report::short_number(tensor.largest),
                             format("{}", tensor.nans + tensor.infinities)});
@@ -165,7 +165,7 @@ std::string make_diagnosis_text(const Diagnosis& diagnosis) {
     for (const MethodVerdict& verdict : diagnosis.methods) {
         text += format(
             "method {}: {}\n",
-            name_of(verdict.method),
+            to_string(verdict.method),
             verdict.is_possible ? std::string("possible") : "not possible: " + verdict.reason);
     }
     text += count_findings(diagnosis) + "\n";

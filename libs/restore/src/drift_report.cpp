@@ -222,8 +222,8 @@ report::Document make_drift_document(const RecognisedCheckpoint& pre,
     if (!drift.findings.empty()) {
         document.blocks.emplace_back(report::Heading{2, "Findings"});
         for (const checkpoint::Finding& finding : drift.findings) {
-            document.blocks.emplace_back(report::Paragraph{
-                format("{}, {}: {}", finding.where, name_of(finding.severity), describe(finding))});
+            document.blocks.emplace_back(report::Paragraph{format(
+                "{}, {}: {}", finding.where, to_string(finding.severity), describe(finding))});
         }
     }
     if (!drift.notes.empty()) {
@@ -316,7 +316,7 @@ std::string make_drift_table(const RecognisedCheckpoint& post, const CheckpointD
     for (const checkpoint::Layer& layer : post.model.layers) {
         std::vector<std::string> kinds;
         for (const auto kind : layer.kinds) {
-            kinds.emplace_back(checkpoint::name_of(kind));
+            kinds.emplace_back(checkpoint::to_string(kind));
         }
         auto row = cells(layer.index, {format("{}", layer.index.value), join(kinds, "+")});
         const auto [median, largest] = summarise_routing(drift, layer.index);

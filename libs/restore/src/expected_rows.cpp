@@ -88,17 +88,17 @@ const AttentionTensor* Expectations::find_source(const AttentionTensor& tensor) 
         return found->second;
     }
     const auto& homes = post_.model.blueprint->softmax.stored_in;
-    const auto layer = checkpoint::find_layer_of(tensor.canonical_name);
+    const auto layer = checkpoint::find_layer(tensor.canonical_name);
     if (!layer || layer->value >= homes.size()) {
         return nullptr;
     }
-    const auto rest_of = [](const std::string& name) {
+    const auto name_within_layer = [](const std::string& name) {
         return name.substr(name.find('.', name.find('.') + 1));
     };
     for (const auto& [name, candidate] : pre_attention_) {
-        const auto other = checkpoint::find_layer_of(name);
+        const auto other = checkpoint::find_layer(name);
         if (other && other->value < homes.size() && homes[other->value] == homes[layer->value] &&
-            rest_of(name) == rest_of(tensor.canonical_name)) {
+            name_within_layer(name) == name_within_layer(tensor.canonical_name)) {
             return candidate;
         }
     }
@@ -242,12 +242,12 @@ std::optional<ExpectedRows> Expectations::find_scale(const TensorEntry& entry) c
 
 ExpectedRows Expectations::find_whole(const TensorEntry& entry) const {
     const Selection& wish = request_.selection;
-    const auto group = checkpoint::find_group_of(post_.model, entry.name);
+    const auto group = checkpoint::classify_tensor(post_.model, entry.name);
     const auto found = pre_tensors_.find(checkpoint::canonical_name(entry.name));
     if (!group || !wish.groups.contains(*group) || found == pre_tensors_.end()) {
         return {};
     }
-    const auto layer = checkpoint::find_layer_of(entry.name);
+    const auto layer = checkpoint::find_layer(entry.name);
     if (layer && wish.layers && !wish.layers->contains(layer->value)) {
         return {};
     }

@@ -62,7 +62,7 @@ FitFilter::FitFilter(linalg::MatrixView<const double> recall,
         limit_ = mu == 0.0 ? Limit::pre : Limit::post;
         return;
     }
-    recall_ = linalg::Matrix::copy_of(recall);
+    recall_ = linalg::Matrix::from_view(recall);
     linalg::Matrix sum = recall_;
     for (std::size_t i = 0; i < sum.rows(); ++i) {
         for (std::size_t j = 0; j < sum.columns(); ++j) {
@@ -78,7 +78,7 @@ FitFilter::FitFilter(linalg::MatrixView<const double> recall,
 linalg::Matrix FitFilter::apply(linalg::MatrixView<const double> pre,
                                 linalg::MatrixView<const double> post) const {
     if (limit_ != Limit::none) {
-        return linalg::Matrix::copy_of(limit_ == Limit::pre ? pre : post);
+        return linalg::Matrix::from_view(limit_ == Limit::pre ? pre : post);
     }
     linalg::Matrix difference(pre.rows(), pre.columns());
     for (std::size_t i = 0; i < pre.rows(); ++i) {

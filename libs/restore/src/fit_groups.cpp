@@ -126,7 +126,7 @@ private:
             case RowRole::gate:
                 return "q";
             case RowRole::key:
-                return format("k_{}", name_of(request_.fit.keys));
+                return format("k_{}", to_string(request_.fit.keys));
             case RowRole::value:
                 return "v";
             case RowRole::latent:

@@ -28,7 +28,7 @@ Moment load_scaled(const FitGroup& group, CalibrationSide side, const MomentSour
         throw Error(ErrorKind::mismatch,
                     format("moment {} is for {} inputs, the rows of tensor {} have {}: it belongs "
                            "to another model, or to a calibration with or without biases",
-                           in_quotes(name_of(key)),
+                           in_quotes(to_string(key)),
                            moment.front().rows(),
                            in_quotes(group.rows.front().weight.post->name),
                            inputs));
@@ -40,12 +40,12 @@ Moment load_scaled(const FitGroup& group, CalibrationSide side, const MomentSour
     if (moment.size() > 1 && moment.size() < heads && group.part != "q") {
         throw Error(ErrorKind::mismatch,
                     format("moment {} has {} heads, the rows of tensor {} have {}",
-                           in_quotes(name_of(key)),
+                           in_quotes(to_string(key)),
                            moment.size(),
                            in_quotes(group.rows.front().weight.post->name),
                            heads));
     }
-    in_context([&] { return format("moment {}", in_quotes(name_of(key))); },
+    in_context([&] { return format("moment {}", in_quotes(to_string(key))); },
                [&] { scale_moment(moment); });
     return moment;
 }

@@ -24,7 +24,7 @@ void load_rows(Side side, const HeadRows& rows, linalg::MatrixView<double> targe
         throw Error(ErrorKind::unsupported,
                     format("tensor {} is {}, which holds no values to compute with",
                            in_quotes(tensor.name),
-                           anamnesis::name_of(tensor.dtype)));
+                           anamnesis::to_string(tensor.dtype)));
     }
     const std::uint64_t first = side == Side::pre ? rows.pre_row : rows.post_row;
     const std::uint64_t row_bytes = tensor.row_bytes();

@@ -112,7 +112,9 @@ enum class RepairState : std::uint8_t {
     changed,      ///< somebody wrote to the rows since
 };
 
-RepairState state_of(const fs::path& folder, const UndoFile& undo, const Execution& execution) {
+RepairState read_repair_state(const fs::path& folder,
+                              const UndoFile& undo,
+                              const Execution& execution) {
     std::error_code ignored;
     const fs::path path = folder / receipt_name;
     if (!fs::exists(path, ignored)) {
@@ -132,7 +134,7 @@ RepairState state_of(const fs::path& folder, const UndoFile& undo, const Executi
 UndoFile open_usable_undo(const fs::path& folder, const Execution& execution) {
     UndoFile undo = UndoFile::open(folder);
     undo.check_files();
-    if (state_of(folder, undo, execution) == RepairState::changed) {
+    if (read_repair_state(folder, undo, execution) == RepairState::changed) {
         throw Error(ErrorKind::mismatch,
                     format("{} was repaired in place and its rows were changed since: the old "
                            "bytes in {} no longer fit; remove that file to go on with the "

@@ -105,7 +105,7 @@ std::string ranges_text(const std::vector<checkpoint::RowRange>& ranges) {
 std::string dtypes_text(const checkpoint::Checkpoint& checkpoint) {
     std::map<std::string_view, std::uint64_t> bytes;
     for (const checkpoint::TensorEntry& tensor : checkpoint.tensors()) {
-        bytes[anamnesis::name_of(tensor.dtype)] += tensor.bytes;
+        bytes[anamnesis::to_string(tensor.dtype)] += tensor.bytes;
     }
     std::vector<std::pair<std::uint64_t, std::string_view>> order;
     for (const auto& [name, size] : bytes) {
@@ -157,7 +157,7 @@ Json layers_json(const checkpoint::Model& model) {
     for (const checkpoint::Layer& layer : model.layers) {
         Json kinds = Json::array();
         for (const LayerKind kind : layer.kinds) {
-            kinds.push_back(checkpoint::name_of(kind));
+            kinds.push_back(checkpoint::to_string(kind));
         }
         layers.push_back(Json::Object{{"layer", layer.index.value}, {"kinds", std::move(kinds)}});
     }
@@ -170,8 +170,8 @@ Json routing_json(const checkpoint::Model& model) {
         Json entry = Json::Object{
             {"tensor", tensor.name},
             {"layer", tensor.layer ? Json(tensor.layer->value) : Json()},
-            {"kind", checkpoint::name_of(tensor.kind)},
-            {"group", checkpoint::name_of(tensor.group)},
+            {"kind", checkpoint::to_string(tensor.kind)},
+            {"group", checkpoint::to_string(tensor.group)},
             {"mtp", tensor.is_draft_head},
             {"rows", tensor.rows},
         };
@@ -190,17 +190,17 @@ Json routing_json(const checkpoint::Model& model) {
 Json tensors_json(const RecognisedCheckpoint& source) {
     Json tensors = Json::array();
     for (const checkpoint::TensorEntry& tensor : source.checkpoint.tensors()) {
-        const auto group = checkpoint::find_group_of(source.model, tensor.name);
+        const auto group = checkpoint::classify_tensor(source.model, tensor.name);
         Json shape = Json::array();
         for (const std::uint64_t size : tensor.shape) {
             shape.push_back(size);
         }
         tensors.push_back(Json::Object{
             {"name", tensor.name},
-            {"dtype", anamnesis::name_of(tensor.dtype)},
+            {"dtype", anamnesis::to_string(tensor.dtype)},
             {"shape", std::move(shape)},
             {"file", source.checkpoint.files()[tensor.file].path().filename().string()},
-            {"group", group ? Json(checkpoint::name_of(*group)) : Json("mixed")}});
+            {"group", group ? Json(checkpoint::to_string(*group)) : Json("mixed")}});
     }
     return tensors;
 }
@@ -227,11 +227,11 @@ std::string make_routing_table(const checkpoint::Model& model) {
 std::string make_tensor_table(const RecognisedCheckpoint& source) {
     std::vector<std::vector<std::string>> rows;
     for (const checkpoint::TensorEntry& tensor : source.checkpoint.tensors()) {
-        const auto group = checkpoint::find_group_of(source.model, tensor.name);
+        const auto group = checkpoint::classify_tensor(source.model, tensor.name);
         rows.push_back({tensor.name,
-                        std::string(anamnesis::name_of(tensor.dtype)),
-                        to_string(tensor.shape),
-                        std::string(group ? checkpoint::name_of(*group) : "mixed")});
+                        std::string(anamnesis::to_string(tensor.dtype)),
+                        anamnesis::to_string(tensor.shape),
+                        std::string(group ? checkpoint::to_string(*group) : "mixed")});
     }
     return report::text_table({"tensor", "dtype", "shape", "group"}, rows);
 }

@@ -149,7 +149,7 @@ std::vector<std::uint64_t> offsets_in_post(const TensorChange& change) {
     return offsets;
 }
 
-Json rows_of(const TensorChange& change) {
+Json list_rows(const TensorChange& change) {
     Json rows = Json::array();
     for (const RowSplice& splice : change.splices) {
         rows.push_back(Json::Array{splice.rows.begin, splice.rows.end});
@@ -268,7 +268,7 @@ void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measu
                     format("the rows that --method {} takes are the same in pre and post: there is "
                            "nothing to repair (post may be repaired already, or pre may not be the "
                            "checkpoint before the fine-tune)",
-                           name_of(plan.request.selection.method)));
+                           to_string(plan.request.selection.method)));
     }
 }
 
@@ -288,8 +288,8 @@ Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures) 
             {"name", change.post->name},
             {"pre_name", change.pre->name},
             {"part", change.part},
-            {"dtype", name_of(change.post->dtype)},
-            {"rows", rows_of(change)},
+            {"dtype", to_string(change.post->dtype)},
+            {"rows", list_rows(change)},
             {"sha256",
              Json::Object{{"pre", measures[i].pre_digest},
                           {"post", measures[i].post_digest},

@@ -76,9 +76,8 @@ void refuse_used_moment_folder(const Plan& plan, const fs::path& folder) {
 void write_moment_folder(const Plan& plan, const fs::path& folder) {
     fs::create_directories(folder);
     const FitSettings& fit = plan.request.fit;
-    const Json description = Json::Object{{"version", 1},
-                                          {"pair", describe_pair(plan)},
-                                          {"calibration", fit.calibration}};
+    const Json description = Json::Object{
+        {"version", 1}, {"pair", describe_pair(plan)}, {"calibration", fit.calibration}};
     for (std::size_t i = 0; i < fit.mus.size(); ++i) {
         const auto* set = dynamic_cast<const MomentSet*>(plan.moments[i].get());
         if (set != nullptr && (i == 0 || fit.rounds > 0)) {

@@ -30,12 +30,12 @@ constexpr const char* metadata_key = "anamnesis.moments";
 Error make_missing_error(const MomentKey& key) {
     return {ErrorKind::not_found,
             format("there is no moment {}; calibrate with the same groups, layers and keys",
-                   in_quotes(name_of(key)))};
+                   in_quotes(to_string(key)))};
 }
 
 }  // namespace
 
-std::string name_of(const MomentKey& key) {
+std::string to_string(const MomentKey& key) {
     const std::string name = key.part + (key.side == CalibrationSide::recall ? ".S_R" : ".S_C");
     return key.layer ? format("{}.{}", name, key.layer->value) : name;
 }
@@ -75,8 +75,8 @@ MomentFile MomentFile::open(const std::filesystem::path& path) {
                     throw Error(ErrorKind::malformed,
                                 format("tensor {} is {} {}, expected F64 [n, n] or [heads, n, n]",
                                        in_quotes(tensor.name),
-                                       name_of(tensor.dtype),
-                                       to_string(shape)));
+                                       to_string(tensor.dtype),
+                                       anamnesis::to_string(shape)));
                 }
             }
             return file;
@@ -89,11 +89,11 @@ const formats::CatalogEntry* MomentFile::find(std::string_view name) const {
 }
 
 bool MomentFile::has(const MomentKey& key) const {
-    return find(name_of(key)) != nullptr;
+    return find(to_string(key)) != nullptr;
 }
 
 Moment MomentFile::load(const MomentKey& key) const {
-    const formats::CatalogEntry* entry = find(name_of(key));
+    const formats::CatalogEntry* entry = find(to_string(key));
     if (entry == nullptr) {
         throw make_missing_error(key);
     }
@@ -127,7 +127,7 @@ void write_moments(const std::filesystem::path& path,
         if (moment.size() > 1) {
             shape.insert(shape.begin(), moment.size());
         }
-        tensors.push_back({.name = name_of(key), .dtype = DType::f64, .shape = std::move(shape)});
+        tensors.push_back({.name = to_string(key), .dtype = DType::f64, .shape = std::move(shape)});
     }
     const auto prologue =
         formats::make_safetensors_prologue(tensors, {{metadata_key, description.dump()}});

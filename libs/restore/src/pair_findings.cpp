@@ -175,7 +175,7 @@ private:
 
     /// Embeddings and heads may have other numbers of rows.
     bool is_other_vocabulary(const TensorEntry& before, const TensorEntry& after) const {
-        const auto group = checkpoint::find_group_of(post_.model, after.name);
+        const auto group = checkpoint::classify_tensor(post_.model, after.name);
         return (group == TensorGroup::embedding || group == TensorGroup::head) &&
                before.shape.size() == after.shape.size() && before.columns() == after.columns();
     }
@@ -207,8 +207,8 @@ private:
         }
         return format("tensor {} has shape {} in pre and {} in post{}",
                       in_quotes(after.name),
-                      to_string(a),
-                      to_string(b),
+                      anamnesis::to_string(a),
+                      anamnesis::to_string(b),
                       why);
     }
 
@@ -233,11 +233,11 @@ private:
         if (pairing_.holds(of_post_, canonical)) {
             return;
         }
-        const auto group = checkpoint::find_group_of(pre_.model, tensor.name);
+        const auto group = checkpoint::classify_tensor(pre_.model, tensor.name);
         if (group == TensorGroup::head && states_tied_head(post_)) {
             return;
         }
-        const auto layer = checkpoint::find_layer_of(tensor.name);
+        const auto layer = checkpoint::find_layer(tensor.name);
         const bool is_draft =
             canonical.starts_with("mtp.") || (layer && layer->value >= pre_.model.layers.size());
         const std::string around = find_module_around(canonical);
@@ -314,8 +314,8 @@ private:
                                             format("{} tensor{} {} in pre and {} in post: {}",
                                                    names.size(),
                                                    names.size() == 1 ? " is" : "s are",
-                                                   name_of(types.first),
-                                                   name_of(types.second),
+                                                   to_string(types.first),
+                                                   to_string(types.second),
                                                    list_examples(names))));
         }
         if (!one_sided_.empty()) {

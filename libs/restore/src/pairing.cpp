@@ -65,7 +65,7 @@ std::string find_name_with_home(const std::string& canonical,
     if (homes.empty()) {
         return {};
     }
-    const auto layer = checkpoint::find_layer_of(canonical);
+    const auto layer = checkpoint::find_layer(canonical);
     const std::size_t at = canonical.find(module);
     if (!layer || layer->value >= homes.size() || at == std::string::npos) {
         return {};
@@ -228,7 +228,7 @@ std::vector<PairedRows> pair_rows(const checkpoint::AttentionTensor& pre,
                        in_quotes(post.name),
                        block.rows.begin,
                        block.rows.end,
-                       checkpoint::name_of(block.role),
+                       checkpoint::to_string(block.role),
                        block.rows.size()));
             continue;
         }
@@ -248,7 +248,8 @@ std::vector<std::string> find_disagreements(const RecognisedCheckpoint& pre,
         if (request.allowed.contains(allowance)) {
             findings.push_back({.code = "allowed_difference", .sentence = difference});
         } else {
-            problems.push_back(format("{} (--allow {} overrides)", difference, name_of(allowance)));
+            problems.push_back(
+                format("{} (--allow {} overrides)", difference, to_string(allowance)));
         }
     };
     if (before.family != after.family) {

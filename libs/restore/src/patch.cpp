@@ -207,9 +207,9 @@ std::optional<std::string> find_misfit(const TensorChange& change, const Json& e
         change.post->dtype != change.pre->dtype) {
         return format("tensor {} is {} {}, the patch was made for {} {}",
                       in_quotes(name),
-                      anamnesis::name_of(change.post->dtype),
-                      to_string(change.post->shape),
-                      anamnesis::name_of(change.pre->dtype),
+                      anamnesis::to_string(change.post->dtype),
+                      anamnesis::to_string(change.post->shape),
+                      anamnesis::to_string(change.pre->dtype),
                       entry.at("shape").dump());
     }
     return std::nullopt;

@@ -97,7 +97,7 @@ void refuse_same_source(const RecognisedCheckpoint& pre, const RecognisedCheckpo
     }
 }
 
-RowSource source_of(Method method, const TensorChange& change, RowRole role) {
+RowSource choose_source(Method method, const TensorChange& change, RowRole role) {
     const bool is_routing_row = change.part != "norms";
     switch (method) {
         case Method::lerp:
@@ -118,7 +118,7 @@ void mark_sources(const Request& request,
                   std::vector<std::string>& problems) {
     for (TensorChange& change : changes) {
         for (RowSplice& splice : change.splices) {
-            splice.source = source_of(request.selection.method, change, splice.role);
+            splice.source = choose_source(request.selection.method, change, splice.role);
         }
         const bool computes = std::ranges::any_of(change.splices, [](const RowSplice& splice) {
             return splice.source != RowSource::pre;
@@ -128,8 +128,8 @@ void mark_sources(const Request& request,
                 format("tensor {} is {}: --method {} computes with values, which "
                        "only F64, F32, F16 and BF16 hold (qk, q, k, v copy bytes)",
                        in_quotes(change.post->name),
-                       anamnesis::name_of(change.post->dtype),
-                       name_of(request.selection.method)));
+                       anamnesis::to_string(change.post->dtype),
+                       to_string(request.selection.method)));
         }
     }
 }
@@ -183,7 +183,7 @@ void refuse_other_rows(const Request& request, const std::vector<Finding>& findi
             throw Error(ErrorKind::mismatch,
                         format("pre and post do not fit: {} (--allow {} overrides)",
                                describe(finding),
-                               name_of(allowance)));
+                               to_string(allowance)));
         }
     }
 }

@@ -225,7 +225,7 @@ Matrix naive_qk_pro(double lambda, ConstView pre_key_rows, ConstView pre, ConstV
         system(i, i) += lambda;
     }
     const Matrix solved = linalg::solve_positive_definite(system, missing);
-    Matrix rows = Matrix::copy_of(post);
+    Matrix rows = Matrix::from_view(post);
     linalg::multiply(1.0, pre_key_rows, solved, 1.0, rows);
     return rows;
 }

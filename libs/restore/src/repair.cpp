@@ -89,8 +89,7 @@ std::vector<Result> repair(const Plan& plan,
         case Destination::Kind::copy:
             break;
     }
-    if (plan.post->checkpoint.is_single_file() &&
-        destination.path.extension() == ".safetensors") {
+    if (plan.post->checkpoint.is_single_file() && destination.path.extension() == ".safetensors") {
         return {write_single_file(plan, destination.path, destination.output, execution)};
     }
     return write_folders(
@@ -148,14 +147,15 @@ std::string to_text(const Plan& plan, const DryRun& costs) {
                         human_bytes(change.changed_bytes())});
     }
     return report::text_table({"tensor", "part", "rows from pre", ">size"}, rows) +
-           format("{} of rows change; {} read, {} written, {} shared; about {} of memory; "
-                  "{} free\nnothing was written (--dry-run)\n",
-                  human_bytes(plan.changed_bytes()),
-                  human_bytes(costs.cost.bytes_read),
-                  human_bytes(costs.cost.bytes_written * costs.outputs),
-                  human_bytes(costs.cost.bytes_linked * costs.outputs),
-                  human_bytes(costs.cost.peak_memory),
-                  human_bytes(costs.free_bytes));
+           format(
+               "{} of rows change; {} read, {} written, {} shared; about {} of memory; "
+               "{} free\nnothing was written (--dry-run)\n",
+               human_bytes(plan.changed_bytes()),
+               human_bytes(costs.cost.bytes_read),
+               human_bytes(costs.cost.bytes_written * costs.outputs),
+               human_bytes(costs.cost.bytes_linked * costs.outputs),
+               human_bytes(costs.cost.peak_memory),
+               human_bytes(costs.free_bytes));
 }
 
 }  // namespace anamnesis::restore

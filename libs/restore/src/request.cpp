@@ -54,7 +54,7 @@ Json to_json(const FitSettings& fit) {
         mus.push_back(std::isinf(mu) ? Json("inf") : Json(mu));
     }
     return Json::Object{{"mu", std::move(mus)},
-                        {"keys", name_of(fit.keys)},
+                        {"keys", to_string(fit.keys)},
                         {"rounds", fit.rounds},
                         {"calibration", fit.calibration}};
 }
@@ -101,27 +101,27 @@ Request request_of_output(const Request& request, std::size_t index) {
     return one;
 }
 
-std::string_view name_of(Method method) noexcept {
+std::string_view to_string(Method method) noexcept {
     return find_word(method_words, method);
 }
-std::string_view name_of(ProMetric metric) noexcept {
+std::string_view to_string(ProMetric metric) noexcept {
     return find_word(metric_words, metric);
 }
-std::string_view name_of(KeyInputs keys) noexcept {
+std::string_view to_string(KeyInputs keys) noexcept {
     return find_word(key_inputs_words, keys);
 }
-std::string_view name_of(Allowance allowance) noexcept {
+std::string_view to_string(Allowance allowance) noexcept {
     return find_word(allowance_words, allowance);
 }
 
 Json to_json(const Request& request) {
     const Selection& selection = request.selection;
     Json json = Json::object();
-    json.set("method", name_of(selection.method));
+    json.set("method", to_string(selection.method));
     if (selection.is_by_group()) {
         Json groups = Json::array();
         for (const checkpoint::TensorGroup group : selection.groups) {
-            groups.push_back(checkpoint::name_of(group));
+            groups.push_back(checkpoint::to_string(group));
         }
         json.set("groups", std::move(groups));
     }
@@ -139,7 +139,7 @@ Json to_json(const Request& request) {
                 Json::Object{{lambda.is_relative ? "relative" : "absolute", lambda.value}});
         }
         json.set("lambdas", std::move(lambdas));
-        json.set("metric", name_of(request.metric));
+        json.set("metric", to_string(request.metric));
     }
     if (selection.method == Method::lerp) {
         json.set("alpha", request.alpha);
@@ -149,7 +149,7 @@ Json to_json(const Request& request) {
     }
     Json allowed = Json::array();
     for (const Allowance allowance : request.allowed) {
-        allowed.push_back(name_of(allowance));
+        allowed.push_back(to_string(allowance));
     }
     json.set("allowed", std::move(allowed));
     if (!request.note.empty()) {

@@ -39,10 +39,10 @@ struct LayerRows {
     std::string low_rank_query;  ///< the tensor that says so
 };
 
-/// Layers in order; a draft head's stand behind all others.
+/// Layers in order; those of a draft head come after all others.
 using LayerKey = std::pair<std::uint32_t, std::string>;
 
-LayerKey key_of(const AttentionTensor& tensor) {
+LayerKey make_key(const AttentionTensor& tensor) {
     if (tensor.layer) {
         return {tensor.layer->value, ""};
     }
@@ -50,11 +50,11 @@ LayerKey key_of(const AttentionTensor& tensor) {
     return {0xFFFF'FFFFU, tensor.canonical_name.substr(0, cut)};
 }
 
-HeadRows rows_of(const RecognisedCheckpoint& pre,
-                 const RecognisedCheckpoint& post,
-                 const AttentionTensor& pre_tensor,
-                 const AttentionTensor& post_tensor,
-                 const PairedRows& pair) {
+HeadRows make_rows(const RecognisedCheckpoint& pre,
+                   const RecognisedCheckpoint& post,
+                   const AttentionTensor& pre_tensor,
+                   const AttentionTensor& post_tensor,
+                   const PairedRows& pair) {
     return {.post = &post.checkpoint.at(post_tensor.name),
             .pre = &pre.checkpoint.at(pre_tensor.name),
             .post_row = pair.post.rows.begin,
@@ -82,16 +82,16 @@ void add_tensor(LayerRows& layer,
     }
 }
 
-HeadRows part_of(HeadRows rows, std::uint64_t first, std::uint64_t count) {
+HeadRows take_rows(HeadRows rows, std::uint64_t first, std::uint64_t count) {
     rows.post_row += first;
     rows.pre_row += first;
     rows.rows = count;
     return rows;
 }
 
-HeadBlock block_of(std::uint32_t head,
-                   const HeadRows& weight,
-                   const std::map<std::uint32_t, HeadRows>& biases) {
+HeadBlock make_block(std::uint32_t head,
+                     const HeadRows& weight,
+                     const std::map<std::uint32_t, HeadRows>& biases) {
     HeadBlock block{.head = head, .weight = weight};
     if (const auto bias = biases.find(head); bias != biases.end()) {
         block.bias = bias->second;
@@ -108,13 +108,13 @@ void add_grouped(const LayerRows& layer,
         RoutingGroup group;
         group.layer = index;
         group.kv_head = kv_head;
-        group.key = block_of(kv_head, key, layer.key_biases);
+        group.key = make_block(kv_head, key, layer.key_biases);
         group.rotary = model.rotary;
         group.query_gain = layer.query_gain;
         group.key_gain = layer.key_gain;
         for (const auto& [head, rows] : layer.queries) {
             if (head / group_size == kv_head) {
-                group.queries.push_back(block_of(head, rows, layer.query_biases));
+                group.queries.push_back(make_block(head, rows, layer.query_biases));
             }
         }
         groups.push_back(std::move(group));
@@ -139,12 +139,12 @@ void add_latent(const LayerRows& layer,
         group.layer = index;
         group.kv_head = head;
         group.key = {.head = head, .weight = key};
-        group.queries.push_back({.head = head, .weight = part_of(query->second, 0, key.rows)});
+        group.queries.push_back({.head = head, .weight = take_rows(query->second, 0, key.rows)});
         groups.push_back(std::move(group));
         if (layer.shared_key) {
             shared.queries.push_back(
                 {.head = head,
-                 .weight = part_of(query->second, key.rows, query->second.rows - key.rows)});
+                 .weight = take_rows(query->second, key.rows, query->second.rows - key.rows)});
         }
     }
     if (layer.shared_key) {
@@ -180,15 +180,15 @@ std::vector<RoutingGroup> routing_groups(const RecognisedCheckpoint& pre,
         if (counterpart == nullptr || !takes(selection, tensor)) {
             continue;
         }
-        LayerRows& layer = layers[key_of(tensor)];
-        indices[key_of(tensor)] = tensor.layer;
+        LayerRows& layer = layers[make_key(tensor)];
+        indices[make_key(tensor)] = tensor.layer;
         layer.kind = tensor.kind;
         for (const PairedRows& pair : pair_rows(*counterpart, tensor, ignored)) {
             if (tensor.group == AttentionGroup::norm) {
                 const auto* gain = &post.checkpoint.at(tensor.name);
                 (pair.post.role == RowRole::query ? layer.query_gain : layer.key_gain) = gain;
             } else {
-                add_tensor(layer, tensor, pair, rows_of(pre, post, *counterpart, tensor, pair));
+                add_tensor(layer, tensor, pair, make_rows(pre, post, *counterpart, tensor, pair));
             }
         }
     }

@@ -210,7 +210,7 @@ private:
         Relation rest;
         std::size_t count = 0;
         for (const TensorEntry& tensor : post_.checkpoint.tensors()) {
-            const auto layer = checkpoint::find_layer_of(tensor.name);
+            const auto layer = checkpoint::find_layer(tensor.name);
             if (!layer || !layers_.contains(layer->value) || tensor.shape.size() < 2 ||
                 post_.model.find_attention(tensor.name) != nullptr) {
                 continue;

@@ -45,7 +45,7 @@ RowValues::RowValues(const checkpoint::Checkpoint& checkpoint,
         return;
     }
     if (!checkpoint::is_scaled(tensor.dtype)) {
-        obstacle_ = format("is {}, which holds no values to compare", name_of(tensor.dtype));
+        obstacle_ = format("is {}, which holds no values to compare", to_string(tensor.dtype));
         return;
     }
     try {
@@ -72,7 +72,7 @@ void RowValues::read_scales(const checkpoint::Checkpoint& checkpoint,
     const Shape& of_scale = scale.shape;
     const std::uint64_t count = find_element_count(of_scale).value_or(0);
     if (count == 0 || (!is_arithmetic(scale.dtype) && scale.dtype != DType::f8_e8m0)) {
-        obstacle_ = format("has a scale of type {}, which cannot be read", name_of(scale.dtype));
+        obstacle_ = format("has a scale of type {}, which cannot be read", to_string(scale.dtype));
         return;
     }
     std::uint64_t stack = 1;
@@ -84,14 +84,16 @@ void RowValues::read_scales(const checkpoint::Checkpoint& checkpoint,
         scale_rows_ = of_scale.back();
         stack = count / scale_rows_;
     } else if (count > 1) {
-        obstacle_ = format("has scales of shape {}, which fit no rows", to_string(of_scale));
+        obstacle_ =
+            format("has scales of shape {}, which fit no rows", anamnesis::to_string(of_scale));
         return;
     }
     has_stack_of_scales_ = stack > 1;
     row_block_ = find_block(rows_, scale_rows_);
     column_block_ = find_block(columns_, scale_columns_);
     if (row_block_ == 0 || column_block_ == 0) {
-        obstacle_ = format("has scales of shape {}, which fit no block size", to_string(of_scale));
+        obstacle_ = format("has scales of shape {}, which fit no block size",
+                           anamnesis::to_string(of_scale));
         return;
     }
     std::vector<std::byte> bytes(scale.bytes);

@@ -51,10 +51,10 @@ std::vector<double> ScaledRows::row(std::uint64_t index) const {
     return values;
 }
 
-bool is_rounding_of(DType dtype,
-                    std::span<const double> found,
-                    std::span<const double> scales,
-                    std::span<const double> wanted) {
+bool matches_after_rounding(DType dtype,
+                            std::span<const double> found,
+                            std::span<const double> scales,
+                            std::span<const double> wanted) {
     const bool has_three_bits = dtype == DType::f8_e4m3 || dtype == DType::f8_e4m3fnuz;
     // Half a unit in the last place of a normal number, relative to it; half the smallest number.
     const double relative = has_three_bits ? 0x1p-4 : 0x1p-3;

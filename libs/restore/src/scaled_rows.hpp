@@ -31,9 +31,9 @@ private:
 
 /// Whether `found`, 8-bit floats under their scales, is what `wanted` rounds to: each value within
 /// half a unit in the last place, and no scale below what its block needs.
-bool is_rounding_of(DType dtype,
-                    std::span<const double> found,
-                    std::span<const double> scales,
-                    std::span<const double> wanted);
+bool matches_after_rounding(DType dtype,
+                            std::span<const double> found,
+                            std::span<const double> scales,
+                            std::span<const double> wanted);
 
 }  // namespace anamnesis::restore

@@ -60,7 +60,7 @@ bool takes_role(const Selection& selection, RowRole role) {
     }
 }
 
-std::string_view part_of(RowRole role) {
+std::string_view part_name(RowRole role) {
     switch (role) {
         case RowRole::query:
             return "q";
@@ -134,11 +134,11 @@ bool takes_block(const Selection& selection,
     }
     const bool counts_query_heads = block.role == RowRole::query || block.role == RowRole::gate;
     const std::uint32_t kv_head =
-        counts_query_heads ? heads->kv_head_of(QueryHead{*block.head}).value : *block.head;
+        counts_query_heads ? heads->kv_head(QueryHead{*block.head}).value : *block.head;
     return selection.kv_heads->contains(kv_head);
 }
 
-/// Whether pre's rows can stand in post's tensor; says why not.
+/// Whether pre's rows can go into post's tensor; says why not.
 bool fits(const TensorEntry& pre, const TensorEntry& post, std::vector<std::string>& problems) {
     const bool same_columns =
         std::ranges::equal(pre.shape.begin() + std::min<std::ptrdiff_t>(1, std::ssize(pre.shape)),
@@ -148,15 +148,15 @@ bool fits(const TensorEntry& pre, const TensorEntry& post, std::vector<std::stri
     if (!same_columns || pre.shape.size() != post.shape.size()) {
         problems.push_back(format("tensor {} has shape {} in pre and {} in post",
                                   in_quotes(post.name),
-                                  to_string(pre.shape),
-                                  to_string(post.shape)));
+                                  anamnesis::to_string(pre.shape),
+                                  anamnesis::to_string(post.shape)));
         return false;
     }
     if (pre.dtype != post.dtype && !(has_values(pre.dtype) && has_values(post.dtype))) {
         problems.push_back(format("tensor {} is {} in pre and {} in post, which no rounding joins",
                                   in_quotes(post.name),
-                                  anamnesis::name_of(pre.dtype),
-                                  anamnesis::name_of(post.dtype)));
+                                  anamnesis::to_string(pre.dtype),
+                                  anamnesis::to_string(post.dtype)));
         return false;
     }
     if (post.row_bytes() == 0 || pre.row_bytes() == 0) {
@@ -201,7 +201,7 @@ void select_attention(const RecognisedCheckpoint& pre,
             if (takes_block(selection, tensor, pair.post, post.model.heads)) {
                 append_rows(change.splices, pair.post.rows, pair.pre_row, pair.post.role);
                 parts.emplace(tensor.group == AttentionGroup::norm ? "norms"
-                                                                   : part_of(pair.post.role));
+                                                                   : part_name(pair.post.role));
             }
         }
         change.part = parts.size() == 1 ? *parts.begin() : "qkv";
@@ -249,11 +249,11 @@ void select_whole_tensors(const RecognisedCheckpoint& post,
         if (post.model.find_attention(tensor.name) != nullptr) {
             continue;
         }
-        const auto group = checkpoint::find_group_of(post.model, tensor.name);
+        const auto group = checkpoint::classify_tensor(post.model, tensor.name);
         if (!group || !selection.groups.contains(*group) || follows_a_weight(post, tensor)) {
             continue;
         }
-        const auto layer = checkpoint::find_layer_of(tensor.name);
+        const auto layer = checkpoint::find_layer(tensor.name);
         const bool is_draft_head = checkpoint::canonical_name(tensor.name).starts_with("mtp.");
         if ((is_draft_head && !selection.has_draft_heads) ||
             !layer_is_reachable(post.model, selection, *group, layer)) {
@@ -268,8 +268,8 @@ void select_whole_tensors(const RecognisedCheckpoint& post,
         if (counterpart->shape != tensor.shape) {
             problems.push_back(format("tensor {} has shape {} in pre and {} in post",
                                       in_quotes(tensor.name),
-                                      to_string(counterpart->shape),
-                                      to_string(tensor.shape)));
+                                      anamnesis::to_string(counterpart->shape),
+                                      anamnesis::to_string(tensor.shape)));
             continue;
         }
         if (!fits(*counterpart, tensor, problems)) {
@@ -279,7 +279,7 @@ void select_whole_tensors(const RecognisedCheckpoint& post,
         change.post = &tensor;
         change.pre = counterpart;
         change.layer = layer;
-        change.part = checkpoint::name_of(*group);
+        change.part = checkpoint::to_string(*group);
         change.splices.push_back({.rows = {0, tensor.rows()}, .pre_row = 0});
         changes.push_back(std::move(change));
     }

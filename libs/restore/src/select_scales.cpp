@@ -196,7 +196,7 @@ std::vector<TensorChange> select_scales(const RecognisedCheckpoint& pre,
             const auto& tensor = is_lost_in_pre ? *change.pre : *change.post;
             problems.push_back(format("tensor {} is {} in {} and has no scale, which others have",
                                       in_quotes(tensor.name),
-                                      name_of(tensor.dtype),
+                                      to_string(tensor.dtype),
                                       is_lost_in_pre ? "pre" : "post"));
         } else if (way == Way::copy && scales.post) {
             followers.push_back(

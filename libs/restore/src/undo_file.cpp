@@ -39,7 +39,7 @@ constexpr std::uint64_t copy_block = 8U << 20U;
 std::string header_digest(const io::File& file, std::uint64_t header_bytes) {
     std::string header(header_bytes, '\0');
     file.read_at(0, std::as_writable_bytes(std::span(header)));
-    return sha256_of(header);
+    return compute_sha256(header);
 }
 
 [[noreturn]] void malformed(const fs::path& path, std::string_view reason) {
@@ -47,7 +47,7 @@ std::string header_digest(const io::File& file, std::uint64_t header_bytes) {
                 format("{} is no undo file: {}", in_quotes(path.string(), 1000), reason));
 }
 
-/// A name inside the folder: an undo file from a stranger must not reach elsewhere.
+/// A name inside the folder: an untrusted undo file must not reach elsewhere.
 bool is_plain(const std::string& name) {
     return !name.empty() && name != "." && name != ".." &&
            name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
@@ -118,7 +118,7 @@ UndoFile UndoFile::open(const fs::path& folder) {
     if (entry == metadata.end()) {
         malformed(path, "its metadata has no anamnesis.undo");
     }
-    undo.id_ = sha256_of(entry->second);
+    undo.id_ = compute_sha256(entry->second);
     const Json map = Json::parse(entry->second);
     if (map.at("version").as_unsigned("version") != 1) {
         malformed(path, "its version is not 1");

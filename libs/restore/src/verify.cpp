@@ -115,7 +115,7 @@ struct ScaledPair {
     }
     /// Whether a row of the repaired tensor is what a row of pre rounds to.
     bool is_rounding(DType dtype, std::uint64_t row, std::uint64_t pre_row) const {
-        return is_rounding_of(
+        return matches_after_rounding(
             dtype, repaired->row(row), repaired->scales_of_row(row), pre->row(pre_row));
     }
 
@@ -256,7 +256,7 @@ private:
 /// A head that is the embedding need not be stored; libraries leave it out when they save.
 bool may_be_left_out(const RecognisedCheckpoint& post, const TensorEntry& tensor) {
     return post.model.is_head_tied &&
-           checkpoint::find_group_of(post.model, tensor.name) == checkpoint::TensorGroup::head;
+           checkpoint::classify_tensor(post.model, tensor.name) == checkpoint::TensorGroup::head;
 }
 
 void find_surplus(const RecognisedCheckpoint& post,
@@ -292,10 +292,10 @@ std::optional<std::string> find_misfit(const TensorEntry& post, const TensorEntr
     }
     return format("tensor {} is {} {}, post has {} {}",
                   in_quotes(post.name),
-                  anamnesis::name_of(repaired.dtype),
-                  to_string(repaired.shape),
-                  anamnesis::name_of(post.dtype),
-                  to_string(post.shape));
+                  anamnesis::to_string(repaired.dtype),
+                  anamnesis::to_string(repaired.shape),
+                  anamnesis::to_string(post.dtype),
+                  anamnesis::to_string(post.shape));
 }
 
 }  // namespace
@@ -349,7 +349,7 @@ Verification verify(const RecognisedCheckpoint& pre,
             format("{} rows hold values that --method {} computed: bytes cannot "
                    "prove them; all other rows are proven",
                    result.rows_computed,
-                   name_of(request.selection.method)));
+                   to_string(request.selection.method)));
     }
     execution.watch.progress().finish();
     return result;

@@ -125,7 +125,7 @@ void verify_fit(const RecognisedCheckpoint& pre,
         throw Error(ErrorKind::mismatch,
                     format("moments prove a repair by --method fit with one mu, the claim is {} "
                            "with {}",
-                           name_of(request.selection.method),
+                           to_string(request.selection.method),
                            request.fit.mus.size()));
     }
     const Plan plan = make_plan(pre, post, request);

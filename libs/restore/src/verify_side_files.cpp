@@ -122,7 +122,7 @@ bool is_index(const fs::path& file) {
 }
 
 /// Whether every file that an index names lies in `folder`.
-bool names_only_files_of(const fs::path& index, const fs::path& folder) {
+bool names_only_files_in(const fs::path& index, const fs::path& folder) {
     const Json json = Json::parse(io::read_text(index));
     const Json* map = json.find("weight_map");
     if (map == nullptr || !map->is_object()) {
@@ -146,7 +146,7 @@ void compare_indexes(const fs::path& file,
     std::error_code ignored;
     const fs::path other = repaired.folder() / file;
     const bool is_there = fs::is_regular_file(other, ignored);
-    const bool is_wanted = names_only_files_of(post.folder() / file, repaired.folder());
+    const bool is_wanted = names_only_files_in(post.folder() / file, repaired.folder());
     if (!is_there) {
         if (is_wanted) {
             result.deviations.push_back(
@@ -163,7 +163,7 @@ void compare_indexes(const fs::path& file,
     if (agreement.begins_alike && !agreement.is_longer) {
         if (!is_wanted) {
             result.deviations.push_back(
-                format("file {} names files that are not there", in_quotes(file.string())));
+                format("file {} names files that do not exist", in_quotes(file.string())));
         }
         return;
     }

@@ -23,8 +23,9 @@ TEST(ExamplePair, KeepsItsBytesAndIsRecognised) {
     for (const auto& [side, digest] :
          {std::pair{"pre", "c6651d8efeb603225344734d9ccaedac3dff75905d520314b875ba1639986918"},
           std::pair{"post", "7adbc32498386ceda988f18ec9c2b046ccf38b4762ebc4b153779dc24e159233"}}) {
-        EXPECT_EQ(sha256_of(io::read_text(folder.path() / side / "model.safetensors")), digest);
-        EXPECT_EQ(sha256_of(io::read_text(folder.path() / side / "config.json")),
+        EXPECT_EQ(compute_sha256(io::read_text(folder.path() / side / "model.safetensors")),
+                  digest);
+        EXPECT_EQ(compute_sha256(io::read_text(folder.path() / side / "config.json")),
                   "ff672571ab7e40d6d94ca818ea5f2ad0de9dc57c6bdff5f12e8986bcdbe0899a");
         const auto model =
             checkpoint::recognise(checkpoint::Checkpoint::open(folder.path() / side));

@@ -34,7 +34,7 @@ Moment cut_moment(const Matrix& stacked) {
     Moment moment;
     const std::size_t size = stacked.columns();
     for (std::size_t first = 0; first < stacked.rows(); first += size) {
-        moment.push_back(Matrix::copy_of(stacked.view().row_block(first, size)));
+        moment.push_back(Matrix::from_view(stacked.view().row_block(first, size)));
     }
     return moment;
 }

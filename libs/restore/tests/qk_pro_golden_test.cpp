@@ -78,9 +78,9 @@ protected:
         }
         folder_ = *folder;
         json_ = golden::read_json_file(folder_ / "case.json");
-        head_dim_ = size_of("head_dim");
-        query_heads_ = size_of("query_heads");
-        key_heads_ = size_of("key_heads");
+        head_dim_ = read_size("head_dim");
+        query_heads_ = read_size("query_heads");
+        key_heads_ = read_size("key_heads");
         const golden::Tensors input(folder_ / "input.safetensors");
         query_pre_ = input.values("W_Q.pre");
         query_post_ = input.values("W_Q.post");
@@ -92,23 +92,24 @@ protected:
         }
     }
 
-    std::size_t size_of(const char* name) const { return json_.at(name).as_unsigned(name); }
-    std::size_t key_head_of(std::size_t query_head) const {
+    std::size_t read_size(const char* name) const { return json_.at(name).as_unsigned(name); }
+    std::size_t find_key_head(std::size_t query_head) const {
         return query_head / (query_heads_ / key_heads_);
     }
     template <class Owner>
-    auto head_of(Owner& rows, std::size_t head) const {
+    auto head_rows(Owner& rows, std::size_t head) const {
         return rows.view().row_block(head * head_dim_, head_dim_);
     }
     RotaryLayout rotary() const {
-        return {
-            RotaryLayout::Pairs::half_split, static_cast<std::uint32_t>(size_of("rotary_dim")), 0};
+        return {RotaryLayout::Pairs::half_split,
+                static_cast<std::uint32_t>(read_size("rotary_dim")),
+                0};
     }
     std::vector<ProFilter> filters(ProMetric metric) const {
         std::vector<ProFilter> result;
         result.reserve(key_heads_);
         for (std::size_t head = 0; head < key_heads_; ++head) {
-            result.emplace_back(head_of(key_pre_, head),
+            result.emplace_back(head_rows(key_pre_, head),
                                 ProWeighting{.metric = metric,
                                              .rotary = rotary(),
                                              .query_gain = query_gain_.values(),
@@ -150,28 +151,28 @@ TEST_P(ProCase, FilterGivesTheExactRowsAndTheirRounding) {
             Matrix result(query_pre_.rows(), query_pre_.columns());
             Matrix paper(query_pre_.rows(), query_pre_.columns());
             for (std::size_t head = 0; head < query_heads_; ++head) {
-                const ProFilter& filter = by_key_head[key_head_of(head)];
+                const ProFilter& filter = by_key_head[find_key_head(head)];
                 const double lambda = filter.absolute_lambda(relative);
-                const double golden_lambda = absolute[key_head_of(head)];
+                const double golden_lambda = absolute[find_key_head(head)];
                 EXPECT_NEAR(lambda, golden_lambda, 1e-13 * golden_lambda) << what;
-                const auto rows = head_of(result, head);
+                const auto rows = head_rows(result, head);
                 filter.apply(std::vector{lambda},
-                             head_of(query_pre_, head),
-                             head_of(query_post_, head),
+                             head_rows(query_pre_, head),
+                             head_rows(query_post_, head),
                              std::vector{rows});
-                const Matrix from_post = linalg::difference(rows, head_of(query_post_, head));
+                const Matrix from_post = linalg::difference(rows, head_rows(query_post_, head));
                 EXPECT_NEAR(linalg::frobenius_norm(from_post), distance[head], 1e-9) << what;
                 // Gains change what the logits see; the golden error is that of W_Q W_K^T.
                 if (metric != ProMetric::gain) {
-                    const Matrix from_pre = linalg::difference(rows, head_of(query_pre_, head));
+                    const Matrix from_pre = linalg::difference(rows, head_rows(query_pre_, head));
                     const Matrix wrong = linalg::product(linalg::transposed(from_pre),
-                                                         head_of(key_pre_, key_head_of(head)));
+                                                         head_rows(key_pre_, find_key_head(head)));
                     EXPECT_NEAR(linalg::frobenius_norm(wrong), error[head], 1e-11) << what;
                     const Matrix slow = naive_qk_pro(lambda,
-                                                     head_of(key_pre_, key_head_of(head)),
-                                                     head_of(query_pre_, head),
-                                                     head_of(query_post_, head));
-                    linalg::copy(slow, head_of(paper, head));
+                                                     head_rows(key_pre_, find_key_head(head)),
+                                                     head_rows(query_pre_, head),
+                                                     head_rows(query_post_, head));
+                    linalg::copy(slow, head_rows(paper, head));
                 }
             }
             const std::string key = format("{:g}", relative);
@@ -189,10 +190,10 @@ TEST_P(ProCase, FilterGivesTheExactRowsAndTheirRounding) {
         if (expected.has("limit.0")) {
             Matrix result(query_pre_.rows(), query_pre_.columns());
             for (std::size_t head = 0; head < query_heads_; ++head) {
-                by_key_head[key_head_of(head)].apply(std::vector{0.0},
-                                                     head_of(query_pre_, head),
-                                                     head_of(query_post_, head),
-                                                     std::vector{head_of(result, head)});
+                by_key_head[find_key_head(head)].apply(std::vector{0.0},
+                                                       head_rows(query_pre_, head),
+                                                       head_rows(query_post_, head),
+                                                       std::vector{head_rows(result, head)});
             }
             const Matrix limit = expected.values("limit.0");
             EXPECT_LT(largest_difference(result, limit), tolerance);
@@ -245,20 +246,20 @@ TEST_P(AlignCase, AlignsAsGiven) {
     for (std::size_t group = 0; group < key_heads_; ++group) {
         const Json& golden_head = description.at("key_heads").as_array("key_heads")[group];
         GaugeFit fit(head_dim_, is_rotary ? rotary() : RotaryLayout{});
-        double before =
-            linalg::sum_of_squared_differences(head_of(key_pre_, group), head_of(key_post_, group));
-        fit.add(head_of(key_pre_, group), head_of(key_post_, group));
+        double before = linalg::sum_of_squared_differences(head_rows(key_pre_, group),
+                                                           head_rows(key_post_, group));
+        fit.add(head_rows(key_pre_, group), head_rows(key_post_, group));
         for (std::size_t head = group * per_group; head < (group + 1) * per_group; ++head) {
-            fit.add(head_of(query_pre_, head), head_of(query_post_, head));
-            before += linalg::sum_of_squared_differences(head_of(query_pre_, head),
-                                                         head_of(query_post_, head));
+            fit.add(head_rows(query_pre_, head), head_rows(query_post_, head));
+            before += linalg::sum_of_squared_differences(head_rows(query_pre_, head),
+                                                         head_rows(query_post_, head));
         }
         const Gauge gauge = fit.solve();
-        double after = gauge.misfit(head_of(key_pre_, group), head_of(key_post_, group));
-        gauge.apply(head_of(key_pre_, group), head_of(key, group));
+        double after = gauge.misfit(head_rows(key_pre_, group), head_rows(key_post_, group));
+        gauge.apply(head_rows(key_pre_, group), head_rows(key, group));
         for (std::size_t head = group * per_group; head < (group + 1) * per_group; ++head) {
-            after += gauge.misfit(head_of(query_pre_, head), head_of(query_post_, head));
-            gauge.apply(head_of(query_pre_, head), head_of(query, head));
+            after += gauge.misfit(head_rows(query_pre_, head), head_rows(query_post_, head));
+            gauge.apply(head_rows(query_pre_, head), head_rows(query, head));
         }
         const double golden_before = golden_head.at("misfit_before").as_double("misfit");
         const double golden_after = golden_head.at("misfit_after").as_double("misfit");

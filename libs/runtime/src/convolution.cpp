@@ -17,19 +17,19 @@
 namespace anamnesis::runtime {
 namespace {
 
-template <class TapOf>
+template <class Tap>
 ConvolutionResult convolve_with(const at::Tensor& x,
                                 std::int64_t width,
                                 const at::Tensor& past,
-                                const TapOf& tap_of) {
+                                const Tap& tap) {
     const std::int64_t length = x.size(1);
     const at::Tensor before =
         past.defined() ? past : at::zeros({x.size(0), width - 1, x.size(2)}, x.options());
     check_shape(before, {x.size(0), width - 1, x.size(2)}, "past of a convolution");
     const at::Tensor all = at::cat({before, x}, 1);
-    at::Tensor y = all.narrow(1, 0, length) * tap_of(0);
+    at::Tensor y = all.narrow(1, 0, length) * tap(0);
     for (std::int64_t w = 1; w < width; ++w) {
-        y = y.addcmul(all.narrow(1, w, length), tap_of(w));
+        y = y.addcmul(all.narrow(1, w, length), tap(w));
     }
     // A copy: the view would keep the whole chunk alive.
     return {.output = y, .past = all.narrow(1, length, width - 1).clone()};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Forward and backward passes of what stands between the products of a layer.
+// Forward and backward passes of what is between the products of a layer.
 
 #include "cpu_gradients.hpp"
 
@@ -27,7 +27,7 @@ ANAMNESIS_INLINE float dot(const float* a, const float* b, std::size_t count) {
     for (; i + width <= count; i += width) {
         partial += load(a + i) * load(b + i);
     }
-    float sum = total_of(partial);
+    float sum = horizontal_sum(partial);
     for (; i < count; ++i) {
         sum += a[i] * b[i];
     }
@@ -40,7 +40,7 @@ ANAMNESIS_INLINE float dot(const float* a, const float* b, const float* c, std::
     for (; i + width <= count; i += width) {
         partial += load(a + i) * load(b + i) * load(c + i);
     }
-    float sum = total_of(partial);
+    float sum = horizontal_sum(partial);
     for (; i < count; ++i) {
         sum += a[i] * b[i] * c[i];
     }
@@ -48,14 +48,14 @@ ANAMNESIS_INLINE float dot(const float* a, const float* b, const float* c, std::
 }
 
 /// With f = 1 / rms: d_x = f (g d_y - x f^2 mean(g d_y x)), d_g = d_y x f.
-ANAMNESIS_INLINE void rms_norm_backward_of(const float* x,
-                                           const float* gain,
-                                           float eps,
-                                           const float* d_y,
-                                           float* d_x,
-                                           float* d_gain,
-                                           std::size_t rows,
-                                           std::size_t columns) {
+ANAMNESIS_INLINE void rms_norm_backward_body(const float* x,
+                                             const float* gain,
+                                             float eps,
+                                             const float* d_y,
+                                             float* d_x,
+                                             float* d_gain,
+                                             std::size_t rows,
+                                             std::size_t columns) {
     const float share = 1.0F / static_cast<float>(columns);
     for (std::size_t r = 0; r < rows; ++r) {
         const float* row = x + r * columns;
@@ -112,7 +112,7 @@ ANAMNESIS_INLINE void gated_backward_at(
     write(d_gate, d * read<Value>(x) * s * (1.0F - s));
 }
 
-ANAMNESIS_INLINE void swiglu_of(const float* gate, const float* up, float* y, std::size_t count) {
+ANAMNESIS_INLINE void swiglu_body(const float* gate, const float* up, float* y, std::size_t count) {
     std::size_t i = 0;
     for (; i + width <= count; i += width) {
         swiglu_at<Floats>(gate + i, up + i, y + i);
@@ -122,12 +122,12 @@ ANAMNESIS_INLINE void swiglu_of(const float* gate, const float* up, float* y, st
     }
 }
 
-ANAMNESIS_INLINE void swiglu_backward_of(const float* gate,
-                                         const float* up,
-                                         const float* d_y,
-                                         float* d_gate,
-                                         float* d_up,
-                                         std::size_t count) {
+ANAMNESIS_INLINE void swiglu_backward_body(const float* gate,
+                                           const float* up,
+                                           const float* d_y,
+                                           float* d_gate,
+                                           float* d_up,
+                                           std::size_t count) {
     std::size_t i = 0;
     for (; i + width <= count; i += width) {
         swiglu_backward_at<Floats>(gate + i, up + i, d_y + i, d_gate + i, d_up + i);
@@ -137,7 +137,7 @@ ANAMNESIS_INLINE void swiglu_backward_of(const float* gate,
     }
 }
 
-ANAMNESIS_INLINE void gated_of(const float* x, const float* gate, float* y, std::size_t count) {
+ANAMNESIS_INLINE void gated_body(const float* x, const float* gate, float* y, std::size_t count) {
     std::size_t i = 0;
     for (; i + width <= count; i += width) {
         gated_at<Floats>(x + i, gate + i, y + i);
@@ -147,12 +147,12 @@ ANAMNESIS_INLINE void gated_of(const float* x, const float* gate, float* y, std:
     }
 }
 
-ANAMNESIS_INLINE void gated_backward_of(const float* x,
-                                        const float* gate,
-                                        const float* d_y,
-                                        float* d_x,
-                                        float* d_gate,
-                                        std::size_t count) {
+ANAMNESIS_INLINE void gated_backward_body(const float* x,
+                                          const float* gate,
+                                          const float* d_y,
+                                          float* d_x,
+                                          float* d_gate,
+                                          std::size_t count) {
     std::size_t i = 0;
     for (; i + width <= count; i += width) {
         gated_backward_at<Floats>(x + i, gate + i, d_y + i, d_x + i, d_gate + i);
@@ -162,12 +162,12 @@ ANAMNESIS_INLINE void gated_backward_of(const float* x,
     }
 }
 
-ANAMNESIS_INLINE double cross_entropy_of(const float* logits,
-                                         const std::int64_t* targets,
-                                         const float* weights,
-                                         float* d_logits,
-                                         std::size_t rows,
-                                         std::size_t classes) {
+ANAMNESIS_INLINE double cross_entropy_body(const float* logits,
+                                           const std::int64_t* targets,
+                                           const float* weights,
+                                           float* d_logits,
+                                           std::size_t rows,
+                                           std::size_t classes) {
     double total = 0.0;
     for (std::size_t r = 0; r < rows; ++r) {
         const float* row = logits + r * classes;
@@ -188,7 +188,7 @@ ANAMNESIS_INLINE double cross_entropy_of(const float* logits,
             target[c] = exp_of_negative(row[c] - highest);
             sum += target[c];
         }
-        sum += total_of(partial);
+        sum += horizontal_sum(partial);
         const auto label = static_cast<std::size_t>(targets[r]);
         const double loss = std::log(static_cast<double>(sum)) + static_cast<double>(highest) -
                             static_cast<double>(row[label]);
@@ -213,12 +213,12 @@ void rms_norm_backward(const float* x,
                        float* d_gain,
                        std::size_t rows,
                        std::size_t columns) {
-    rms_norm_backward_of(x, gain, eps, d_y, d_x, d_gain, rows, columns);
+    rms_norm_backward_body(x, gain, eps, d_y, d_x, d_gain, rows, columns);
 }
 
 ANAMNESIS_FOR_EACH_CPU
 void swiglu_forward(const float* gate, const float* up, float* y, std::size_t count) {
-    swiglu_of(gate, up, y, count);
+    swiglu_body(gate, up, y, count);
 }
 
 ANAMNESIS_FOR_EACH_CPU
@@ -228,12 +228,12 @@ void swiglu_backward(const float* gate,
                      float* d_gate,
                      float* d_up,
                      std::size_t count) {
-    swiglu_backward_of(gate, up, d_y, d_gate, d_up, count);
+    swiglu_backward_body(gate, up, d_y, d_gate, d_up, count);
 }
 
 ANAMNESIS_FOR_EACH_CPU
 void gated_forward(const float* x, const float* gate, float* y, std::size_t count) {
-    gated_of(x, gate, y, count);
+    gated_body(x, gate, y, count);
 }
 
 ANAMNESIS_FOR_EACH_CPU
@@ -243,7 +243,7 @@ void gated_backward(const float* x,
                     float* d_x,
                     float* d_gate,
                     std::size_t count) {
-    gated_backward_of(x, gate, d_y, d_x, d_gate, count);
+    gated_backward_body(x, gate, d_y, d_x, d_gate, count);
 }
 
 ANAMNESIS_FOR_EACH_CPU
@@ -271,7 +271,7 @@ double cross_entropy(const float* logits,
                      float* d_logits,
                      std::size_t rows,
                      std::size_t classes) {
-    return cross_entropy_of(logits, targets, weights, d_logits, rows, classes);
+    return cross_entropy_body(logits, targets, weights, d_logits, rows, classes);
 }
 
 }  // namespace anamnesis::runtime::cpu

@@ -11,7 +11,7 @@
 namespace anamnesis::runtime::cpu {
 namespace {
 
-// Bodies that hold vectors stand apart from the functions that are cloned: a vector must not pass
+// Bodies that hold vectors are apart from the functions that are cloned: a vector must not pass
 // between code for different instruction sets.
 
 ANAMNESIS_INLINE float sum_of_squares(const float* x, std::size_t count) {
@@ -20,14 +20,14 @@ ANAMNESIS_INLINE float sum_of_squares(const float* x, std::size_t count) {
     for (; done + width <= count; done += width) {
         partial += load(x + done) * load(x + done);
     }
-    float squares = total_of(partial);
+    float squares = horizontal_sum(partial);
     for (; done < count; ++done) {
         squares += x[done] * x[done];
     }
     return squares;
 }
 
-ANAMNESIS_INLINE void rms_norm_of(const float* x, const Norm& norm, float* y, std::size_t rows) {
+ANAMNESIS_INLINE void rms_norm_body(const float* x, const Norm& norm, float* y, std::size_t rows) {
     for (std::size_t r = 0; r < rows; ++r) {
         const float* row = x + r * norm.columns;
         const float squares = sum_of_squares(row, norm.columns);
@@ -39,14 +39,14 @@ ANAMNESIS_INLINE void rms_norm_of(const float* x, const Norm& norm, float* y, st
     }
 }
 
-ANAMNESIS_INLINE void l2_normalise_of(float* x, float eps, std::size_t count) {
+ANAMNESIS_INLINE void l2_normalise_body(float* x, float eps, std::size_t count) {
     const float factor = 1.0F / std::sqrt(sum_of_squares(x, count) + eps);
     for (std::size_t i = 0; i < count; ++i) {
         x[i] *= factor;
     }
 }
 
-ANAMNESIS_INLINE void swiglu_of(float* gate, const float* up, std::size_t count) {
+ANAMNESIS_INLINE void swiglu_body(float* gate, const float* up, std::size_t count) {
     std::size_t i = 0;
     for (; i + width <= count; i += width) {
         store(gate + i, silu(load(gate + i)) * load(up + i));
@@ -56,17 +56,17 @@ ANAMNESIS_INLINE void swiglu_of(float* gate, const float* up, std::size_t count)
     }
 }
 
-ANAMNESIS_INLINE void swiglu_of(Bf16* gate, const Bf16* up, std::size_t count) {
+ANAMNESIS_INLINE void swiglu_body(Bf16* gate, const Bf16* up, std::size_t count) {
     std::size_t i = 0;
     for (; i + width <= count; i += width) {
         store(gate + i, silu(load(gate + i)) * load(up + i));
     }
     for (; i < count; ++i) {
-        gate[i] = rounded(silu(value_of(gate[i])) * value_of(up[i]));
+        gate[i] = rounded(silu(to_float(gate[i])) * to_float(up[i]));
     }
 }
 
-ANAMNESIS_INLINE void silu_of(float* x, std::size_t count) {
+ANAMNESIS_INLINE void silu_body(float* x, std::size_t count) {
     std::size_t i = 0;
     for (; i + width <= count; i += width) {
         store(x + i, silu(load(x + i)));
@@ -76,7 +76,7 @@ ANAMNESIS_INLINE void silu_of(float* x, std::size_t count) {
     }
 }
 
-ANAMNESIS_INLINE float advance_softmax_of(
+ANAMNESIS_INLINE float advance_softmax_body(
     SoftmaxRow& row, float* scores, std::size_t begin, std::size_t end, std::size_t block) {
     std::fill(scores, scores + std::min(begin, block), 0.0F);
     std::fill(scores + std::min(std::max(begin, end), block), scores + block, 0.0F);
@@ -84,7 +84,7 @@ ANAMNESIS_INLINE float advance_softmax_of(
         return 1.0F;
     }
     float maximum = row.maximum;
-    Floats highest = all_of(maximum);
+    Floats highest = broadcast(maximum);
     std::size_t i = begin;
     for (; i + width <= end; i += width) {
         const Floats score = load(scores + i);
@@ -102,7 +102,7 @@ ANAMNESIS_INLINE float advance_softmax_of(
         store(scores + i, weight);
         partial += weight;
     }
-    float sum = total_of(partial);
+    float sum = horizontal_sum(partial);
     for (; i < end; ++i) {
         scores[i] = exp_of_negative(scores[i] - maximum);
         sum += scores[i];
@@ -126,7 +126,7 @@ bool has_bf16_products() noexcept {
 ANAMNESIS_FOR_EACH_CPU
 void widen(const Bf16* source, float* target, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-        target[i] = value_of(source[i]);
+        target[i] = to_float(source[i]);
     }
 }
 
@@ -139,12 +139,12 @@ void narrow(const float* source, Bf16* target, std::size_t count) {
 
 ANAMNESIS_FOR_EACH_CPU
 void rms_norm(const float* x, const Norm& norm, float* y, std::size_t rows) {
-    rms_norm_of(x, norm, y, rows);
+    rms_norm_body(x, norm, y, rows);
 }
 
 ANAMNESIS_FOR_EACH_CPU
 void l2_normalise(float* x, float eps, std::size_t count) {
-    l2_normalise_of(x, eps, count);
+    l2_normalise_body(x, eps, count);
 }
 
 ANAMNESIS_FOR_EACH_CPU
@@ -159,17 +159,17 @@ void rotate(float* head, const float* cosine, const float* sine, std::size_t pai
 
 ANAMNESIS_FOR_EACH_CPU
 void swiglu(float* gate, const float* up, std::size_t count) {
-    swiglu_of(gate, up, count);
+    swiglu_body(gate, up, count);
 }
 
 ANAMNESIS_FOR_EACH_CPU
 void swiglu(Bf16* gate, const Bf16* up, std::size_t count) {
-    swiglu_of(gate, up, count);
+    swiglu_body(gate, up, count);
 }
 
 ANAMNESIS_FOR_EACH_CPU
 void silu(float* x, std::size_t count) {
-    silu_of(x, count);
+    silu_body(x, count);
 }
 
 ANAMNESIS_FOR_EACH_CPU
@@ -210,7 +210,7 @@ void convolve_next(const ConvolutionStep& step, float* y, std::size_t begin, std
 ANAMNESIS_FOR_EACH_CPU
 float advance_softmax(
     SoftmaxRow& row, float* scores, std::size_t begin, std::size_t end, std::size_t block) {
-    return advance_softmax_of(row, scores, begin, end, block);
+    return advance_softmax_body(row, scores, begin, end, block);
 }
 
 ANAMNESIS_FOR_EACH_CPU

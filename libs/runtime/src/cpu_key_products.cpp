@@ -23,7 +23,7 @@ ANAMNESIS_INLINE Floats fold(Floats a, Floats b, std::index_sequence<Lanes...> /
 }
 
 /// Lane i of the result is the total of sums[i].
-ANAMNESIS_INLINE Floats totals_of(const Floats* sums) {
+ANAMNESIS_INLINE Floats horizontal_sums(const Floats* sums) {
     constexpr std::make_index_sequence<width> lanes;
     Floats eights[8];
     Floats fours[4];
@@ -85,7 +85,7 @@ ANAMNESIS_INLINE void score_tile(const float* queries,
         }
     }
     float totals[width];
-    store(totals, totals_of(sums));
+    store(totals, horizontal_sums(sums));
     for (std::size_t g = 0; g < Queries; ++g) {
         for (std::size_t place = 0; place < streams; ++place) {
             std::copy_n(totals + (g * streams + place) * per_place,
@@ -115,10 +115,10 @@ ANAMNESIS_INLINE void score_strip(
 }
 
 template <class Key>
-ANAMNESIS_INLINE void group_scores_of(const float* queries,
-                                      const Key* keys,
-                                      float* scores,
-                                      const KeyBlock& block) {
+ANAMNESIS_INLINE void group_scores_body(const float* queries,
+                                        const Key* keys,
+                                        float* scores,
+                                        const KeyBlock& block) {
     for_each_strip(block.count, [&](Strip strip) __attribute__((always_inline)) {
         std::size_t g = 0;
         for (; g + 4 <= block.group; g += 4) {
@@ -193,17 +193,17 @@ ANAMNESIS_INLINE void add_strip(
         for (std::size_t g = 0; g < Queries; ++g) {
             for (std::size_t column = d; column < block.dim; ++column) {
                 sums[g * block.dim + column] +=
-                    weights[g * block.stride + j] * value_of(values[j * block.dim + column]);
+                    weights[g * block.stride + j] * to_float(values[j * block.dim + column]);
             }
         }
     });
 }
 
 template <class Value>
-ANAMNESIS_INLINE void group_sums_of(const float* weights,
-                                    const Value* values,
-                                    float* sums,
-                                    const KeyBlock& block) {
+ANAMNESIS_INLINE void group_sums_body(const float* weights,
+                                      const Value* values,
+                                      float* sums,
+                                      const KeyBlock& block) {
     for_each_strip(block.count, [&](Strip strip) __attribute__((always_inline)) {
         std::size_t g = 0;
         for (; g + 4 <= block.group; g += 4) {
@@ -222,22 +222,22 @@ ANAMNESIS_INLINE void group_sums_of(const float* weights,
 
 ANAMNESIS_FOR_EACH_CPU
 void group_scores(const float* queries, const Bf16* keys, float* scores, const KeyBlock& block) {
-    group_scores_of(queries, keys, scores, block);
+    group_scores_body(queries, keys, scores, block);
 }
 
 ANAMNESIS_FOR_EACH_CPU
 void group_scores(const float* queries, const float* keys, float* scores, const KeyBlock& block) {
-    group_scores_of(queries, keys, scores, block);
+    group_scores_body(queries, keys, scores, block);
 }
 
 ANAMNESIS_FOR_EACH_CPU
 void group_sums(const float* weights, const Bf16* values, float* sums, const KeyBlock& block) {
-    group_sums_of(weights, values, sums, block);
+    group_sums_body(weights, values, sums, block);
 }
 
 ANAMNESIS_FOR_EACH_CPU
 void group_sums(const float* weights, const float* values, float* sums, const KeyBlock& block) {
-    group_sums_of(weights, values, sums, block);
+    group_sums_body(weights, values, sums, block);
 }
 
 }  // namespace anamnesis::runtime::cpu

@@ -136,7 +136,7 @@ ANAMNESIS_INLINE void scale_rows(float* matrix, const float* factors, std::size_
     }
 }
 
-/// Times D, whose zeros stand above the diagonal.
+/// Times D, whose zeros are above the diagonal.
 ANAMNESIS_INLINE void decay_scores(float* scores, const float* between) {
     for (std::size_t i = 0; i < tokens; ++i) {
         std::size_t j = 0;
@@ -196,10 +196,10 @@ ANAMNESIS_INLINE float read_chunk(const LightningHead& head,
     return w.from_start[rows - 1];
 }
 
-ANAMNESIS_INLINE void forward_of(const LightningHead& head,
-                                 float* out,
-                                 float* states,
-                                 float* scratch) {
+ANAMNESIS_INLINE void forward_body(const LightningHead& head,
+                                   float* out,
+                                   float* states,
+                                   float* scratch) {
     const Workspace w(head, scratch);
     make_decays(head, w);
     const std::size_t state_size = w.keys * w.values;
@@ -223,7 +223,7 @@ ANAMNESIS_INLINE void forward_of(const LightningHead& head,
     }
 }
 
-/// The gradients of one chunk; `d_state` goes from the state behind it to the one before it.
+/// The gradients of one chunk; `d_state` goes from the state after it to the one before it.
 ANAMNESIS_INLINE void chunk_backward(const LightningHead& head,
                                      std::size_t first,
                                      std::size_t rows,
@@ -277,13 +277,13 @@ ANAMNESIS_INLINE void chunk_backward(const LightningHead& head,
     multiply({w.q, 1, w.keys}, w.d_out, w.d_state, w.keys, tokens, w.values, whole);
 }
 
-ANAMNESIS_INLINE void backward_of(const LightningHead& head,
-                                  const float* states,
-                                  const float* d_out,
-                                  float* d_q,
-                                  float* d_k,
-                                  float* d_v,
-                                  float* scratch) {
+ANAMNESIS_INLINE void backward_body(const LightningHead& head,
+                                    const float* states,
+                                    const float* d_out,
+                                    float* d_q,
+                                    float* d_k,
+                                    float* d_v,
+                                    float* scratch) {
     const Workspace w(head, scratch);
     make_decays(head, w);
     const std::size_t state_size = w.keys * w.values;
@@ -310,7 +310,7 @@ std::size_t lightning_states(std::size_t length, std::size_t key_dim, std::size_
 
 ANAMNESIS_FOR_EACH_CPU
 void lightning_forward(const LightningHead& head, float* out, float* states, float* scratch) {
-    forward_of(head, out, states, scratch);
+    forward_body(head, out, states, scratch);
 }
 
 ANAMNESIS_FOR_EACH_CPU
@@ -321,7 +321,7 @@ void lightning_backward(const LightningHead& head,
                         float* d_k,
                         float* d_v,
                         float* scratch) {
-    backward_of(head, states, d_out, d_q, d_k, d_v, scratch);
+    backward_body(head, states, d_out, d_q, d_k, d_v, scratch);
 }
 
 }  // namespace anamnesis::runtime::cpu

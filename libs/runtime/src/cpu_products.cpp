@@ -31,10 +31,10 @@ ANAMNESIS_INLINE void dots_of_all(const Weight* rows,
 }
 
 template <class Weight>
-ANAMNESIS_INLINE void product_of(const Weight* weight,
-                                 const FewRows& p,
-                                 std::size_t begin,
-                                 std::size_t end) {
+ANAMNESIS_INLINE void product_body(const Weight* weight,
+                                   const FewRows& p,
+                                   std::size_t begin,
+                                   std::size_t end) {
     // Rows of the matrix meet all vectors while they are in the cache, except for one vector, which
     // needs no cache.
     const std::size_t strip = p.rows == 1 ? end - begin : 8;
@@ -57,12 +57,12 @@ ANAMNESIS_INLINE void product_of(const Weight* weight,
 
 ANAMNESIS_FOR_EACH_CPU
 void product(const Bf16* weight, const FewRows& product, std::size_t begin, std::size_t end) {
-    product_of(weight, product, begin, end);
+    product_body(weight, product, begin, end);
 }
 
 ANAMNESIS_FOR_EACH_CPU
 void product(const float* weight, const FewRows& product, std::size_t begin, std::size_t end) {
-    product_of(weight, product, begin, end);
+    product_body(weight, product, begin, end);
 }
 
 }  // namespace anamnesis::runtime::cpu

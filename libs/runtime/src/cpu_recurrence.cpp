@@ -103,7 +103,7 @@ ANAMNESIS_INLINE void decay_scores(const RecurrentChunk& chunk, const Workspace&
         float* weights = w.weights + i * w.tokens;
         float* lower = w.lower + i * w.tokens;
         for (std::size_t j = 0; j <= i; j += width) {
-            // Later tokens stand in the rest of the vector; their powers might overflow.
+            // Later tokens are in the rest of the vector; their powers might overflow.
             const Floats difference = w.decays[i] - load(w.decays + j);
             const Floats between =
                 exp_of_negative(difference > 80.0F ? Floats{} + 80.0F : difference);
@@ -145,7 +145,7 @@ ANAMNESIS_INLINE void write_outputs(const RecurrentChunk& chunk, const Workspace
     }
 }
 
-/// S = e^(whole decay) S + sum_t e^(decay behind t) k_t values_t^T.
+/// S = e^(whole decay) S + sum_t e^(decay after t) k_t values_t^T.
 ANAMNESIS_INLINE void move_state(const Workspace& w) {
     const float whole = w.decays[w.tokens - 1];
     for (std::size_t t = 0; t < w.tokens; t += width) {
@@ -160,9 +160,9 @@ ANAMNESIS_INLINE void move_state(const Workspace& w) {
     multiply({w.k, 1, w.keys}, w.added, w.state, w.keys, w.tokens, w.values, kept);
 }
 
-ANAMNESIS_INLINE void recurrent_chunk_of(float* state,
-                                         const RecurrentChunk& chunk,
-                                         float* scratch) {
+ANAMNESIS_INLINE void recurrent_chunk_body(float* state,
+                                           const RecurrentChunk& chunk,
+                                           float* scratch) {
     const Workspace w(chunk, scratch);
     const std::size_t used = chunk.key_dim * chunk.value_dim;
     for (std::size_t i = 0; i < w.keys * w.values; ++i) {
@@ -234,7 +234,7 @@ ANAMNESIS_INLINE void step_column(float* state, const RecurrentStep& step, std::
     step.out[column] = step.scale * out;
 }
 
-ANAMNESIS_INLINE void recurrent_step_of(float* state, const RecurrentStep& step) {
+ANAMNESIS_INLINE void recurrent_step_body(float* state, const RecurrentStep& step) {
     constexpr std::size_t vectors = 8;
     std::size_t column = 0;
     for (; column + vectors * width <= step.value_dim; column += vectors * width) {
@@ -261,12 +261,12 @@ std::size_t recurrent_chunk_scratch(std::size_t length,
 
 ANAMNESIS_FOR_EACH_CPU
 void recurrent_chunk(float* state, const RecurrentChunk& chunk, float* scratch) {
-    recurrent_chunk_of(state, chunk, scratch);
+    recurrent_chunk_body(state, chunk, scratch);
 }
 
 ANAMNESIS_FOR_EACH_CPU
 void recurrent_step(float* state, const RecurrentStep& step) {
-    recurrent_step_of(state, step);
+    recurrent_step_body(state, step);
 }
 
 }  // namespace anamnesis::runtime::cpu

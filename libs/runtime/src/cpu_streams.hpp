@@ -139,9 +139,9 @@ ANAMNESIS_INLINE void dots(const Weight* rows,
     }
     for (std::size_t r = 0; r < Rows; ++r) {
         for (std::size_t v = 0; v < Vectors; ++v) {
-            float total = total_of(sums[r][v]);
+            float total = horizontal_sum(sums[r][v]);
             for (std::size_t rest = i; rest < count; ++rest) {
-                total += value_of(rows[r * apart * count + rest]) * vectors[v * count + rest];
+                total += to_float(rows[r * apart * count + rest]) * vectors[v * count + rest];
             }
             totals[v * step + r * apart] = total;
         }

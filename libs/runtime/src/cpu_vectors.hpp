@@ -64,20 +64,20 @@ ANAMNESIS_INLINE void store(Bf16* target, Floats values) {
     std::memcpy(target, &halves, sizeof halves);
 }
 
-ANAMNESIS_INLINE float value_of(Bf16 bits) {
+ANAMNESIS_INLINE float to_float(Bf16 bits) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
 }
 
-ANAMNESIS_INLINE float value_of(float value) {
+ANAMNESIS_INLINE float to_float(float value) {
     return value;
 }
 
-ANAMNESIS_INLINE Floats all_of(float value) {
+ANAMNESIS_INLINE Floats broadcast(float value) {
     return Floats{} + value;
 }
 
 /// Halves are folded onto each other, so that few instructions depend on each other.
-ANAMNESIS_INLINE float total_of(Floats values) {
+ANAMNESIS_INLINE float horizontal_sum(Floats values) {
     const auto eight = __builtin_shufflevector(values, values, 0, 1, 2, 3, 4, 5, 6, 7) +
                        __builtin_shufflevector(values, values, 8, 9, 10, 11, 12, 13, 14, 15);
     const auto four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +

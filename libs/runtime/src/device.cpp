@@ -31,7 +31,7 @@ std::optional<at::Device> parsed(const std::string& name) {
 
 }  // namespace
 
-at::Device device_of(const std::string& name) {
+at::Device parse_device(const std::string& name) {
     const std::optional<at::Device> device = parsed(name);
     if (!device || !(device->is_cpu() || at::isAccelerator(device->type()))) {
         throw Error(ErrorKind::usage,
@@ -49,8 +49,8 @@ at::Device device_of(const std::string& name) {
         throw Error(
             ErrorKind::unsupported,
             count > 0
-                ? format("device {} is not there: this machine has {}", in_quotes(name), count)
-                : format("device {} is not there: this machine has none, or this "
+                ? format("device {} does not exist: this machine has {}", in_quotes(name), count)
+                : format("device {} does not exist: this machine has none, or this "
                          "LibTorch is a build without {}",
                          in_quotes(name),
                          c10::DeviceTypeName(device->type())));
@@ -70,7 +70,7 @@ void keep_freed_memory() {
 #endif
 }
 
-Error error_of(const c10::Error& error) {
+Error to_error(const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     const bool is_memory = text.find("not enough memory") != std::string::npos ||
                            text.find("out of memory") != std::string::npos;

@@ -116,7 +116,7 @@ struct RmsNorm : Function<RmsNorm> {
         at::Tensor d_gain = at::zeros({parts, width}, x.options());
         const float* from = data(x);
         const float* factors = data(gain);
-        const float* behind = data(d_y);
+        const float* upstream = data(d_y);
         float* to = target(d_x);
         float* sums = target(d_gain);
         at::parallel_for(0, parts, 1, [&](std::int64_t first, std::int64_t last) {
@@ -126,7 +126,7 @@ struct RmsNorm : Function<RmsNorm> {
                 cpu::rms_norm_backward(from + begin * width,
                                        factors,
                                        eps,
-                                       behind + begin * width,
+                                       upstream + begin * width,
                                        to + begin * width,
                                        sums + part * width,
                                        size(end - begin),
@@ -159,11 +159,11 @@ struct SwiGlu : Function<SwiGlu> {
         at::Tensor d_up = at::empty_like(d_y);
         const float* gates = data(saved[0]);
         const float* ups = data(saved[1]);
-        const float* behind = data(d_y);
+        const float* upstream = data(d_y);
         float* to_gate = target(d_gate);
         float* to_up = target(d_up);
         for_values(d_y.numel(), [=](std::size_t i, std::size_t count) {
-            cpu::swiglu_backward(gates + i, ups + i, behind + i, to_gate + i, to_up + i, count);
+            cpu::swiglu_backward(gates + i, ups + i, upstream + i, to_gate + i, to_up + i, count);
         });
         return {d_gate, d_up};
     }
@@ -191,11 +191,11 @@ struct Gated : Function<Gated> {
         at::Tensor d_gate = at::empty_like(d_y);
         const float* values = data(saved[0]);
         const float* gates = data(saved[1]);
-        const float* behind = data(d_y);
+        const float* upstream = data(d_y);
         float* to_x = target(d_x);
         float* to_gate = target(d_gate);
         for_values(d_y.numel(), [=](std::size_t i, std::size_t count) {
-            cpu::gated_backward(values + i, gates + i, behind + i, to_x + i, to_gate + i, count);
+            cpu::gated_backward(values + i, gates + i, upstream + i, to_x + i, to_gate + i, count);
         });
         return {d_x, d_gate};
     }
@@ -335,7 +335,7 @@ struct Lightning : Function<Lightning> {
         at::Tensor d_q = at::empty_like(q);
         at::Tensor d_k = at::empty_like(k);
         at::Tensor d_v = at::empty_like(v);
-        const float* behind = data(d_y);
+        const float* upstream = data(d_y);
         const float* kept = data(saved[4]);
         float* to_q = target(d_q);
         float* to_k = target(d_k);
@@ -345,7 +345,7 @@ struct Lightning : Function<Lightning> {
             for (std::int64_t i = begin; i < end; ++i) {
                 cpu::lightning_backward(shape.head(q, k, v, saved[3], scale, i),
                                         kept + i * shape.states,
-                                        behind + shape.value_place(i),
+                                        upstream + shape.value_place(i),
                                         to_q + shape.key_place(i),
                                         to_k + shape.key_place(i),
                                         to_v + shape.value_place(i),

@@ -125,7 +125,7 @@ private:
 
 }  // namespace
 
-at::Tensor kernel_of(const GatedDeltaLayer& layer) {
+at::Tensor join_kernels(const GatedDeltaLayer& layer) {
     return (layer.kernels.size() == 1 ? layer.kernels.front() : at::cat(layer.kernels)).squeeze(1);
 }
 
@@ -140,7 +140,7 @@ at::Tensor step_gated_delta(const GatedDeltaLayer& layer,
                             std::span<LayerState* const> states) {
     const checkpoint::GatedDeltaSpec& spec = layer.spec;
     const auto sequences = static_cast<std::int64_t>(states.size());
-    const at::Tensor kernel = kernel_of(layer).contiguous();
+    const at::Tensor kernel = join_kernels(layer).contiguous();
     const at::Tensor mixed = inputs.mixed.contiguous();
     const at::Tensor a = inputs.a.contiguous();
     const at::Tensor b = inputs.b.contiguous();

@@ -27,6 +27,6 @@ at::Tensor step_gated_delta(const GatedDeltaLayer& layer,
 bool can_step_gated_delta(const DeltaInputs& inputs, std::span<LayerState* const> states);
 
 /// All kernels of the convolution as one: [channels, W].
-at::Tensor kernel_of(const GatedDeltaLayer& layer);
+at::Tensor join_kernels(const GatedDeltaLayer& layer);
 
 }  // namespace anamnesis::runtime

@@ -97,7 +97,7 @@ private:
             return false;
         }
         result.tokens.push_back(token);
-        result.logprobs.push_back(language::logprob_of(logits, token));
+        result.logprobs.push_back(language::compute_logprob(logits, token));
         answer.sequence->pending().push_back(token);
         tell(answer, answer.stream.push(token));
         if (answer.stream.is_stopped()) {
@@ -123,7 +123,8 @@ private:
             next.push_back(answer.sequence->pending().back());
             answer.sequence->pending().clear();
         }
-        const at::Tensor rows = generator_.network.advance(row_of(next).t(), states).squeeze(1);
+        const at::Tensor rows =
+            generator_.network.advance(to_token_row(next).t(), states).squeeze(1);
         for (std::size_t i = 0; i < answers_.size(); ++i) {
             answers_[i].sequence->last_hidden() =
                 rows.narrow(0, static_cast<std::int64_t>(i), 1).clone();

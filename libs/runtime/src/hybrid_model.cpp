@@ -45,8 +45,8 @@ using language::TokenScore;
 /// Rows of logits made at once while scoring: a vocabulary of 150,000 makes 0.6 MB of each.
 constexpr std::int64_t score_rows = 64;
 
-std::optional<at::ScalarType> type_of(const std::optional<DType>& dtype) {
-    return dtype ? std::optional(scalar_type_of(*dtype)) : std::nullopt;
+std::optional<at::ScalarType> to_optional_scalar_type(const std::optional<DType>& dtype) {
+    return dtype ? std::optional(to_scalar_type(*dtype)) : std::nullopt;
 }
 
 void replace_length_scaling(ModelSpec& spec, const std::string& word) {
@@ -60,7 +60,7 @@ void replace_length_scaling(ModelSpec& spec, const std::string& word) {
     }
 }
 
-std::vector<float> values_of(const at::Tensor& tensor) {
+std::vector<float> copy_values(const at::Tensor& tensor) {
     const at::Tensor host = tensor.to(at::kCPU, at::kFloat).contiguous();
     const auto* first = host.const_data_ptr<float>();
     return {first, first + host.numel()};
@@ -71,10 +71,10 @@ bool holds_tokenizer(const std::filesystem::path& folder) {
            std::filesystem::exists(folder / "vocab.json");
 }
 
-NamedArray array_of(std::string name, const at::Tensor& tensor) {
+NamedArray make_array(std::string name, const at::Tensor& tensor) {
     return {.name = std::move(name),
             .shape = Shape(tensor.sizes().begin(), tensor.sizes().end()),
-            .values = values_of(tensor)};
+            .values = copy_values(tensor)};
 }
 
 }  // namespace
@@ -134,7 +134,7 @@ struct HybridModel::Parts {
         for (std::size_t done = 0; done < tokens.size();) {
             const auto piece = tokens.subspan(done, std::min(chunk, tokens.size() - done));
             const at::Tensor hidden =
-                network.advance(row_of(piece), std::span(&state, 1)).squeeze(0);
+                network.advance(to_token_row(piece), std::span(&state, 1)).squeeze(0);
             done += piece.size();
             sequence.last_hidden() = hidden.narrow(0, hidden.size(0) - 1, 1).clone();
             use(hidden, done);
@@ -164,7 +164,7 @@ Network load_network(const checkpoint::Checkpoint& checkpoint,
                      const checkpoint::Model& model,
                      const LoadOptions& options,
                      const std::map<std::string, at::Tensor>& replacements) {
-    return at_the_door([&] {
+    return convert_torch_errors([&] {
         use_threads(options.threads);
         ModelSpec spec = describe(checkpoint, model);
         if (options.length_scaling) {
@@ -172,9 +172,9 @@ Network load_network(const checkpoint::Checkpoint& checkpoint,
         }
         return Network::load(checkpoint,
                              std::move(spec),
-                             {.weight_type = type_of(options.dtype),
-                              .cache_type = type_of(options.cache_dtype),
-                              .device = device_of(options.device),
+                             {.weight_type = to_optional_scalar_type(options.dtype),
+                              .cache_type = to_optional_scalar_type(options.cache_dtype),
+                              .device = parse_device(options.device),
                               .replacements = replacements});
     });
 }
@@ -182,7 +182,7 @@ Network load_network(const checkpoint::Checkpoint& checkpoint,
 std::unique_ptr<HybridModel> HybridModel::load(const checkpoint::Checkpoint& checkpoint,
                                                const checkpoint::Model& model,
                                                const LoadOptions& options) {
-    return at_the_door([&] {
+    return convert_torch_errors([&] {
         auto network = std::make_unique<const Network>(load_network(checkpoint, model, options));
         const Network& loaded = *network;
         auto parts = std::make_unique<Parts>(Parts{
@@ -242,7 +242,7 @@ void HybridModel::prefill(Sequence& sequence,
                           std::span<const TokenId> tokens,
                           const language::PrefillProgress& progress,
                           const std::stop_token& cancel) {
-    at_the_door([&] {
+    convert_torch_errors([&] {
         HybridSequence& own = parts_->own(sequence);
         parts_->check(tokens);
         parts_->check_room(own.length() + tokens.size());
@@ -261,7 +261,7 @@ void HybridModel::prefill(Sequence& sequence,
 
 std::vector<Generation> HybridModel::generate(std::span<Sequence* const> sequences,
                                               const language::GenerateOptions& options) {
-    return at_the_door([&] {
+    return convert_torch_errors([&] {
         std::vector<HybridSequence*> started;
         for (Sequence* sequence : sequences) {
             started.push_back(&parts_->started(*sequence));
@@ -277,7 +277,7 @@ std::vector<Generation> HybridModel::generate(std::span<Sequence* const> sequenc
 
 std::vector<TokenScore> HybridModel::score(const Sequence& sequence,
                                            std::span<const TokenId> continuation) {
-    return at_the_door([&] {
+    return convert_torch_errors([&] {
         const at::NoGradGuard no_gradients;
         parts_->check(continuation);
         const std::unique_ptr<Sequence> copy = sequence.fork();
@@ -292,8 +292,8 @@ std::vector<TokenScore> HybridModel::score(const Sequence& sequence,
                     const auto row = logits.row(static_cast<std::size_t>(i));
                     const TokenId token = continuation[scores.size()];
                     const auto best = std::ranges::max_element(row) - row.begin();
-                    scores.push_back(
-                        {.logprob = language::logprob_of(row, token), .is_greedy = best == token});
+                    scores.push_back({.logprob = language::compute_logprob(row, token),
+                                      .is_greedy = best == token});
                 }
             }
         };
@@ -309,7 +309,7 @@ std::vector<TokenScore> HybridModel::score(const Sequence& sequence,
 }
 
 std::vector<NamedArray> HybridModel::logits(const LogitsRequest& request) {
-    return at_the_door([&] {
+    return convert_torch_errors([&] {
         const at::NoGradGuard no_gradients;
         if (request.batch == 0 || request.ids.empty() || request.ids.size() % request.batch != 0) {
             throw Error(ErrorKind::usage,
@@ -354,9 +354,9 @@ std::vector<NamedArray> HybridModel::logits(const LogitsRequest& request) {
             }
         }
         std::vector<NamedArray> arrays;
-        arrays.push_back(array_of("logits", parts_->network.logits(at::cat(hidden, 1))));
+        arrays.push_back(make_array("logits", parts_->network.logits(at::cat(hidden, 1))));
         for (std::size_t i = 0; i < streams.size(); ++i) {
-            arrays.push_back(array_of(format("hidden_states.{}", i), at::cat(streams[i], 1)));
+            arrays.push_back(make_array(format("hidden_states.{}", i), at::cat(streams[i], 1)));
         }
         return arrays;
     });

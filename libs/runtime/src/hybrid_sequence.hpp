@@ -30,7 +30,7 @@ public:
     }
 
     std::unique_ptr<language::Sequence> fork() const override {
-        return at_the_door([&] { return std::make_unique<HybridSequence>(*this); });
+        return convert_torch_errors([&] { return std::make_unique<HybridSequence>(*this); });
     }
 
     const void* owner() const { return owner_; }
@@ -48,7 +48,7 @@ private:
 };
 
 /// Token ids as one row: [1, T].
-inline at::Tensor row_of(std::span<const language::TokenId> tokens) {
+inline at::Tensor to_token_row(std::span<const language::TokenId> tokens) {
     const std::vector<std::int64_t> ids(tokens.begin(), tokens.end());
     return at::tensor(ids, at::kLong).unsqueeze(0);
 }

@@ -73,7 +73,7 @@ at::Tensor PlannedWeights::take(const TensorPlace& place) {
 
 Linear LayerWeights::linear(std::string_view role) const {
     Linear linear{.weight = tensor(role)};
-    if (const std::string bias = checkpoint::role::bias_of(role); has(bias)) {
+    if (const std::string bias = checkpoint::role::to_bias_role(role); has(bias)) {
         linear.bias = tensor(bias);
     }
     return linear;

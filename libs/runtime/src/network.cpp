@@ -205,7 +205,7 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
     }
     parts->rotaries = std::move(weights.rotaries());
     for (const RotarySpec& rotary : parts->rotaries) {
-        parts->frequencies.push_back(frequencies_of(
+        parts->frequencies.push_back(make_frequencies(
             rotary, parts->embedding.options().dtype(parts->activation_type).requires_grad(false)));
     }
     parts->final_norm = {.gain = weights.take(make_place(checkpoint::role::final_norm)),

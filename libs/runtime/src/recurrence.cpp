@@ -126,7 +126,7 @@ struct Corrections {
     at::Tensor stateless{};   ///< [B, H, N, C, V]
 };
 
-Corrections corrections_of(const Recurrence& r, const Chunks& in, bool by_products) {
+Corrections compute_corrections(const Recurrence& r, const Chunks& in, bool by_products) {
     const at::Tensor beta = gates_in_chunks(r.beta, in.k.size(2), in.k.size(3)).unsqueeze(-1);
     const at::Tensor lower =
         (at::matmul(in.k * beta, in.k.transpose(-1, -2)) * in.between).tril(-1);
@@ -142,11 +142,11 @@ Corrections corrections_of(const Recurrence& r, const Chunks& in, bool by_produc
             .stateless = solved.narrow(-1, key_dim, in.v.size(-1))};
 }
 
-RecurrenceResult result_of(const Recurrence& r,
-                           const Chunks& in,
-                           const at::Tensor& values,
-                           const at::Tensor& entering,
-                           const at::Tensor& state) {
+RecurrenceResult make_result(const Recurrence& r,
+                             const Chunks& in,
+                             const at::Tensor& values,
+                             const at::Tensor& entering,
+                             const at::Tensor& state) {
     const at::Tensor output =
         at::matmul(in.scores, values) + at::matmul(in.q * in.from_start, entering);
     return {
@@ -159,7 +159,7 @@ RecurrenceResult result_of(const Recurrence& r,
 RecurrenceResult run_chunks(const Recurrence& r, std::int64_t chunks, std::int64_t length) {
     const Chunks in = cut_into_chunks(r, chunks, length);
     const at::Tensor whole = at::exp(in.log_whole).unsqueeze(-1);
-    const auto whole_of = [&](std::int64_t n) {
+    const auto whole_decay = [&](std::int64_t n) {
         return whole.select(2, whole.size(2) == 1 ? 0 : n);
     };
     at::Tensor state = initial_state(r);
@@ -169,20 +169,21 @@ RecurrenceResult run_chunks(const Recurrence& r, std::int64_t chunks, std::int64
         const at::Tensor added = at::matmul(in.keys_to_end, in.v);
         for (std::int64_t n = 0; n < chunks; ++n) {
             entering.push_back(state);
-            state = state * whole_of(n) + added.select(2, n);
+            state = state * whole_decay(n) + added.select(2, n);
         }
     } else {
-        const Corrections corrections = corrections_of(r, in, /*by_products=*/false);
+        const Corrections corrections = compute_corrections(r, in, /*by_products=*/false);
         std::vector<at::Tensor> corrected;
         for (std::int64_t n = 0; n < chunks; ++n) {
             entering.push_back(state);
             corrected.push_back(corrections.stateless.select(2, n) -
                                 at::matmul(corrections.from_state.select(2, n), state));
-            state = state * whole_of(n) + at::matmul(in.keys_to_end.select(2, n), corrected.back());
+            state =
+                state * whole_decay(n) + at::matmul(in.keys_to_end.select(2, n), corrected.back());
         }
         values = at::stack(corrected, 2);
     }
-    return result_of(r, in, values, at::stack(entering, 2), state);
+    return make_result(r, in, values, at::stack(entering, 2), state);
 }
 
 /// True where an operator costs its launch, whatever it computes, and none needs a gradient.
@@ -199,9 +200,9 @@ RecurrenceResult run_chunks_together(const Recurrence& r,
         const ChunkStates states = decayed_states(r.decay * static_cast<double>(length),
                                                   at::matmul(in.keys_to_end, in.v),
                                                   initial_state(r));
-        return result_of(r, in, in.v, states.entering, states.last);
+        return make_result(r, in, in.v, states.entering, states.last);
     }
-    const Corrections corrections = corrections_of(r, in, /*by_products=*/true);
+    const Corrections corrections = compute_corrections(r, in, /*by_products=*/true);
     // S_(n+1) = e^g S_n + K^T (stateless - from_state S_n)
     at::Tensor transition = at::matmul(in.keys_to_end, corrections.from_state).neg_();
     transition.diagonal(0, -2, -1).add_(at::exp(in.log_whole));
@@ -209,7 +210,7 @@ RecurrenceResult run_chunks_together(const Recurrence& r,
         transition, at::matmul(in.keys_to_end, corrections.stateless), initial_state(r));
     const at::Tensor values =
         corrections.stateless - at::matmul(corrections.from_state, states.entering);
-    return result_of(r, in, values, states.entering, states.last);
+    return make_result(r, in, values, states.entering, states.last);
 }
 
 /// Chunks of one length, by whichever form suits.
@@ -218,7 +219,7 @@ RecurrenceResult run_whole_chunks(const Recurrence& r, std::int64_t chunks, std:
                                     : run_chunks(r, chunks, length);
 }
 
-Recurrence part_of(const Recurrence& r, std::int64_t first, std::int64_t length) {
+Recurrence narrow_time(const Recurrence& r, std::int64_t first, std::int64_t length) {
     const auto cut = [&](const at::Tensor& x) { return x.narrow(1, first, length); };
     return {.q = cut(r.q),
             .k = cut(r.k),
@@ -323,8 +324,8 @@ RecurrenceResult chunked_recurrence(const Recurrence& r) {
     if (whole == 0) {
         return run_whole_chunks(r, 1, length);
     }
-    const RecurrenceResult first = run_whole_chunks(part_of(r, 0, whole), chunks, chunk_length);
-    Recurrence rest = part_of(r, whole, length - whole);
+    const RecurrenceResult first = run_whole_chunks(narrow_time(r, 0, whole), chunks, chunk_length);
+    Recurrence rest = narrow_time(r, whole, length - whole);
     rest.state = first.state;
     const RecurrenceResult last = run_whole_chunks(rest, 1, length - whole);
     return {.output = at::cat({first.output, last.output}, 1), .state = last.state};

@@ -31,7 +31,7 @@ at::Tensor positions_from(std::span<const std::int64_t> starts,
            at::arange(length, options).unsqueeze(0);
 }
 
-at::Tensor frequencies_of(const RotarySpec& rotary, const at::TensorOptions& options) {
+at::Tensor make_frequencies(const RotarySpec& rotary, const at::TensorOptions& options) {
     return at::tensor(rotary.frequencies, at::kDouble).to(options);
 }
 

@@ -28,7 +28,7 @@ at::Tensor positions_from(std::span<const std::int64_t> starts,
                           at::Device device);
 
 /// `rotary.frequencies` as `make_tables` takes them: in the type and on the device of the tables.
-at::Tensor frequencies_of(const RotarySpec& rotary, const at::TensorOptions& options);
+at::Tensor make_frequencies(const RotarySpec& rotary, const at::TensorOptions& options);
 
 /// Tables of positions from `positions_from`. The angle is a product in the frequencies' type, as
 /// in the reference implementations.

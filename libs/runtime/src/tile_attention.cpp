@@ -98,7 +98,7 @@ private:
     std::int64_t first_ = 0;
     std::int64_t rows_ = 0;
     std::int64_t begin_ = 0;  ///< the first position that some row sees
-    std::int64_t end_ = 0;    ///< behind the last
+    std::int64_t end_ = 0;    ///< after the last
     at::Tensor queries_;
     at::Tensor sums_;
     std::array<std::int32_t, cpu::tile_queries> positions_{};

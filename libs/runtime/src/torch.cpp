@@ -25,7 +25,7 @@ constexpr std::array table{
 
 }  // namespace
 
-at::ScalarType scalar_type_of(DType dtype) {
+at::ScalarType to_scalar_type(DType dtype) {
     for (const auto& [ours, theirs] : table) {
         if (ours == dtype) {
             return theirs;
@@ -33,10 +33,10 @@ at::ScalarType scalar_type_of(DType dtype) {
     }
     throw Error(
         ErrorKind::unsupported,
-        format("models do not run on weights of type {}; F32, BF16 and F16 do", name_of(dtype)));
+        format("models do not run on weights of type {}; F32, BF16 and F16 do", to_string(dtype)));
 }
 
-DType dtype_of(at::ScalarType type) {
+DType to_dtype(at::ScalarType type) {
     for (const auto& [ours, theirs] : table) {
         if (theirs == type) {
             return ours;

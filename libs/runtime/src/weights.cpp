@@ -44,7 +44,7 @@ std::int64_t Weights::rows(const std::string& name) const {
 
 at::Tensor Weights::matrix(const std::string& name, at::IntArrayRef shape) {
     const checkpoint::TensorEntry& entry = checkpoint_.at(name);
-    return take(name, shape, options_.dtype.value_or(scalar_type_of(entry.dtype)));
+    return take(name, shape, options_.dtype.value_or(to_scalar_type(entry.dtype)));
 }
 
 at::Tensor Weights::vector(const std::string& name, at::IntArrayRef shape) {
@@ -55,7 +55,7 @@ at::Tensor Weights::mapped(const checkpoint::TensorEntry& entry) {
     const std::shared_ptr<const io::MappedFile>& file = files_[entry.file];
     const std::byte* start = file->bytes().data() + entry.offset;
     const std::vector<std::int64_t> sizes(entry.shape.begin(), entry.shape.end());
-    const auto type = at::TensorOptions().dtype(scalar_type_of(entry.dtype));
+    const auto type = at::TensorOptions().dtype(to_scalar_type(entry.dtype));
     if (reinterpret_cast<std::uintptr_t>(start) % element_bytes(entry.dtype) != 0) {
         at::Tensor aligned = at::empty(sizes, type);
         std::memcpy(aligned.data_ptr(), start, entry.bytes);
@@ -82,7 +82,7 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, at::Sca
         throw Error(ErrorKind::unsupported,
                     format("tensor {} has type {}; models run on F32, BF16 and F16",
                            in_quotes(name),
-                           name_of(entry.dtype)));
+                           to_string(entry.dtype)));
     }
     const auto replaced = options_.replacements.find(name);
     at::Tensor tensor = replaced == options_.replacements.end() ? mapped(entry) : replaced->second;

@@ -45,14 +45,14 @@ TEST(Convolution, ContinuesFromThePast) {
         const auto at = [&](const std::string& key) { return golden.at(name + "." + key); };
         const std::int64_t width = at("weight").size(1);
         // The reference keeps W inputs; the oldest has no influence.
-        const auto past_of = [&](const at::Tensor& state) {
+        const auto to_past = [&](const at::Tensor& state) {
             return state.narrow(2, 1, width - 1).transpose(1, 2);
         };
         const ConvolutionResult result =
-            convolve(at("x").transpose(1, 2), at("weight"), past_of(at("cached_state")));
+            convolve(at("x").transpose(1, 2), at("weight"), to_past(at("cached_state")));
         EXPECT_TRUE(is_near(
             at::silu(result.output.transpose(1, 2)), at("output_silu_from_state"), tolerance));
-        EXPECT_TRUE(is_near(result.past, past_of(at("final_state")), tolerance));
+        EXPECT_TRUE(is_near(result.past, to_past(at("final_state")), tolerance));
     }
 }
 

@@ -14,7 +14,7 @@ TEST(TheExponential, FollowsTheLibraryDownToMinus87) {
     for (float x = 0.0F; x > -87.0F; x -= 0.0371F) {
         const float expected = std::exp(x);
         EXPECT_NEAR(exp_of_negative(x), expected, 3e-7F * expected) << x;
-        EXPECT_EQ(exp_of_negative(all_of(x))[3], exp_of_negative(x)) << x;
+        EXPECT_EQ(exp_of_negative(broadcast(x))[3], exp_of_negative(x)) << x;
     }
     EXPECT_EQ(exp_of_negative(0.0F), 1.0F);
 }
@@ -23,7 +23,7 @@ TEST(TheExponential, IsZeroFarBelow) {
     for (const float x :
          {-88.0F, -104.0F, -200.0F, -1e30F, -std::numeric_limits<float>::infinity()}) {
         EXPECT_EQ(exp_of_negative(x), 0.0F) << x;
-        const Floats values = exp_of_negative(all_of(x));
+        const Floats values = exp_of_negative(broadcast(x));
         for (std::size_t i = 0; i < width; ++i) {
             EXPECT_EQ(values[i], 0.0F) << x;
         }

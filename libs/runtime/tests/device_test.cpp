@@ -44,8 +44,8 @@ using testing::tested_device;
 using testing::tolerance;
 
 TEST(Device, IsKnownByItsName) {
-    EXPECT_EQ(device_of(device_name()), tested_device());
-    EXPECT_EQ(device_of("cpu"), at::Device(at::kCPU));
+    EXPECT_EQ(parse_device(device_name()), tested_device());
+    EXPECT_EQ(parse_device("cpu"), at::Device(at::kCPU));
 }
 
 TEST(ForeignDeviceDeathTest, StopsWhoReadsItsMemory) {

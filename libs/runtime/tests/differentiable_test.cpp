@@ -111,7 +111,7 @@ TEST(Differentiable, RotationTurnsBack) {
     const auto rotated = [&](const Inputs& in) {
         return rotate(in[0],
                       make_tables(positions_from(starts, 9, at::kCPU),
-                                  frequencies_of(spec, in[0].options()),
+                                  make_frequencies(spec, in[0].options()),
                                   spec.magnitude));
     };
     expect_same(rotated, rotated, {x}, at::randn_like(x));

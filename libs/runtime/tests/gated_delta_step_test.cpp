@@ -56,7 +56,7 @@ DeltaInputs random_inputs(std::int64_t sequences) {
 at::Tensor naive(const GatedDeltaLayer& layer, const DeltaInputs& inputs, LayerState& state) {
     const auto wide = [](const at::Tensor& x) { return x.to(at::kDouble); };
     const ConvolutionResult convolved =
-        convolve(wide(inputs.mixed), wide(kernel_of(layer)), wide(state.past));
+        convolve(wide(inputs.mixed), wide(join_kernels(layer)), wide(state.past));
     const at::Tensor mixed = at::silu(convolved.output);
     const auto keys = [&](std::int64_t first) {
         return l2_normalised(mixed.narrow(-1, first, 10).view({1, 1, 2, 5}))

@@ -28,7 +28,7 @@ inline Tensors read_tensors(const std::filesystem::path& path) {
     Tensors tensors;
     for (const checkpoint::TensorEntry& entry : file.tensors()) {
         const std::vector<std::int64_t> sizes(entry.shape.begin(), entry.shape.end());
-        at::Tensor tensor = at::empty(sizes, runtime::scalar_type_of(entry.dtype));
+        at::Tensor tensor = at::empty(sizes, runtime::to_scalar_type(entry.dtype));
         entry.read_at(0, {static_cast<std::byte*>(tensor.mutable_data_ptr()), entry.bytes});
         tensors.emplace(entry.name, tensor);
     }

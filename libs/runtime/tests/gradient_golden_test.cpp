@@ -21,7 +21,7 @@ using testing::is_near;
 using testing::read_tensors;
 
 /// Mean cross-entropy of every next token.
-at::Tensor loss_of(const Network& network, const at::Tensor& ids) {
+at::Tensor compute_loss(const Network& network, const at::Tensor& ids) {
     const at::Tensor logits = network.logits(network.forward(ids));
     const std::int64_t predictions = ids.size(1) - 1;
     return at::cross_entropy_loss(logits.narrow(1, 0, predictions).reshape({-1, logits.size(2)}),
@@ -48,7 +48,7 @@ TEST_P(GoldenGradients, AgreeForEveryTensor) {
          {std::pair{at::kDouble, 1e-6}, std::pair{at::kFloat, 1e-4}}) {
         const Network network =
             golden_network(GetParam(), {.weight_type = type, .is_trainable = true});
-        const at::Tensor loss = loss_of(network, golden.at("input_ids"));
+        const at::Tensor loss = compute_loss(network, golden.at("input_ids"));
         EXPECT_NEAR(loss.item<double>(), golden.at("loss").item<double>(), tolerance * 10.0);
         loss.backward();
         for (const auto& [name, parameter] : network.parameters()) {
@@ -74,7 +74,7 @@ TEST_P(FiniteDifferences, MeetTheGradientOfEveryTensor) {
     const at::Tensor ids = read_tensors(golden_model(GetParam()) / "expected.safetensors")
                                .at("input_ids")
                                .narrow(1, 0, 70);
-    loss_of(network, ids).backward();
+    compute_loss(network, ids).backward();
     const at::NoGradGuard no_gradients;
     for (const auto& [name, parameter] : network.parameters()) {
         const at::Tensor random = at::randn_like(parameter);
@@ -82,7 +82,7 @@ TEST_P(FiniteDifferences, MeetTheGradientOfEveryTensor) {
         constexpr double step = 1e-4;
         const auto loss_at = [&](double distance) {
             parameter.add_(direction, distance);
-            const double loss = loss_of(network, ids).item<double>();
+            const double loss = compute_loss(network, ids).item<double>();
             parameter.add_(direction, -distance);
             return loss;
         };

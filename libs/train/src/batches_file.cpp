@@ -23,7 +23,7 @@ namespace anamnesis::train {
 namespace {
 
 template <class Integer>
-std::vector<std::int64_t> integers_of(std::span<const std::byte> bytes) {
+std::vector<std::int64_t> read_integers(std::span<const std::byte> bytes) {
     std::vector<Integer> stored(bytes.size() / sizeof(Integer));
     std::memcpy(stored.data(), bytes.data(), stored.size() * sizeof(Integer));
     return {stored.begin(), stored.end()};
@@ -43,8 +43,8 @@ const formats::TensorInfo& integers_in(const formats::SafetensorsFile& file,
                            "[steps, B, T]",
                            in_quotes(name),
                            file.path().string(),
-                           name_of(tensor->dtype),
-                           to_string(tensor->shape)));
+                           to_string(tensor->dtype),
+                           anamnesis::to_string(tensor->shape)));
     }
     return *tensor;
 }
@@ -53,8 +53,8 @@ std::vector<std::int64_t> read(const formats::SafetensorsFile& file,
                                const formats::TensorInfo& tensor) {
     std::vector<std::byte> bytes(tensor.data.size());
     file.file().read_at(file.data_begin() + tensor.data.begin(), bytes);
-    return tensor.dtype == DType::i64 ? integers_of<std::int64_t>(bytes)
-                                      : integers_of<std::int32_t>(bytes);
+    return tensor.dtype == DType::i64 ? read_integers<std::int64_t>(bytes)
+                                      : read_integers<std::int32_t>(bytes);
 }
 
 std::vector<float> read_weights(const formats::SafetensorsFile& file, const Shape& shape) {
@@ -66,9 +66,9 @@ std::vector<float> read_weights(const formats::SafetensorsFile& file, const Shap
         throw Error(ErrorKind::mismatch,
                     format("tensor 'weights' of {} is {} of shape {}, expected F32 of shape {}",
                            file.path().string(),
-                           name_of(tensor->dtype),
-                           to_string(tensor->shape),
-                           to_string(shape)));
+                           to_string(tensor->dtype),
+                           anamnesis::to_string(tensor->shape),
+                           anamnesis::to_string(shape)));
     }
     std::vector<float> weights(tensor->data.size() / sizeof(float));
     file.file().read_at(file.data_begin() + tensor->data.begin(),
@@ -93,8 +93,8 @@ BatchesFile::BatchesFile(const std::filesystem::path& path) {
         throw Error(ErrorKind::mismatch,
                     format("'input_ids' of {} has shape {}, 'labels' {}",
                            path.string(),
-                           to_string(ids.shape),
-                           to_string(labels.shape)));
+                           anamnesis::to_string(ids.shape),
+                           anamnesis::to_string(labels.shape)));
     }
     steps_ = ids.shape[0];
     rows_ = ids.shape[1];

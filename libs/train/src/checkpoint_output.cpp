@@ -40,7 +40,7 @@ void write_weights(const checkpoint::Checkpoint& source,
             continue;
         }
         const at::Tensor stored =
-            weight->second.detach().to(at::kCPU, runtime::scalar_type_of(entry.dtype)).contiguous();
+            weight->second.detach().to(at::kCPU, runtime::to_scalar_type(entry.dtype)).contiguous();
         if (stored.nbytes() != entry.bytes) {
             throw Error(ErrorKind::mismatch,
                         format("weight {} has {} bytes, the checkpoint's {}",
@@ -48,7 +48,7 @@ void write_weights(const checkpoint::Checkpoint& source,
                                stored.nbytes(),
                                entry.bytes));
         }
-        output.file().write_at(entry.offset, bytes_of(stored));
+        output.file().write_at(entry.offset, as_bytes(stored));
     }
     output.commit();
 }

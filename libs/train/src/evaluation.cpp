@@ -115,7 +115,7 @@ public:
         }
         if (!problems_.empty()) {
             figures.reasoning = {
-                std::string(eval::name_of(problems_.front().task)),
+                std::string(eval::to_string(problems_.front().task)),
                 100.0 * eval::score_problems(back_end, problems_, problem_asking_, watch)};
         }
         return figures;
@@ -126,7 +126,7 @@ private:
 
     /// Tokens that a prompt and its answer take.
     std::size_t room_for(const eval::Question& question) const {
-        return count_tokens(form_.text_of(question)) + question.max_new_tokens;
+        return count_tokens(form_.render(question)) + question.max_new_tokens;
     }
 
     void make_needles(const EvaluationPlan& plan, const Watch& watch) {

@@ -82,7 +82,7 @@ std::uint32_t crc32c(std::string_view data) {
     return ~crc;
 }
 
-std::string record_of(std::string_view data) {
+std::string make_record(std::string_view data) {
     const std::string length = little_endian(data.size(), 8);
     return length + masked_crc(length) + std::string(data) + masked_crc(data);
 }
@@ -111,7 +111,7 @@ void EventsFile::add(std::uint64_t step, const Scalars& scalars) {
 }
 
 void EventsFile::append(std::string_view event_bytes) {
-    const std::string record = record_of(event_bytes);
+    const std::string record = make_record(event_bytes);
     file_.write_at(size_, std::as_bytes(std::span(record)));
     size_ += record.size();
 }

@@ -41,12 +41,12 @@ namespace fs = std::filesystem;
 
 /// Processes that share a machine take one device each.
 at::Device find_device(const FineTuneJob& job) {
-    const at::Device device = runtime::device_of(job.device);
+    const at::Device device = runtime::parse_device(job.device);
     const auto launched = launched_rank();
     const bool is_named = job.device.find(':') != std::string::npos;
     return device.is_cpu() || is_named || !launched
                ? device
-               : runtime::device_of(format("{}:{}", job.device, launched->local));
+               : runtime::parse_device(format("{}:{}", job.device, launched->local));
 }
 
 Trainer make_trainer(const FineTuneJob& job,
@@ -210,7 +210,7 @@ void prepare(Prepared& prepared, const FineTuneJob& job, const Watch& watch, Pro
                                         job.opening,
                                         job.recognising);
         prepared.course = make_course(job.data, job.steps, prepared.opened->checkpoint);
-        runtime::at_the_door(
+        runtime::convert_torch_errors(
             [&] { prepared.trainer.emplace(make_trainer(job, *prepared.opened, processes)); });
         const runtime::Network& network = prepared.trainer->network();
         if (processes.is_first() && job.evaluation.every > 0) {

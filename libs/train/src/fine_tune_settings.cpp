@@ -41,7 +41,7 @@ Json describe(const FineTuneJob& job) {
                                  {"stages", list_json(describe_stages(data))},
                                  {"steps", job.steps ? Json(*job.steps) : Json()},
                                  {"lr", job.learning_rate},
-                                 {"schedule", name_of(job.decay)},
+                                 {"schedule", to_string(job.decay)},
                                  {"warmup", job.warmup},
                                  {"min_lr_ratio", job.min_lr_ratio},
                                  {"betas", list_json(std::array{job.adamw.beta1, job.adamw.beta2})},

@@ -41,7 +41,7 @@ private:
         std::int64_t offset = 0;
         bool is_whole = false;
     };
-    /// How many processes have a gradient stands before the values, one number a member.
+    /// Before the values comes how many processes have a gradient, one number a member.
     struct Bucket {
         std::vector<Member> members{};
         std::int64_t values = 0;

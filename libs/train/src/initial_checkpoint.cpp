@@ -71,7 +71,7 @@ double find_deviation(const PlannedTensor& tensor, const Scale& scale) {
                                                     : deviation;
 }
 
-std::uint64_t hash_of(std::string_view name) {
+std::uint64_t hash_name(std::string_view name) {
     // FNV-1a: a stream of its own for every tensor, whatever is before it.
     std::uint64_t hash = 0xCBF29CE484222325ULL;
     for (const char c : name) {
@@ -170,7 +170,7 @@ void write_initial_checkpoint(const Json& config,
     io::AtomicFile file{folder / "model.safetensors"};
     file.file().write_at(0, std::as_bytes(std::span(prologue.bytes)));
     for (std::size_t i = 0; i < written.size(); ++i) {
-        const Random random(Random(seed).next() ^ hash_of(specs[i].name));
+        const Random random(Random(seed).next() ^ hash_name(specs[i].name));
         const std::vector<double> values = make_values(*written[i], random, scale);
         std::vector<std::byte> bytes(values.size() * element_bytes(dtype));
         narrow(dtype, values, bytes);

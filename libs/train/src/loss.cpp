@@ -17,7 +17,7 @@ namespace anamnesis::train {
 namespace {
 
 /// Calls `take(position, label index)` for every supervised prediction: the logits of `position`
-/// against the label behind it. The label at the beginning of a sample counts for nobody.
+/// against the label after it. The label at the beginning of a sample counts for nobody.
 template <class Take>
 void for_each_prediction(const Batch& batch, const Take& take) {
     ANAMNESIS_CHECK(batch.ids.size() == batch.rows * batch.length &&
@@ -55,7 +55,7 @@ void check_id(std::int64_t id, std::uint32_t vocabulary, std::size_t place, cons
 
 }  // namespace
 
-Supervision supervision_of(const Batch& batch, std::uint32_t vocabulary) {
+Supervision count_supervision(const Batch& batch, std::uint32_t vocabulary) {
     for (std::size_t i = 0; i < batch.ids.size(); ++i) {
         check_id(batch.ids[i], vocabulary, i, batch);
     }

@@ -31,7 +31,7 @@ public:
     NcclSums& operator=(const NcclSums&) = delete;
     ~NcclSums();
 
-    /// Begins to sum a contiguous float32 or float64 tensor, in place, behind what the current
+    /// Begins to sum a contiguous float32 or float64 tensor, in place, after what the current
     /// stream has been given. All processes begin the same sums in the same order.
     void begin(const at::Tensor& values);
     /// What the current stream is given from now on waits for the sums.

@@ -21,13 +21,13 @@
 namespace anamnesis::train {
 namespace {
 
-ErrorKind kind_of(const std::exception_ptr& failure) {
+ErrorKind to_error_kind(const std::exception_ptr& failure) {
     try {
         std::rethrow_exception(failure);
     } catch (const Error& error) {
         return error.kind();
     } catch (const c10::Error& error) {
-        return runtime::error_of(error).kind();
+        return runtime::to_error(error).kind();
     } catch (const std::bad_alloc&) {
         return ErrorKind::exhausted;
     } catch (...) {
@@ -60,7 +60,8 @@ void Processes::agree(const std::function<void()>& work) {
         return;
     }
     const std::size_t culprit = count() - static_cast<std::size_t>(first[0]);
-    std::array<double, 1> kind{culprit == rank() ? static_cast<double>(kind_of(failure)) : 0.0};
+    std::array<double, 1> kind{culprit == rank() ? static_cast<double>(to_error_kind(failure))
+                                                 : 0.0};
     highest(kind);
     failed_together_ = true;
     failed_elsewhere_ = culprit != rank();

@@ -66,7 +66,8 @@ public:
         resume();
         if (source_.is_packed()) {
             processes_.agree([&] {
-                runtime::at_the_door([&] { check_first_pair(trainer_.network(), source_); });
+                runtime::convert_torch_errors(
+                    [&] { check_first_pair(trainer_.network(), source_); });
             });
         }
         watch_.progress().begin(settings_.phase, steps(), ProgressUnit::steps);
@@ -90,7 +91,7 @@ private:
 
     void resume() {
         if (const auto newest = folder_.newest_state()) {
-            runtime::at_the_door([&] { trainer_.restore(newest->state); });
+            runtime::convert_torch_errors([&] { trainer_.restore(newest->state); });
             result_.first_step = newest->steps_done;
             saved_ = newest->steps_done;
         }
@@ -153,8 +154,9 @@ private:
         const Clock::time_point began = Clock::now();
         StepFigures figures;
         processes_.agree([&] {
-            figures = in_context([&] { return format("taking training step {}", step + 1); },
-                                 [&] { return runtime::at_the_door([&] { return move(step); }); });
+            figures = in_context(
+                [&] { return format("taking training step {}", step + 1); },
+                [&] { return runtime::convert_torch_errors([&] { return move(step); }); });
         });
         result_.last_loss = figures.loss;
         result_.tokens += figures.tokens;
@@ -189,7 +191,7 @@ private:
     void evaluate_and_write(std::uint64_t done, Json line) {
         try {
             if (is_evaluated_after(done)) {
-                line.set("evaluation", runtime::at_the_door([&] {
+                line.set("evaluation", runtime::convert_torch_errors([&] {
                              return settings_.evaluate(watch_.without_progress());
                          }));
             }

@@ -38,7 +38,7 @@ constexpr std::string_view state_suffix = ".safetensors";
 constexpr std::size_t states_kept = 2;
 
 /// Steps done, of a state file's name.
-std::optional<std::uint64_t> steps_of(const std::string& name) {
+std::optional<std::uint64_t> parse_steps(const std::string& name) {
     if (!name.starts_with(state_prefix) || !name.ends_with(state_suffix)) {
         return std::nullopt;
     }
@@ -54,7 +54,7 @@ std::vector<std::uint64_t> saved_steps(const fs::path& folder) {
     std::vector<std::uint64_t> steps;
     if (fs::is_directory(folder)) {
         for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-            if (const auto found = steps_of(entry.path().filename().string())) {
+            if (const auto found = parse_steps(entry.path().filename().string())) {
                 steps.push_back(*found);
             }
         }

@@ -17,7 +17,9 @@ namespace anamnesis::train {
 namespace {
 
 /// The order of an epoch: Fisher and Yates.
-std::vector<std::size_t> order_of(std::size_t count, std::uint64_t seed, std::uint64_t epoch) {
+std::vector<std::size_t> shuffle_indices(std::size_t count,
+                                         std::uint64_t seed,
+                                         std::uint64_t epoch) {
     std::vector<std::size_t> order(count);
     std::iota(order.begin(), order.end(), std::size_t{0});
     Random random(Random(seed).next() + epoch);
@@ -85,7 +87,8 @@ SamplesSource::SamplesSource(std::vector<Sample> samples, const BatchingRules& r
                     "samples and a size of batches");
     std::size_t room = 0;
     // Neighbours of a row differ from run to run, by the seed.
-    for (const std::size_t index : order_of(samples_.size(), rules_.seed, ~std::uint64_t{0})) {
+    for (const std::size_t index :
+         shuffle_indices(samples_.size(), rules_.seed, ~std::uint64_t{0})) {
         const std::size_t length = samples_[index].ids.size();
         if (rules_.packed_length > 0 && length > rules_.packed_length) {
             throw Error(ErrorKind::usage,
@@ -106,13 +109,13 @@ std::vector<Batch> SamplesSource::batches(std::uint64_t step) const {
     std::vector<Batch> all;
     std::uint64_t place = step * rules_.accumulated * rules_.rows;
     std::uint64_t epoch = place / units_.size();
-    std::vector<std::size_t> order = order_of(units_.size(), rules_.seed, epoch);
+    std::vector<std::size_t> order = shuffle_indices(units_.size(), rules_.seed, epoch);
     for (std::size_t i = 0; i < rules_.accumulated; ++i) {
         std::vector<const Sample*> rows;
         for (std::size_t row = 0; row < rules_.rows; ++row, ++place) {
             if (place / units_.size() != epoch) {
                 epoch = place / units_.size();
-                order = order_of(units_.size(), rules_.seed, epoch);
+                order = shuffle_indices(units_.size(), rules_.seed, epoch);
             }
             std::vector<const Sample*> together;
             for (const std::size_t index : units_[order[place % units_.size()]]) {

@@ -12,7 +12,7 @@
 
 namespace anamnesis::train {
 
-std::string_view name_of(Decay decay) noexcept {
+std::string_view to_string(Decay decay) noexcept {
     switch (decay) {
         case Decay::constant:
             return "constant";
@@ -26,7 +26,7 @@ std::string_view name_of(Decay decay) noexcept {
 
 Decay parse_decay(std::string_view word) {
     for (const Decay decay : {Decay::constant, Decay::linear, Decay::cosine}) {
-        if (word == name_of(decay)) {
+        if (word == to_string(decay)) {
             return decay;
         }
     }

@@ -12,7 +12,7 @@ namespace anamnesis::train {
 namespace {
 
 /// Rows [begin, end) of a batch whose rows are samples.
-Batch rows_of(const Batch& batch, std::size_t begin, std::size_t end) {
+Batch take_rows(const Batch& batch, std::size_t begin, std::size_t end) {
     const auto part = [&](const auto& values) {
         const auto taken =
             std::span(values).subspan(begin * batch.length, (end - begin) * batch.length);
@@ -27,7 +27,7 @@ Batch rows_of(const Batch& batch, std::size_t begin, std::size_t end) {
 
 }  // namespace
 
-std::vector<Batch> share_of(std::span<const Batch> batches, std::size_t rank, std::size_t count) {
+std::vector<Batch> take_share(std::span<const Batch> batches, std::size_t rank, std::size_t count) {
     std::vector<Batch> share;
     std::size_t rows_before = 0;
     std::size_t all = 0;
@@ -43,7 +43,7 @@ std::vector<Batch> share_of(std::span<const Batch> batches, std::size_t rank, st
         if (end - begin == batch.rows) {
             share.push_back(batch);
         } else if (end > begin) {
-            share.push_back(rows_of(batch, begin - rows_before, end - rows_before));
+            share.push_back(take_rows(batch, begin - rows_before, end - rows_before));
         }
         rows_before += batch.rows;
     }

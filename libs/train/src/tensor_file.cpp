@@ -19,7 +19,7 @@
 
 namespace anamnesis::train {
 
-std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
+std::span<const std::byte> as_bytes(const at::Tensor& tensor) {
     ANAMNESIS_CHECK(tensor.is_cpu() && tensor.is_contiguous(), "a contiguous tensor on the host");
     return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
 }
@@ -30,7 +30,7 @@ void write_tensors(const std::filesystem::path& path,
     std::vector<formats::TensorSpec> specs;
     for (const auto& [name, tensor] : tensors) {
         specs.push_back({.name = name,
-                         .dtype = runtime::dtype_of(tensor.scalar_type()),
+                         .dtype = runtime::to_dtype(tensor.scalar_type()),
                          .shape = Shape(tensor.sizes().begin(), tensor.sizes().end())});
     }
     const auto prologue = formats::make_safetensors_prologue(specs, metadata);
@@ -40,7 +40,7 @@ void write_tensors(const std::filesystem::path& path,
     std::size_t i = 0;
     for (const auto& [name, tensor] : tensors) {
         const at::Tensor host = tensor.to(at::kCPU).contiguous();
-        file.file().write_at(prologue.bytes.size() + prologue.offsets[i], bytes_of(host));
+        file.file().write_at(prologue.bytes.size() + prologue.offsets[i], as_bytes(host));
         ++i;
     }
     file.commit();
@@ -50,7 +50,7 @@ NamedTensors read_tensors(const formats::SafetensorsFile& file) {
     NamedTensors tensors;
     for (const formats::TensorInfo& info : file.tensors()) {
         const std::vector<std::int64_t> sizes(info.shape.begin(), info.shape.end());
-        at::Tensor tensor = at::empty(sizes, runtime::scalar_type_of(info.dtype));
+        at::Tensor tensor = at::empty(sizes, runtime::to_scalar_type(info.dtype));
         file.file().read_at(file.data_begin() + info.data.begin(),
                             {static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()});
         tensors.emplace(info.name, std::move(tensor));

@@ -22,6 +22,6 @@ void write_tensors(const std::filesystem::path& path,
 NamedTensors read_tensors(const formats::SafetensorsFile& file);
 
 /// The bytes of a tensor on the host, contiguous; the tensor keeps them alive.
-std::span<const std::byte> bytes_of(const at::Tensor& tensor);
+std::span<const std::byte> as_bytes(const at::Tensor& tensor);
 
 }  // namespace anamnesis::train

@@ -33,16 +33,16 @@ namespace anamnesis::train {
 namespace {
 
 /// The tensor that the optimiser moves: the network's own where it is precise enough.
-at::Tensor master_of(const at::Tensor& parameter) {
+at::Tensor make_master(const at::Tensor& parameter) {
     const bool is_precise =
         parameter.scalar_type() == at::kFloat || parameter.scalar_type() == at::kDouble;
     return is_precise ? parameter : parameter.detach().to(at::kFloat);
 }
 
-NamedTensors masters_of(const runtime::Network& network, const NamedTensors& exact) {
+NamedTensors make_masters(const runtime::Network& network, const NamedTensors& exact) {
     NamedTensors masters;
     for (const auto& [name, parameter] : network.parameters()) {
-        at::Tensor master = master_of(parameter);
+        at::Tensor master = make_master(parameter);
         if (const auto found = exact.find(name);
             found != exact.end() && !master.is_same(parameter)) {
             master.copy_(found->second.detach());
@@ -52,7 +52,7 @@ NamedTensors masters_of(const runtime::Network& network, const NamedTensors& exa
     return masters;
 }
 
-at::Tensor rows_of(const at::Tensor& tensor, const checkpoint::RowRange& rows) {
+at::Tensor narrow_rows(const at::Tensor& tensor, const checkpoint::RowRange& rows) {
     return tensor.narrow(
         0, static_cast<std::int64_t>(rows.begin), static_cast<std::int64_t>(rows.size()));
 }
@@ -71,7 +71,7 @@ constexpr std::int64_t values_of_bucket = 1 << 20;
 
 /// The order in which a forward pass comes to the weights.
 std::vector<std::string> names_as_used(const runtime::Network& network) {
-    const auto place_of = [](const std::string& name) -> std::uint64_t {
+    const auto forward_position = [](const std::string& name) -> std::uint64_t {
         constexpr std::string_view layers = "layers.";
         if (name.find("embed_tokens") != std::string::npos) {
             return 0;
@@ -88,14 +88,14 @@ std::vector<std::string> names_as_used(const runtime::Network& network) {
     for (const auto& [name, parameter] : network.parameters()) {
         names.push_back(name);
     }
-    std::ranges::stable_sort(names, {}, place_of);
+    std::ranges::stable_sort(names, {}, forward_position);
     return names;
 }
 
 Supervision supervision_of_all(std::span<const Batch> batches, std::uint32_t vocabulary) {
     Supervision all;
     for (const Batch& batch : batches) {
-        const Supervision one = supervision_of(batch, vocabulary);
+        const Supervision one = count_supervision(batch, vocabulary);
         all.predictions += one.predictions;
         all.weight += one.weight;
     }
@@ -110,7 +110,7 @@ Supervision supervision_of_all(std::span<const Batch> batches, std::uint32_t voc
 Trainer::Trainer(runtime::Network network, TrainerSettings settings, const NamedTensors& exact)
     : network_(std::move(network)),
       settings_(std::move(settings)),
-      masters_(masters_of(network_, exact)),
+      masters_(make_masters(network_, exact)),
       optimizer_(masters_, settings_.adamw) {
     for (const auto& [name, rules] : settings_.rules) {
         at::Tensor parameter = network_.parameters().at(name);
@@ -174,7 +174,7 @@ double Trainer::accumulate_with_others(std::span<const Batch> batches, double we
     std::array<double, 1> loss{};
     std::exception_ptr failure;
     try {
-        loss[0] = accumulate(share_of(batches, processes.rank(), processes.count()), weight);
+        loss[0] = accumulate(take_share(batches, processes.rank(), processes.count()), weight);
     } catch (...) {
         failure = std::current_exception();
     }
@@ -221,12 +221,13 @@ void Trainer::follow_rules_on_gradients() {
             continue;
         }
         for (const RowRule& rule : rules) {
-            at::Tensor gradient = rows_of(master.grad(), rule.rows);
+            at::Tensor gradient = narrow_rows(master.grad(), rule.rows);
             if (rule.rate == 0.0) {
                 gradient.zero_();
             } else if (rule.anchor > 0.0) {
-                gradient.add_(rows_of(master, rule.rows) - rows_of(starts_.at(name), rule.rows),
-                              rule.anchor);
+                gradient.add_(
+                    narrow_rows(master, rule.rows) - narrow_rows(starts_.at(name), rule.rows),
+                    rule.anchor);
             }
         }
     }
@@ -265,7 +266,7 @@ void Trainer::update(double learning_rate) {
     for (const auto& [name, rules] : settings_.rules) {
         for (const RowRule& rule : rules) {
             if (rule.rate != 1.0 && masters_.at(name).grad().defined()) {
-                const at::Tensor rows = rows_of(masters_.at(name), rule.rows);
+                const at::Tensor rows = narrow_rows(masters_.at(name), rule.rows);
                 held.push_back({.rows = rows, .before = rows.clone(), .rate = rule.rate});
             }
         }

@@ -128,7 +128,7 @@ Course make_learned_course(const TrainingData& data,
 }
 
 std::string describe_task(synthetic::Task task) {
-    return format("synthetic:{}", synthetic::name_of(task));
+    return format("synthetic:{}", synthetic::to_string(task));
 }
 
 }  // namespace

@@ -44,8 +44,8 @@ using testing::golden_settings;
 using testing::initial_network;
 using testing::relative_rms;
 
-runtime::Network network_of(const std::filesystem::path& folder,
-                            const runtime::NetworkOptions& options) {
+runtime::Network load_network(const std::filesystem::path& folder,
+                              const runtime::NetworkOptions& options) {
     const auto files = checkpoint::Checkpoint::open(folder);
     return runtime::Network::load(
         files, runtime::describe(files, checkpoint::recognise(files)), options);
@@ -54,11 +54,11 @@ runtime::Network network_of(const std::filesystem::path& folder,
 runtime::Network network_there(const std::string& model,
                                at::ScalarType type,
                                bool recomputes_layers = false) {
-    return network_of(golden_folder(model) / "initial",
-                      {.weight_type = type,
-                       .device = tested_device(),
-                       .is_trainable = true,
-                       .recomputes_layers = recomputes_layers});
+    return load_network(golden_folder(model) / "initial",
+                        {.weight_type = type,
+                         .device = tested_device(),
+                         .is_trainable = true,
+                         .recomputes_layers = recomputes_layers});
 }
 
 struct OnADevice : ::testing::TestWithParam<std::string> {};
@@ -158,7 +158,7 @@ struct SmallHypeNetOnADevice : ::testing::Test {
             folder.path());
     }
     runtime::Network load(at::Device device) const {
-        return network_of(folder.path(), {.device = device, .is_trainable = true});
+        return load_network(folder.path(), {.device = device, .is_trainable = true});
     }
     ::anamnesis::testing::TemporaryFolder folder;
 };

@@ -37,7 +37,7 @@ TEST(AnEventOfScalars, IsTheBytesOfTheProtocol) {
 }
 
 TEST(ARecord, HasItsLengthAndBothChecksums) {
-    const std::string record = record_of("123456789");
+    const std::string record = make_record("123456789");
     ASSERT_EQ(record.size(), 8U + 4U + 9U + 4U);
     EXPECT_EQ(hex(record.substr(0, 8)), "0900000000000000");
     EXPECT_EQ(record.substr(12, 9), "123456789");

@@ -42,7 +42,7 @@ TEST(GradientSums, AddUpOverProcessesBucketByBucket) {
     for (int step = 0; step < 2; ++step) {
         sums.watch();
         (parameters.at("a") * parameters.at("b")).sum().backward();
-        // c, which is used last, has no gradient, so its bucket and those behind it wait.
+        // c, which is used last, has no gradient, so its bucket and those after it wait.
         EXPECT_EQ(processes.waiting(), 0U);
         const NamedTensors all = sums.finish();
         ASSERT_EQ(all.size(), 2U);

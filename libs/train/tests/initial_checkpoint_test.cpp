@@ -33,7 +33,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-Json config_of(const std::string& model) {
+Json load_config(const std::string& model) {
     return Json::parse(
         io::read_text(fs::path(ANAMNESIS_TESTDATA) / "models" / model / "config.json"));
 }
@@ -66,8 +66,10 @@ TEST(InitialCheckpoint, KeepsItsBytes) {
                   Initialiser::fan_in,
                   "922100d73888815bfaa23d17c71319fa9f61e27bd0ec1f5e81ea35255b43c453"}}) {
         const TemporaryFolder folder;
-        write_initial_checkpoint(config_of(expected.model), expected.initialiser, 7, folder.path());
-        EXPECT_EQ(sha256_of(io::read_text(folder.path() / "model.safetensors")), expected.digest)
+        write_initial_checkpoint(
+            load_config(expected.model), expected.initialiser, 7, folder.path());
+        EXPECT_EQ(compute_sha256(io::read_text(folder.path() / "model.safetensors")),
+                  expected.digest)
             << expected.model;
     }
 }
@@ -76,7 +78,7 @@ class InitialCheckpointOf : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(InitialCheckpointOf, IsRecognisedWithoutWarningAndRuns) {
     const TemporaryFolder folder;
-    write_initial_checkpoint(config_of(GetParam()), Initialiser::fan_in, 3, folder.path());
+    write_initial_checkpoint(load_config(GetParam()), Initialiser::fan_in, 3, folder.path());
     const auto files = checkpoint::Checkpoint::open(folder.path());
     const checkpoint::Model model = checkpoint::recognise(files);
     EXPECT_THAT(model.warnings, IsEmpty());
@@ -104,7 +106,8 @@ INSTANTIATE_TEST_SUITE_P(Families,
 
 TEST(InitialCheckpoint, DrawsDecaysAsMamba2HasThem) {
     const TemporaryFolder folder;
-    write_initial_checkpoint(config_of("olmo_hybrid_base"), Initialiser::fan_in, 3, folder.path());
+    write_initial_checkpoint(
+        load_config("olmo_hybrid_base"), Initialiser::fan_in, 3, folder.path());
     const NamedTensors tensors = testing::read_tensors(folder.path() / "model.safetensors");
     std::set<double> rates;
     for (std::int64_t i = 0; i < 3; ++i) {
@@ -121,31 +124,31 @@ TEST(InitialCheckpoint, DrawsDecaysAsMamba2HasThem) {
     EXPECT_EQ(rates.size(), 3U);
 }
 
-std::string failure_of(const Json& config) {
+std::string describe_failure(const Json& config) {
     const TemporaryFolder folder;
     try {
         write_initial_checkpoint(config, Initialiser::range, 1, folder.path() / "out");
     } catch (const Error& error) {
         EXPECT_FALSE(fs::exists(folder.path() / "out"));
-        return std::string(name_of(error.kind())) + ": " + error.what();
+        return std::string(to_string(error.kind())) + ": " + error.what();
     }
     return "no error";
 }
 
 TEST(InitialCheckpoint, RefusesWhatDoesNotRun) {
-    EXPECT_THAT(failure_of(Json::parse(R"({"model_type": "gpt_neox", "hidden_size": 8,
+    EXPECT_THAT(describe_failure(Json::parse(R"({"model_type": "gpt_neox", "hidden_size": 8,
                     "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 5})")),
                 AllOf(HasSubstr("unsupported"), HasSubstr("'gpt_neox'"), HasSubstr("hypenet")));
-    Json config = config_of("hypenet_base");
+    Json config = load_config("hypenet_base");
     config.set("lightning_use_short_conv", true);
-    EXPECT_THAT(failure_of(config),
+    EXPECT_THAT(describe_failure(config),
                 AllOf(HasSubstr("unsupported"), HasSubstr("lightning_use_short_conv")));
-    config = config_of("qwen3_base");
+    config = load_config("qwen3_base");
     config.set("vocab_size", Json());
-    EXPECT_THAT(failure_of(config), AllOf(HasSubstr("malformed"), HasSubstr("'vocab_size'")));
-    config = config_of("qwen3_base");
+    EXPECT_THAT(describe_failure(config), AllOf(HasSubstr("malformed"), HasSubstr("'vocab_size'")));
+    config = load_config("qwen3_base");
     config.set("dtype", "float16");
-    EXPECT_THAT(failure_of(config), AllOf(HasSubstr("unsupported"), HasSubstr("'float16'")));
+    EXPECT_THAT(describe_failure(config), AllOf(HasSubstr("unsupported"), HasSubstr("'float16'")));
 }
 
 }  // namespace

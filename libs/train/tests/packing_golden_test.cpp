@@ -51,13 +51,13 @@ struct Outcome {
     double gradient_error = 0.0;  ///< relative to the norm of the golden gradient
 };
 
-Outcome outcome_of(const Packing& test,
-                   const Batch& batch,
-                   at::ScalarType type,
-                   bool recomputes_layers = false) {
+Outcome compute_outcome(const Packing& test,
+                        const Batch& batch,
+                        at::ScalarType type,
+                        bool recomputes_layers = false) {
     const runtime::Network network =
         testing::initial_network(test.GetParam(), type, recomputes_layers);
-    const Supervision supervision = supervision_of(batch, network.spec().vocabulary_size);
+    const Supervision supervision = count_supervision(batch, network.spec().vocabulary_size);
     const at::Tensor loss = summed_loss(network, batch) / supervision.weight;
     loss.backward();
     double error = 0.0;
@@ -71,17 +71,17 @@ Outcome outcome_of(const Packing& test,
 }
 
 TEST_P(Packing, GivesLossAndGradientOfTheSamplesAlone) {
-    const Outcome exact = outcome_of(*this, packed(), at::kDouble);
+    const Outcome exact = compute_outcome(*this, packed(), at::kDouble);
     EXPECT_NEAR(exact.loss, expected_loss(), 1e-10);
     EXPECT_LE(exact.gradient_error, 1e-6);
-    const Outcome single = outcome_of(*this, packed(), at::kFloat);
+    const Outcome single = compute_outcome(*this, packed(), at::kFloat);
     EXPECT_NEAR(single.loss, expected_loss(), 1e-6 * expected_loss());
     EXPECT_LE(single.gradient_error, 1e-5);
 }
 
 TEST_P(Packing, IsTheSameWhenLayersAreComputedAgain) {
-    const Outcome kept = outcome_of(*this, packed(), at::kDouble);
-    const Outcome again = outcome_of(*this, packed(), at::kDouble, true);
+    const Outcome kept = compute_outcome(*this, packed(), at::kDouble);
+    const Outcome again = compute_outcome(*this, packed(), at::kDouble, true);
     EXPECT_EQ(again.loss, kept.loss);
     EXPECT_EQ(again.gradient_error, kept.gradient_error);
 }
@@ -89,7 +89,7 @@ TEST_P(Packing, IsTheSameWhenLayersAreComputedAgain) {
 TEST_P(Packing, WithoutBoundariesIsFarOff) {
     Batch leaking = packed();
     leaking.boundaries.clear();
-    const Outcome wrong = outcome_of(*this, leaking, at::kDouble);
+    const Outcome wrong = compute_outcome(*this, leaking, at::kDouble);
     EXPECT_GT(wrong.gradient_error, 0.1);
 }
 

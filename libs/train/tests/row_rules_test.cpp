@@ -30,7 +30,7 @@ struct OpenedGolden {
     RowRules rules(const RuleWords& words) const { return make_row_rules(files, model, words); }
 };
 
-/// The weights behind five steps under these rules.
+/// The weights after five steps under these rules.
 NamedTensors trained(const std::string& name, const RowRules& rules) {
     TrainerSettings settings = testing::golden_settings();
     settings.rules = rules;

@@ -63,7 +63,7 @@ TEST_F(Rows, OfEveryUsualFormGivePromptAndResponse) {
         EXPECT_EQ(learned(one), "the dog is");
         EXPECT_EQ(one.ids.size(), one.labels.size());
         EXPECT_EQ(one.ids.size(), 8U);
-        EXPECT_EQ(one.ids.front(), synthetic::id_of("<bos>"));
+        EXPECT_EQ(one.ids.front(), synthetic::find_word_id("<bos>"));
     }
 }
 
@@ -86,7 +86,7 @@ TEST_F(Rows, OfReadyIdsAreTakenAsTheyAre) {
 
 TEST_F(Rows, LearnPromptsOnRequestAndEndWithTheEnd) {
     rules.supervises_prompts = true;
-    rules.end_of_text = static_cast<language::TokenId>(synthetic::id_of("."));
+    rules.end_of_text = static_cast<language::TokenId>(synthetic::find_word_id("."));
     const Sample one = sample(R"({"prompt": "find the dog", "response": "the dog"})");
     EXPECT_EQ(learned(one), "find the dog the dog .");
 }

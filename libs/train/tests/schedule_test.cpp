@@ -31,7 +31,7 @@ TEST(ASchedule, OfALineFallsByEqualSteps) {
     EXPECT_DOUBLE_EQ(schedule.at(10), 0.0);
 }
 
-TEST(ASchedule, ThatIsConstantStaysBehindTheWarmUp) {
+TEST(ASchedule, ThatIsConstantStaysAtThePeakAfterTheWarmUp) {
     const Schedule schedule{.peak = 2.0, .decay = Decay::constant, .steps = 9, .warmup = 2};
     EXPECT_DOUBLE_EQ(schedule.at(0), 1.0);
     EXPECT_DOUBLE_EQ(schedule.at(8), 2.0);

@@ -19,7 +19,7 @@
 namespace anamnesis::train::synthetic {
 namespace {
 
-std::vector<std::string> text_of(const Sample& sample) {
+std::vector<std::string> to_words(const Sample& sample) {
     std::vector<std::string> text;
     for (const std::int64_t id : sample.ids) {
         text.emplace_back(words()[static_cast<std::size_t>(id)]);
@@ -36,7 +36,7 @@ TEST(SyntheticWords, AreTheTokensOfTheirTokenizer) {
     Random random(1);
     const Sample sample = retrieval(random, {.needle = Needle::s3, .length = 200});
     std::string text;
-    for (const std::string& word : text_of(sample)) {
+    for (const std::string& word : to_words(sample)) {
         text += word + " ";
     }
     const auto ids = tokenizer.encode(text);
@@ -50,7 +50,7 @@ TEST(ARetrievalSample, AsksForWhatItsNeedleSays) {
             const Sample sample =
                 retrieval(random, {.needle = needle, .length = 256, .needles = 4, .questions = 2});
             ASSERT_EQ(sample.ids.size(), 256U);
-            const std::vector<std::string> text = text_of(sample);
+            const std::vector<std::string> text = to_words(sample);
             const std::size_t symbols = needle == Needle::s3 ? 6 : 4;
             std::size_t answers = 0;
             for (std::size_t i = 0; i + 7 < text.size(); ++i) {
@@ -104,7 +104,7 @@ TEST(ValuesOfNeedles, AreWrittenInSymbolsThatNothingElseUses) {
 TEST(AChainOfThought, AddsUpToItsAnswer) {
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
         Random random(seed);
-        const std::vector<std::string> text = text_of(chain_of_thought(random));
+        const std::vector<std::string> text = to_words(chain_of_thought(random));
         int total = 0;
         std::size_t i = 0;
         while (text[i] != ":") {
@@ -136,7 +136,7 @@ TEST(ASyntheticSource, DependsOnSeedAndStepAlone) {
         EXPECT_NE(one.batches(step).front().ids, other.batches(step).front().ids);
     }
     EXPECT_NE(one.batches(0).front().ids, one.batches(12).front().ids);
-    EXPECT_THROW(task_of("poetry"), Error);
+    EXPECT_THROW(parse_task("poetry"), Error);
     EXPECT_THROW(SyntheticSource(Task::cot, {}, 0), Error);
 }
 

@@ -16,6 +16,6 @@ int main(int argc, char** argv) {
         return file.tensors().empty() ? 1 : 0;
     } catch (const anamnesis::Error& error) {
         std::fprintf(stderr, "%s\n", error.what());
-        return anamnesis::exit_code_of(error.kind());
+        return anamnesis::to_exit_code(error.kind());
     }
 }

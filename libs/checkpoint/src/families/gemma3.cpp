@@ -29,7 +29,7 @@ std::vector<Layer> read_gemma3_layers(const ConfigReader& config) {
 }
 
 // Wrapped configs of Gemma 3 leave out what the library fills in: here the values of the 4B text
-// model would be a guess, so only the documented defaults of the class stand.
+// model would be a guess, so only the documented defaults of the class are used.
 void plan_gemma3_attention(Blueprint& blueprint, const ConfigReader& config) {
     plan_gemma_heads(
         blueprint, config, {.query_heads = 8, .kv_heads = 4, .head_dim = 256, .hidden_size = 2304});

@@ -12,7 +12,7 @@
 namespace anamnesis::eval {
 namespace {
 
-HttpReply reply_of(const httplib::Result& result) {
+HttpReply to_reply(const httplib::Result& result) {
     if (!result) {
         return {.status = 0, .body = httplib::to_string(result.error())};
     }
@@ -23,10 +23,10 @@ HttpReply reply_of(const httplib::Result& result) {
 
 struct Place {
     std::string origin;  ///< scheme, host and port
-    std::string path;    ///< what stands before /v1
+    std::string path;    ///< what comes before /v1
 };
 
-Place place_of(std::string url) {
+Place parse_place(std::string url) {
     while (url.ends_with('/')) {
         url.pop_back();
     }
@@ -64,15 +64,15 @@ struct HttpConnection::Client {
 };
 
 HttpConnection::HttpConnection(const EndpointOptions& options)
-    : client_(std::make_unique<Client>(options, place_of(options.url))) {}
+    : client_(std::make_unique<Client>(options, parse_place(options.url))) {}
 HttpConnection::~HttpConnection() = default;
 
 HttpReply HttpConnection::get(const std::string& path) {
-    return reply_of(client_->http.Get(client_->place.path + path));
+    return to_reply(client_->http.Get(client_->place.path + path));
 }
 
 HttpReply HttpConnection::post(const std::string& path, const std::string& json) {
-    return reply_of(client_->http.Post(client_->place.path + path, json, "application/json"));
+    return to_reply(client_->http.Post(client_->place.path + path, json, "application/json"));
 }
 
 void HttpConnection::stop() {

@@ -37,7 +37,7 @@ bool says_overflow(std::string_view body) {
 }
 
 /// The server's own words: `error.message`, `message`, or the body.
-std::string message_of(const HttpReply& reply) {
+std::string find_error_message(const HttpReply& reply) {
     try {
         const Json json = Json::parse(reply.body);
         const Json* error = json.find("error");
@@ -55,10 +55,11 @@ std::string message_of(const HttpReply& reply) {
 }
 
 std::string explain(const HttpReply& reply) {
-    return format("the server answered {}: {}", reply.status, in_quotes(message_of(reply), 300));
+    return format(
+        "the server answered {}: {}", reply.status, in_quotes(find_error_message(reply), 300));
 }
 
-std::optional<std::chrono::milliseconds> wait_of(const std::string& header) {
+std::optional<std::chrono::milliseconds> parse_retry_after(const std::string& header) {
     double seconds = 0.0;
     const auto result = std::from_chars(header.data(), header.data() + header.size(), seconds);
     if (result.ec != std::errc{} || !(seconds >= 0.0)) {
@@ -67,7 +68,7 @@ std::optional<std::chrono::milliseconds> wait_of(const std::string& header) {
     return std::chrono::milliseconds(static_cast<long>(std::min(seconds, 300.0) * 1000.0));
 }
 
-FinishReason finish_of(const std::string& word, const Json& choice) {
+FinishReason parse_finish_reason(const std::string& word, const Json& choice) {
     if (word == "length") {
         return FinishReason::length;
     }
@@ -76,7 +77,7 @@ FinishReason finish_of(const std::string& word, const Json& choice) {
                                                 : FinishReason::end_of_text;
 }
 
-Reply answer_of(const Json& json, std::optional<std::size_t> sent_tokens) {
+Reply parse_answer(const Json& json, std::optional<std::size_t> sent_tokens) {
     if (json.find("error") != nullptr) {
         return Refusal{"the server answered 200 with an error in it"};
     }
@@ -105,7 +106,7 @@ Reply answer_of(const Json& json, std::optional<std::size_t> sent_tokens) {
     if (reason != "stop" && reason != "length" && reason != "eos") {
         return Refusal{format("the answer ended by {}", in_quotes(reason))};
     }
-    answer.finish = finish_of(reason, choice);
+    answer.finish = parse_finish_reason(reason, choice);
     if (const Json* usage = json.find("usage"); usage != nullptr && usage->is_object()) {
         answer.prompt_tokens = usage->at("prompt_tokens").as_unsigned("'usage.prompt_tokens'");
         if (const Json* made = usage->find("completion_tokens")) {
@@ -132,7 +133,7 @@ Reply read_completion(const HttpReply& reply, std::optional<std::size_t> sent_to
     }
     if (reply.status == 200) {
         try {
-            return answer_of(Json::parse(reply.body), sent_tokens);
+            return parse_answer(Json::parse(reply.body), sent_tokens);
         } catch (const Error& error) {
             return Refusal{format("the server's answer is not understood: {}; it begins {}",
                                   error.message(),
@@ -145,7 +146,7 @@ Reply read_completion(const HttpReply& reply, std::optional<std::size_t> sent_to
     const bool is_passing =
         reply.status == 408 || reply.status == 425 || reply.status == 429 || reply.status >= 500;
     if (is_passing) {
-        return Retry{explain(reply), wait_of(reply.retry_after)};
+        return Retry{explain(reply), parse_retry_after(reply.retry_after)};
     }
     return Refusal{explain(reply)};
 }

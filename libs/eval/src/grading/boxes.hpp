@@ -22,7 +22,7 @@ struct Boxes {
 /// All boxes of a text, "\boxed 5", "\fbox{5}" and "boxed{5}" too. Braces are counted in one pass.
 Boxes find_boxes(std::string_view text);
 
-/// The boxes at the end that are one answer: between them stand only words such as "and" and
+/// The boxes at the end that are one answer: between them are only words such as "and" and
 /// labels such as "x =".
 std::vector<Box> last_group(std::string_view text, const std::vector<Box>& boxes);
 

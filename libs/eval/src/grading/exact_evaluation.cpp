@@ -24,8 +24,9 @@ Maybe real(std::optional<Rational> value) {
 }
 
 Maybe checked(ExactComplex value) {
-    return bits_of(value.real) + bits_of(value.imaginary) <= largest_bits ? Maybe(std::move(value))
-                                                                          : std::nullopt;
+    return count_bits(value.real) + count_bits(value.imaginary) <= largest_bits
+               ? Maybe(std::move(value))
+               : std::nullopt;
 }
 
 bool is_real(const ExactComplex& value) {
@@ -57,7 +58,7 @@ Maybe complex_power(const ExactComplex& base, long exponent) {
     ExactComplex power{1, 0};
     for (long i = 0; i < std::labs(exponent); ++i) {
         power = product(power, base);
-        if (bits_of(power.real) + bits_of(power.imaginary) > largest_bits) {
+        if (count_bits(power.real) + count_bits(power.imaginary) > largest_bits) {
             return std::nullopt;
         }
     }
@@ -110,7 +111,7 @@ Maybe falling_binomial(const Rational& n, unsigned long k) {
     Rational result = 1;
     for (unsigned long i = 0; i < k; ++i) {
         result *= (n - i) / Rational(i + 1);
-        if (bits_of(result) > largest_bits) {
+        if (count_bits(result) > largest_bits) {
             return std::nullopt;
         }
     }
@@ -129,7 +130,7 @@ Maybe binomial(const ExactComplex& n, const ExactComplex& k) {
     }
     mpz_class result;
     mpz_bin_ui(result.get_mpz_t(), n.real.get_num_mpz_t(), k.real.get_num().get_ui());
-    return bits_of(Rational(result)) <= largest_bits ? real(Rational(result)) : std::nullopt;
+    return count_bits(Rational(result)) <= largest_bits ? real(Rational(result)) : std::nullopt;
 }
 
 Maybe function(const std::string& name, const ExactComplex& x) {
@@ -159,11 +160,11 @@ Maybe symbol(const std::string& name, const Point& point) {
     return found == point.end() ? std::nullopt : real(found->second);
 }
 
-Maybe value_of(const Node& node,
-               const Maybe& left,
-               const Maybe& right,
-               const Point& point,
-               const SignReading& reading) {
+Maybe evaluate_node(const Node& node,
+                    const Maybe& left,
+                    const Maybe& right,
+                    const Point& point,
+                    const SignReading& reading) {
     switch (node.operation) {
         case Operation::number:
             return real(node.value);
@@ -214,7 +215,7 @@ std::optional<ExactComplex> evaluate_exactly(const Expression& expression,
     std::vector<Maybe> values(expression.nodes.size());
     for (std::size_t i = 0; i < values.size(); ++i) {
         const Node& node = expression.nodes[i];
-        values[i] = value_of(node, values[node.left], values[node.right], point, reading);
+        values[i] = evaluate_node(node, values[node.left], values[node.right], point, reading);
     }
     return values.empty() ? std::nullopt : std::move(values.back());
 }

@@ -36,7 +36,7 @@ struct Node {
     std::uint32_t right = 0;
 };
 
-/// A tree in the order of evaluation: children stand before their parents, the root is last.
+/// A tree in the order of evaluation: children come before their parents, the root is last.
 struct Expression {
     std::vector<Node> nodes;
     bool has_long_decimal = false;  ///< some number was written with six or more decimals

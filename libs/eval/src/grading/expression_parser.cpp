@@ -232,12 +232,12 @@ Parser::Maybe Parser::base(std::size_t end) {
     if (++depth_ > deepest_nesting) {
         return std::nullopt;
     }
-    const Maybe value = base_of(end);
+    const Maybe value = parse_base(end);
     --depth_;
     return value;
 }
 
-Parser::Maybe Parser::base_of(std::size_t end) {
+Parser::Maybe Parser::parse_base(std::size_t end) {
     const Token token = next();
     switch (token.kind) {
         case TokenKind::number:

@@ -68,12 +68,12 @@ private:
     static bool is_times(const Token& token);
     static bool is_divided(const Token& token);
     Maybe product(std::size_t end);
-    /// After "·" and "/" a sign may stand: "3 \cdot -2".
+    /// A sign may follow "·" and "/": "3 \cdot -2".
     Maybe signed_factor(std::size_t end);
     /// Two numbers side by side are no product.
     static bool starts_factor(const Token& token);
     Maybe factor(std::size_t end);
-    /// What stands after "^": a degree sign, or an exponent.
+    /// What comes after "^": a degree sign, or an exponent.
     Maybe raised(Index value, std::size_t end);
     /// One argument of a command or of "^": a group, or the next token with what binds to it.
     Maybe argument(std::size_t end);
@@ -86,7 +86,7 @@ private:
     /// {14 \over 3} and {n \choose k}.
     Maybe fraction_or_sum(std::size_t end);
     Maybe base(std::size_t end);
-    Maybe base_of(std::size_t end);
+    Maybe parse_base(std::size_t end);
     /// |x|, from the first bar to the next at the same level.
     Maybe absolute(std::size_t end);
     bool is_whole(std::size_t at, std::size_t end) const;

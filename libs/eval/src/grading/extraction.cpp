@@ -44,7 +44,7 @@ bool gives_answer(std::string_view text) {
            find_answer_line(text).has_value();
 }
 
-/// Ends before a line that asks the next question, where an answer stands before it.
+/// Ends before a line that asks the next question, where an answer comes before it.
 std::string_view without_next_question(std::string_view text) {
     std::size_t first = std::string_view::npos;
     for (const std::string_view question : {std::string_view("\nQuestion:"),

@@ -25,7 +25,7 @@
 
 namespace anamnesis::eval {
 
-std::string_view name_of(ReasoningTask task) noexcept {
+std::string_view to_string(ReasoningTask task) noexcept {
     return find_word(reasoning_task_words, task);
 }
 
@@ -141,7 +141,7 @@ bool sentence_says(std::string_view gold, const Extraction& extraction) {
 
 }  // namespace
 
-std::string_view name_of(Reason reason) noexcept {
+std::string_view to_string(Reason reason) noexcept {
     constexpr auto names = std::to_array<std::string_view>({"equal_text",
                                                             "equal_choice",
                                                             "equal_number",
@@ -206,7 +206,7 @@ std::vector<std::optional<std::size_t>> classes_of_answers(std::span<const Extra
                                                            ReasoningTask task) {
     std::vector<std::optional<std::size_t>> classes;
     std::vector<std::size_t> first_of_class;
-    const auto text_of = [&](std::size_t i) {
+    const auto answer_text = [&](std::size_t i) {
         return answers[i].boxes.size() > 1 ? as_list(answers[i].boxes) : answers[i].text;
     };
     for (std::size_t i = 0; i < answers.size(); ++i) {
@@ -216,7 +216,7 @@ std::vector<std::optional<std::size_t>> classes_of_answers(std::span<const Extra
             continue;
         }
         const auto found = std::ranges::find_if(first_of_class, [&](std::size_t first) {
-            return is_correct(compare_answers(text_of(first), text_of(i), task));
+            return is_correct(compare_answers(answer_text(first), answer_text(i), task));
         });
         classes.emplace_back(found == first_of_class.end() ? i : *found);
         if (found == first_of_class.end()) {

@@ -16,7 +16,7 @@ namespace anamnesis::eval::grading {
 namespace {
 
 /// Characters, not bytes.
-std::size_t length_of(std::string_view text) {
+std::size_t count_characters(std::string_view text) {
     return static_cast<std::size_t>(std::ranges::count_if(
         text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
@@ -146,7 +146,8 @@ std::optional<std::string> hendrycks_strip(std::string_view text) {
     if (result.front() == '.') {
         result.insert(0, "0");
     }
-    if (const auto sides = pieces(result, "="); sides.size() == 2 && length_of(sides[0]) <= 2) {
+    if (const auto sides = pieces(result, "=");
+        sides.size() == 2 && count_characters(sides[0]) <= 2) {
         result = std::string(sides[1]);
     }
     auto fixed = fix_roots(result);

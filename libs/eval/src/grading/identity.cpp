@@ -28,7 +28,7 @@ constexpr long double scale_tolerance = 1e-16L;
 
 /// The first half positive, since many answers hold there alone; the same name has the same value
 /// in both expressions.
-Point point_of(const std::vector<std::string>& names, int index) {
+Point make_point(const std::vector<std::string>& names, int index) {
     Point point;
     for (const std::string& name : names) {
         std::uint64_t hash = seed + static_cast<std::uint64_t>(index);
@@ -47,7 +47,7 @@ Point point_of(const std::vector<std::string>& names, int index) {
     return point;
 }
 
-std::vector<std::string> names_of(const Expression& first, const Expression& second) {
+std::vector<std::string> list_variables(const Expression& first, const Expression& second) {
     std::vector<std::string> names = first.variables();
     for (const std::string& name : second.variables()) {
         if (std::ranges::find(names, name) == names.end()) {
@@ -102,14 +102,14 @@ std::optional<bool> same_at(const Expression& gold,
 Sameness compare_reading(const Expression& gold,
                          const Expression& answer,
                          const SignReading& reading) {
-    const std::vector<std::string> names = names_of(gold, answer);
+    const std::vector<std::string> names = list_variables(gold, answer);
     if (names.empty()) {
         const auto same = same_at(gold, answer, {}, reading);
         return !same ? Sameness::undecided : *same ? Sameness::same : Sameness::different;
     }
     int agreed = 0;
     for (int i = 0; i < point_count; ++i) {
-        const auto same = same_at(gold, answer, point_of(names, i), reading);
+        const auto same = same_at(gold, answer, make_point(names, i), reading);
         if (same && !*same) {
             return Sameness::different;
         }
@@ -144,11 +144,11 @@ Sameness compare_expressions(const Expression& gold,
 }
 
 Sameness compare_equations(const Expression& gold, const Expression& answer) {
-    const std::vector<std::string> names = names_of(gold, answer);
+    const std::vector<std::string> names = list_variables(gold, answer);
     std::optional<std::complex<long double>> ratio;
     int agreed = 0;
     for (int i = 0; i < point_count; ++i) {
-        const Point point = point_of(names, i);
+        const Point point = make_point(names, i);
         const auto left = evaluate(gold, point, {}).value;
         const auto right = evaluate(answer, point, {}).value;
         if (!is_finite(left) || !is_finite(right)) {

@@ -29,7 +29,7 @@ std::size_t run_length(std::string_view text, std::size_t position, bool with_do
     return length;
 }
 
-/// The first number behind `opening`; `needs_end`: one more character of the line follows it.
+/// The first number after `opening`; `needs_end`: one more character of the line follows it.
 std::string first_after(std::string_view text, std::string_view opening, bool needs_end) {
     for (std::size_t at = text.find(opening); at != std::string_view::npos;
          at = text.find(opening, at + 1)) {
@@ -74,7 +74,7 @@ std::string between_dollars(std::string_view response) {
 }
 
 /// Without the command; empty where lm-eval's assertion fails and the box is passed over.
-std::optional<std::string> content_of(const std::string& box) {
+std::optional<std::string> remove_boxed(const std::string& box) {
     if (box.find("\\boxed ") != std::string::npos) {
         return box.starts_with("\\boxed ") ? std::optional(box.substr(7)) : std::nullopt;
     }
@@ -120,7 +120,7 @@ LmEvalVerdicts lm_eval_verdicts(ReasoningTask task,
     std::string answer = between_dollars(response);
     verdicts.hendrycks = hendrycks_equal(answer, gold);
     if (const auto box = hendrycks_last_boxed(response)) {
-        answer = content_of(*box).value_or(answer);
+        answer = remove_boxed(*box).value_or(answer);
     }
     verdicts.aime = hendrycks_equal(answer, gold);
     const std::string minerva = minerva_normalise(minerva_extract(response));

@@ -100,7 +100,7 @@ std::string without_whole_word(const std::string& text, std::string_view word) {
     return result.append(text, begin);
 }
 
-/// The word removed wherever it stands, but inside names of commands.
+/// The word removed wherever it occurs, except inside names of commands.
 std::string without_glued_word(const std::string& text, std::string_view word) {
     std::string result;
     std::size_t begin = 0;
@@ -125,7 +125,7 @@ std::string without_glued_word(const std::string& text, std::string_view word) {
     return result;
 }
 
-/// Of each line with two dollar signs, what stands between the first two, in dollar signs.
+/// Of each line with two dollar signs, what is between the first two, in dollar signs.
 std::string first_formulas(const std::string& text) {
     std::string result;
     bool is_first = true;
@@ -285,7 +285,7 @@ std::string minerva_extract(std::string_view response) {
         const std::size_t begin = at + opening.size();
         const std::size_t line_end = std::min(text.find('\n', begin), text.size());
         const std::string_view line = std::string_view(text).substr(begin, line_end - begin);
-        // One character, whatever it is, stands before the ending.
+        // One character, whatever it is, comes before the ending.
         for (std::size_t end = line.find(ending); end != std::string_view::npos;
              end = line.find(ending, end + 1)) {
             if (end > 0) {

@@ -151,10 +151,10 @@ Complex factorial(const Complex& n) {
                                                            : not_a_number;
 }
 
-Complex value_of(const Node& node,
-                 const Complex& left,
-                 const Complex& right,
-                 const SignReading& reading) {
+Complex evaluate_node(const Node& node,
+                      const Complex& left,
+                      const Complex& right,
+                      const SignReading& reading) {
     switch (node.operation) {
         case Operation::add:
             return left + right;
@@ -201,7 +201,7 @@ NumericValue evaluate(const Expression& expression,
         } else if (node.operation == Operation::symbol) {
             values[i] = symbol(node.name, point);
         } else {
-            values[i] = value_of(node, values[node.left], values[node.right], reading);
+            values[i] = evaluate_node(node, values[node.left], values[node.right], reading);
         }
         result.scale = std::max(result.scale, std::abs(values[i]));
         result.value = values[i];

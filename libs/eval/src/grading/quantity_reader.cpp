@@ -224,7 +224,7 @@ std::optional<Value> read_quantity(Tokens tokens) {
     Value value;
     value.thousands = read_thousands(mathematics);
     value.expression = std::move(*expression);
-    value.unit = unit_of(words);
+    value.unit = parse_unit(words);
     return value;
 }
 

@@ -8,7 +8,7 @@
 
 namespace anamnesis::eval::grading {
 
-/// An expression with what stands around it: words before it, money, a unit, a base.
+/// An expression with what surrounds it: words before it, money, a unit, a base.
 std::optional<Value> read_quantity(Tokens tokens);
 
 }  // namespace anamnesis::eval::grading

@@ -27,7 +27,7 @@ mpz_class power_of_ten(std::size_t exponent) {
 
 }  // namespace
 
-std::size_t bits_of(const Rational& value) {
+std::size_t count_bits(const Rational& value) {
     return mpz_sizeinbase(value.get_num_mpz_t(), 2) + mpz_sizeinbase(value.get_den_mpz_t(), 2);
 }
 
@@ -77,7 +77,7 @@ std::optional<Rational> read_decimal(std::string_view text) {
         const Rational scale(power_of_ten(static_cast<std::size_t>(std::labs(exponent))));
         value = exponent > 0 ? Rational(value * scale) : Rational(value / scale);
     }
-    return bits_of(value) <= largest_bits ? std::optional(value) : std::nullopt;
+    return count_bits(value) <= largest_bits ? std::optional(value) : std::nullopt;
 }
 
 std::optional<Rational> integer_power(const Rational& base, const mpz_class& exponent) {
@@ -93,7 +93,7 @@ std::optional<Rational> integer_power(const Rational& base, const mpz_class& exp
         return Rational(mpz_even_p(exponent.get_mpz_t()) != 0 ? 1 : -1);
     }
     const mpz_class size = abs(exponent);
-    if (!size.fits_uint_p() || size.get_ui() * bits_of(base) > largest_bits) {
+    if (!size.fits_uint_p() || size.get_ui() * count_bits(base) > largest_bits) {
         return std::nullopt;
     }
     Rational power;

@@ -15,7 +15,7 @@ using Rational = mpq_class;
 /// Numbers above this many bits (numerator and denominator together) are not worth their time.
 constexpr std::size_t largest_bits = 16'384;
 
-std::size_t bits_of(const Rational& value);
+std::size_t count_bits(const Rational& value);
 
 /// The value of "12", "0.5", ".5", "6.72e-5" or "0.1(6)", the brackets holding what repeats.
 /// Empty for anything else, or beyond the limit of size.

@@ -266,7 +266,7 @@ std::optional<Value> read_matrix(Tokens tokens, const ValueReading& read) {
     }
     const std::size_t end = begin + closing_place(tokens.subspan(begin));
     if (end + 4 < tokens.size()) {
-        return std::nullopt;  // something stands behind \\end{pmatrix}
+        return std::nullopt;  // something follows \\end{pmatrix}
     }
     // \begin { pmatrix } and, of an array, { cc }
     std::size_t first = begin + 1;

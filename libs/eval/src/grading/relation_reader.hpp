@@ -12,7 +12,7 @@ namespace anamnesis::eval::grading {
 /// How a part of an answer is read.
 using ValueReading = std::function<std::optional<Value>(Tokens)>;
 
-/// True where =, <, ∈, ≈ or the like stands outside all brackets.
+/// True where =, <, ∈, ≈ or the like occurs outside all brackets.
 bool has_relation(Tokens tokens);
 
 /// Equations, chains of equalities, inequalities, "x ∈ …", approximations.

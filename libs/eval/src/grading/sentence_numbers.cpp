@@ -35,7 +35,7 @@ bool is_number(const Token& token) {
     return token.kind == TokenKind::number;
 }
 
-/// Without "which is 4 more", "because …" behind a number.
+/// Without "which is 4 more", "because …" after a number.
 Tokens without_explanation(Tokens tokens) {
     constexpr auto explanations =
         std::to_array<std::string_view>({"which", "because", "since", "where", "who", "as"});
@@ -45,7 +45,7 @@ Tokens without_explanation(Tokens tokens) {
     return tokens.first(static_cast<std::size_t>(word - tokens.begin()));
 }
 
-/// Without what stands before the last "so" or "therefore", where a number follows it.
+/// Without what comes before the last "so" or "therefore", where a number follows it.
 Tokens last_clause(Tokens tokens) {
     for (std::size_t i = tokens.size(); i > 0; --i) {
         const Tokens rest = tokens.subspan(i);

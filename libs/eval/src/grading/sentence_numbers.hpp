@@ -7,7 +7,7 @@
 
 namespace anamnesis::eval::grading {
 
-/// The number that a sentence of prose states: the one behind the last "is", "are" or "=" of its
+/// The number that a sentence of prose states: the one after the last "is", "are" or "=" of its
 /// last clause; else the last one before a preposition ("pays $64 for 16 glasses").
 std::optional<std::string> stated_number(std::string_view sentence);
 

@@ -197,7 +197,7 @@ struct Formula {
     std::string_view content;
 };
 
-std::vector<Formula> formulas_of(std::string_view sentence) {
+std::vector<Formula> find_formulas(std::string_view sentence) {
     std::vector<Formula> formulas;
     for (std::size_t i = 0; i < sentence.size(); ++i) {
         const bool is_dollar = sentence[i] == '$';
@@ -227,7 +227,7 @@ bool is_connector(std::string_view gap) {
            text == ";";
 }
 
-/// The formulas that hang together around one of them, with what a unit behind them says.
+/// The formulas that hang together around one of them, with what a unit after them says.
 std::string joined(std::string_view sentence,
                    const std::vector<Formula>& formulas,
                    std::size_t chosen) {
@@ -260,7 +260,7 @@ bool is_readable(std::string_view text) {
     return read_value(tokenise(text)).has_value();
 }
 
-/// "12, attained at x=3" without what begins with a word behind a comma.
+/// "12, attained at x=3" without what begins with a word after a comma.
 std::string_view without_remark(std::string_view text) {
     for (std::size_t comma = text.find(", "); comma != std::string_view::npos;
          comma = text.find(", ", comma + 1)) {
@@ -359,7 +359,7 @@ std::optional<Statement> find_last_sentence(std::string_view text) {
 std::string value_of_sentence(std::string_view sentence,
                               bool takes_first,
                               bool may_search_numbers) {
-    const std::vector<Formula> formulas = formulas_of(sentence);
+    const std::vector<Formula> formulas = find_formulas(sentence);
     const bool begins_with_number =
         !sentence.empty() &&
         (is_digit(sentence.front()) || sentence.starts_with("\\$") || sentence.front() == '-');

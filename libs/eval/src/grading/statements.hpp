@@ -16,7 +16,7 @@ struct Statement {
 /// The sentence after the last "answer is", "Answer:" or the like.
 std::optional<Statement> find_answer_line(std::string_view text);
 
-/// What stands behind the last "####", or behind a last line of "###".
+/// What comes after the last "####", or after a last line of "###".
 std::optional<Statement> find_marks(std::string_view text);
 
 /// The last sentence, unless it breaks off.

@@ -95,7 +95,7 @@ Tokens without_choice(Tokens tokens) {
     return is_text || tokens[length].has_space_before ? tokens.subspan(length) : tokens;
 }
 
-std::vector<std::string> words_of(Tokens tokens) {
+std::vector<std::string> extract_words(Tokens tokens) {
     std::vector<std::string> words;
     for (const Token& token : tokens) {
         if (token.kind == TokenKind::symbol) {
@@ -110,8 +110,8 @@ std::vector<std::string> words_of(Tokens tokens) {
 }
 
 bool says_the_same(Tokens gold, Tokens answer) {
-    const std::vector<std::string> wanted = words_of(gold);
-    const std::vector<std::string> found = words_of(answer);
+    const std::vector<std::string> wanted = extract_words(gold);
+    const std::vector<std::string> found = extract_words(answer);
     if (wanted.empty() || found.size() < wanted.size()) {
         return false;
     }

@@ -19,7 +19,7 @@ std::optional<char> find_leading_choice(Tokens tokens);
 Tokens without_choice(Tokens tokens);
 
 /// Words in lower case and numbers, without articles.
-std::vector<std::string> words_of(Tokens tokens);
+std::vector<std::string> extract_words(Tokens tokens);
 
 /// Whether an answer in words says what the gold answer says: the same words, or a phrase around
 /// them ("due east", "Evelyn had the greatest speed") that neither negates nor offers another.

@@ -161,7 +161,7 @@ private:
         add(TokenKind::number, value, is_text);
     }
 
-    /// "0.1\overline{6}": the point may stand before the bar alone.
+    /// "0.1\overline{6}": the point may come right before the bar.
     static void repetition(std::string_view text, std::size_t& position, std::string& value) {
         const std::string_view rest = text.substr(position);
         for (const std::string_view bar : {std::string_view("\\overline{"),
@@ -248,7 +248,7 @@ private:
         // \! and the delimiters \( \) \[ \] say nothing.
     }
 
-    /// The length of "[4pt]" behind a row break.
+    /// The length of "[4pt]" after a row break.
     static std::size_t row_skip(std::string_view rest) {
         const std::size_t close = rest.substr(0, 12).find(']');
         const bool is_length = rest.starts_with('[') && close != std::string_view::npos &&

@@ -161,7 +161,7 @@ bool is_unit_word(std::string_view word) {
     return word.size() > 1 && find_unit(singular(word)) != nullptr;
 }
 
-Unit unit_of(const std::vector<std::string>& words) {
+Unit parse_unit(const std::vector<std::string>& words) {
     std::vector<std::string> singulars;
     Unit unit;
     for (const std::string& word : words) {

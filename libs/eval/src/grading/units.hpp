@@ -10,7 +10,7 @@
 
 namespace anamnesis::eval::grading {
 
-/// What stands behind (or, for money, before) a number.
+/// What comes after (or, for money, before) a number.
 struct Unit {
     std::string words{};      ///< as it was written, singular and lower case; empty for none
     std::string dimension{};  ///< "length^2", "money"; empty where the words are no known unit
@@ -18,7 +18,7 @@ struct Unit {
 };
 
 /// "square inches", "cm^2", "miles per hour", "mph", "cents", "people".
-Unit unit_of(const std::vector<std::string>& words);
+Unit parse_unit(const std::vector<std::string>& words);
 
 /// True where a word names a unit, so that "5 cm" without \text is no product.
 bool is_unit_word(std::string_view word);

@@ -27,7 +27,7 @@ constexpr Comparison different{};
 constexpr Comparison same{.sameness = Sameness::same};
 constexpr Comparison undecided{.sameness = Sameness::undecided};
 
-Comparison result_of(bool is_same) {
+Comparison to_comparison(bool is_same) {
     return is_same ? same : different;
 }
 
@@ -140,8 +140,9 @@ private:
             }
         }
         // 0:1 and 0:2 would pass, and 12:00 and 24:00.
-        return result_of(quantities(gold.items[0], answer.items[0]).sameness == Sameness::same ||
-                         std::ranges::none_of(gold.items, is_zero));
+        return to_comparison(quantities(gold.items[0], answer.items[0]).sameness ==
+                                 Sameness::same ||
+                             std::ranges::none_of(gold.items, is_zero));
     }
 
     static bool is_zero(const Value& value) { return real_value(value.expression) == 0.0L; }
@@ -149,7 +150,7 @@ private:
     /// The base may be left out, and not be another one.
     static Comparison based(const Value& gold, const Value& answer) {
         if (gold.kind == answer.kind) {
-            return result_of(gold.base == answer.base && gold.digits == answer.digits);
+            return to_comparison(gold.base == answer.base && gold.digits == answer.digits);
         }
         const Value& number = gold.kind == ValueKind::quantity ? gold : answer;
         const Value& digits = gold.kind == ValueKind::quantity ? answer : gold;
@@ -162,7 +163,7 @@ private:
         if (!value || expected.set_str(digits.digits, base) != 0) {
             return different;
         }
-        return result_of(*value == ExactComplex{Rational(expected), 0});
+        return to_comparison(*value == ExactComplex{Rational(expected), 0});
     }
 
     static bool is_order_free(const Value& value) {
@@ -200,10 +201,10 @@ private:
         if (gold.kind == ValueKind::collection || !is_order_free(answer)) {
             return different;
         }
-        return result_of(!answer.items.empty() &&
-                         std::ranges::all_of(answer.items, [&](const Value& item) {
-                             return values(gold, item).sameness == Sameness::same;
-                         }));
+        return to_comparison(!answer.items.empty() &&
+                             std::ranges::all_of(answer.items, [&](const Value& item) {
+                                 return values(gold, item).sameness == Sameness::same;
+                             }));
     }
 
     Comparison unordered(const std::vector<Value>& gold, const std::vector<Value>& answer) const {
@@ -217,7 +218,7 @@ private:
                 });
             });
         };
-        return result_of(covers(gold, answer, false) && covers(answer, gold, true));
+        return to_comparison(covers(gold, answer, false) && covers(answer, gold, true));
     }
 
     static bool has_distinct_names(const Value& list) {
@@ -260,16 +261,16 @@ private:
                     return different;
                 }
             }
-            return result_of(matches(left, right));
+            return to_comparison(matches(left, right));
         }
-        return result_of(matches(plain, plain) ||
-                         (answer_named && matches(plain, order_of_names(answer))) ||
-                         (gold_named && matches(order_of_names(gold), plain)));
+        return to_comparison(matches(plain, plain) ||
+                             (answer_named && matches(plain, order_of_names(answer))) ||
+                             (gold_named && matches(order_of_names(gold), plain)));
     }
 
     Comparison matrices(const Value& gold, const Value& answer) const {
         if (gold.kind == answer.kind) {
-            return result_of(gold.columns == answer.columns && same_items(gold, answer));
+            return to_comparison(gold.columns == answer.columns && same_items(gold, answer));
         }
         if (answer.kind == ValueKind::quantity) {
             return identity_multiple(gold, answer);
@@ -278,7 +279,7 @@ private:
         const Value& matrix = gold.kind == ValueKind::matrix ? gold : answer;
         const Value& other = gold.kind == ValueKind::matrix ? answer : gold;
         const bool is_vector = matrix.columns == 1 || matrix.columns == matrix.items.size();
-        return result_of(is_vector && is_tuple(other) && same_items(gold, answer));
+        return to_comparison(is_vector && is_tuple(other) && same_items(gold, answer));
     }
 
     bool same_items(const Value& gold, const Value& answer) const {
@@ -307,7 +308,7 @@ private:
         return same;
     }
 
-    static std::optional<std::vector<RealInterval>> intervals_of(const Value& value) {
+    static std::optional<std::vector<RealInterval>> as_intervals(const Value& value) {
         if (value.kind == ValueKind::intervals) {
             return value.intervals;
         }
@@ -324,15 +325,15 @@ private:
     }
 
     Comparison intervals(const Value& gold, const Value& answer) const {
-        const auto left = intervals_of(gold);
-        const auto right = intervals_of(answer);
+        const auto left = as_intervals(gold);
+        const auto right = as_intervals(answer);
         if (!left || !right) {
             return different;
         }
         if (!gold.label.empty() && !answer.label.empty() && gold.label != answer.label) {
             return different;
         }
-        return result_of(std::ranges::equal(
+        return to_comparison(std::ranges::equal(
             *left, *right, [](const RealInterval& one, const RealInterval& other) {
                 return one.has_low == other.has_low && one.has_high == other.has_high &&
                        same_end(one.low, other.low) && same_end(one.high, other.high);

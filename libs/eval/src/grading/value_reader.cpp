@@ -56,7 +56,7 @@ Tokens without_modulus(Tokens tokens) {
     return tokens;
 }
 
-/// "5 (not 6)", "160 minutes (2 hours 40 minutes)": a remark in brackets behind a number.
+/// "5 (not 6)", "160 minutes (2 hours 40 minutes)": a remark in brackets after a number.
 Tokens without_remark(Tokens tokens) {
     for (std::size_t i = 1; i < tokens.size(); ++i) {
         if (!tokens[i].is_symbol("(") || !tokens[i].has_space_before) {

@@ -54,11 +54,11 @@ CountedText::CountedText(std::string text, const TokenCounter& counter) : text_(
 CountedText::Part CountedText::counted_within(std::size_t begin, std::size_t end) const {
     // The characters on both sides of a cut must belong to the range.
     const auto first = std::ranges::upper_bound(cuts_, begin);
-    const auto behind = std::ranges::lower_bound(cuts_, end == 0 ? 0 : end - 1);
-    if (first >= behind) {
+    const auto after = std::ranges::lower_bound(cuts_, end == 0 ? 0 : end - 1);
+    if (first >= after) {
         return {.begin = begin, .end = begin, .tokens = 0};
     }
-    const auto last = behind - 1;
+    const auto last = after - 1;
     const auto tokens_at = [&](auto cut) {
         return tokens_[static_cast<std::size_t>(cut - cuts_.begin())];
     };

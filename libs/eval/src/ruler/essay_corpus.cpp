@@ -26,7 +26,7 @@ namespace anamnesis::eval {
 namespace {
 
 /// `re.sub(r"\s+", " ", text).split(" ")`
-std::vector<std::string> words_of(std::string_view text) {
+std::vector<std::string> split_words(std::string_view text) {
     std::vector<std::string> words(1);
     bool is_in_space = false;
     for (std::size_t at = 0; at < text.size();) {
@@ -43,7 +43,7 @@ std::vector<std::string> words_of(std::string_view text) {
     return words;
 }
 
-std::string essay_of(const std::string& file, const std::string& path) {
+std::string parse_essay(const std::string& file, const std::string& path) {
     const auto begin = file.find_first_not_of(" \t\r\n");
     if (begin == std::string::npos || file[begin] != '{') {
         return file;
@@ -68,13 +68,16 @@ EssayCorpus EssayCorpus::open(const std::filesystem::path& path, const TokenCoun
     return in_context([&] { return format("reading the essays {}", in_quotes(path.string())); },
                       [&] {
                           const std::string text =
-                              essay_of(io::read_text(path, 1U << 30U), path.string());
+                              parse_essay(io::read_text(path, 1U << 30U), path.string());
                           return EssayCorpus(text, path.string(), counter);
                       });
 }
 
 EssayCorpus::EssayCorpus(std::string_view text, std::string name, const TokenCounter& counter)
-    : name_(std::move(name)), digest_(sha256_of(text)), counter_(counter), words_(words_of(text)) {
+    : name_(std::move(name)),
+      digest_(compute_sha256(text)),
+      counter_(counter),
+      words_(split_words(text)) {
     if (std::ranges::all_of(words_, &std::string::empty)) {
         throw Error(ErrorKind::malformed, format("no words in the essays {}", in_quotes(name_)));
     }

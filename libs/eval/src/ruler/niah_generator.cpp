@@ -81,7 +81,7 @@ NiahGenerator::NiahGenerator(NiahOptions options, NiahMaterials& materials, Unfi
             after = make_singular(std::move(after));
         }
     }
-    std::string_view kind = name_of(options_.task.value_kind);
+    std::string_view kind = to_string(options_.task.value_kind);
     if (options_.task.is_singular()) {
         kind.remove_suffix(1);
     }
@@ -163,7 +163,7 @@ void NiahGenerator::place_in_lines(Draft& draft, std::size_t lines) {
     } else {
         places = random_.sample(lines, draft.needles.size());
     }
-    // RULER inserts from the back, so the first needle stands last.
+    // RULER inserts from the back, so the first needle comes last.
     std::ranges::sort(places);
     std::ranges::reverse(draft.needles);
     if (draft.needles.size() == 1 && lines > 0) {
@@ -201,7 +201,7 @@ void NiahGenerator::place_in_lines(Draft& draft, std::size_t lines) {
         begin = places[i];
     }
     add_lines(begin, lines);
-    // Lines are joined by newlines: none behind the last.
+    // Lines are joined by newlines: none after the last.
     draft.context.back().text.remove_suffix(1);
 }
 
@@ -240,7 +240,7 @@ struct Frame {
     std::string after;
 };
 
-Frame frame_of(const std::string& text, const std::string& query) {
+Frame make_frame(const std::string& text, const std::string& query) {
     constexpr std::string_view slot = "{context}";
     const std::size_t at = text.find(slot);
     return {.before = text.substr(0, at),
@@ -249,13 +249,13 @@ Frame frame_of(const std::string& text, const std::string& query) {
 
 }  // namespace
 
-std::size_t NiahGenerator::tokens_of(const Draft& draft) const {
+std::size_t NiahGenerator::count_prompt_tokens(const Draft& draft) const {
     std::vector<std::string> keys;
     for (const std::size_t k : draft.asked) {
         keys.push_back(draft.keys[k]);
     }
     const std::string query = join_keys(keys);
-    const Frame frame = frame_of(template_ + answer_prefix_, query);
+    const Frame frame = make_frame(template_ + answer_prefix_, query);
     std::vector<PromptPart> parts{{.text = frame.before}};
     parts.insert(parts.end(), draft.context.begin(), draft.context.end());
     parts.push_back({.text = frame.after});
@@ -263,7 +263,7 @@ std::size_t NiahGenerator::tokens_of(const Draft& draft) const {
 }
 
 void NiahGenerator::fit() {
-    const auto probe = [this](std::size_t size) { return tokens_of(draw(size)); };
+    const auto probe = [this](std::size_t size) { return count_prompt_tokens(draw(size)); };
     const double tokens_per_unit = static_cast<double>(probe(step_)) / static_cast<double>(step_);
     const double estimate = static_cast<double>(budget()) / tokens_per_unit * 3.0;
     std::size_t low = step_;
@@ -289,7 +289,7 @@ NiahGenerator::Draft NiahGenerator::draw_that_fits() {
     std::size_t size = haystack_size_;
     for (int i = 0; i < most_tries; ++i) {
         Draft draft = draw(size);
-        if (tokens_of(draft) + options_.tokens_to_generate <= budget()) {
+        if (count_prompt_tokens(draft) + options_.tokens_to_generate <= budget()) {
             return draft;
         }
         size -= size > step_ ? std::min(step_, size - 1) : 0;
@@ -311,7 +311,7 @@ NiahGenerator::Draft NiahGenerator::draw_that_fills() {
         const std::size_t middle = low + (high - low + 1) / 2;
         draft.needles = needles;
         place(draft, middle);
-        if (tokens_of(draft) + options_.tokens_to_generate <= budget()) {
+        if (count_prompt_tokens(draft) + options_.tokens_to_generate <= budget()) {
             low = middle;
         } else {
             high = middle - 1;
@@ -330,7 +330,7 @@ Sample NiahGenerator::finish(const Draft& draft) {
         sample.references.insert(
             sample.references.end(), draft.values[k].begin(), draft.values[k].end());
     }
-    const Frame frame = frame_of(template_ + answer_prefix_, join_keys(keys));
+    const Frame frame = make_frame(template_ + answer_prefix_, join_keys(keys));
     std::vector<PromptPart> parts{{.text = frame.before}};
     parts.insert(parts.end(), draft.context.begin(), draft.context.end());
     parts.push_back({.text = frame.after});

@@ -68,7 +68,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 10> wrappers
 
 }  // namespace
 
-std::string_view name_of(NeedleKind kind) noexcept {
+std::string_view to_string(NeedleKind kind) noexcept {
     switch (kind) {
         case words:
             return "words";

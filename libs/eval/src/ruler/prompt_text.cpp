@@ -30,7 +30,7 @@ std::string make_singular(std::string text) {
 }
 
 std::string make_needle_sentence(NeedleKind kind, std::string_view key, std::string_view value) {
-    return format("One of the special magic {} for {} is: {}.", name_of(kind), key, value);
+    return format("One of the special magic {} for {} is: {}.", to_string(kind), key, value);
 }
 
 std::string join_keys(const std::vector<std::string>& keys) {

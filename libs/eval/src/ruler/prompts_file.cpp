@@ -74,7 +74,7 @@ void append_python_string(std::string& line, std::string_view text) {
     line += '"';
 }
 
-Sample sample_of(const Json& record) {
+Sample parse_sample(const Json& record) {
     Sample sample;
     sample.input = record.at("input").as_string("'input'");
     if (const Json* prefix = record.find("answer_prefix")) {
@@ -118,7 +118,7 @@ std::vector<Sample> read_ruler_prompts(const std::filesystem::path& path, std::s
     Json record;
     while (reader.next(record)) {
         samples.push_back(in_context([&] { return "reading " + reader.place(); },
-                                     [&] { return sample_of(record); }));
+                                     [&] { return parse_sample(record); }));
         samples.back().task = task;
         samples.back().index = samples.size() - 1;
     }

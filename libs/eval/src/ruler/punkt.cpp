@@ -120,7 +120,7 @@ Punkt::Punkt(std::string_view parameters) {
     }
 }
 
-unsigned Punkt::contexts_of(const std::string& type) const {
+unsigned Punkt::find_contexts(const std::string& type) const {
     const auto found = contexts_.find(type);
     return found == contexts_.end() ? 0U : found->second;
 }
@@ -129,7 +129,7 @@ Punkt::Verdict Punkt::begins_by_spelling(const Token& token) const {
     if (token.is_punctuation) {
         return Verdict::no;
     }
-    const unsigned contexts = contexts_of(token.type_without_sentence_period());
+    const unsigned contexts = find_contexts(token.type_without_sentence_period());
     if (token.is_upper && (contexts & any_lower) != 0 && (contexts & middle_upper) == 0) {
         return Verdict::yes;
     }
@@ -176,7 +176,7 @@ void Punkt::judge_pair(Token& token, const Token& next) const {
     if (token.is_initial || type == number_type) {
         const Verdict verdict = begins_by_spelling(next);
         const bool is_name = verdict == Verdict::unknown && token.is_initial && next.is_upper &&
-                             (contexts_of(next_type) & any_lower) == 0;
+                             (find_contexts(next_type) & any_lower) == 0;
         if (verdict == Verdict::no || is_name) {
             token.is_break = false;
             token.is_abbreviation = true;
@@ -204,7 +204,7 @@ namespace {
 /// A full stop, question or exclamation mark that may end a sentence.
 struct Candidate {
     std::size_t mark = 0;
-    std::size_t after_end = 0;                // end of the token behind it
+    std::size_t after_end = 0;                // end of the token after it
     std::optional<std::size_t> next_begin{};  // of that token, where white space lies between
 };
 
@@ -248,7 +248,7 @@ std::optional<std::size_t> word_begin(std::u32string_view text,
 }
 
 /// Closing quotes and brackets at the beginning of a sentence belong to the one before.
-/// Gives the length that moves, and the length of white space behind it.
+/// Gives the length that moves, and the length of white space after it.
 std::pair<std::size_t, std::size_t> closing_run(std::u32string_view text) {
     constexpr std::u32string_view closers = U"'\")]}";
     std::size_t at = 0;

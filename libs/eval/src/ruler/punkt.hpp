@@ -43,7 +43,7 @@ private:
     enum class Verdict : std::uint8_t { yes, no, unknown };
     /// Does the spelling of `token` say that a sentence begins with it?
     Verdict begins_by_spelling(const Token& token) const;
-    unsigned contexts_of(const std::string& type) const;
+    unsigned find_contexts(const std::string& type) const;
 
     std::unordered_set<std::string> abbreviations_;
     std::unordered_set<std::string> collocations_;  // "first\tsecond"

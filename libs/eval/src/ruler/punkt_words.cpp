@@ -10,7 +10,7 @@
 namespace anamnesis::eval {
 namespace {
 
-std::size_t run_of(std::u32string_view text, std::size_t at, char32_t code) {
+std::size_t count_run(std::u32string_view text, std::size_t at, char32_t code) {
     std::size_t end = at;
     while (end < text.size() && text[end] == code) {
         ++end;
@@ -21,7 +21,7 @@ std::size_t run_of(std::u32string_view text, std::size_t at, char32_t code) {
 /// The length of `--…`, `..…` or `. . .` at a place; 0 for none.
 std::size_t multiple_punctuation(std::u32string_view text, std::size_t at) {
     for (const char32_t code : {U'-', U'.'}) {
-        if (const std::size_t length = run_of(text, at, code); length >= 2) {
+        if (const std::size_t length = count_run(text, at, code); length >= 2) {
             return length;
         }
     }

@@ -142,7 +142,7 @@ at::Tensor mix(const GatedDeltaLayer& layer,
         return apply(layer.out_proj, step_gated_delta(layer, inputs, states));
     }
     const ConvolutionResult convolved =
-        convolve(inputs.mixed, kernel_of(layer), gather(states, &LayerState::past));
+        convolve(inputs.mixed, join_kernels(layer), gather(states, &LayerState::past));
     scatter(convolved.past, states, &LayerState::past);
     const at::Tensor mixed = activated(convolved.output);
     const std::int64_t keys = std::int64_t{spec.key_heads} * spec.key_dim;

@@ -64,7 +64,7 @@ std::vector<std::int64_t> varied_text(Random& random, std::size_t length) {
             } else if (word == "ADVERB") {
                 ids.push_back(draw_word(random, adverbs()));
             } else {
-                ids.push_back(id_of(word));
+                ids.push_back(find_word_id(word));
             }
         }
     }
@@ -75,7 +75,7 @@ std::vector<std::int64_t> varied_text(Random& random, std::size_t length) {
 std::vector<std::int64_t> repeated_text(Random& random, std::size_t length) {
     std::vector<std::int64_t> sentence;
     for (const std::string& word : split(repeated, ' ')) {
-        sentence.push_back(id_of(word));
+        sentence.push_back(find_word_id(word));
     }
     std::vector<std::int64_t> ids;
     for (std::size_t i = random.below(sentence.size()); ids.size() < length; ++i) {

@@ -52,7 +52,7 @@ Sample draw_retrieval(Random& random, std::size_t length) {
 }
 
 template <class Make>
-Batch batch_of(std::size_t rows, const Make& make) {
+Batch make_batch(std::size_t rows, const Make& make) {
     std::vector<Sample> samples;
     std::vector<const Sample*> pointers;
     for (std::size_t row = 0; row < rows; ++row) {
@@ -83,16 +83,16 @@ std::size_t problems_in(const Stage& stage) {
 Batch draw_batch(Task task, const Stage& stage, Random& random) {
     switch (task) {
         case Task::lookup:
-            return batch_of(lookup_rows, [&] { return lookup(random); });
+            return make_batch(lookup_rows, [&] { return lookup(random); });
         case Task::arithmetic: {
             const Chain chain = random.below(4) == 0 ? Chain::none : Chain::spaced;
-            return batch_of(sums_rows, [&] { return arithmetic(random, sums_length, chain); });
+            return make_batch(sums_rows, [&] { return arithmetic(random, sums_length, chain); });
         }
         case Task::cot:
-            return batch_of(stage.rows,
-                            [&] { return chain_of_thought(random, problems_in(stage)); });
+            return make_batch(stage.rows,
+                              [&] { return chain_of_thought(random, problems_in(stage)); });
         case Task::instruct:
-            return batch_of(stage.rows, [&] { return instruction(random, problems_in(stage)); });
+            return make_batch(stage.rows, [&] { return instruction(random, problems_in(stage)); });
         case Task::retrieval:
         case Task::mix:
             break;
@@ -100,12 +100,12 @@ Batch draw_batch(Task task, const Stage& stage, Random& random) {
     // Some texts are half as long: a length must not become a habit.
     const std::size_t length =
         random.below(5) == 0 ? std::max<std::size_t>(64, stage.length / 2) : stage.length;
-    return batch_of(stage.rows, [&] { return draw_retrieval(random, length); });
+    return make_batch(stage.rows, [&] { return draw_retrieval(random, length); });
 }
 
 }  // namespace
 
-Task task_of(std::string_view word) {
+Task parse_task(std::string_view word) {
     for (const auto& [name, task] : task_names) {
         if (word == name) {
             return task;
@@ -117,7 +117,7 @@ Task task_of(std::string_view word) {
                        in_quotes(word)));
 }
 
-std::string_view name_of(Task task) {
+std::string_view to_string(Task task) {
     for (const auto& [name, one] : task_names) {
         if (one == task) {
             return name;
@@ -153,11 +153,11 @@ std::uint64_t SyntheticSource::steps() const noexcept {
 }
 
 std::vector<Batch> SyntheticSource::batches(std::uint64_t step) const {
-    std::uint64_t behind = 0;
+    std::uint64_t stage_end = 0;
     const Stage* current = &stages_.back();
     for (const Stage& stage : stages_) {
-        behind += stage.steps;
-        if (step < behind) {
+        stage_end += stage.steps;
+        if (step < stage_end) {
             current = &stage;
             break;
         }

@@ -76,7 +76,7 @@ void put_step(Writer& writer, std::int64_t variable, std::uint64_t value, std::u
     writer.put(";", Worth::answer);
 }
 
-/// Variables to look up, in order, and distractors behind them.
+/// Variables to look up, in order, and distractors after them.
 struct Problem {
     static constexpr std::size_t terms = 6;
     static constexpr std::size_t distractors = 2;
@@ -119,7 +119,7 @@ void put_problem(Writer& writer, const Problem& problem, Random& random) {
     writer.put(":", Worth::nothing);
 }
 
-/// A word that may stand between two sums of a chain.
+/// A word that may come between two sums of a chain.
 std::int64_t draw_filler(Random& random) {
     const std::uint64_t kind = random.below(4);
     if (kind == 0) {
@@ -127,7 +127,7 @@ std::int64_t draw_filler(Random& random) {
     }
     if (kind == 1) {
         return random.below(3) == 0
-                   ? id_of("is")
+                   ? find_word_id("is")
                    : digits().first + static_cast<std::int64_t>(random.below(digits().count));
     }
     const WordRange range = kind == 2 ? nouns() : verbs();

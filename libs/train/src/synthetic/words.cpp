@@ -58,7 +58,7 @@ std::span<const std::string_view> words() {
     return all_words;
 }
 
-std::int64_t id_of(std::string_view word) {
+std::int64_t find_word_id(std::string_view word) {
     const auto* found = std::ranges::find(all_words, word);
     ANAMNESIS_CHECK(found != all_words.end(), "a word of the synthetic language");
     return found - all_words.begin();
@@ -107,7 +107,7 @@ std::string tokenizer_json() {
     }
     Json added = Json::array();
     for (const std::string_view special : {"<pad>", "<bos>", "<unk>"}) {
-        added.push_back(Json::Object{{"id", id_of(special)},
+        added.push_back(Json::Object{{"id", find_word_id(special)},
                                      {"content", special},
                                      {"single_word", false},
                                      {"lstrip", false},
@@ -121,7 +121,7 @@ std::string tokenizer_json() {
     const Json second = Json::Object{{"Sequence", Json::Object{{"id", "B"}, {"type_id", 1}}}};
     const Json special = Json::Object{{"<bos>",
                                        Json::Object{{"id", "<bos>"},
-                                                    {"ids", Json::Array{id_of("<bos>")}},
+                                                    {"ids", Json::Array{find_word_id("<bos>")}},
                                                     {"tokens", Json::Array{"<bos>"}}}}};
     const Json tokenizer = Json::Object{
         {"version", "1.0"},

@@ -31,7 +31,7 @@ public:
         sample_.labels.push_back(worth == Worth::nothing ? no_label : id);
         sample_.weights.push_back(worth == Worth::answer ? 1.0F : text_weight);
     }
-    void put(std::string_view word, Worth worth) { put(id_of(word), worth); }
+    void put(std::string_view word, Worth worth) { put(find_word_id(word), worth); }
     void put(std::span<const std::int64_t> ids, Worth worth) {
         for (const std::int64_t id : ids) {
             put(id, worth);

@@ -15,7 +15,7 @@ namespace anamnesis::analysis {
 /// Bands of the projections' gradients: each eight times as wide as the one before.
 const std::vector<DistanceBand>& distance_bands();
 /// "128 to 1023", "8192 and more".
-std::string name_of(const DistanceBand& band);
+std::string to_string(const DistanceBand& band);
 
 struct GradientFindings {
     struct DataSet {

@@ -33,7 +33,7 @@ struct ExampleRecord {
     std::vector<double> correlation_pairs{};
 };
 
-ExampleRecord record_of(std::string id, const LabelledText& text, const LogitGradients& gradients);
+ExampleRecord to_record(std::string id, const LabelledText& text, const LogitGradients& gradients);
 
 Json to_json(const ExampleRecord& record);
 /// Errors: `malformed`, naming the field.

@@ -8,7 +8,7 @@
 namespace anamnesis {
 
 /// Product of `factors`, or nothing where it does not fit 64 bits. The empty product is 1. A zero
-/// does not hide that the other factors overflow, wherever it stands.
+/// does not hide that the other factors overflow, wherever it is.
 std::optional<std::uint64_t> checked_product(std::span<const std::uint64_t> factors) noexcept;
 
 std::optional<std::uint64_t> checked_sum(std::uint64_t left, std::uint64_t right) noexcept;

@@ -30,6 +30,6 @@ private:
     std::unique_ptr<State> state_;
 };
 
-std::string sha256_of(std::string_view text);
+std::string compute_sha256(std::string_view text);
 
 }  // namespace anamnesis

@@ -76,7 +76,7 @@ constexpr std::optional<DType> find_dtype(std::string_view name) {
     return std::nullopt;
 }
 
-constexpr std::string_view name_of(DType dtype) {
+constexpr std::string_view to_string(DType dtype) {
     return dtype_table[static_cast<std::size_t>(dtype)].name;
 }
 
@@ -106,6 +106,6 @@ constexpr bool is_arithmetic(DType dtype) {
 
 static_assert(find_dtype("BF16") == DType::bf16);
 static_assert(!find_dtype("F31"));
-static_assert(name_of(DType::u64) == "U64" && count_elements(DType::f6_e2m3, 3) == 4);
+static_assert(to_string(DType::u64) == "U64" && count_elements(DType::f6_e2m3, 3) == 4);
 
 }  // namespace anamnesis

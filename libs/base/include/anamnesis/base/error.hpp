@@ -26,11 +26,11 @@ enum class ErrorKind : std::uint8_t {
 };
 
 /// The word printed for a kind: "malformed", "not found"…
-std::string_view name_of(ErrorKind kind) noexcept;
+std::string_view to_string(ErrorKind kind) noexcept;
 
 /// The exit code of the command for a kind: 2 usage, 3 not_found, 4 malformed, 5 unsupported,
 /// 6 mismatch, 7 io, 8 exhausted, 9 numerical, 70 internal, 130 cancelled.
-int exit_code_of(ErrorKind kind) noexcept;
+int to_exit_code(ErrorKind kind) noexcept;
 
 /// The only exception type this project throws.
 ///
@@ -60,7 +60,7 @@ private:
 /// `action` reads like "writing 'out/model.safetensors'".
 Error io_error(std::string_view action, int errno_value);
 
-/// Runs `body`; if it throws an Error, adds the line made by `describe` and lets it fly on.
+/// Runs `body`; if it throws an Error, adds the line made by `describe` and rethrows it.
 /// `describe` runs only on failure, so it may format freely.
 template <std::invocable Describe, std::invocable Body>
 decltype(auto) in_context(Describe&& describe, Body&& body) {

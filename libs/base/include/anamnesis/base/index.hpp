@@ -27,7 +27,7 @@ struct HeadLayout {
     std::uint32_t head_dim = 0;
 
     /// Consecutive query heads share one key-value head (grouped-query attention).
-    constexpr KvHead kv_head_of(QueryHead head) const {
+    constexpr KvHead kv_head(QueryHead head) const {
         return KvHead{head.value / (query_heads / kv_heads)};
     }
     friend constexpr bool operator==(const HeadLayout&, const HeadLayout&) = default;

@@ -62,7 +62,7 @@ public:
     static Json object() { return Json(Object{}); }
     static Json array() { return Json(Array{}); }
 
-    /// Errors: `malformed`, also for a key that stands twice in one object.
+    /// Errors: `malformed`, also for a duplicate key in an object.
     static Json parse(std::string_view text, const JsonLimits& limits = {});
 
     /// As `parse`, and takes Python's bare `NaN`, `Infinity` and `-Infinity` (read as null):

@@ -24,7 +24,7 @@ public:
     /// Null where the key is absent or null.
     const Json* find(std::string_view key) const;
     bool has(std::string_view key) const { return find(key) != nullptr; }
-    /// True only for a key that stands there with the value null.
+    /// True only for a key that is present with the value null.
     bool is_null(std::string_view key) const;
 
     /// A whole number from 0 to `largest_count`.

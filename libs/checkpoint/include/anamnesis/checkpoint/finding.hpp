@@ -23,7 +23,7 @@ inline constexpr std::array<Word<Severity>, 3> severity_words{{
     {Severity::warning, "warning"},
     {Severity::error, "error"},
 }};
-std::string_view name_of(Severity severity) noexcept;
+std::string_view to_string(Severity severity) noexcept;
 
 /// Something about a checkpoint, or about a pair of them, that a user should know. There is one
 /// finding of a kind, with a count, however many tensors it concerns.

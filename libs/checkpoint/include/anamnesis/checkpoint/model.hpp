@@ -25,7 +25,7 @@ enum class LayerKind : std::uint8_t {
     conv,     ///< short convolution
     mlp,      ///< no mixer
 };
-std::string_view name_of(LayerKind kind) noexcept;
+std::string_view to_string(LayerKind kind) noexcept;
 
 /// What a row of an attention tensor makes.
 enum class RowRole : std::uint8_t {
@@ -35,7 +35,7 @@ enum class RowRole : std::uint8_t {
     gate,    ///< output gate: acts after the softmax
     latent,  ///< feeds keys and values alike (MLA)
 };
-std::string_view name_of(RowRole role) noexcept;
+std::string_view to_string(RowRole role) noexcept;
 
 /// Rows [begin, end) of a tensor, counted in output rows.
 struct RowRange {
@@ -60,7 +60,7 @@ enum class AttentionGroup : std::uint8_t {
     norm,     ///< gains of QK-norm, q_a_layernorm, kv_a_layernorm: left alone unless asked for
     adapter,  ///< low-rank additions of shared blocks (Zamba2): left alone unless asked for
 };
-std::string_view name_of(AttentionGroup group) noexcept;
+std::string_view to_string(AttentionGroup group) noexcept;
 
 /// One stored tensor of a softmax layer whose rows make queries, keys, values, gates or latents.
 /// Scale tensors of quantised weights are not listed: they follow the rows of their weight
@@ -116,7 +116,7 @@ enum class TensorGroup : std::uint8_t {
     head,
     other,
 };
-std::string_view name_of(TensorGroup group) noexcept;
+std::string_view to_string(TensorGroup group) noexcept;
 std::optional<TensorGroup> find_tensor_group(std::string_view name) noexcept;
 
 /// Position settings that must agree for a restored row to mean the same thing.
@@ -156,16 +156,16 @@ struct Model {
     /// What the config says that the model is (blueprint.hpp); set by `recognise`.
     std::shared_ptr<const Blueprint> blueprint{};
 
-    std::vector<LayerIndex> layers_of(LayerKind kind) const;
+    std::vector<LayerIndex> find_layers(LayerKind kind) const;
     const AttentionTensor* find_attention(std::string_view tensor_name) const;
 };
 
-/// What to do about declared softmax layers whose tensors are not there (a lost shard).
+/// What to do about declared softmax layers whose tensors are missing (a lost shard).
 enum class Missing : std::uint8_t { refuse, warn };
 
 struct RecogniseOptions {
     std::optional<std::string> family{};             ///< overrides what config.json says
-    std::optional<std::filesystem::path> routing{};  ///< a routing map for a family of one's own
+    std::optional<std::filesystem::path> routing{};  ///< a routing map for a family of your own
     Missing missing = Missing::refuse;
 };
 
@@ -198,10 +198,10 @@ std::vector<std::string> known_families();
 
 /// The group of a tensor as a whole; q_proj and other attention tensors whose rows differ in role
 /// give nothing: ask their blocks.
-std::optional<TensorGroup> find_group_of(const Model& model, std::string_view tensor_name);
+std::optional<TensorGroup> classify_tensor(const Model& model, std::string_view tensor_name);
 
 /// The layer that a tensor belongs to, by its name; nothing for embeddings, heads, towers.
-std::optional<LayerIndex> find_layer_of(std::string_view tensor_name);
+std::optional<LayerIndex> find_layer(std::string_view tensor_name);
 
 /// A tensor's name without what differs between wrappers: "model.language_model.layers.3.x" and
 /// "model.layers.3.x" give "layers.3.x".

@@ -25,7 +25,7 @@ inline constexpr std::string_view key_norm = "key_norm";
 inline constexpr std::string_view output_norm = "output_norm";
 
 /// The role of the bias that is added to a product with the matrix of role `matrix`.
-inline std::string bias_of(std::string_view matrix) {
+inline std::string to_bias_role(std::string_view matrix) {
     return std::string(matrix) + ".bias";
 }
 

@@ -20,8 +20,8 @@ struct CheckpointRoles {
 
 /// The names given, or where they are empty `pre` and `post` if they occur, else the first and the
 /// second; all others are repaired. Roles without a checkpoint stay empty.
-CheckpointRoles roles_of(std::span<const std::string> checkpoints,
-                         const std::string& pre = {},
-                         const std::string& post = {});
+CheckpointRoles assign_roles(std::span<const std::string> checkpoints,
+                             const std::string& pre = {},
+                             const std::string& post = {});
 
 }  // namespace anamnesis::eval

@@ -20,8 +20,8 @@ struct PromptForm {
     std::optional<language::ChatTemplate> chat{};  ///< absent: the input as it is
     std::optional<bool> enable_thinking{};
 
-    /// The prompt with the answer's prefix behind it.
-    std::string text_of(const Question& question) const;
+    /// The prompt followed by the answer's prefix.
+    std::string render(const Question& question) const;
 };
 
 struct EmbeddedOptions {
@@ -35,7 +35,7 @@ struct EmbeddedOptions {
     bool shares_prefixes = true;
 };
 
-/// A model in this process. Prompts are sorted; the state behind what several have in common is
+/// A model in this process. Prompts are sorted; the state after what several have in common is
 /// kept and forked.
 ///
 /// Owner: the model must outlive it.
@@ -59,7 +59,7 @@ private:
     };
 
     void answer_block(std::vector<Prompt> prompts, const Take& take, const std::stop_token& cancel);
-    /// The state behind the prompt; on the way, snapshots at `places` are pushed.
+    /// The state after the prompt; on the way, snapshots at `places` are pushed.
     std::unique_ptr<language::Sequence> read(const Prompt& prompt,
                                              std::span<const std::size_t> places,
                                              std::vector<Snapshot>& snapshots,

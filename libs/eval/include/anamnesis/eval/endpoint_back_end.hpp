@@ -75,7 +75,7 @@ private:
     struct Outcome;
     class Workers;
 
-    Json body_of(const Question& question, std::size_t& prompt_tokens) const;
+    Json make_body(const Question& question, std::size_t& prompt_tokens) const;
     Outcome ask(HttpConnection& connection,
                 const Question& question,
                 const std::stop_token& cancel) const;

@@ -77,6 +77,6 @@ NiahSummary summarise(std::span<const NiahResult> results,
                       Depths depths);
 
 /// The checkpoints in the order of their first answer.
-std::vector<std::string> checkpoints_of(std::span<const NiahResult> results);
+std::vector<std::string> list_checkpoints(std::span<const NiahResult> results);
 
 }  // namespace anamnesis::eval

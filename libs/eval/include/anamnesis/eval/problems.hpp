@@ -36,6 +36,6 @@ std::vector<Problem> read_problems(const std::filesystem::path& path,
                                    std::optional<ReasoningTask> task = std::nullopt);
 
 /// The text of an identifier, which may be a string or an integer. Empty for anything else.
-std::optional<std::string> identifier_of(const Json& value);
+std::optional<std::string> read_identifier(const Json& value);
 
 }  // namespace anamnesis::eval

@@ -37,7 +37,7 @@ struct ReasonPrompt {
     /// Errors: `malformed` without `{question}`.
     static ReasonPrompt own(std::string pattern);
 
-    std::string text_of(const Problem& problem) const;
+    std::string render(const Problem& problem) const;
 };
 
 struct ReasonAsking {

@@ -58,7 +58,7 @@ struct RunRecord {
 };
 
 /// Errors: `not_found` where the folder holds no run; `mismatch` for shards of different settings
-///         or a sample that stands in two of them.
+///         or a sample that is in two of them.
 RunRecord read_run(const std::filesystem::path& folder);
 
 }  // namespace anamnesis::eval

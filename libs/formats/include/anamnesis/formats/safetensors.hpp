@@ -32,8 +32,8 @@ struct TensorInfo {
 ///    "__metadata__": {string: string}}`, padded with spaces.
 /// 3. The data section, to the end of the file, row-major and little-endian.
 ///
-/// The reader accepts what the reference reader accepts and refuses in addition: keys that stand
-/// twice, a byte order mark, floats where integers belong. No hole, no overlap, no byte after the
+/// The reader accepts what the reference reader accepts and refuses in addition: duplicate
+/// keys, a byte order mark, floats where integers belong. No hole, no overlap, no byte after the
 /// last tensor.
 /// Source: github.com/huggingface/safetensors, README and tensor.rs, 0.8.
 struct SafetensorsHeader {

@@ -20,7 +20,7 @@ struct ShardIndex {
 };
 
 /// Errors: `malformed` for a file name that is no plain name inside the folder ('/', '\', "..",
-/// NUL, a drive letter), for keys that stand twice and for values of another type.
+/// NUL, a drive letter), for duplicate keys and for values of another type.
 ShardIndex parse_shard_index(std::string_view json);
 
 }  // namespace anamnesis::formats

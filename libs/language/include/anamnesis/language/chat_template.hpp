@@ -54,7 +54,7 @@ public:
 
 private:
     Form form_ = Form::chatml;
-    std::string system_{};          // what stands where no system message does
+    std::string system_{};          // used where there is no system message
     bool thinks_by_itself_ = true;  // qwen3_5 without a switch
 };
 

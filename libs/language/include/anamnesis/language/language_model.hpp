@@ -37,7 +37,7 @@ struct GenerateOptions {
 };
 
 enum class FinishReason : std::uint8_t { end_of_text, stop_string, length, cancelled };
-std::string_view name_of(FinishReason reason) noexcept;
+std::string_view to_string(FinishReason reason) noexcept;
 
 /// An answer. `tokens` holds what was read as text: neither the end-of-text token nor tokens
 /// wholly within a stop string.

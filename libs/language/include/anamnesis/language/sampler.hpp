@@ -20,7 +20,7 @@ TokenId choose(std::span<const float> logits, const Sampling& sampling, Random& 
 /// Natural logarithm of the probability of `token` under softmax, in double.
 ///
 /// Errors: as `choose`; `usage` for a token outside the logits.
-double logprob_of(std::span<const float> logits, TokenId token);
+double compute_logprob(std::span<const float> logits, TokenId token);
 
 /// The likeliest token, the lowest id among equals. Errors: as `choose`.
 TokenId likeliest(std::span<const float> logits);

@@ -14,7 +14,7 @@
 
 namespace anamnesis::language {
 
-/// A language model whose answers a function gives: for tests of what stands on models. Its tokens
+/// A language model whose answers a function gives: for tests of what builds on models. Its tokens
 /// are the bytes 0..255 and an end of text, 256. Sampling options change nothing; every token it
 /// expects has logprob log 0.9, any other log(0.1 / 256).
 class ScriptedModel final : public LanguageModel {

@@ -34,7 +34,7 @@ struct EncodeOptions {
 ///  3. an expression cuts it into pieces;
 ///  4. each piece is spelled in bytes, and the pairs of lowest rank are merged.
 ///
-/// A WordLevel model cuts at white space instead, and knows whole words only; decoded words stand
+/// A WordLevel model cuts at white space instead, and knows whole words only; decoded words are
 /// one space apart.
 ///
 /// Bytes that are no UTF-8 are read as U+FFFD, one for each maximal ill-formed part.
@@ -49,7 +49,7 @@ public:
     ///         the file and the feature or the entry.
     static Tokenizer open(const std::filesystem::path& folder_or_file);
 
-    /// From the text of a tokenizer.json; `name` stands in errors.
+    /// From the text of a tokenizer.json; `name` is what errors call it.
     static Tokenizer read(std::string_view json, std::string_view name = "tokenizer.json");
 
     Tokenizer(Tokenizer&&) noexcept;
@@ -82,8 +82,8 @@ public:
     bool cuts_before_spaces() const;
 
     /// The bytes that `token` adds to a text; empty outside the vocabulary.
-    std::string_view bytes_of(TokenId token) const&;
-    std::string_view bytes_of(TokenId token) const&& = delete;
+    std::string_view token_bytes(TokenId token) const&;
+    std::string_view token_bytes(TokenId token) const&& = delete;
 
 private:
     friend class StreamDecoder;

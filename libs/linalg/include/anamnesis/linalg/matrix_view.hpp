@@ -69,7 +69,7 @@ public:
         : values_(rows * columns), rows_(rows), columns_(columns) {}
 
     static Matrix identity(std::size_t size);
-    static Matrix copy_of(MatrixView<const double> view);
+    static Matrix from_view(MatrixView<const double> view);
 
     std::size_t rows() const noexcept { return rows_; }
     std::size_t columns() const noexcept { return columns_; }

@@ -25,14 +25,14 @@ struct Estimate {
 };
 
 /// Errors: `internal` without values.
-Estimate estimate_of(std::vector<double> values);
+Estimate make_estimate(std::vector<double> values);
 
 enum class Verdict : std::uint8_t {
     held,      ///< the whole interval lies where the claim says
     not_held,  ///< the whole interval lies elsewhere
     open,      ///< these seeds do not settle it
 };
-std::string_view name_of(Verdict verdict) noexcept;
+std::string_view to_string(Verdict verdict) noexcept;
 
 /// One of the paper's claims, held against the figures.
 struct Claim {
@@ -92,7 +92,7 @@ struct Findings {
 /// Errors: `internal` without seeds.
 Findings find(const Recipe& recipe, const std::vector<SeedFindings>& seeds);
 
-const VariantFigures& figures_of(const Findings& findings, std::string_view variant);
+const VariantFigures& find_figures(const Findings& findings, std::string_view variant);
 
 Json to_json(const Findings& findings);
 

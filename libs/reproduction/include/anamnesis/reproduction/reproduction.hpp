@@ -19,7 +19,7 @@ struct ReproductionJob {
     unsigned threads = 0;  ///< 0: every core this process may use
 };
 
-/// Runs what is not there yet, and writes report.html, summary.md and summary.json.
+/// Runs what has no result yet, and writes report.html, summary.md and summary.json.
 /// Errors: those of `run_seed`.
 Findings run_reproduction(const ReproductionJob& job, const Watch& watch = {});
 

@@ -38,7 +38,7 @@ struct Variant {
 /// frozen (W_Q and W_K frozen); repairs of post: qk, pro at each lambda, lerp, fit, refit,
 /// fit-qkvo, refit-qkvo, qkvo, q, k, v; and softmax-pre, softmax-post, softmax-qk, the twin without
 /// linear layers. Each stands behind what it is made of. The recipe must outlive them.
-std::vector<Variant> variants_of(const Recipe& recipe);
+std::vector<Variant> make_variants(const Recipe& recipe);
 
 inline constexpr const char* fit_name = "fit";
 

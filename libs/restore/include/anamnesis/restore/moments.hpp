@@ -37,7 +37,7 @@ struct MomentKey {
 };
 
 /// "k_attention.S_R.2", "q.S_C.2", "head.S_C": S_R is recall, S_C chains.
-std::string name_of(const MomentKey& key);
+std::string to_string(const MomentKey& key);
 
 /// sum_t w_t x_t x_t^T, not scaled: one matrix, or one for each key-value head.
 /// Shapes: all [inputs, inputs], or one more where the projection has a bias: x is then followed

@@ -40,7 +40,7 @@ inline constexpr std::array<Word<Method>, 9> method_words{{
     {Method::align, "align"},
     {Method::fit, "fit"},
 }};
-std::string_view name_of(Method method) noexcept;
+std::string_view to_string(Method method) noexcept;
 
 /// Which inner product QK-Pro weighs query directions by.
 enum class ProMetric : std::uint8_t { gram, rope, gain };
@@ -49,7 +49,7 @@ inline constexpr std::array<Word<ProMetric>, 3> metric_words{{
     {ProMetric::rope, "rope"},
     {ProMetric::gain, "gain"},
 }};
-std::string_view name_of(ProMetric metric) noexcept;
+std::string_view to_string(ProMetric metric) noexcept;
 
 /// One strength of QK-Pro: relative to trace(G) / head_dim of each key head, or absolute.
 struct Lambda {
@@ -66,7 +66,7 @@ inline constexpr std::array<Word<KeyInputs>, 2> key_inputs_words{{
     {KeyInputs::attention, "attention"},
     {KeyInputs::centred, "centred"},
 }};
-std::string_view name_of(KeyInputs keys) noexcept;
+std::string_view to_string(KeyInputs keys) noexcept;
 
 /// The most rounds of `fit` that are worth their passes.
 inline constexpr std::uint32_t most_fit_rounds = 3;
@@ -99,7 +99,7 @@ inline constexpr std::array<Word<Allowance>, 7> allowance_words{{
     {Allowance::unrelated, "unrelated"},
     {Allowance::rotary, "rotary"},
 }};
-std::string_view name_of(Allowance allowance) noexcept;
+std::string_view to_string(Allowance allowance) noexcept;
 
 /// Which rows a repair takes.
 struct Selection {

@@ -14,8 +14,8 @@
 namespace anamnesis::runtime {
 
 /// "cpu", or the accelerator that this LibTorch was built for: "cuda", "cuda:1", …
-/// Errors: `usage` for a word that names no device, `unsupported` where it is not there.
-at::Device device_of(const std::string& name);
+/// Errors: `usage` for a word that names no device, `unsupported` where it does not exist.
+at::Device parse_device(const std::string& name);
 
 /// The thread budget of LibTorch and of everything it calls.
 void use_threads(unsigned threads);
@@ -28,15 +28,15 @@ void use_threads(unsigned threads);
 void keep_freed_memory();
 
 /// What LibTorch threw, in our words.
-Error error_of(const c10::Error& error);
+Error to_error(const c10::Error& error);
 
 /// Runs `body`; no exception of LibTorch leaves.
 template <std::invocable Body>
-decltype(auto) at_the_door(Body&& body) {
+decltype(auto) convert_torch_errors(Body&& body) {
     try {
         return std::forward<Body>(body)();
     } catch (const c10::Error& error) {
-        throw error_of(error);
+        throw to_error(error);
     }
 }
 

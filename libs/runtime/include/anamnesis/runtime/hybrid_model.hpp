@@ -89,7 +89,7 @@ public:
         std::span<const language::TokenId> continuation) override;
 
     /// `logits` [B, T, V] and, where asked for, `hidden_states.i` [B, T, d]: 0 the embedding,
-    /// i the residual stream behind layer i - 1.
+    /// i the residual stream after layer i - 1.
     std::vector<NamedArray> logits(const LogitsRequest& request);
 
     /// Bytes of caches and states of a sequence, pages shared with its forks included.

@@ -90,7 +90,7 @@ struct Routing {
     at::Tensor k;  ///< [B, T, kv_heads, D]
 };
 
-/// A hybrid model as a function of tokens. Everything else stands on this: generation, training,
+/// A hybrid model as a function of tokens. Everything else builds on this: generation, training,
 /// analysis.
 ///
 /// Threads: calls that share no state may run at once.

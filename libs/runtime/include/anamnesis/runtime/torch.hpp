@@ -24,9 +24,9 @@ static_assert(TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 11,
               "LibTorch 2.11 or newer; tools/bootstrap.sh --full installs 2.13");
 
 /// LibTorch's name of a type. Errors: `unsupported` for types that LibTorch does not compute with.
-at::ScalarType scalar_type_of(DType dtype);
+at::ScalarType to_scalar_type(DType dtype);
 /// Errors: `unsupported` for types that safetensors has no name for.
-DType dtype_of(at::ScalarType type);
+DType to_dtype(at::ScalarType type);
 
 /// The shape of an argument at the door of a function: -1 accepts any size.
 /// Errors: `internal`, naming `what`.

@@ -10,7 +10,7 @@ namespace anamnesis::train {
 /// A label that says: not supervised.
 inline constexpr std::int64_t no_label = -100;
 
-/// Tokens that go through the model together. Labels stand at the positions of `ids`, as Hugging
+/// Tokens that go through the model together. Labels are at the positions of `ids`, as Hugging
 /// Face has them: the logits of position t are compared with the label of t + 1.
 struct Batch {
     std::size_t rows = 0;

@@ -10,7 +10,7 @@ namespace anamnesis::train {
 
 /// Writes a checkpoint like `source` with these weights into a folder: the same files, headers and
 /// types (weights are rounded to nearest even), tensors that were not trained byte for byte, and
-/// what stands beside the weights (config, tokenizer, chat template, remote code). Each file
+/// what lies beside the weights (config, tokenizer, chat template, remote code). Each file
 /// appears whole or not at all.
 /// Errors: `mismatch` for a weight that the source has in another shape.
 void write_checkpoint(const checkpoint::Checkpoint& source,

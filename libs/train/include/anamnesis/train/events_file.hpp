@@ -36,7 +36,7 @@ private:
 };
 
 /// One record around `data`.
-std::string record_of(std::string_view data);
+std::string make_record(std::string_view data);
 
 /// An `Event` with a `Summary` of these scalars. `seconds` since 1970.
 std::string scalar_event(double seconds, std::uint64_t step, const EventsFile::Scalars& scalars);

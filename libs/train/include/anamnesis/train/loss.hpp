@@ -18,7 +18,7 @@ struct Supervision {
 };
 
 /// Errors: `malformed` for an id or label outside the vocabulary, naming place and value.
-Supervision supervision_of(const Batch& batch, std::uint32_t vocabulary);
+Supervision count_supervision(const Batch& batch, std::uint32_t vocabulary);
 
 /// The weighted sum of the cross-entropies of a batch; differentiable. Logits are made for
 /// supervised positions only. Undefined where there are none.

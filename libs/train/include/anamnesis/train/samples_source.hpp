@@ -41,7 +41,7 @@ private:
 
 /// Samples as the rows of one batch, filled up to the longest.
 Batch padded(const std::vector<const Sample*>& samples);
-/// Samples behind one another in one row.
+/// Samples one after the other in one row.
 Batch packed(const std::vector<const Sample*>& samples);
 
 }  // namespace anamnesis::train

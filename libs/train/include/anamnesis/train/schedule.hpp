@@ -15,7 +15,7 @@ enum class Decay : std::uint8_t {
 
 /// Errors: `usage` for a word other than constant, linear and cosine.
 Decay parse_decay(std::string_view word);
-std::string_view name_of(Decay decay) noexcept;
+std::string_view to_string(Decay decay) noexcept;
 
 /// A learning rate for every step: it rises linearly over the warm-up, reaching `peak` in its last
 /// step, then falls to `peak * min_ratio`, which the last step has exactly.

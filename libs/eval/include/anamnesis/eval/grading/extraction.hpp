@@ -29,7 +29,7 @@ struct Extraction {
     std::vector<std::string> boxes{};
 };
 
-/// What stands after the last </think>. `is_open` where a <think> after it never closes.
+/// What comes after the last </think>. `is_open` where a <think> after it never closes.
 struct AnswerPart {
     std::string_view text;
     bool is_open = false;

@@ -30,7 +30,7 @@ enum class Reason : std::uint8_t {
 };
 
 /// "equal_number", "no_answer"…
-std::string_view name_of(Reason reason) noexcept;
+std::string_view to_string(Reason reason) noexcept;
 
 bool is_correct(Reason reason) noexcept;
 

@@ -19,7 +19,7 @@ inline constexpr std::array<Word<ReasoningTask>, 5> reasoning_task_words{{
     {ReasoningTask::amc23, "amc23"},
     {ReasoningTask::custom, "custom"},
 }};
-std::string_view name_of(ReasoningTask task) noexcept;
+std::string_view to_string(ReasoningTask task) noexcept;
 
 /// Errors: `usage` for an unknown name, listing the known ones.
 ReasoningTask parse_reasoning_task(std::string_view name);

@@ -88,7 +88,7 @@ private:
     void place_in_essay(Draft& draft, std::size_t words);
     void place_in_lines(Draft& draft, std::size_t lines);
     void place(Draft& draft, std::size_t haystack_size);
-    std::size_t tokens_of(const Draft& draft) const;
+    std::size_t count_prompt_tokens(const Draft& draft) const;
     void fit();
     Draft draw_that_fits();
     Draft draw_that_fills();

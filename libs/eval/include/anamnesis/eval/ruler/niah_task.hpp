@@ -16,7 +16,7 @@ enum class Haystack : std::uint8_t {
 };
 
 enum class NeedleKind : std::uint8_t { words, numbers, uuids };
-std::string_view name_of(NeedleKind kind) noexcept;
+std::string_view to_string(NeedleKind kind) noexcept;
 
 /// One of RULER's needle-in-a-haystack tasks.
 ///

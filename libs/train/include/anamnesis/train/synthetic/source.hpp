@@ -22,8 +22,8 @@ enum class Task : std::uint8_t {
 };
 
 /// Errors: `usage` for a word that is no task.
-Task task_of(std::string_view word);
-std::string_view name_of(Task task);
+Task parse_task(std::string_view word);
+std::string_view to_string(Task task);
 
 /// So many steps of batches of this size. Look-ups and sums have lengths of their own; of chains
 /// of thought a text holds as many as fit, at least one.

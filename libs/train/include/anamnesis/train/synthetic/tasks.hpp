@@ -33,7 +33,7 @@ inline constexpr std::size_t most_needles = 14;
 /// Weight of the prediction of running text beside that of answers (1).
 inline constexpr float text_weight = 0.05F;
 
-/// "the magic number for river is pi mu eta xi ." somewhere in a text, and behind it
+/// "the magic number for river is pi mu eta xi ." somewhere in a text, and after it
 /// "question : the magic number for river is pi mu eta xi .". The symbols are no digits: where they
 /// were, a fine-tune on "g is 7 , 0 0 + 7" taught that a comma follows a digit, and what was lost
 /// was the second symbol of a value that had been found. Errors: `usage` for a length that needles
@@ -46,7 +46,7 @@ Sample lookup(Random& random);
 enum class Chain : std::uint8_t { none, joined, spaced };
 
 /// "3 4 + 5 = 3 9 ;" again and again. In a chain each sum is taken up by the next one; spaced: up
-/// to four words stand between.
+/// to four words come between.
 Sample arithmetic(Random& random, std::size_t length, Chain chain);
 
 /// Tokens of a problem with its chain of thought, the first token of the text not counted.

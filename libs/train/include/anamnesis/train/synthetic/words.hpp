@@ -19,7 +19,7 @@ struct WordRange {
 std::span<const std::string_view> words();
 
 /// The id of a word that is there. Errors: `internal`.
-std::int64_t id_of(std::string_view word);
+std::int64_t find_word_id(std::string_view word);
 
 WordRange digits();      ///< 0 to 9
 WordRange letters();     ///< a to p
