@@ -454,6 +454,26 @@ TEST_F(FieldKinds, ALimitOnFileSizesIsAnErrorThatLeavesNothing) {
     EXPECT_EQ(snapshot(folder_.path()), before);
 }
 
+TEST_F(FieldKinds, OfSeveralRunsIntoOneOutputOneWinsAndTheOthersSayWhy) {
+    use("llama");
+    const std::string run = std::string("(") + ANAMNESIS_BINARY +
+                            " restore --pre pre --post post --out out > /dev/null 2>> said; "
+                            "echo $? >> codes) & ";
+    std::string script;
+    for (int i = 0; i < 8; ++i) {
+        script += run;
+    }
+    ASSERT_EQ(run_command({"/bin/sh", "-c", script + "wait"}).exit_code, 0);
+    const std::string codes = read_file("codes");
+    EXPECT_EQ(std::ranges::count(codes, '0'), 1) << codes << read_file("said");
+    EXPECT_EQ(std::ranges::count(codes, '2'), 7) << codes << read_file("said");
+    EXPECT_THAT(read_file("said"), Not(HasSubstr("Directory not empty")));
+    EXPECT_EQ(verify().exit_code, 0);
+    for (const auto& entry : fs::directory_iterator(folder_.path())) {
+        EXPECT_THAT(entry.path().filename().string(), Not(HasSubstr("partial")));
+    }
+}
+
 TEST_F(FieldKinds, GradesWhatAPipeGives) {
     folder_.write("answers.jsonl",
                   R"({"id": "a", "task": "math500", "gold": "1", "response": "\\boxed{1}"})"

@@ -2,6 +2,7 @@
 #include "rotary.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -77,6 +78,21 @@ Json read_scaling(const ConfigReader& config, const Json* parameters) {
     return Json(std::move(kept));
 }
 
+/// The base that the library fills in where a config states none, where it is not the usual one.
+/// Source: the config classes of transformers 5.23.
+std::optional<double> find_filled_theta(const ConfigReader& config) {
+    constexpr std::array<std::pair<std::string_view, double>, 6> filled{{{"mixtral", 1e6},
+                                                                         {"gpt_oss", 150'000.0},
+                                                                         {"gemma3", 1e6},
+                                                                         {"gemma3_text", 1e6},
+                                                                         {"falcon_h1", 100'000.0},
+                                                                         {"minimax", 1e6}}};
+    const std::string model_type = config.find_word("model_type").value_or("");
+    const auto* const found =
+        std::ranges::find(filled, model_type, [](const auto& entry) { return entry.first; });
+    return found == filled.end() ? std::nullopt : std::optional(found->second);
+}
+
 PositionSettings read_position(const ConfigReader& config, const RotaryDefaults& defaults) {
     const Json* parameters = find_parameters(config);
     PositionSettings position;
@@ -98,7 +114,9 @@ PositionSettings read_position(const ConfigReader& config, const RotaryDefaults&
         scaling.set(original, *beside);
     }
     position.rope_meaning =
-        find_rope_meaning(scaling, position.rope_theta, config.count("max_position_embeddings", 0));
+        find_rope_meaning(scaling,
+                          position.rope_theta ? position.rope_theta : find_filled_theta(config),
+                          config.count("max_position_embeddings", 0));
     return position;
 }
 

@@ -61,16 +61,30 @@ std::optional<Wrapper> find_wrapper_at(const std::vector<std::string>& parts,
     return Wrapper{has_inner ? "base_model.model." : part + ".", has_inner ? 2U : 1U};
 }
 
-/// A cheap test: no wrapper without one of these.
+bool contains(std::string_view name, std::string_view part) {
+    return name.find(part) != std::string_view::npos;
+}
+
+/// A cheap test, for a checkpoint has 100,000 names: no wrapper without one of these.
 bool may_have_wrapper(std::string_view name) {
-    return name.find("mod") != std::string_view::npos ||
-           name.find("base_") != std::string_view::npos;
+    return contains(name, "_mod") || contains(name, "module") || contains(name, "base_") ||
+           contains(name, "pretrained_model");
+}
+
+/// The same for a prefix that is nested into itself.
+bool may_be_nested(std::string_view name) {
+    return contains(name, "model.model.") || contains(name, "language_model.language_model.") ||
+           contains(name, "backbone.backbone.") || contains(name, "transformer.transformer.");
 }
 
 /// "model.language_model.language_model." of a name whose prefix holds a component twice in a row;
 /// empty for other names.
 std::string find_nested_prefix(std::string_view tensor_name) {
-    const std::vector<std::string> parts = split(without_wrappers(tensor_name), '.');
+    const std::string clean = without_wrappers(tensor_name);
+    if (!may_be_nested(clean)) {
+        return {};
+    }
+    const std::vector<std::string> parts = split(clean, '.');
     std::size_t end = 0;
     bool is_nested = false;
     while (end < parts.size() && (parts[end] == "model" || parts[end] == "language_model" ||

@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
@@ -55,6 +57,42 @@ void remove_abandoned(const std::filesystem::path& parent, const std::string& pr
     }
 }
 
+bool is_same_folder(int descriptor, const std::filesystem::path& folder) {
+    struct stat held{};
+    struct stat named{};
+    return ::fstat(descriptor, &held) == 0 && ::stat(folder.c_str(), &named) == 0 &&
+           held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+/// Creates and locks a folder; -1 where the file system has no locks. Between the two another run
+/// may take the folder for abandoned and remove it; then it is created again.
+int create_locked(const std::filesystem::path& folder) {
+    constexpr int most_tries = 100;
+    for (int tries = 0;; ++tries) {
+        if (::mkdir(folder.c_str(), new_folder_mode) != 0) {
+            const int reason = errno;
+            if (reason != EEXIST || tries == most_tries) {
+                throw io_error(format("creating folder {}", in_quotes(folder.string(), 1000)),
+                               reason);
+            }
+        } else {
+            const int lock = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            const bool is_locked = lock >= 0 && ::flock(lock, LOCK_EX | LOCK_NB) == 0;
+            const bool is_held_by_another = !is_locked && errno == EWOULDBLOCK;
+            if (is_locked && is_same_folder(lock, folder)) {
+                return lock;
+            }
+            if (lock >= 0) {
+                ::close(lock);
+                if (!is_locked && !is_held_by_another) {
+                    return -1;
+                }
+            }
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+}
+
 }  // namespace
 
 AtomicDirectory::AtomicDirectory(const std::filesystem::path& target)
@@ -81,11 +119,7 @@ AtomicDirectory::AtomicDirectory(const std::filesystem::path& target)
     const std::string prefix = format(".{}.partial-", target_.filename().string());
     remove_abandoned(parent, prefix);
     partial_ = parent / format("{}{}", prefix, ::getpid());
-    if (::mkdir(partial_.c_str(), new_folder_mode) != 0) {
-        const int reason = errno;
-        throw io_error(format("creating folder {}", in_quotes(partial_.string(), 1000)), reason);
-    }
-    lock_ = lock_folder(partial_);
+    lock_ = create_locked(partial_);
 }
 
 AtomicDirectory::~AtomicDirectory() {

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -201,20 +202,44 @@ std::vector<TensorDrift> measure_tensor(const Measurement& how,
     return drifts;
 }
 
-RoutingGroupDrift measure_heads(const RecognisedCheckpoint& post, const RoutingGroup& group) {
+/// The rows of a head as values, without its bias: 8-bit floats with their scales.
+linalg::Matrix load_head(Side side, const RecognisedCheckpoint& source, const HeadBlock& block) {
+    const HeadRows& rows = block.weight;
+    const TensorEntry& tensor = side == Side::pre ? *rows.pre : *rows.post;
+    if (!checkpoint::is_scaled(tensor.dtype)) {
+        return load_block(side, block, false);
+    }
+    RowValues values(source.checkpoint, tensor);
+    if (!values.has_values()) {
+        throw Error(ErrorKind::unsupported,
+                    format("tensor {} {}", in_quotes(tensor.name), values.obstacle()));
+    }
+    const std::uint64_t columns = tensor.columns();
+    linalg::Matrix matrix(rows.rows, columns);
+    const linalg::MatrixView<double> view = matrix.view();
+    const std::uint64_t first = side == Side::pre ? rows.pre_row : rows.post_row;
+    for (std::uint64_t row = 0; row < rows.rows; ++row) {
+        values.read((first + row) * columns, std::span(view.data() + row * view.stride(), columns));
+    }
+    return matrix;
+}
+
+RoutingGroupDrift measure_heads(const RecognisedCheckpoint& pre,
+                                const RecognisedCheckpoint& post,
+                                const RoutingGroup& group) {
     RoutingGroupDrift result{.layer = group.layer,
                              .kv_head = group.kv_head,
                              .is_shared_key = group.is_shared_key,
                              .query_heads = {},
                              .drift = {}};
-    const linalg::Matrix key_pre = load_block(Side::pre, group.key, false);
-    const linalg::Matrix key_post = load_block(Side::post, group.key, false);
+    const linalg::Matrix key_pre = load_head(Side::pre, pre, group.key);
+    const linalg::Matrix key_post = load_head(Side::post, post, group.key);
     std::vector<linalg::Matrix> matrices;
     matrices.reserve(2 * group.queries.size());
     for (const HeadBlock& query : group.queries) {
         result.query_heads.push_back(query.head);
-        matrices.push_back(load_block(Side::pre, query, false));
-        matrices.push_back(load_block(Side::post, query, false));
+        matrices.push_back(load_head(Side::pre, pre, query));
+        matrices.push_back(load_head(Side::post, post, query));
     }
     std::vector<HeadPair> queries;
     for (std::size_t i = 0; i < matrices.size(); i += 2) {
@@ -303,7 +328,7 @@ CheckpointDrift measure_drift(const RecognisedCheckpoint& pre,
         linalg::set_blas_threads(1);
         parallel_for(groups.size(), execution.threads, [&](std::size_t i) {
             execution.check();
-            result.heads[i] = measure_heads(post, groups[i]);
+            result.heads[i] = measure_heads(pre, post, groups[i]);
         });
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::unsupported) {

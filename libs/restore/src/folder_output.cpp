@@ -221,14 +221,20 @@ void copy_side_files(const Plan& plan,
     }
 }
 
-void finish_weights(Output& output, const OutputOptions& options, const Execution& execution) {
-    Jobs jobs;
-    for (OutputFile& file : output.files) {
-        if (file.file && options.is_synced) {
-            jobs.emplace_back([&file] { file.file->sync(); });
-        }
+/// Adds one job that waits for the disk, file by file: the others measure meanwhile.
+void add_sync_job(Output& output, const OutputOptions& options, Jobs& jobs) {
+    if (options.is_synced) {
+        jobs.emplace_back([&output] {
+            for (OutputFile& file : output.files) {
+                if (file.file) {
+                    file.file->sync();
+                }
+            }
+        });
     }
-    run(jobs, execution);
+}
+
+void close_weights(Output& output) {
     for (OutputFile& file : output.files) {
         if (file.file) {
             file.file->close();
@@ -288,9 +294,10 @@ Json finish_output(const Plan& plan,
                    Output& output,
                    const Execution& execution) {
     Jobs after;
+    add_sync_job(output, options, after);
     add_jobs_after(plan, output.targets, measures, execution, after);
     run(after, execution);
-    finish_weights(output, options, execution);
+    close_weights(output);
     Json receipt = make_receipt(plan, measures);
     if (plan.request.selection.method == Method::pro) {
         const Lambda& lambda = plan.request.lambdas[index];

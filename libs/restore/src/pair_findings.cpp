@@ -88,7 +88,7 @@ public:
     PairComparison(const RecognisedCheckpoint& pre,
                    const RecognisedCheckpoint& post,
                    const Pairing& pairing)
-        : pre_(pre), post_(post), pairing_(pairing) {}
+        : pre_(pre), post_(post), pairing_(pairing), of_post_(pairing.list_names(post)) {}
 
     void run(std::vector<Finding>& findings) {
         for (const TensorEntry& tensor : post_.checkpoint.tensors()) {
@@ -230,7 +230,7 @@ private:
         }
         const std::string canonical = canonical_name(tensor.name);
         // A twin of a tensor that has its counterpart, or another user's copy of a shared block.
-        if (pairing_.has_post(canonical)) {
+        if (pairing_.holds(of_post_, canonical)) {
             return;
         }
         const auto group = checkpoint::classify_tensor(pre_.model, tensor.name);
@@ -357,6 +357,7 @@ private:
     const RecognisedCheckpoint& pre_;
     const RecognisedCheckpoint& post_;
     const Pairing& pairing_;
+    std::unordered_set<std::string> of_post_;
     std::unordered_set<const TensorEntry*> matched_;
     std::vector<std::string> surplus_;
     std::set<std::string> surplus_modules_;

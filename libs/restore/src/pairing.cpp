@@ -62,6 +62,9 @@ bool was_trained_from(const RecognisedCheckpoint& source, const RecognisedCheckp
 std::string find_name_with_home(const std::string& canonical,
                                 const std::vector<LayerIndex>& homes) {
     constexpr std::string_view module = ".shared_transformer.";
+    if (homes.empty()) {
+        return {};
+    }
     const auto layer = checkpoint::find_layer(canonical);
     const std::size_t at = canonical.find(module);
     if (!layer || layer->value >= homes.size() || at == std::string::npos) {
@@ -72,6 +75,7 @@ std::string find_name_with_home(const std::string& canonical,
 
 void compare_positions(const checkpoint::PositionSettings& pre,
                        const checkpoint::PositionSettings& post,
+                       const std::string& family,
                        std::vector<std::string>& differences) {
     if (pre.uses_rope != post.uses_rope) {
         differences.push_back(format("rotary position encoding is {} in pre and {} in post",
@@ -104,7 +108,11 @@ void compare_positions(const checkpoint::PositionSettings& pre,
                                      describe(pre.partial_rotary_factor),
                                      describe(post.partial_rotary_factor)));
     }
-    if (pre.attention_scale != post.attention_scale) {
+    // Gemma's config class fills in 256, Granite's 1.
+    const auto find_scale = [&](const checkpoint::PositionSettings& position) {
+        return position.attention_scale.value_or(family.starts_with("gemma") ? 1.0 / 16.0 : 1.0);
+    };
+    if (find_scale(pre) != find_scale(post)) {
         differences.push_back(format("the attention scale is {} in pre and {} in post",
                                      describe(pre.attention_scale),
                                      describe(post.attention_scale)));
@@ -131,7 +139,7 @@ void compare_configured(const RecognisedCheckpoint& pre,
         return;
     }
     std::vector<std::string> positions;
-    compare_positions(pre.model.position, post.model.position, positions);
+    compare_positions(pre.model.position, post.model.position, post.model.family, positions);
     for (const std::string& difference : positions) {
         judge(Allowance::position, difference);
     }
@@ -159,13 +167,6 @@ Pairing::Pairing(const RecognisedCheckpoint& pre, const RecognisedCheckpoint& po
             attention_.emplace(home, &tensor);
         }
     }
-    for (const checkpoint::TensorEntry& tensor : post.checkpoint.tensors()) {
-        const std::string canonical = checkpoint::canonical_name(tensor.name);
-        if (const std::string home = name_with_home(canonical); !home.empty()) {
-            of_post_.insert(home);
-        }
-        of_post_.insert(canonical);
-    }
 }
 
 const checkpoint::TensorEntry* Pairing::find_pre(const std::string& post_name) const {
@@ -189,9 +190,21 @@ const checkpoint::AttentionTensor* Pairing::find_pre_attention(
     return found == attention_.end() ? nullptr : found->second;
 }
 
-bool Pairing::has_post(const std::string& canonical) const {
-    return of_post_.contains(canonical) ||
-           of_post_.contains(find_name_with_home(canonical, homes_));
+std::unordered_set<std::string> Pairing::list_names(const RecognisedCheckpoint& post) const {
+    std::unordered_set<std::string> names;
+    for (const checkpoint::TensorEntry& tensor : post.checkpoint.tensors()) {
+        std::string canonical = checkpoint::canonical_name(tensor.name);
+        if (std::string home = find_name_with_home(canonical, homes_); !home.empty()) {
+            names.insert(std::move(home));
+        }
+        names.insert(std::move(canonical));
+    }
+    return names;
+}
+
+bool Pairing::holds(const std::unordered_set<std::string>& names,
+                    const std::string& canonical) const {
+    return names.contains(canonical) || names.contains(find_name_with_home(canonical, homes_));
 }
 
 std::vector<PairedRows> pair_rows(const checkpoint::AttentionTensor& pre,

@@ -24,14 +24,15 @@ public:
     const checkpoint::TensorEntry* find_pre(const std::string& post_name) const;
     const checkpoint::AttentionTensor* find_pre_attention(
         const checkpoint::AttentionTensor& post) const;
-    /// Whether post has a tensor of this canonical name, or of a shared block's under another user.
-    bool has_post(const std::string& canonical) const;
+    /// The canonical names of a checkpoint's tensors, those of shared blocks under any user.
+    std::unordered_set<std::string> list_names(const RecognisedCheckpoint& post) const;
+    /// Whether one of these is that of a tensor.
+    bool holds(const std::unordered_set<std::string>& names, const std::string& canonical) const;
 
 private:
     const RecognisedCheckpoint* pre_;
     std::unordered_map<std::string, const checkpoint::TensorEntry*> by_canonical_name_;
     std::unordered_map<std::string, const checkpoint::AttentionTensor*> attention_;
-    std::unordered_set<std::string> of_post_;
     /// For each layer the one that its shared block is stored under; empty without shared blocks.
     std::vector<LayerIndex> homes_;
 };

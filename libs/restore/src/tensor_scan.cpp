@@ -67,38 +67,70 @@ bool has_sign_and_values(DType dtype) {
     return is_arithmetic(dtype) || checkpoint::is_scaled(dtype);
 }
 
+/// The words of one register of every 64-bit processor; compilers know no maximum of unsigned ones
+/// on the oldest of them.
+template <class Bits>
+struct Register {
+    using Word [[gnu::vector_size(16)]] = std::make_signed_t<Bits>;
+    static constexpr std::size_t size = 16 / sizeof(Bits);
+};
+
+/// Two words of 64 bits in a register.
+using Pair [[gnu::vector_size(16)]] = std::uint64_t;
+
+std::uint64_t mix(std::uint64_t digest, std::uint64_t word) {
+    constexpr std::uint64_t prime = 0x9E37'79B9'7F4A'7C15ULL;
+    digest = (digest ^ word) * prime;
+    return digest ^ (digest >> 29U);
+}
+
 template <class Bits>
 void scan_bits(std::span<const std::byte> bytes, RangeScan& scan) {
-    constexpr auto without_sign = static_cast<Bits>(static_cast<Bits>(~Bits{0}) >> 1U);
-    const std::size_t count = bytes.size() / sizeof(Bits);
-    const std::byte* at = bytes.data();
-    const auto first = static_cast<Bits>(scan.first_bits);
-    // Signed, because old processors have no maximum of unsigned words.
     using Signed = std::make_signed_t<Bits>;
-    // As many side by side as a register of the processor holds.
-    constexpr std::size_t lanes = 16 / sizeof(Bits);
-    std::array<Signed, lanes> largest{};
-    std::array<Bits, lanes> differing{};
-    std::size_t i = 0;
-    for (; i + lanes <= count; i += lanes) {
-        std::array<Bits, lanes> bits;
-        std::memcpy(bits.data(), at + i * sizeof(Bits), sizeof(bits));
-        for (std::size_t k = 0; k < lanes; ++k) {
-            const auto magnitude = static_cast<Signed>(bits[k] & without_sign);
+    using Word = typename Register<Bits>::Word;
+    constexpr std::size_t size = Register<Bits>::size;
+    constexpr std::size_t step = 4 * sizeof(Word);
+    constexpr auto without_sign = std::numeric_limits<Signed>::max();
+    const auto first = static_cast<Signed>(scan.first_bits);
+    std::array<Word, 4> largest{};
+    std::array<Word, 4> differing{};
+    // Sums and sums of sums: they tell tensors of the same bytes in the same order.
+    std::array<Pair, 4> sums{};
+    std::array<Pair, 4> sums_of_sums{};
+    std::size_t at = 0;
+    for (; at + step <= bytes.size(); at += step) {
+        for (std::size_t k = 0; k < 4; ++k) {
+            Word word;
+            std::memcpy(&word, bytes.data() + at + k * sizeof(Word), sizeof(Word));
+            const Word magnitude = word & without_sign;
             largest[k] = largest[k] < magnitude ? magnitude : largest[k];
-            differing[k] = static_cast<Bits>(differing[k] | (bits[k] ^ first));
+            differing[k] |= word ^ first;
+            sums[k] += reinterpret_cast<Pair>(word);
+            sums_of_sums[k] += sums[k];
         }
     }
-    for (; i < count; ++i) {
-        Bits bits = 0;
-        std::memcpy(&bits, at + i * sizeof(Bits), sizeof(Bits));
-        largest[0] = std::max(largest[0], static_cast<Signed>(bits & without_sign));
-        differing[0] = static_cast<Bits>(differing[0] | (bits ^ first));
+    for (std::size_t k = 0; k < 4; ++k) {
+        for (std::size_t lane = 0; lane < 2; ++lane) {
+            scan.digest = mix(mix(scan.digest, sums[k][lane]), sums_of_sums[k][lane]);
+        }
     }
-    for (std::size_t k = 0; k < lanes; ++k) {
-        scan.largest_bits = std::max(scan.largest_bits, static_cast<std::uint64_t>(largest[k]));
-        scan.differing_bits |= differing[k];
+    Signed most = 0;
+    Signed other = 0;
+    for (std::size_t k = 0; k < 4; ++k) {
+        for (std::size_t lane = 0; lane < size; ++lane) {
+            most = std::max<Signed>(most, largest[k][lane]);
+            other = static_cast<Signed>(other | differing[k][lane]);
+        }
     }
+    for (; at + sizeof(Bits) <= bytes.size(); at += sizeof(Bits)) {
+        Signed word = 0;
+        std::memcpy(&word, bytes.data() + at, sizeof(word));
+        most = std::max(most, static_cast<Signed>(word & without_sign));
+        other = static_cast<Signed>(other | (word ^ first));
+        scan.digest = mix(scan.digest, static_cast<std::uint64_t>(word));
+    }
+    scan.largest_bits = std::max(scan.largest_bits, static_cast<std::uint64_t>(most));
+    scan.differing_bits |= static_cast<std::uint64_t>(static_cast<Bits>(other));
 }
 
 template <class Bits>
@@ -120,28 +152,6 @@ void count_non_finite(std::span<const std::byte> bytes,
     }
 }
 
-/// Four sums of 64-bit words side by side; order and length count.
-std::uint64_t digest_block(std::span<const std::byte> bytes, std::uint64_t seed) {
-    constexpr std::uint64_t prime = 0x9E37'79B9'7F4A'7C15ULL;
-    std::array<std::uint64_t, 4> sums{seed, seed ^ 1U, seed ^ 2U, seed ^ 3U};
-    std::size_t i = 0;
-    for (; i + 32 <= bytes.size(); i += 32) {
-        std::array<std::uint64_t, 4> words{};
-        std::memcpy(words.data(), bytes.data() + i, 32);
-        for (std::size_t k = 0; k < 4; ++k) {
-            sums[k] = (sums[k] ^ words[k]) * prime;
-        }
-    }
-    for (; i < bytes.size(); ++i) {
-        sums[0] = (sums[0] ^ std::to_integer<std::uint64_t>(bytes[i])) * prime;
-    }
-    std::uint64_t digest = bytes.size();
-    for (const std::uint64_t sum : sums) {
-        digest = (digest ^ (sum >> 29U) ^ sum) * prime;
-    }
-    return digest;
-}
-
 /// Looks at one range of a tensor.
 class RangeScanner {
 public:
@@ -156,7 +166,6 @@ public:
             const auto bytes =
                 std::span(buffer).first(std::min<std::uint64_t>(block_bytes, end_ - at));
             tensor_.read_at(at, bytes);
-            scan_.digest = digest_block(bytes, scan_.digest + 1);
             look_at(bytes, at);
         }
         execution.advance(end_ - begin_);
@@ -178,9 +187,10 @@ private:
         const std::uint64_t limit = find_non_finite_bits(tensor_.dtype);
         const bool limit_is_nan = tensor_.dtype == DType::f8_e4m3;
         const auto look = [&]<class Bits>(Bits) {
-            RangeScan block{.first_bits = scan_.first_bits};
+            RangeScan block{.first_bits = scan_.first_bits, .digest = scan_.digest + 1};
             scan_bits<Bits>(bytes, block);
             scan_.differing_bits |= block.differing_bits;
+            scan_.digest = block.digest;
             if (limit != 0 && block.largest_bits >= limit) {
                 count_non_finite<Bits>(bytes, limit, limit_is_nan, at / width_, scan_);
             } else {
@@ -201,6 +211,7 @@ private:
                 look(std::uint64_t{});
                 break;
             default:
+                look(std::uint8_t{});
                 scan_.differing_bits = 1;  // packed values: nothing to say of one alone
         }
         if (has_sign_and_values(tensor_.dtype) && at / block_bytes % sampled_blocks == 0) {
@@ -268,7 +279,7 @@ std::vector<TensorHealth> scan_tensors(const checkpoint::Checkpoint& checkpoint,
         const RangeScan& scan = scans[i];
         sum.largest_bits = std::max(sum.largest_bits, scan.largest_bits);
         sum.differing_bits |= scan.differing_bits;
-        sum.digest = (sum.digest ^ scan.digest) * 0x9E37'79B9'7F4A'7C15ULL + 1;
+        sum.digest = mix(sum.digest, scan.digest);
         sum.squares += scan.squares;
         sum.squared += scan.squared;
         sum.nans += scan.nans;
