@@ -365,7 +365,7 @@ TEST_F(Behaviour, RefusesMixedOrUnknownWords) {
     use("llama");
     const std::map<std::vector<std::string>, std::string> refusals{
         {{"--groups", "q,x"}, "'x' is not a tensor group"},
-        {{"--groups", "q", "--method", "v"}, "--groups takes the place of --method"},
+        {{"--groups", "q", "--method", "v"}, "or takes the place of --method"},
         {{"--lambda-rel", "1"}, "--lambda-rel belongs to --method pro"},
         {{"--lambda", "1", "--method", "lerp"}, "--lambda belongs to --method pro"},
         {{"--metric", "rope"}, "--metric belongs to --method pro"},

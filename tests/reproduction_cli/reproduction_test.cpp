@@ -166,7 +166,7 @@ TEST_F(Reproduction, IsToldInAMinuteByTheDemo) {
     again.emplace_back("--json");
     const CommandResult json = command(again);
     ASSERT_EQ(json.exit_code, 0) << json.errors;
-    EXPECT_EQ(Json::parse(json.output).at("models").as_array("models").size(), 4U);
+    EXPECT_EQ(Json::parse(json.output).at("models").as_array("models").size(), 5U);
 }
 
 }  // namespace
