@@ -32,6 +32,16 @@ namespace role = checkpoint::role;
 constexpr double key_floor = 0.3;
 constexpr double value_floor = 0.1;
 
+/// Values in the moments of all heads of a layer above which one moment serves them all: they were
+/// measured equal (docs/method.md, "Fit"), and one costs a forward pass far less.
+constexpr std::int64_t most_head_values = std::int64_t{1} << 22;
+
+/// A column for each head, or their sum where a moment for each would be too large.
+at::Tensor divide_among_heads(const at::Tensor& received, std::int64_t inputs) {
+    return received.size(1) * inputs * inputs > most_head_values ? received.sum(1, /*keepdim=*/true)
+                                                                 : received;
+}
+
 constexpr const char* keys_by_attention = "k_attention";
 constexpr const char* keys_centred = "k_centred";
 
@@ -132,10 +142,12 @@ void TextSums::hear_attention(LayerIndex layer, const runtime::AttentionValues& 
     const runtime::Routing routing = side_ == restore::CalibrationSide::recall
                                          ? pre_->route(layer, input_.unsqueeze(0))
                                          : runtime::Routing{.q = values.q, .k = values.k};
-    const at::Tensor received = sum_received_attention(routing,
-                                                       positions_.to(values.q.device()),
-                                                       is_raised ? weights_.squeeze(1) : weights_,
-                                                       find_window(post_, layer));
+    const at::Tensor received =
+        divide_among_heads(sum_received_attention(routing,
+                                                  positions_.to(values.q.device()),
+                                                  is_raised ? weights_.squeeze(1) : weights_,
+                                                  find_window(post_, layer)),
+                           input_.size(1));
     for (const Place& place : {keys, centred}) {
         if (wants(place) && (is_raised || place.second == keys_by_attention)) {
             add_rows(place, input_, is_raised ? received : with_floor(received, key_floor));
