@@ -46,7 +46,8 @@ void wait_politely() {
 }  // namespace
 
 int hand_over(char** argv) {
-    if (const std::string_view verb = argv[1]; verb == "train" || verb == "restore") {
+    if (const std::string_view verb = argv[1];
+        verb == "train" || verb == "restore" || verb == "dissect") {
         wait_politely();
     }
     std::vector<std::string> tried;
