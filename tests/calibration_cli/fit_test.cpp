@@ -22,6 +22,7 @@
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
 #include "tensor_digests.hpp"
+#include "tiny_model.hpp"
 
 namespace anamnesis::testing {
 namespace {
@@ -301,6 +302,36 @@ TEST_F(Fit, FeedForwardsAndTheHeadHaveMomentsToo) {
             name.find("mlp.") != std::string::npos || name.find("q_proj") != std::string::npos;
         EXPECT_EQ(digest == of_post.at(name), !is_fitted) << name;
     }
+}
+
+TEST_F(Fit, MakesItsTextsWithTheCheckpointsTokenizer) {
+    TemporaryFolder model;
+    write_tiny_model(model, "qwen3_base");
+    for (const fs::path& side : {pre_, post_}) {
+        fs::copy(model.path(), side, fs::copy_options::recursive);
+    }
+    disturb(pre_);
+    recall_ = "niah";
+    chains_ = "own";
+    const fs::path questions = folder_.write(
+        "questions.jsonl",
+        "{\"prompt\":\"one and two\"}\n{\"question\":\"two and two\"}\n{\"problem\":\"add\"}\n");
+    const CommandResult result =
+        restore({"--questions", questions.string(), "--out", out_.string()});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    const Json receipt = Json::parse(read_file(out_ / "anamnesis.json"));
+    const Json& calibration = receipt.at("request").at("fit").at("calibration");
+    // Three tasks at two lengths, eight samples each.
+    EXPECT_EQ(calibration.at("recall").at("texts").as_unsigned("texts"), 48U);
+    EXPECT_GE(calibration.at("recall").at("predicted_tokens").as_unsigned("tokens"), 48U);
+    EXPECT_GE(calibration.at("chains").at("texts").as_unsigned("texts"), 1U);
+    EXPECT_THAT(calibration.at("chains").at("source").as_string("source"),
+                HasSubstr("own answers"));
+    EXPECT_EQ(verify(out_).exit_code, 0);
+
+    const CommandResult alone = restore({"--out", (folder_.path() / "other").string()});
+    EXPECT_EQ(alone.exit_code, 2);
+    EXPECT_THAT(alone.errors, HasSubstr("--questions FILE belongs to --calibrate-chains own"));
 }
 
 TEST_F(Fit, RefusesWhatItCannotCalibrate) {

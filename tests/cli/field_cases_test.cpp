@@ -182,7 +182,7 @@ TEST_P(FieldCase, EndsAsItMust) {
 
 TEST_P(FieldCase, WritesTheTensorsThatItMustAndVerifiesThem) {
     if (GetParam().exit_code != 0 || !is_repair()) {
-        GTEST_SKIP() << "writes nothing";
+        GTEST_SKIP() << "the case is refused or no repair; what it must say is tested above";
     }
     ASSERT_EQ(run().exit_code, 0);
     if (!required_digests().empty()) {
@@ -205,7 +205,9 @@ TEST_P(FieldCase, WritesTheTensorsThatItMustAndVerifiesThem) {
 TEST_P(FieldCase, IsToldInJsonAsWell) {
     if (GetParam().exit_code != 0 || GetParam().code.empty() ||
         case_.at("command").as_string("command").ends_with("--json")) {
-        GTEST_SKIP() << "finds nothing";
+        GTEST_SKIP()
+            << "the case has no finding, or asks for JSON itself; what it must say is tested "
+               "above";
     }
     // What restore found of the pair, drift finds as well; what lies in post alone, inspect too.
     for (const std::string& verb : {std::string("drift"), std::string("inspect")}) {

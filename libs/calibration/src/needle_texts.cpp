@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/calibration/calibration_texts.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/eval/ruler/haystack_plan.hpp"
@@ -21,6 +23,10 @@ namespace anamnesis::calibration {
 namespace {
 
 constexpr std::uint64_t seed = 20'001;
+
+/// Of each length, kept free for the answer; and the longest of the shorter lengths.
+constexpr std::size_t answer_tokens = 64;
+constexpr std::size_t longest_start = 4096;
 
 /// Answer tokens of one sample of each task, about.
 constexpr double tokens_of_three = 40.0;
@@ -49,23 +55,42 @@ language::SupervisedText make_text(const eval::Sample& sample,
     return text;
 }
 
+std::vector<language::SupervisedText> make_texts(const eval::HaystackPlan& plan,
+                                                 const language::Tokenizer& tokenizer) {
+    eval::NiahMaterials materials = eval::make_materials(plan, tokenizer);
+    std::vector<language::SupervisedText> texts;
+    for (const eval::NiahOptions& how : eval::make_generators(plan)) {
+        eval::NiahGenerator generator(how, materials);
+        for (std::uint64_t i = 0; i < plan.samples; ++i) {
+            texts.push_back(make_text(generator.next(), tokenizer));
+        }
+    }
+    return texts;
+}
+
 }  // namespace
 
 CalibrationTexts make_needle_texts(const checkpoint::RecognisedCheckpoint& post,
                                    const std::optional<std::filesystem::path>& tokenizer) {
     const language::Tokenizer opened =
         language::Tokenizer::open(tokenizer.value_or(post.checkpoint.folder()));
-    eval::HaystackPlan plan{.tasks = {"s1", "s2", "s3"}, .lengths = {512, 1024}, .seed = seed};
-    plan.samples = count_samples(post.model.hidden_size, plan.lengths.size());
-    eval::NiahMaterials materials = eval::make_materials(plan, opened);
-    std::vector<language::SupervisedText> texts;
-    for (const eval::NiahOptions& how : eval::make_generators(plan)) {
-        eval::NiahGenerator generator(how, materials);
-        for (std::uint64_t i = 0; i < plan.samples; ++i) {
-            texts.push_back(make_text(generator.next(), opened));
+    eval::HaystackPlan plan{
+        .tasks = {"s1", "s2", "s3"}, .seed = seed, .tokens_to_generate = answer_tokens};
+    plan.samples = count_samples(post.model.hidden_size, 2);
+    for (std::size_t shortest = 512;; shortest *= 2) {
+        plan.lengths = {shortest, 2 * shortest};
+        try {
+            return describe_texts(make_texts(plan, opened),
+                                  format("niah: s1, s2, s3 at {} and {} tokens",
+                                         plan.lengths.front(),
+                                         plan.lengths.back()));
+        } catch (const Error& error) {
+            // A tokenizer of short tokens needs more of them for the same words.
+            if (error.kind() != ErrorKind::usage || shortest >= longest_start) {
+                throw;
+            }
         }
     }
-    return describe_texts(std::move(texts), "niah: s1, s2, s3 at 512 and 1024 tokens");
 }
 
 }  // namespace anamnesis::calibration

@@ -58,6 +58,12 @@ std::vector<double> find_gains(std::span<const double> post, std::span<const dou
     return gains;
 }
 
+/// Of weights that do not fit or a method that does not apply, and not of a disk, memory or a stop.
+bool is_refusal(const Error& error) {
+    return error.kind() == ErrorKind::usage || error.kind() == ErrorKind::unsupported ||
+           error.kind() == ErrorKind::mismatch;
+}
+
 /// A weight set that went to the end.
 struct Finalist {
     std::string name{};
@@ -185,14 +191,14 @@ private:
         last_texts_ = texts;
     }
 
-    /// What a candidate wins: ranked by the side on which it wins more, so that neither is lost on
-    /// the way. Nothing where it cannot be put back, or changes nothing.
+    /// The recall that a candidate wins back, by which candidates are ranked. Nothing where it
+    /// cannot be put back, or changes nothing.
     std::optional<double> ask_arm(const Arm& arm, std::size_t texts, bool is_first) {
         std::optional<Tensors> tensors;
         try {
             tensors = subject_.make({arm.request});
         } catch (const Error& error) {
-            if (error.kind() == ErrorKind::cancelled || error.kind() == ErrorKind::io) {
+            if (!is_refusal(error)) {
                 throw;
             }
             // Groups that a family does not have are no news.
@@ -336,7 +342,7 @@ private:
             finalist.worth = find_worth(subject_.ask(method.name, false, *tensors, Half::choosing));
             tell(finalist, findings_.methods);
         } catch (const Error& error) {
-            if (error.kind() == ErrorKind::cancelled || error.kind() == ErrorKind::io) {
+            if (!is_refusal(error)) {
                 throw;
             }
             findings_.skipped.push_back(format("{}: {}", method.name, error.what()));

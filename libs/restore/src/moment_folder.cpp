@@ -74,6 +74,8 @@ void refuse_used_moment_folder(const Plan& plan, const fs::path& folder) {
 }
 
 void write_moment_folder(const Plan& plan, const fs::path& folder) {
+    // A mu that was chosen meanwhile may have moments there.
+    refuse_used_moment_folder(plan, folder);
     fs::create_directories(folder);
     const FitSettings& fit = plan.request.fit;
     const Json description = Json::Object{

@@ -37,7 +37,8 @@ CalibrationTexts read_calibration_texts(const std::filesystem::path& path,
                                         const checkpoint::Checkpoint& checkpoint,
                                         const std::optional<std::filesystem::path>& tokenizer);
 
-/// RULER's single needles 1 to 3 in haystacks of 512 and 1,024 tokens, each with the value that is
+/// RULER's single needles 1 to 3 in haystacks of 512 and 1,024 tokens (twice as many where a
+/// tokenizer of short tokens does not get its words into them), each with the value that is
 /// asked for: as many as the inputs of post's matrices want. The seed is not one that `niah` takes
 /// by default, so that no needle of an evaluation is among them.
 /// Errors: `not_found` without a tokenizer; those of the generators.

@@ -19,7 +19,7 @@ void read_moment_folder(Plan& plan, const std::filesystem::path& folder);
 /// Errors: `usage` where the folder has moments for an output of the plan already.
 void refuse_used_moment_folder(const Plan& plan, const std::filesystem::path& folder);
 
-/// Stores the moments of a plan that was calibrated.
+/// Stores the moments of a plan that was calibrated. Errors: as `refuse_used_moment_folder`.
 void write_moment_folder(const Plan& plan, const std::filesystem::path& folder);
 
 }  // namespace anamnesis::restore
