@@ -19,6 +19,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 
+#include "demo_pair.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
 #include "tensor_digests.hpp"
@@ -63,15 +64,7 @@ protected:
 
     /// The pair that ships with the demo.
     void use_demo_pair() {
-        for (const char* side : {"pre", "post"}) {
-            const fs::path folder = folder_.path() / side;
-            fs::create_directory(folder);
-            fs::copy_file(fs::path(ANAMNESIS_SOURCE) / "tools" / "demo_config.json",
-                          folder / "config.json");
-            fs::copy_file(fs::path(ANAMNESIS_SOURCE) / "libs" / "reproduction" / "data" /
-                              (std::string("demo_") + side + ".safetensors"),
-                          folder / "model.safetensors");
-        }
+        write_demo_pair(folder_.path());
         recall_ = goldens / "recall.jsonl";
         chains_ = goldens / "chains.jsonl";
     }

@@ -20,6 +20,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 
+#include "demo_pair.hpp"
 #include "json_schema.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
@@ -33,17 +34,7 @@ using ::testing::IsEmpty;
 
 class Dissect : public ::testing::Test {
 protected:
-    Dissect() {
-        for (const char* side : {"pre", "post"}) {
-            const fs::path folder = folder_.path() / side;
-            fs::create_directory(folder);
-            fs::copy_file(fs::path(ANAMNESIS_SOURCE) / "tools" / "demo_config.json",
-                          folder / "config.json");
-            fs::copy_file(fs::path(ANAMNESIS_SOURCE) / "libs" / "reproduction" / "data" /
-                              (std::string("demo_") + side + ".safetensors"),
-                          folder / "model.safetensors");
-        }
-    }
+    Dissect() { write_demo_pair(folder_.path()); }
 
     CommandResult dissect(const std::vector<std::string>& options) const {
         const fs::path texts = fs::path(ANAMNESIS_TESTDATA) / "fit" / "moments";

@@ -31,6 +31,7 @@
 #include "anamnesis/restore/request.hpp"
 
 #include "calibrator.hpp"
+#include "demo_pair.hpp"
 #include "moment_sums.hpp"
 #include "refit.hpp"
 #include "temporary_folder.hpp"
@@ -47,14 +48,7 @@ const fs::path goldens = testdata / "fit" / "moments";
 class DemoPair : public ::testing::Test {
 protected:
     DemoPair() {
-        for (const char* side : {"pre", "post"}) {
-            fs::create_directory(folder_.path() / side);
-            fs::copy_file(testdata / ".." / "tools" / "demo_config.json",
-                          folder_.path() / side / "config.json");
-            fs::copy_file(testdata / ".." / "libs" / "reproduction" / "data" /
-                              (std::string("demo_") + side + ".safetensors"),
-                          folder_.path() / side / "model.safetensors");
-        }
+        testing::write_demo_pair(folder_.path());
         pre_ = checkpoint::open_recognised(folder_.path() / "pre");
         post_ = checkpoint::open_recognised(folder_.path() / "post");
         job_.recall = read_calibration_texts(goldens / "recall.jsonl", post_.checkpoint, {});
