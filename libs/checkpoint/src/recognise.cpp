@@ -16,7 +16,7 @@
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
-#include "adapters.hpp"
+#include "refuse_adapters.hpp"
 #include "family.hpp"
 #include "gguf/blueprint.hpp"
 #include "matching.hpp"

@@ -24,7 +24,7 @@
 #include "anamnesis/formats/shard_index.hpp"
 #include "anamnesis/io/file.hpp"
 
-#include "adapters.hpp"
+#include "refuse_adapters.hpp"
 #include "file_faults.hpp"
 #include "gguf/shards.hpp"
 

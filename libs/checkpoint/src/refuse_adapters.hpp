@@ -3,10 +3,14 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "anamnesis/checkpoint/checkpoint.hpp"
 
 namespace anamnesis::checkpoint {
+
+/// Whether a component of the name is one that only adapters have.
+bool has_adapter_part(std::string_view tensor_name);
 
 /// Refuses what is no whole model: a low-rank adapter alone, under whatever file name, and a model
 /// whose adapters are not merged.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "adapters.hpp"
+#include "refuse_adapters.hpp"
 
 #include <algorithm>
 #include <array>
@@ -43,7 +43,9 @@ bool is_adapter_part(std::string_view part) {
            std::ranges::find(adapter_words, part) != adapter_words.end();
 }
 
-bool is_of_adapter(std::string_view name) {
+}  // namespace
+
+bool has_adapter_part(std::string_view name) {
     // No split for the names of ordinary tensors: a large checkpoint has 100,000 of them.
     constexpr std::array<std::string_view, 8> hints{
         "lora", "hada_", "lokr_", "ia3_", "oft_", "vera_", "prompt_", "modules_to_save"};
@@ -53,9 +55,11 @@ bool is_of_adapter(std::string_view name) {
            std::ranges::any_of(split(name, '.'), is_adapter_part);
 }
 
-constexpr std::string_view merge_first =
-    "merge it into its base first (merge_and_unload of PEFT, then save_pretrained) and give the "
-    "merged checkpoint";
+namespace {
+
+constexpr std::string_view what_to_do =
+    "give it as --post of 'restore' with its base as --pre, which repairs the adapter itself, or "
+    "as --adapter, which merges it into the base and repairs the result";
 
 }  // namespace
 
@@ -64,7 +68,7 @@ void refuse_adapter_folder(const std::filesystem::path& folder, const std::strin
                 format("folder {} holds a LoRA adapter ({}), not a checkpoint: {}",
                        in_quotes(folder.string(), 1000),
                        in_quotes(file),
-                       merge_first));
+                       what_to_do));
 }
 
 void refuse_adapters(const Checkpoint& checkpoint) {
@@ -72,7 +76,7 @@ void refuse_adapters(const Checkpoint& checkpoint) {
     const std::string* other = nullptr;
     const std::string* base_layer = nullptr;
     for (const TensorEntry& tensor : checkpoint.tensors()) {
-        if (is_of_adapter(tensor.name)) {
+        if (has_adapter_part(tensor.name)) {
             adapters.push_back(tensor.name);
         } else {
             other = &tensor.name;
@@ -101,7 +105,7 @@ void refuse_adapters(const Checkpoint& checkpoint) {
                    other == nullptr ? std::string("all") : format("{}", adapters.size()),
                    checkpoint.tensors().size(),
                    in_quotes(adapters.front()),
-                   merge_first));
+                   what_to_do));
     }
     throw Error(ErrorKind::unsupported,
                 format("this checkpoint holds LoRA weights that are not merged: {} tensors such as "
