@@ -100,6 +100,8 @@ struct FitGroup {
     bool has_bias = false;  ///< inputs are followed by 1
 };
 
+class ImportanceMatrix;
+
 /// What a repair will do, as data: nothing is written by making it.
 struct Plan {
     const RecognisedCheckpoint* pre = nullptr;
@@ -108,6 +110,10 @@ struct Plan {
     std::vector<TensorChange> changes;  ///< in the order of post's files and offsets
     std::vector<RoutingGroup> groups;   ///< for pro and align
     std::vector<FitGroup> fits{};       ///< for fit
+    /// Pre as post's container has it, where they are of different ones; `pre` is this then.
+    std::shared_ptr<const RecognisedCheckpoint> view{};
+    /// Weights to quantise with; null where none were given.
+    std::shared_ptr<const ImportanceMatrix> importance{};
     /// For fit, of each output; set by whoever calibrates, before the plan is carried out.
     std::vector<std::shared_ptr<const MomentSource>> moments{};
     /// What was found in pre, in post and in the pair, and what the request allows or touches.
