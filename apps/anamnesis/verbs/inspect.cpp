@@ -26,7 +26,7 @@ struct InspectOptions {
 };
 
 void declare(CLI::App& app, InspectOptions& options) {
-    app.add_option("checkpoint", options.checkpoint, "A folder or a .safetensors file.")
+    app.add_option("checkpoint", options.checkpoint, "A folder, or a .safetensors or .gguf file.")
         ->required();
     OptionGroup(app, "Output")
         .flag("--tensors", options.lists_tensors, "List every tensor with its group.");

@@ -73,13 +73,17 @@ struct Claim {
 };
 
 Claim find_claim(const VerifyOptions& options, const checkpoint::RecognisedCheckpoint& repaired) {
-    const auto receipt = repaired.checkpoint.folder() / restore::receipt_name;
+    const auto receipt = restore::find_receipt(repaired.checkpoint);
     if (!options.selection.is_given() && std::filesystem::exists(receipt)) {
         return in_context([&] { return format("reading {}", receipt.string()); },
                           [&] {
                               const Json json = Json::parse(io::read_text(receipt));
-                              return Claim{restore::request_from_json(json.at("request")),
-                                           "the receipt"};
+                              Claim claim{restore::request_from_json(json.at("request")),
+                                          "the receipt"};
+                              if (!options.selection.importance().empty()) {
+                                  claim.request.importance = options.selection.importance();
+                              }
+                              return claim;
                           });
     }
     return {options.selection.make_request(), "the command line"};

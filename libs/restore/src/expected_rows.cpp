@@ -251,7 +251,10 @@ ExpectedRows Expectations::find_whole(const TensorEntry& entry) const {
     if (layer && wish.layers && !wish.layers->contains(layer->value)) {
         return {};
     }
-    if (checkpoint::canonical_name(entry.name).starts_with("mtp.") && !wish.has_draft_heads) {
+    const bool is_after_layers =
+        post_.checkpoint.gguf() && layer && layer->value >= post_.model.layers.size();
+    if ((checkpoint::canonical_name(entry.name).starts_with("mtp.") || is_after_layers) &&
+        !wish.has_draft_heads) {
         return {};
     }
     const bool of_attention_layer =

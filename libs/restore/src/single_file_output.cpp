@@ -15,6 +15,7 @@
 #include "anamnesis/restore/plan.hpp"
 
 #include "measure.hpp"
+#include "output_headers.hpp"
 #include "plan_files.hpp"
 #include "row_targets.hpp"
 
@@ -32,8 +33,7 @@ Result write_single_file(const Plan& plan,
                            "it first",
                            in_quotes(target.string(), 1000)));
     }
-    const std::vector<RenamedFile> renamed =
-        options.has_clean_names ? rename_files(plan) : std::vector<RenamedFile>(1);
+    const std::vector<RenamedFile> renamed = make_output_headers(plan, options);
     const auto shift = static_cast<std::uint64_t>(renamed.front().shift);
     io::AtomicFile output(target);
     output.file().reserve(source.bytes + shift);
@@ -58,6 +58,9 @@ Result write_single_file(const Plan& plan,
     result.path = target;
     result.receipt = make_receipt(plan, measures);
     result.bytes_written = source.bytes + shift;
+    if (auto note = describe_rounding(result.receipt)) {
+        result.notes.push_back(*std::move(note));
+    }
     execution.check();
     io::write_text_atomically(target.string() + ".anamnesis.json", result.receipt.dump(2) + "\n");
     output.commit();
