@@ -159,7 +159,7 @@ double measure_dora(const checkpoint::MatchedModule& matched, RowRange rows) {
         const Matrix before = load_rows(*matched.weight, one);
         Matrix after = before;
         const Matrix left = factors.load_left(one);
-        factors.add_exactly(left, after);
+        factors.add(left, after);
         apply_magnitudes(magnitudes.values().subspan(row, 1), MergeRounding::once, after);
         sum += linalg::sum_of_squared_differences(after, before);
     }
