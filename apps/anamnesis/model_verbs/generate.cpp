@@ -31,6 +31,7 @@
 
 #include "model_verbs/open_model.hpp"
 #include "option_group.hpp"
+#include "options/chat.hpp"
 #include "options/common.hpp"
 #include "options/model.hpp"
 #include "options/reading.hpp"
@@ -48,6 +49,7 @@ struct GenerateOptions {
     std::vector<std::string> prompts{};
     std::vector<std::string> prompt_files{};
     bool chat = false;
+    std::vector<std::string> chat_variables{};
     std::string system{};
     std::optional<bool> thinking{};
     std::uint32_t max_tokens = 256;
@@ -94,6 +96,7 @@ void declare(CLI::App& app, GenerateOptions& options) {
     prompt.option("--thinking",
                   options.thinking,
                   "With --chat: the thinking switch of the template, 0 or 1.");
+    prompt.option("--chat-var", options.chat_variables, chat_variable_help);
     declare_sampling(app, options);
     declare_model(app, options.model);
     OptionGroup(app, "Running the model")
@@ -241,7 +244,10 @@ private:
 
     std::string render(const std::vector<language::ChatMessage>& messages) const {
         return template_->render(
-            messages, {.add_generation_prompt = true, .enable_thinking = options_.thinking});
+            messages,
+            {.add_generation_prompt = true,
+             .enable_thinking = options_.thinking,
+             .variables = parse_chat_variables(options_.chat_variables)});
     }
 
     /// Reads a prompt and counts it.

@@ -21,6 +21,7 @@
 
 #include "load_model.hpp"
 #include "option_group.hpp"
+#include "options/chat.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -54,7 +55,8 @@ void declare_server(CLI::App& app, AskingOptions& options) {
 }
 
 eval::PromptForm make_form(const AskingOptions& options, const std::string& folder) {
-    eval::PromptForm form{.enable_thinking = options.thinking};
+    eval::PromptForm form{.enable_thinking = options.thinking,
+                          .variables = parse_chat_variables(options.chat_variables)};
     const bool is_rendered_here =
         options.endpoint.empty() || options.transport != eval::PromptTransport::chat;
     if (options.chat && is_rendered_here) {
@@ -125,6 +127,7 @@ void declare_asking(CLI::App& app, AskingOptions& options) {
     answers.flag("--chat", options.chat, "Put prompts into the model's own chat template.");
     answers.option(
         "--thinking", options.thinking, "The thinking switch of the chat template, 0 or 1.");
+    answers.option("--chat-var", options.chat_variables, chat_variable_help);
     answers.option("--max-tokens", options.max_tokens, "The longest answer in tokens.")
         ->default_str("");
     answers.flag("--check-engine",
@@ -146,6 +149,14 @@ void declare_asking(CLI::App& app, AskingOptions& options) {
                  "Read every prompt alone, also what it has in common with others.");
     declare_server(app, options);
     declare_reading(app, options.reading);
+}
+
+Json describe_chat(const AskingOptions& options) {
+    Json variables = parse_chat_variables(options.chat_variables);
+    if (options.thinking) {
+        variables.set("enable_thinking", *options.thinking);
+    }
+    return options.chat && !variables.is_null() ? variables : Json(options.chat);
 }
 
 language::Tokenizer open_tokenizer(const AskingOptions& options) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/base/half.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <span>
 
+#include "anamnesis/base/block_values.hpp"
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/float8.hpp"
@@ -88,6 +90,30 @@ void store(std::span<std::byte> target, std::size_t index, Value value) noexcept
     std::memcpy(target.data() + index * sizeof(Value), &value, sizeof(Value));
 }
 
+void widen_blocks(DType dtype, std::span<const std::byte> source, std::span<double> target) {
+    const std::size_t elements = block_elements(dtype);
+    std::array<float, 256> values{};
+    for (std::size_t i = 0; i < target.size(); i += elements) {
+        const auto block = std::span(values).first(elements);
+        dequantise(
+            dtype, source.subspan(i / elements * block_bytes(dtype), block_bytes(dtype)), block);
+        std::ranges::copy(block, target.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+}
+
+void narrow_to_blocks(DType dtype, std::span<const double> source, std::span<std::byte> target) {
+    const std::size_t elements = block_elements(dtype);
+    std::array<float, 256> values{};
+    for (std::size_t i = 0; i < source.size(); i += elements) {
+        const auto block = std::span(values).first(elements);
+        std::ranges::transform(source.subspan(i, elements), block.begin(), [](double value) {
+            return static_cast<float>(value);
+        });
+        quantise(
+            dtype, block, target.subspan(i / elements * block_bytes(dtype), block_bytes(dtype)));
+    }
+}
+
 std::size_t bytes_per_element(DType dtype) {
     ANAMNESIS_CHECK(is_arithmetic(dtype) || is_float8(dtype) || dtype == DType::f8_e8m0,
                     "conversion of a type that is not arithmetic");
@@ -148,6 +174,10 @@ std::uint16_t f16_from_f64(double value) noexcept {
 }
 
 void widen(DType dtype, std::span<const std::byte> source, std::span<double> target) {
+    if (is_block_quantised(dtype)) {
+        widen_blocks(dtype, source, target);
+        return;
+    }
     ANAMNESIS_CHECK(source.size() >= target.size() * bytes_per_element(dtype),
                     "widening from a span that is too short");
     const std::size_t count = target.size();
@@ -181,6 +211,10 @@ void widen(DType dtype, std::span<const std::byte> source, std::span<double> tar
 }
 
 void narrow(DType dtype, std::span<const double> source, std::span<std::byte> target) {
+    if (is_block_quantised(dtype)) {
+        narrow_to_blocks(dtype, source, target);
+        return;
+    }
     ANAMNESIS_CHECK(target.size() >= source.size() * bytes_per_element(dtype),
                     "narrowing to a span that is too short");
     const std::size_t count = source.size();
@@ -214,14 +248,45 @@ void narrow(DType dtype, std::span<const double> source, std::span<std::byte> ta
     }
 }
 
-void convert(DType from, std::span<const std::byte> source, DType to, std::span<std::byte> target) {
-    const std::size_t count = source.size() / bytes_per_element(from);
-    ANAMNESIS_CHECK(target.size() >= count * bytes_per_element(to),
+namespace {
+
+/// Elements that every type stores in whole blocks.
+constexpr std::size_t chunk = 256;
+
+void convert_blocks(DType from,
+                    std::span<const std::byte> source,
+                    DType to,
+                    std::span<std::byte> target) {
+    const std::size_t count = count_elements(from, source.size());
+    ANAMNESIS_CHECK(count_elements(to, target.size()) >= count,
                     "converting to a span that is too short");
+    const auto bytes = [](DType dtype, std::size_t elements) {
+        return elements / block_elements(dtype) * block_bytes(dtype);
+    };
+    std::array<double, chunk> values{};
+    for (std::size_t i = 0; i < count; i += chunk) {
+        const std::size_t part = std::min(chunk, count - i);
+        widen(
+            from, source.subspan(bytes(from, i), bytes(from, part)), std::span(values).first(part));
+        narrow(to, std::span(values).first(part), target.subspan(bytes(to, i), bytes(to, part)));
+    }
+}
+
+}  // namespace
+
+void convert(DType from, std::span<const std::byte> source, DType to, std::span<std::byte> target) {
+    if (from != to && (is_block_quantised(from) || is_block_quantised(to))) {
+        convert_blocks(from, source, to, target);
+        return;
+    }
     if (from == to) {
+        ANAMNESIS_CHECK(target.size() >= source.size(), "copying to a span that is too short");
         std::memcpy(target.data(), source.data(), source.size());
         return;
     }
+    const std::size_t count = source.size() / bytes_per_element(from);
+    ANAMNESIS_CHECK(target.size() >= count * bytes_per_element(to),
+                    "converting to a span that is too short");
     if (from == DType::bf16 && to == DType::f32) {
         for (std::size_t i = 0; i < count; ++i) {
             store(target, i, static_cast<std::uint32_t>(load<std::uint16_t>(source, i)) << 16U);

@@ -63,6 +63,8 @@ void plan_whole_model(Blueprint& blueprint, const Family& family, const ConfigRe
     }
 }
 
+}  // namespace
+
 void sort_names(Blueprint& blueprint) {
     blueprint.by_name.resize(blueprint.tensors.size());
     std::iota(blueprint.by_name.begin(), blueprint.by_name.end(), 0U);
@@ -70,8 +72,6 @@ void sort_names(Blueprint& blueprint) {
         return blueprint.tensors[i].name;
     });
 }
-
-}  // namespace
 
 const PlannedTensor* Blueprint::find(std::optional<LayerIndex> layer, std::string_view role) const {
     const auto found = std::ranges::find_if(tensors, [&](const PlannedTensor& tensor) {

@@ -19,11 +19,13 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/gguf.hpp"
 #include "anamnesis/formats/catalog.hpp"
 #include "anamnesis/formats/foreign_file.hpp"
 #include "anamnesis/io/file.hpp"
 
 #include "file_faults.hpp"
+#include "gguf/shards.hpp"
 #include "weight_files.hpp"
 #include "wrappers.hpp"
 
@@ -49,6 +51,15 @@ Json read_config(const fs::path& path) {
                           static_cast<void>(config.as_object("config.json"));
                           return config;
                       });
+}
+
+/// Metadata that cannot be read is told where the model is recognised, with all that it means.
+Json describe_gguf(const formats::GgufFile& file) {
+    try {
+        return make_gguf_config(file);
+    } catch (const Error&) {
+        return Json::Object{{"model_type", file.architecture()}};
+    }
 }
 
 void append_tensors(formats::Catalog& catalog,
@@ -99,6 +110,10 @@ std::vector<std::uint32_t> sort_by_name(const std::vector<TensorEntry>& tensors,
 
 void TensorEntry::read_at(std::uint64_t begin, std::span<std::byte> target) const {
     ANAMNESIS_CHECK(begin <= bytes && target.size() <= bytes - begin, "a read lies in its tensor");
+    if (computed) {
+        computed->read_at(begin, target);
+        return;
+    }
     source->read_at(offset + begin, target);
 }
 
@@ -107,6 +122,12 @@ void TensorEntry::copy_to(const io::File& target,
                           std::uint64_t begin,
                           std::uint64_t size) const {
     ANAMNESIS_CHECK(begin <= bytes && size <= bytes - begin, "a copy lies in its tensor");
+    if (computed) {
+        std::vector<std::byte> buffer(size);
+        computed->read_at(begin, buffer);
+        target.write_at(target_offset, buffer);
+        return;
+    }
     io::copy_range(*source, offset + begin, target, target_offset, size);
 }
 
@@ -121,6 +142,7 @@ Checkpoint Checkpoint::open(const fs::path& path, const OpenOptions& options) {
             checkpoint.is_single_file_ = weights.is_single_file;
             checkpoint.is_indexed_ = weights.index.has_value();
             checkpoint.findings_ = std::move(weights.findings);
+            std::vector<std::shared_ptr<const formats::GgufFile>> shards;
             if (options.config) {
                 checkpoint.config_ = read_config(*options.config);
             } else if (weights.config) {
@@ -131,10 +153,18 @@ Checkpoint Checkpoint::open(const fs::path& path, const OpenOptions& options) {
                 formats::Catalog catalog = formats::open_catalog(weights.folder / name);
                 append_tensors(catalog, number, checkpoint.tensors_);
                 append_warnings(catalog, name, checkpoint.findings_);
+                if (catalog.gguf) {
+                    shards.push_back(catalog.gguf);
+                }
                 checkpoint.files_.push_back({.file = std::move(catalog.file),
                                              .bytes = catalog.file_bytes,
                                              .data_begin = catalog.data_begin,
                                              .metadata = std::move(catalog.metadata)});
+            }
+            if (!shards.empty()) {
+                check_gguf_shards(weights.names, shards);
+                checkpoint.gguf_ = shards.front();
+                checkpoint.config_ = describe_gguf(*checkpoint.gguf_);
             }
             checkpoint.by_name_ = sort_by_name(checkpoint.tensors_, weights.names);
             if (weights.index) {
@@ -143,11 +173,24 @@ Checkpoint Checkpoint::open(const fs::path& path, const OpenOptions& options) {
             }
             find_odd_names(checkpoint, checkpoint.findings_);
             find_empty_tensors(checkpoint, checkpoint.findings_);
-            if (!checkpoint.is_single_file_) {
+            if (!checkpoint.is_single_file_ && !checkpoint.gguf_) {
                 find_unfetched_side_files(checkpoint.folder_, checkpoint.findings_);
             }
             return checkpoint;
         });
+}
+
+Checkpoint Checkpoint::with_tensors(std::vector<TensorEntry> tensors,
+                                    std::shared_ptr<const formats::GgufFile> gguf) const {
+    Checkpoint other = *this;
+    other.tensors_ = std::move(tensors);
+    std::vector<std::string> names;
+    for (const WeightFile& file : files_) {
+        names.push_back(file.name());
+    }
+    other.by_name_ = sort_by_name(other.tensors_, names);
+    other.gguf_ = std::move(gguf);
+    return other;
 }
 
 const TensorEntry* Checkpoint::find(std::string_view name) const& {

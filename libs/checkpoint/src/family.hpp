@@ -63,6 +63,9 @@ std::string read_model_type(const Json& config);
 /// The error for a family that nothing here knows.
 [[noreturn]] void refuse_family(std::string_view name);
 
+/// Fills in `by_name`, once all tensors are listed.
+void sort_names(Blueprint& blueprint);
+
 Blueprint make_blueprint(const Family& family,
                          const ConfigReader& config,
                          const BlueprintOptions& options = {});

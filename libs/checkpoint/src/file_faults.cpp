@@ -32,7 +32,7 @@ struct OtherFormat {
 };
 constexpr std::string_view save_again =
     "load it with transformers and write it with save_pretrained first";
-constexpr std::array<OtherFormat, 11> other_formats{{
+constexpr std::array<OtherFormat, 10> other_formats{{
     {".bin", save_again},
     {".pt", save_again},
     {".pth", save_again},
@@ -40,7 +40,6 @@ constexpr std::array<OtherFormat, 11> other_formats{{
     {".h5", save_again},
     {".msgpack", save_again},
     {".distcp", "merge the shards of FSDP first ('accelerate merge-weights')"},
-    {".gguf", "give the checkpoint that it was made from"},
     {".ggml", "give the checkpoint that it was made from"},
     {".onnx", "give the checkpoint that it was made from"},
     {".npz", save_again},

@@ -68,7 +68,7 @@ bool has_float_rows(DType dtype) {
         case f8_e5m2fnuz:
             return true;
         default:
-            return is_arithmetic(dtype);
+            return is_arithmetic(dtype) || is_block_quantised(dtype);
     }
 }
 
@@ -167,7 +167,6 @@ private:
 
     /// Draft heads: `mtp.layers.N.`, and layers after the last (DeepSeek V3).
     void match_draft_heads() {
-        constexpr std::string_view main_prefix = "layers.";
         std::set<std::string> places;
         for (const auto& [name, entries] : names_.by_name()) {
             const bool is_draft = name.starts_with("mtp.");
@@ -186,16 +185,16 @@ private:
         }
         for (const std::string& place : places) {
             for (const TensorRule& rule : blueprint_.softmax.tensors) {
-                const std::string head = format("{}{}.", main_prefix, layer_slot);
-                if (!rule.name.starts_with(head) ||
-                    rule.name.find(block_slot) != std::string::npos) {
+                const std::string head = format("{}.", layer_slot);
+                const std::size_t at = rule.name.find(head);
+                if (at == std::string::npos || rule.name.find(block_slot) != std::string::npos) {
                     continue;
                 }
                 // A draft head need not be attention (Nemotron-H), and its config is not stated:
                 // what fits is listed, what is absent is not missed.
                 std::vector<std::string> missing;
                 match_tensor(plan_anywhere(rule),
-                             place + rule.name.substr(head.size()),
+                             place + rule.name.substr(at + head.size()),
                              {.kind = draft_kind(), .is_draft_head = true, .must_exist = false},
                              missing);
             }

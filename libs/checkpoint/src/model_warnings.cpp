@@ -179,7 +179,8 @@ const TensorEntry* find_embedding(const TensorNames& names) {
                        "word_embeddings.weight",
                        "embeddings.weight",
                        "embed_in.weight",
-                       "wte.weight"});
+                       "wte.weight",
+                       "token_embd.weight"});
 }
 
 void complete_from_tensors(Model& model, const TensorFacts& facts) {

@@ -18,6 +18,7 @@
 
 #include "refuse_adapters.hpp"
 #include "family.hpp"
+#include "gguf/blueprint.hpp"
 #include "matching.hpp"
 #include "model_warnings.hpp"
 #include "nameless.hpp"
@@ -31,6 +32,11 @@ namespace {
 Blueprint find_blueprint(const Checkpoint& checkpoint,
                          const TensorNames& names,
                          const RecogniseOptions& options) {
+    if (checkpoint.gguf()) {
+        return in_context(
+            [] { return std::string("reading the metadata"); },
+            [&] { return make_gguf_blueprint(*checkpoint.gguf(), names, checkpoint.config()); });
+    }
     if (options.routing) {
         return read_routing_file(*options.routing, checkpoint.config());
     }
@@ -46,6 +52,24 @@ Blueprint find_blueprint(const Checkpoint& checkpoint,
     }
     return in_context([] { return std::string("reading config.json"); },
                       [&] { return make_blueprint(checkpoint.config(), asked); });
+}
+
+/// A GGUF file whose model is not known, for who only looks at it.
+Model describe_unknown(const Checkpoint& checkpoint, const Error& why) {
+    Model model;
+    model.family = checkpoint.gguf()->architecture();
+    model.evidence = "not recognised";
+    model.findings.push_back(
+        make_finding("not_recognised",
+                     Severity::error,
+                     {},
+                     format("which rows are W_Q and W_K is not known: {}", why.message())));
+    return model;
+}
+
+bool is_told_by_metadata(const Checkpoint& checkpoint, const Error& error) {
+    return checkpoint.gguf() &&
+           (error.kind() == ErrorKind::unsupported || error.kind() == ErrorKind::malformed);
 }
 
 /// Numbers left out, so that one fault of many layers and experts reads as one.
@@ -112,44 +136,62 @@ std::string describe_problems(const std::vector<std::string>& problems) {
 
 }  // namespace
 
+namespace {
+
+/// A checkpoint whose blueprint is known.
+Model match_model(const Checkpoint& checkpoint,
+                  const TensorNames& names,
+                  Blueprint blueprint,
+                  const RecogniseOptions& options) {
+    const Json& config = checkpoint.config();
+    Matching matching = match(blueprint, names, config);
+    std::vector<std::string> problems = std::move(matching.contradictions);
+    if (options.missing == Missing::refuse) {
+        problems.insert(problems.end(), matching.missing.begin(), matching.missing.end());
+    }
+    if (!problems.empty()) {
+        refuse(blueprint, problems, !config.is_null());
+    }
+    Model model;
+    model.family = blueprint.family;
+    model.model_type = config.is_null() ? std::string() : read_model_type(config);
+    model.evidence = blueprint.evidence;
+    model.heads = blueprint.heads;
+    model.rotary = blueprint.rotary;
+    model.qk_norm = blueprint.qk_norm;
+    model.position = blueprint.position;
+    model.layers = blueprint.layers;
+    model.attention = std::move(matching.attention);
+    if (options.missing == Missing::warn && !matching.missing.empty()) {
+        model.findings.push_back(make_finding("missing_softmax_tensors",
+                                              Severity::error,
+                                              matching.missing,
+                                              describe_problems(matching.missing)));
+    }
+    model.blueprint = std::make_shared<const Blueprint>(std::move(blueprint));
+    complete_from_tensors(
+        model, {.names = names, .config = config, .has_draft_head = matching.has_draft_head});
+    find_weight_faults(checkpoint, names, model);
+    return model;
+}
+
+}  // namespace
+
 Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options) {
     return in_context(
         [&] { return format("recognising {}", in_quotes(checkpoint.path().string())); },
         [&] {
             refuse_adapters(checkpoint);
             const TensorNames names(checkpoint);
-            const Json& config = checkpoint.config();
-            Blueprint blueprint = find_blueprint(checkpoint, names, options);
-            Matching matching = match(blueprint, names, config);
-            std::vector<std::string> problems = std::move(matching.contradictions);
-            if (options.missing == Missing::refuse) {
-                problems.insert(problems.end(), matching.missing.begin(), matching.missing.end());
+            try {
+                return match_model(
+                    checkpoint, names, find_blueprint(checkpoint, names, options), options);
+            } catch (const Error& error) {
+                if (options.missing == Missing::warn && is_told_by_metadata(checkpoint, error)) {
+                    return describe_unknown(checkpoint, error);
+                }
+                throw;
             }
-            if (!problems.empty()) {
-                refuse(blueprint, problems, !config.is_null());
-            }
-            Model model;
-            model.family = blueprint.family;
-            model.model_type = config.is_null() ? std::string() : read_model_type(config);
-            model.evidence = blueprint.evidence;
-            model.heads = blueprint.heads;
-            model.rotary = blueprint.rotary;
-            model.qk_norm = blueprint.qk_norm;
-            model.position = blueprint.position;
-            model.layers = blueprint.layers;
-            model.attention = std::move(matching.attention);
-            if (options.missing == Missing::warn && !matching.missing.empty()) {
-                model.findings.push_back(make_finding("missing_softmax_tensors",
-                                                      Severity::error,
-                                                      matching.missing,
-                                                      describe_problems(matching.missing)));
-            }
-            model.blueprint = std::make_shared<const Blueprint>(std::move(blueprint));
-            complete_from_tensors(
-                model,
-                {.names = names, .config = config, .has_draft_head = matching.has_draft_head});
-            find_weight_faults(checkpoint, names, model);
-            return model;
         });
 }
 

@@ -142,6 +142,10 @@ private:
 }  // namespace
 
 SideFiles find_side_files(const Checkpoint& checkpoint) {
+    std::error_code unreadable;
+    if (checkpoint.gguf() && !fs::is_directory(checkpoint.path(), unreadable)) {
+        return {};  // a file or a set of shards that was named says all itself
+    }
     if (!checkpoint.is_single_file()) {
         std::set<std::string> weights;
         for (const WeightFile& file : checkpoint.files()) {

@@ -36,6 +36,9 @@ std::vector<LayerIndex> find_users(const Blueprint& blueprint, LayerIndex home) 
 }
 
 Shape make_shape(const TensorRule& rule) {
+    if (!rule.shape.empty()) {
+        return rule.shape;
+    }
     const std::uint64_t rows = count_rows(rule.layout);
     const bool is_matrix =
         rule.group == AttentionGroup::weight || rule.group == AttentionGroup::adapter;

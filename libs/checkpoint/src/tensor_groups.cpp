@@ -42,6 +42,11 @@ constexpr std::array outer_names{
     NamedGroup{"final_norm", TensorGroup::norms},
     NamedGroup{"word_embeddings_layernorm", TensorGroup::norms},
     NamedGroup{"ln_f", TensorGroup::norms},
+    // GGUF
+    NamedGroup{"token_embd", TensorGroup::embedding},
+    NamedGroup{"output", TensorGroup::head},
+    NamedGroup{"output_norm", TensorGroup::norms},
+    NamedGroup{"token_embd_norm", TensorGroup::norms},
 };
 
 /// Modules of a layer that are one thing throughout, their own norms included.
@@ -144,6 +149,45 @@ TensorGroup group_in_mixing_module(std::span<const LayerKind> kinds,
     return TensorGroup::other;
 }
 
+bool has_softmax(std::span<const LayerKind> kinds) {
+    // A layer that the model does not have is a draft head, which is softmax attention.
+    return kinds.empty() || std::ranges::any_of(kinds, [](LayerKind kind) {
+               return kind == LayerKind::full || kind == LayerKind::sliding ||
+                      kind == LayerKind::mla;
+           });
+}
+
+/// A tensor of a block of a GGUF file, which names no modules: "attn_output.weight".
+TensorGroup group_in_block(std::span<const LayerKind> kinds, std::string_view rest) {
+    const std::string_view part = rest.substr(0, rest.find('.'));
+    constexpr std::array<std::string_view, 7> layer_norms{"attn_norm",
+                                                          "attn_norm_2",
+                                                          "ffn_norm",
+                                                          "attn_post_norm",
+                                                          "post_attention_norm",
+                                                          "post_ffw_norm",
+                                                          "layer_output_norm"};
+    if (std::ranges::find(layer_norms, part) != layer_norms.end()) {
+        return TensorGroup::norms;
+    }
+    if (part.starts_with("ffn_") || part.starts_with("exp_")) {
+        return TensorGroup::mlp;
+    }
+    if (part.starts_with("ssm_") || part == "shortconv") {
+        return TensorGroup::mixer;
+    }
+    if (!part.starts_with("attn_")) {
+        return TensorGroup::other;
+    }
+    if (!has_softmax(kinds)) {
+        return TensorGroup::mixer;
+    }
+    return part == "attn_output" ? TensorGroup::o
+           : part == "attn_gate" ? TensorGroup::gate
+           : is_norm_name(part)  ? TensorGroup::norms
+                                 : TensorGroup::other;
+}
+
 TensorGroup group_in_layer(std::span<const LayerKind> kinds, std::string_view rest) {
     std::vector<std::string> parts = split(rest, '.');
     // Zamba2 wraps the two mixers of a hybrid layer once more.
@@ -191,10 +235,11 @@ std::optional<TensorGroup> classify_tensor(const Model& model, std::string_view 
     }
     if (const auto numbered = find_numbered(name)) {
         const bool is_declared = !is_draft_head && numbered->number < model.layers.size();
-        return group_in_layer(is_declared
-                                  ? std::span<const LayerKind>(model.layers[numbered->number].kinds)
-                                  : std::span<const LayerKind>(),
-                              numbered->rest);
+        const auto kinds = is_declared
+                               ? std::span<const LayerKind>(model.layers[numbered->number].kinds)
+                               : std::span<const LayerKind>();
+        return numbered->container == "blk" ? group_in_block(kinds, numbered->rest)
+                                            : group_in_layer(kinds, numbered->rest);
     }
     const std::string_view first = name.substr(0, name.find('.'));
     if (const auto group = find_group(outer_names, first)) {

@@ -28,7 +28,7 @@ namespace {
 constexpr std::array<std::string_view, 6> prefixes{
     "model.", "language_model.", "backbone.", "gpt_neox.", "transformer.", "student_model."};
 
-constexpr std::array<std::string_view, 4> layer_containers{"layers", "h", "blocks", "block"};
+constexpr std::array<std::string_view, 5> layer_containers{"layers", "h", "blocks", "block", "blk"};
 
 std::string without_prefix(std::string_view tensor_name) {
     const std::string clean = without_wrappers(tensor_name);

@@ -26,6 +26,7 @@
 
 #include "refuse_adapters.hpp"
 #include "file_faults.hpp"
+#include "gguf/shards.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -153,6 +154,11 @@ void choose_without_index(WeightFiles& weights,
                           const std::vector<std::string>& names,
                           const std::vector<std::string>& candidates) {
     if (candidates.empty()) {
+        const auto is_gguf = [](const std::string& name) { return name.ends_with(gguf_extension); };
+        if (std::ranges::any_of(names, is_gguf)) {
+            weights = choose_gguf_in_folder(weights.folder, names);
+            return;
+        }
         refuse_folder_without_weights(weights.folder, names);
     }
     if (std::ranges::all_of(candidates,
@@ -268,12 +274,15 @@ bool owns_config(const fs::path& file) {
 
 WeightFiles find_single(const fs::path& path) {
     const std::string ending = path.extension().string();
+    if (ending == gguf_extension) {
+        return find_gguf_files(path);
+    }
     if (ending != extension) {
         if (const auto foreign = formats::describe_foreign_file(path)) {
             throw Error(ErrorKind::unsupported, format("{} is {}", quoted(path), *foreign));
         }
         throw Error(ErrorKind::unsupported,
-                    format("{} is no .safetensors file and no folder", quoted(path)));
+                    format("{} is no .safetensors or .gguf file and no folder", quoted(path)));
     }
     WeightFiles weights;
     weights.is_single_file = true;

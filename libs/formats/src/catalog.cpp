@@ -8,6 +8,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/formats/gguf.hpp"
 #include "anamnesis/formats/safetensors.hpp"
 
 namespace anamnesis::formats {
@@ -20,6 +21,7 @@ struct Container {
 
 constexpr std::array containers{
     Container{".safetensors", open_safetensors_catalog},
+    Container{".gguf", open_gguf_catalog},
 };
 
 }  // namespace
@@ -31,9 +33,10 @@ Catalog open_catalog(const std::filesystem::path& path) {
             return container.open(path);
         }
     }
-    throw Error(ErrorKind::unsupported,
-                format("{} is in no format that is read here; expected a .safetensors file",
-                       in_quotes(path.string())));
+    throw Error(
+        ErrorKind::unsupported,
+        format("{} is in no format that is read here; expected a .safetensors or .gguf file",
+               in_quotes(path.string())));
 }
 
 }  // namespace anamnesis::formats

@@ -28,7 +28,7 @@ struct Signature {
 constexpr std::string_view convert_first =
     "; convert the model to safetensors first (save_pretrained of transformers writes it)";
 constexpr std::array signatures{
-    Signature{"GGUF", "a GGUF file of llama.cpp; give the checkpoint that it was made from"},
+    Signature{"GGUF", "a GGUF file of llama.cpp; name it with the ending .gguf"},
     Signature{"\x89HDF\r\n", "an HDF5 file of Keras; convert the model to safetensors first"},
     Signature{"\x1F\x8B", "a gzip archive; unpack it first"},
     Signature{"\xFD"

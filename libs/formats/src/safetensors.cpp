@@ -108,7 +108,8 @@ Catalog open_safetensors_catalog(const std::filesystem::path& path) {
                     .data_begin = file.data_begin(),
                     .tensors = {},
                     .metadata = file.header().metadata,
-                    .warnings = file.header().warnings};
+                    .warnings = file.header().warnings,
+                    .gguf = {}};
     catalog.tensors.reserve(file.tensors().size());
     for (const TensorInfo& tensor : file.tensors()) {
         catalog.tensors.push_back({.name = tensor.name,

@@ -75,7 +75,7 @@ public:
                 return;
             }
             if (field_ == Field::dtype) {
-                const auto dtype = find_dtype(value);
+                const auto dtype = find_safetensors_dtype(value);
                 if (!dtype) {
                     throw Error(ErrorKind::unsupported,
                                 format("tensor {} has dtype {}, which is not in the safetensors "

@@ -281,6 +281,9 @@ TEST_F(SafetensorsAbuse, QuotesHostileNamesInErrors) {
 }
 TEST_F(SafetensorsAbuse, ReadsEveryDtype) {
     for (const DTypeRow& row : dtype_table) {
+        if (is_block_quantised(row.dtype)) {
+            continue;  // GGUF's own
+        }
         const std::uint64_t bytes = std::uint64_t{8} / row.block_elements * row.block_bytes;
         const auto file = open(with_length(format("{{\"w\":{{\"dtype\":\"{}\",\"shape\":[8],"
                                                   "\"data_offsets\":[0,{}]}}}}",

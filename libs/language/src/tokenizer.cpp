@@ -340,6 +340,10 @@ bool Tokenizer::cuts_before_spaces() const {
            });
 }
 
+std::optional<std::string_view> Tokenizer::find_text(TokenId token) const& {
+    return impl_->file.vocabulary.find_text(token);
+}
+
 std::size_t Tokenizer::vocabulary_size() const {
     return impl_->file.vocabulary.id_limit();
 }

@@ -8,7 +8,8 @@
 
 namespace anamnesis {
 
-/// Element types of the safetensors format, in its own order (safetensors 0.8, `Dtype`).
+/// Element types: first those of the safetensors format in its own order (safetensors 0.8,
+/// `Dtype`), then the block-quantised ones of GGUF (ggml 0.25, `ggml_type`).
 enum class DType : std::uint8_t {
     boolean,
     f4,
@@ -32,12 +33,39 @@ enum class DType : std::uint8_t {
     f64,
     i64,
     u64,
+    q4_0,
+    q4_1,
+    q5_0,
+    q5_1,
+    q8_0,
+    q8_1,
+    q2_k,
+    q3_k,
+    q4_k,
+    q5_k,
+    q6_k,
+    q8_k,
+    iq2_xxs,
+    iq2_xs,
+    iq3_xxs,
+    iq1_s,
+    iq4_nl,
+    iq3_s,
+    iq2_s,
+    iq4_xs,
+    iq1_m,
+    tq1_0,
+    tq2_0,
+    mxfp4,
+    nvfp4,
+    q1_0,
+    q2_0,
 };
 
 /// How values of a type are stored: in blocks of whole bytes, a plain type one value a block.
 struct DTypeRow {
     DType dtype;
-    std::string_view name;         ///< as safetensors spells it
+    std::string_view name;         ///< as safetensors or GGUF spells it
     std::uint16_t block_elements;  ///< stored together
     std::uint16_t block_bytes;
 };
@@ -65,8 +93,41 @@ inline constexpr std::array dtype_table{
     DTypeRow{DType::f64, "F64", 1, 8},
     DTypeRow{DType::i64, "I64", 1, 8},
     DTypeRow{DType::u64, "U64", 1, 8},
+    DTypeRow{DType::q4_0, "Q4_0", 32, 18},
+    DTypeRow{DType::q4_1, "Q4_1", 32, 20},
+    DTypeRow{DType::q5_0, "Q5_0", 32, 22},
+    DTypeRow{DType::q5_1, "Q5_1", 32, 24},
+    DTypeRow{DType::q8_0, "Q8_0", 32, 34},
+    DTypeRow{DType::q8_1, "Q8_1", 32, 36},
+    DTypeRow{DType::q2_k, "Q2_K", 256, 84},
+    DTypeRow{DType::q3_k, "Q3_K", 256, 110},
+    DTypeRow{DType::q4_k, "Q4_K", 256, 144},
+    DTypeRow{DType::q5_k, "Q5_K", 256, 176},
+    DTypeRow{DType::q6_k, "Q6_K", 256, 210},
+    DTypeRow{DType::q8_k, "Q8_K", 256, 292},
+    DTypeRow{DType::iq2_xxs, "IQ2_XXS", 256, 66},
+    DTypeRow{DType::iq2_xs, "IQ2_XS", 256, 74},
+    DTypeRow{DType::iq3_xxs, "IQ3_XXS", 256, 98},
+    DTypeRow{DType::iq1_s, "IQ1_S", 256, 50},
+    DTypeRow{DType::iq4_nl, "IQ4_NL", 32, 18},
+    DTypeRow{DType::iq3_s, "IQ3_S", 256, 110},
+    DTypeRow{DType::iq2_s, "IQ2_S", 256, 82},
+    DTypeRow{DType::iq4_xs, "IQ4_XS", 256, 136},
+    DTypeRow{DType::iq1_m, "IQ1_M", 256, 56},
+    DTypeRow{DType::tq1_0, "TQ1_0", 256, 54},
+    DTypeRow{DType::tq2_0, "TQ2_0", 256, 66},
+    DTypeRow{DType::mxfp4, "MXFP4", 32, 17},
+    DTypeRow{DType::nvfp4, "NVFP4", 64, 36},
+    DTypeRow{DType::q1_0, "Q1_0", 128, 18},
+    DTypeRow{DType::q2_0, "Q2_0", 64, 18},
 };
 
+/// Types of GGUF whose values share scales in blocks along a row.
+constexpr bool is_block_quantised(DType dtype) {
+    return dtype >= DType::q4_0;
+}
+
+/// By name, of whatever container.
 constexpr std::optional<DType> find_dtype(std::string_view name) {
     for (const DTypeRow& row : dtype_table) {
         if (row.name == name) {
@@ -74,6 +135,12 @@ constexpr std::optional<DType> find_dtype(std::string_view name) {
         }
     }
     return std::nullopt;
+}
+
+/// By name, of those that the safetensors format has.
+constexpr std::optional<DType> find_safetensors_dtype(std::string_view name) {
+    const std::optional<DType> dtype = find_dtype(name);
+    return dtype && !is_block_quantised(*dtype) ? dtype : std::nullopt;
 }
 
 constexpr std::string_view to_string(DType dtype) {
@@ -105,7 +172,8 @@ constexpr bool is_arithmetic(DType dtype) {
 }
 
 static_assert(find_dtype("BF16") == DType::bf16);
-static_assert(!find_dtype("F31"));
+static_assert(!find_dtype("F31") && !find_safetensors_dtype("Q4_K"));
+static_assert(to_string(DType::q2_0) == "Q2_0" && block_bytes(DType::q6_k) == 210);
 static_assert(to_string(DType::u64) == "U64" && count_elements(DType::f6_e2m3, 3) == 4);
 
 }  // namespace anamnesis

@@ -22,15 +22,17 @@ std::uint16_t f16_from_f32(float value) noexcept;
 std::uint16_t bf16_from_f64(double value) noexcept;
 std::uint16_t f16_from_f64(double value) noexcept;
 
-/// Widens `count` elements of an arithmetic type or of one of 8 bits, exactly.
-/// Errors: `internal` for a type that is not arithmetic or a span that is too short.
+/// Widens elements of an arithmetic type, of one of 8 bits or of whole blocks (block_values.hpp),
+/// exactly.
+/// Errors: `internal` for another type or a span that is too short; those of `dequantise`.
 void widen(DType dtype, std::span<const std::byte> source, std::span<double> target);
 
-/// Rounds float64 values to an arithmetic type or one of 8 bits, one rounding each.
+/// Rounds float64 values to an arithmetic type or one of 8 bits, one rounding each; to blocks by
+/// way of float32. Errors: those of `quantise`.
 void narrow(DType dtype, std::span<const double> source, std::span<std::byte> target);
 
-/// Converts elements between arithmetic types: equal types copy bits, bf16 to f32 shifts them,
-/// all else rounds once.
+/// Converts elements between arithmetic types and whole blocks: equal types copy bits, bf16 to f32
+/// shifts them, all else rounds once.
 void convert(DType from, std::span<const std::byte> source, DType to, std::span<std::byte> target);
 
 }  // namespace anamnesis

@@ -86,6 +86,7 @@ struct TensorRule {
     AttentionGroup group = AttentionGroup::weight;
     RowLayout layout{};
     std::optional<std::uint64_t> columns{};  ///< expected inputs; absent: not checked, or rank 1
+    Shape shape{};                           ///< of a stack of matrices; empty: by rows and columns
     Presence presence = Presence::required;
     std::string role{};
 };

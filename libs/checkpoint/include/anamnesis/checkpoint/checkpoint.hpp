@@ -18,7 +18,22 @@
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/io/file.hpp"
 
+namespace anamnesis::formats {
+struct GgufFile;
+}
+
 namespace anamnesis::checkpoint {
+
+/// A tensor whose bytes are computed as they are read. Any thread may read.
+class ComputedTensor {
+public:
+    ComputedTensor() = default;
+    ComputedTensor(const ComputedTensor&) = delete;
+    ComputedTensor& operator=(const ComputedTensor&) = delete;
+    virtual ~ComputedTensor() = default;
+    /// Fills `target` from byte `begin`, which lies on a whole element.
+    virtual void read_at(std::uint64_t begin, std::span<std::byte> target) const = 0;
+};
 
 /// A tensor of a checkpoint: its type, its shape and where its bytes lie, whatever container holds
 /// them.
@@ -30,6 +45,8 @@ struct TensorEntry {
     std::uint64_t offset = 0;  ///< of the first byte, from the start of that file
     std::uint64_t bytes = 0;
     std::shared_ptr<const io::File> source{};  ///< that file, open for reading
+    /// Where the bytes do not lie in a file as they are; else null.
+    std::shared_ptr<const ComputedTensor> computed{};
 
     /// Output rows: the first dimension; 1 for a scalar.
     std::uint64_t rows() const { return shape.empty() ? 1 : shape.front(); }
@@ -73,13 +90,13 @@ struct OpenOptions {
 
 /// A checkpoint as `save_pretrained` or `hf download` leaves it: a folder with one
 /// `model.safetensors`, or shards with `model.safetensors.index.json`; or a single .safetensors
-/// file. Symbolic links of the Hugging Face cache are followed. Headers are read and checked, no
-/// weight is touched.
+/// file; or a .gguf file, or any shard or the folder of a split set. Symbolic links of the Hugging
+/// Face cache are followed. Headers are read and checked, no weight is touched.
 class Checkpoint {
 public:
     /// Errors: `not_found` for a missing folder, shard or weights file; `malformed` for a header,
     /// index or config that breaks its rules, a tensor in two shards; `unsupported` for weights in
-    /// other formats only (.bin, .pt, .gguf), named.
+    /// other formats only (.bin, .pt), named.
     static Checkpoint open(const std::filesystem::path& path, const OpenOptions& options = {});
 
     /// The path as given.
@@ -100,8 +117,16 @@ public:
     /// Errors: `not_found`, with the nearest name.
     const TensorEntry& at(std::string_view name) const&;
 
-    /// The root of config.json; null where there is none.
+    /// The root of config.json; null where there is none. Of a GGUF file what its metadata says, in
+    /// the spelling of config.json.
     const Json& config() const& noexcept { return config_; }
+
+    /// The header of a GGUF file, or of the first shard of a set; null for other containers.
+    const std::shared_ptr<const formats::GgufFile>& gguf() const& noexcept { return gguf_; }
+
+    /// The same files with other tensors: what `view_as_gguf` makes.
+    Checkpoint with_tensors(std::vector<TensorEntry> tensors,
+                            std::shared_ptr<const formats::GgufFile> gguf) const;
 
     /// What is odd about files and names: files that no index names, index entries without a
     /// tensor, names that no loader finds, empty tensors.
@@ -120,6 +145,7 @@ private:
     std::vector<TensorEntry> tensors_;
     std::vector<std::uint32_t> by_name_;
     Json config_;
+    std::shared_ptr<const formats::GgufFile> gguf_;
     std::vector<Finding> findings_;
 };
 

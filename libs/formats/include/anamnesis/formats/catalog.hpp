@@ -14,6 +14,8 @@
 
 namespace anamnesis::formats {
 
+struct GgufFile;
+
 /// One tensor of a container: what it is, and where its bytes lie in the file.
 struct CatalogEntry {
     std::string name;
@@ -31,10 +33,11 @@ struct Catalog {
     std::uint64_t data_begin = 0;       ///< all before it is the directory
     std::vector<CatalogEntry> tensors;  ///< in the order of their bytes
     std::vector<std::pair<std::string, std::string>> metadata;
-    std::vector<std::string> warnings;  ///< allowed, but no writer should do it
+    std::vector<std::string> warnings;       ///< allowed, but no writer should do it
+    std::shared_ptr<const GgufFile> gguf{};  ///< the whole header, where the container is GGUF
 };
 
-/// Opens a container by the ending of its name (".safetensors").
+/// Opens a container by the ending of its name (".safetensors", ".gguf").
 /// Errors: `unsupported` for another ending; those of the container's reader.
 Catalog open_catalog(const std::filesystem::path& path);
 

@@ -71,6 +71,10 @@ public:
     /// The id of a token as the file spells it ("Ġthe", "<|im_end|>").
     std::optional<TokenId> find(std::string_view token) const;
 
+    /// The token as the file spells it; nothing outside the vocabulary.
+    std::optional<std::string_view> find_text(TokenId token) const&;
+    std::optional<std::string_view> find_text(TokenId token) const&& = delete;
+
     /// One more than the highest id. A model's embedding may have more rows.
     std::size_t vocabulary_size() const;
 
