@@ -170,7 +170,7 @@ private:
             return values;
         }
         const Matrix left = factors_->load_left(rows);
-        factors_->add_exactly(left.view(), values.view());
+        factors_->add(left.view(), values.view());
         const Matrix magnitudes = load_magnitudes(rows);
         apply_magnitudes(magnitudes.values(), merge_.rounding, values.view());
         return values;

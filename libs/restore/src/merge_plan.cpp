@@ -256,6 +256,14 @@ std::string_view to_string(MergeRounding rounding) noexcept {
     return find_word(rounding_words, rounding);
 }
 
+MergeRounding find_rounding(const Json& receipt) {
+    const Json* word = receipt.find("rounding");
+    return word == nullptr
+               ? MergeRounding::once
+               : parse_word(
+                     rounding_words, word->as_string("rounding"), "rounding", ErrorKind::malformed);
+}
+
 Plan make_merge_plan(const checkpoint::AdapterMatch& match,
                      const Request& request,
                      MergeRounding rounding) {

@@ -11,7 +11,6 @@
 #include <span>
 #include <vector>
 
-#include "anamnesis/base/check.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
@@ -131,8 +130,8 @@ MergeFactors::MergeFactors(const checkpoint::MatchedModule& module, MergeRoundin
     const checkpoint::TensorEntry& a = *module.module->a;
     const checkpoint::TensorEntry& b = *module.module->b;
     is_float_ = holds_floats(a.dtype) && holds_floats(b.dtype) &&
-                module.module->magnitude == nullptr &&
-                (rounding == MergeRounding::peft || module.weight->dtype == DType::bf16);
+                (rounding == MergeRounding::peft ||
+                 (module.module->magnitude == nullptr && module.weight->dtype == DType::bf16));
     if (module.module->is_embedding) {
         right_ = transpose(load_all(b));
         if (is_float_) {
@@ -178,9 +177,19 @@ Matrix MergeFactors::load_left(checkpoint::RowRange rows) const {
     return left;
 }
 
-void MergeFactors::add_exactly(MatrixView<const double> left, MatrixView<double> values) const {
-    ANAMNESIS_CHECK(!is_float_, "exact sums need the right factor in float64");
-    linalg::multiply(scale_, left, right_, 1.0, values);
+void MergeFactors::add(MatrixView<const double> left, MatrixView<double> values) const {
+    if (!is_float_) {
+        linalg::multiply(scale_, left, right_, 1.0, values);
+        return;
+    }
+    std::vector<float> sums(left.rows() * columns_);
+    linalg::multiply_floats(1.0F, to_floats(left), right_floats_, rank_, sums);
+    for (std::size_t i = 0; i < values.rows(); ++i) {
+        for (std::size_t j = 0; j < columns_; ++j) {
+            const float delta = sums[i * columns_ + j] * static_cast<float>(scale_);
+            values(i, j) = static_cast<double>(static_cast<float>(values(i, j)) + delta);
+        }
+    }
 }
 
 double MergeFactors::sum_exactly(std::span<const double> left,
@@ -211,7 +220,7 @@ void MergeFactors::merge_as_doubles(MatrixView<const double> left,
                                     std::span<std::byte> rows) const {
     Matrix values(left.rows(), columns_);
     widen(dtype, rows, values.values());
-    add_exactly(left, values);
+    add(left, values);
     narrow(dtype, values.values(), rows);
 }
 

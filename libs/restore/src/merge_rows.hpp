@@ -34,9 +34,9 @@ public:
     /// Rows of the left factor, [rows, rank].
     linalg::Matrix load_left(checkpoint::RowRange rows) const;
 
-    /// Adds scale * left * right to `values`, [rows, columns], in float64. For modules of DoRA.
-    void add_exactly(linalg::MatrixView<const double> left,
-                     linalg::MatrixView<double> values) const;
+    /// Adds scale * left * right to `values`, [rows, columns]: in float64, or as PEFT does. For
+    /// modules of DoRA.
+    void add(linalg::MatrixView<const double> left, linalg::MatrixView<double> values) const;
 
     /// The bytes of merged rows in `dtype`, as the rounding asks. `rows` come in as the base's.
     /// Not for DoRA, which needs the norms of whole rows.

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/words.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/restore/adapter_repair.hpp"
@@ -25,6 +26,9 @@ inline constexpr std::array<Word<MergeRounding>, 2> rounding_words{{
     {MergeRounding::peft, "peft"},
 }};
 std::string_view to_string(MergeRounding rounding) noexcept;
+
+/// What a receipt says; `once` for one of no merge. Errors: `malformed` for an unknown word.
+MergeRounding find_rounding(const Json& receipt);
 
 /// One tensor of the base that the adapter changes. Rows that are restored are not listed: they
 /// stay the base's own bytes.
