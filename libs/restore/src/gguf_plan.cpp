@@ -92,33 +92,45 @@ void add_importance(Plan& plan,
         "give the file that post was quantised with as --imatrix; the maker's bytes need it"));
 }
 
-/// A scale for the whole tensor lies beside its weight; rows alone go from one to another only
-/// where both scales are the same.
-void check_whole_scales(const Plan& plan, std::vector<std::string>& problems) {
+std::vector<std::byte> read_whole(const checkpoint::TensorEntry& tensor) {
+    std::vector<std::byte> bytes(tensor.bytes);
+    tensor.read_at(0, bytes);
+    return bytes;
+}
+
+/// The scale of a whole NVFP4 tensor lies beside its weight: it goes with all rows of it, and no
+/// rows go from one scale to another.
+void add_whole_scales(Plan& plan, std::vector<std::string>& problems) {
+    std::vector<TensorChange> scales;
     for (const TensorChange& change : plan.changes) {
-        constexpr std::string_view weight = ".weight";
-        if (change.post->dtype != DType::nvfp4 || !change.post->name.ends_with(weight)) {
+        const auto* of_post = find_whole_scale(plan.post->checkpoint, *change.post);
+        const auto* of_pre = find_whole_scale(plan.pre->checkpoint, *change.pre);
+        if (change.is_converted() || (of_post == nullptr && of_pre == nullptr)) {
             continue;
         }
-        const std::string name =
-            change.post->name.substr(0, change.post->name.size() - weight.size()) + ".scale";
-        const auto* of_post = plan.post->checkpoint.find(name);
-        const auto* of_pre = plan.pre->checkpoint.find(name);
-        const auto read = [](const checkpoint::TensorEntry* tensor) {
-            std::vector<std::byte> bytes(tensor == nullptr ? 0 : tensor->bytes);
-            if (tensor != nullptr) {
-                tensor->read_at(0, bytes);
-            }
-            return bytes;
-        };
-        if (read(of_post) != read(of_pre)) {
-            problems.push_back(
-                format("tensor {} is NVFP4 under the scale {}, which differs between pre and post: "
-                       "no exact answer exists",
-                       in_quotes(change.post->name),
-                       in_quotes(name)));
+        const bool is_same =
+            of_post != nullptr && of_pre != nullptr && read_whole(*of_post) == read_whole(*of_pre);
+        const bool fits = of_post != nullptr && of_pre != nullptr &&
+                          of_post->shape == of_pre->shape && of_post->dtype == of_pre->dtype;
+        const bool is_planned =
+            std::ranges::find(plan.changes, of_post, &TensorChange::post) != plan.changes.end();
+        if (is_same || is_planned) {
+            continue;
         }
+        if (!fits || change.changed_rows() != change.post->rows()) {
+            problems.push_back(
+                format("tensor {} is under another scale in pre and post, and not all of its rows "
+                       "are taken with theirs: no exact answer exists",
+                       in_quotes(change.post->name)));
+            continue;
+        }
+        scales.push_back({.post = of_post,
+                          .pre = of_pre,
+                          .splices = {{.rows = {0, of_post->rows()}, .pre_row = 0}},
+                          .layer = change.layer,
+                          .part = "scale"});
     }
+    plan.changes.insert(plan.changes.end(), scales.begin(), scales.end());
 }
 
 void refuse_foreign_options(const Plan& plan) {
@@ -138,8 +150,21 @@ void refuse_foreign_options(const Plan& plan) {
 
 }  // namespace
 
+const checkpoint::TensorEntry* find_whole_scale(const checkpoint::Checkpoint& checkpoint,
+                                                const checkpoint::TensorEntry& weight) {
+    constexpr std::string_view end = ".weight";
+    if (weight.dtype != DType::nvfp4 || !weight.name.ends_with(end)) {
+        return nullptr;
+    }
+    const std::string module = weight.name.substr(0, weight.name.size() - end.size());
+    return checkpoint.find(module + ".scale");
+}
+
 void plan_gguf(Plan& plan, std::vector<std::string>& problems, std::vector<Finding>& findings) {
     refuse_foreign_options(plan);
+    if (plan.post->checkpoint.gguf()) {
+        add_whole_scales(plan, problems);
+    }
     std::vector<const TensorChange*> converted;
     std::vector<const TensorChange*> quantised;
     for (const TensorChange& change : plan.changes) {
@@ -162,7 +187,6 @@ void plan_gguf(Plan& plan, std::vector<std::string>& problems, std::vector<Findi
         plan.importance = std::make_shared<const ImportanceMatrix>(
             ImportanceMatrix::open(plan.request.importance));
     }
-    check_whole_scales(plan, problems);
     if (!quantised.empty()) {
         findings.push_back(
             make_finding("requantised_rows",

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/restore/plan.hpp"
 
@@ -15,5 +16,9 @@ namespace anamnesis::restore {
 void plan_gguf(Plan& plan,
                std::vector<std::string>& problems,
                std::vector<checkpoint::Finding>& findings);
+
+/// The scale of a whole NVFP4 tensor ("blk.0.attn_q.scale"); null where there is none.
+const checkpoint::TensorEntry* find_whole_scale(const checkpoint::Checkpoint& checkpoint,
+                                                const checkpoint::TensorEntry& weight);
 
 }  // namespace anamnesis::restore
