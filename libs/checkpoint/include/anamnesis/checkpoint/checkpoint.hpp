@@ -131,6 +131,9 @@ public:
     Checkpoint with_tensors(std::vector<TensorEntry> tensors,
                             std::shared_ptr<const formats::GgufFile> gguf) const;
 
+    /// The same files under another config.
+    Checkpoint with_config(Json config) const;
+
     /// What is odd about files and names: files that no index names, index entries without a
     /// tensor, names that no loader finds, empty tensors.
     const std::vector<Finding>& findings() const& noexcept { return findings_; }
