@@ -20,6 +20,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/formats/gguf.hpp"
 #include "anamnesis/io/file.hpp"
 
 #include "folder_snapshot.hpp"
@@ -174,6 +175,32 @@ TEST_F(Adapters, OfTheSharedCasesAreRepairedAndMergedAsExpected) {
                              "regex_layers",
                              "gemma3_sliding"}) {
         check_case(shared_cases / name);
+    }
+}
+
+TEST_F(Adapters, OfLlamaCppLoseTheirPairsAndKeepTheirKeys) {
+    if (!fs::exists(shared_cases)) {
+        GTEST_SKIP() << shared_cases << " is absent; no GGUF adapter is in testdata/lora";
+    }
+    for (const char* name : {"rslora", "patterns"}) {
+        const fs::path root = shared_cases / format("gguf_adapter_{}", name);
+        const std::string base = (shared_cases / name / "base").string();
+        const std::string post = (root / "adapter.gguf").string();
+        const std::string target = out(format("{}.gguf", name));
+        const CommandResult result =
+            run({"restore", "--pre", base, "--post", post, "--out", target});
+        ASSERT_EQ(result.exit_code, 0) << result.errors;
+        const Json expected = Json::parse(io::read_text(root / "expected.json")).at("qk");
+        EXPECT_EQ(tensor_digests(target), read_digests(expected.at("kept")));
+        const auto opened = checkpoint::Checkpoint::open(target);
+        EXPECT_EQ(opened.gguf()->metadata.find_string("general.type"), "adapter");
+        EXPECT_TRUE(opened.gguf()->metadata.has("adapter.lora.alpha"));
+        EXPECT_EQ(run({"verify", "--pre", base, "--post", post, "--repaired", target}).exit_code,
+                  0);
+        EXPECT_EQ(run({"verify", "--pre", base, "--post", post, "--repaired", post}).exit_code, 1);
+        EXPECT_EQ(run({"restore", "--pre", base, "--adapter", post, "--out", out("no")}).exit_code,
+                  5);
+        EXPECT_EQ(run({"inspect", post, "--base", base}).exit_code, 0);
     }
 }
 

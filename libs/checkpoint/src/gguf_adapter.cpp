@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -85,7 +86,6 @@ Adapter open_gguf_adapter(const std::filesystem::path& path) {
     if (!std::isfinite(alpha)) {
         throw Error(ErrorKind::malformed, format("adapter.lora.alpha is {}", alpha));
     }
-    adapter.config.alpha = alpha;
     adapter.config.base_name = keys.find_string("general.base_model.0.name").value_or("");
     adapter.config.obstacles.push_back(
         {.reach = ObstacleReach::merge,
@@ -104,8 +104,14 @@ Adapter open_gguf_adapter(const std::filesystem::path& path) {
         }
     }
     for (auto& [name, module] : modules) {
+        if (module.a != nullptr && !module.a->shape.empty() &&
+            module.a->shape.front() <= std::numeric_limits<std::uint32_t>::max()) {
+            adapter.config.rank = static_cast<std::uint32_t>(module.a->shape.front());
+        }
         adapter.modules.push_back(std::move(module));
     }
+    // llama.cpp takes an alpha of 0 for a scale of 1.
+    adapter.config.alpha = alpha == 0.0 ? adapter.config.rank : alpha;
     return adapter;
 }
 
