@@ -11,6 +11,7 @@
 #include "fuzz_target.hpp"
 #include "temporary_folder.hpp"
 #include "undo_file.hpp"
+#include "undo_place.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const anamnesis::testing::TemporaryFolder folder;
@@ -21,7 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                     {.name = "1", .dtype = anamnesis::DType::u8, .shape = {8}}});
     folder.write(anamnesis::restore::undo_name, bytes);
     anamnesis::fuzz::accept_value_or_refusal([&] {
-        const auto undo = anamnesis::restore::UndoFile::open(folder.path());
+        const auto undo =
+            anamnesis::restore::UndoFile::open(anamnesis::restore::find_undo_place(folder.path()));
         for (const auto& range : undo.ranges()) {
             anamnesis::fuzz::expect(range.file.find('/') == std::string::npos && range.file != "..",
                                     "a range lies in the folder");

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,7 @@ void declare_server(CLI::App& app, AskingOptions& options) {
         ->check(CLI::PositiveNumber);
     group.option("--retries", options.retries, "Retries of a request that failed in passing.")
         ->check(CLI::Range(0U, 100U));
+    group.flag("--insecure", options.is_insecure, "Take any certificate of an https server.");
     group.flag("--plain-openai",
                options.plain_openai,
                "Send OpenAI's own fields only. Without it, neutral values keep a server's defaults "
@@ -78,7 +80,8 @@ eval::EndpointOptions make_endpoint(const eval::AskedModel& model,
             .concurrency = options.concurrency,
             .read_timeout = std::chrono::seconds(options.timeout),
             .retries = options.retries,
-            .sends_extensions = !options.plain_openai};
+            .sends_extensions = !options.plain_openai,
+            .is_insecure = options.is_insecure};
 }
 
 eval::Engine open_engine(const eval::AskedModel& model,
@@ -174,11 +177,18 @@ language::Tokenizer open_tokenizer(const AskingOptions& options) {
 eval::AskingJob make_asking_job(const AskingOptions& options,
                                 const CommonOptions& common,
                                 const language::Tokenizer& tokenizer) {
+    std::function<void(const eval::AskedModel&)> check;
+    if (!options.needs_model()) {
+        check = [&options, &common, &tokenizer](const eval::AskedModel& model) {
+            static_cast<void>(open_engine(model, options, common, tokenizer));
+        };
+    }
     return {.models = list_models(options),
             .open =
                 [&options, &common, &tokenizer](const eval::AskedModel& model) {
                     return open_engine(model, options, common, tokenizer);
                 },
+            .check = std::move(check),
             .tokenizer = &tokenizer,
             .compares_tokenizers = options.needs_model() && options.how.tokenizer.empty(),
             .out = options.out,

@@ -31,6 +31,7 @@ struct AskingOptions {
     std::uint32_t timeout = 1800;  ///< seconds
     std::uint32_t retries = 5;
     bool plain_openai = false;
+    bool is_insecure = false;
     bool chat = false;
     std::optional<bool> thinking{};
     std::vector<std::string> chat_variables{};

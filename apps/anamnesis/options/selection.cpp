@@ -67,6 +67,7 @@ void SelectionOptions::declare(CLI::App& app) {
     app_ = &app;
     declare_rows(app);
     declare_strengths(app);
+    declare_quantising(app);
     OptionGroup(app, "Disagreements")
         .text<std::vector<std::string>>(
             "--allow",
@@ -78,6 +79,20 @@ void SelectionOptions::declare(CLI::App& app) {
             "Go on in spite of disagreements, named with commas: family, heads, position, swapped, "
             "links, unrelated, rotary, residual, prefix.")
         ->delimiter(',');
+}
+
+void SelectionOptions::declare_quantising(CLI::App& app) {
+    OptionGroup group(app, "Rows that go into a GGUF file of another type");
+    group.option("--imatrix",
+                 request_.importance,
+                 "The importance matrix (GGUF) that post was quantised with.");
+    group
+        .word("--via",
+              request_.via,
+              checkpoint::gguf_via_words,
+              "A 16-bit type that values pass first, as in files made by way of one.")
+        ->default_str("none");
+    group.flag("--exact", request_.is_exact, "Refuse rows that would have to be rounded.");
 }
 
 void SelectionOptions::declare_rows(CLI::App& app) {

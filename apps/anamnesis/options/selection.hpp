@@ -17,6 +17,7 @@ public:
 
     /// Whether some option that decides rows or values was given.
     bool is_given() const;
+    const std::string& importance() const { return request_.importance; }
 
     /// Errors: `usage` for options that do not fit each other, and for one that the method would
     /// ignore.
@@ -24,6 +25,7 @@ public:
 
 private:
     void declare_rows(CLI::App& app);
+    void declare_quantising(CLI::App& app);
     void declare_strengths(CLI::App& app);
     void refuse_ignored() const;
 

@@ -11,6 +11,7 @@
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/repair.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "execution.hpp"
@@ -63,21 +64,18 @@ int run(const ApplyOptions& options, Terminal& terminal, const Watch& watch) {
     target.model.family = patch.rows.model.family;
     const restore::Execution execution = make_execution(options.common, watch);
     // The patch was made for the checkpoint before any repair in place.
-    if (options.out.empty() && restore::has_undo(target.checkpoint.folder())) {
-        restore::undo_in_place(target.checkpoint.folder(), execution);
+    if (options.out.empty() && restore::has_undo(options.to)) {
+        restore::undo_in_place(options.to, execution);
         terminal.say("note: an earlier repair in place was undone first");
     }
     const restore::Plan plan = restore::plan_of_patch(patch, target, execution);
-    std::vector<restore::Result> results;
-    if (options.out.empty()) {
-        results.push_back(restore::write_in_place(plan, execution));
-    } else {
-        results =
-            restore::write_folders(plan,
-                                   {options.out},
-                                   {.links_unchanged = options.link, .is_synced = !options.no_sync},
-                                   execution);
-    }
+    using Kind = restore::Destination::Kind;
+    const std::vector<restore::Result> results = restore::repair(
+        plan,
+        {.kind = options.out.empty() ? Kind::in_place : Kind::copy,
+         .path = options.out,
+         .output = {.links_unchanged = options.link, .is_synced = !options.no_sync}},
+        execution);
     print_results(results, plan.findings, options.common, start, terminal);
     return 0;
 }

@@ -30,8 +30,9 @@ struct InspectOptions {
 };
 
 void declare(CLI::App& app, InspectOptions& options) {
-    app.add_option(
-           "checkpoint", options.checkpoint, "A folder or a .safetensors file; a LoRA adapter.")
+    app.add_option("checkpoint",
+                   options.checkpoint,
+                   "A folder, or a .safetensors or .gguf file; a LoRA adapter.")
         ->required();
     OptionGroup(app, "LoRA adapters")
         .option("--base", options.base, "The base of the adapter: what it reaches there.");

@@ -86,7 +86,7 @@ void declare(CLI::App& app, RestoreOptions& options) {
         ->excludes(post);
     OptionGroup destination(app, "Where the repair goes (one of them)");
     auto* out = destination.option(
-        "--out", options.out, "A new folder, or a .safetensors file where post is one.");
+        "--out", options.out, "A new folder, or a .safetensors or .gguf file where post is one.");
     auto* in_place =
         destination.flag("--in-place",
                          options.is_in_place,
@@ -110,6 +110,9 @@ void declare(CLI::App& app, RestoreOptions& options) {
     output.flag("--fix-config",
                 options.output.has_fixed_config,
                 "Leave a quantization_config that does not fit the weights out of config.json.");
+    output.flag("--stamp",
+                options.output.has_stamp,
+                "Add a key to the metadata of a GGUF file that says how it was repaired.");
     output.negation("--no-sync",
                     options.output.is_synced,
                     "Do not wait for the disk. A power cut may then cost the output.");
@@ -158,9 +161,9 @@ restore::Request check(const RestoreOptions& options) {
         (options.output.links_unchanged || options.output.has_model_card)) {
         throw Error(ErrorKind::usage, "--link and --model-card belong to --out");
     }
-    if (!options.writes_folder() &&
-        (options.output.has_clean_names || options.output.has_fixed_config)) {
-        throw Error(ErrorKind::usage, "--clean-names and --fix-config belong to --out");
+    if (!options.writes_folder() && (options.output.has_clean_names ||
+                                     options.output.has_fixed_config || options.output.has_stamp)) {
+        throw Error(ErrorKind::usage, "--clean-names, --fix-config and --stamp belong to --out");
     }
     if (!options.writes_folder() && !options.output.is_synced) {
         throw Error(ErrorKind::usage, "--no-sync belongs to --out");

@@ -22,7 +22,8 @@ struct UndoOptions {
 };
 
 void declare(CLI::App& app, UndoOptions& options) {
-    app.add_option("checkpoint", options.checkpoint, "The folder that was repaired in place.")
+    app.add_option(
+           "checkpoint", options.checkpoint, "The folder or .gguf file that was repaired in place.")
         ->required();
 }
 

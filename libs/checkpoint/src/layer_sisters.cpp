@@ -131,7 +131,8 @@ void find_missing_sisters(const TensorNames& names, Model& model) {
         const std::string_view name = item.first;
         return !find_numbered(name) && !name.starts_with("mtp.") &&
                (name.starts_with("norm") || name.starts_with("ln_f") ||
-                name.starts_with("final_") || name.starts_with("embedding_norm"));
+                name.starts_with("final_") || name.starts_with("embedding_norm") ||
+                name.starts_with("output_norm") || name.starts_with("token_embd_norm"));
     });
     if (has_layers && !has_final_norm) {
         model.findings.push_back(make_finding(

@@ -27,6 +27,7 @@
 #include "anamnesis/linalg/product.hpp"
 #include "anamnesis/restore/pair_findings.hpp"
 
+#include "container_view.hpp"
 #include "drift_notes.hpp"
 #include "head_rows.hpp"
 #include "pairing.hpp"
@@ -86,10 +87,12 @@ DriftSums compare(RowValues& pre,
         return sums;
     }
     // One row may be large (an expert stack), so blocks are counted in elements, not rows.
-    const std::uint64_t post_size = element_bytes(post.tensor().dtype);
     const std::uint64_t elements = part.rows * post_columns;
+    // A power of two, so that no block of a quantised type is cut.
     const std::uint64_t at_once =
-        block_bytes / std::max<std::uint64_t>(element_bytes(pre.tensor().dtype), post_size);
+        block_bytes / std::max<std::uint64_t>({element_bytes(pre.tensor().dtype),
+                                               element_bytes(post.tensor().dtype),
+                                               std::uint64_t{1}});
     std::vector<double> before;
     std::vector<double> after;
     for (std::uint64_t done = 0; done < elements;) {
@@ -102,7 +105,7 @@ DriftSums compare(RowValues& pre,
         sums.add(before, after);
         done += count;
     }
-    execution.advance(elements * post_size);
+    execution.advance(part.rows * post.tensor().row_bytes());
     return sums;
 }
 
@@ -299,11 +302,13 @@ std::vector<std::string> CheckpointDrift::parts() const {
     return order;
 }
 
-CheckpointDrift measure_drift(const RecognisedCheckpoint& pre,
+CheckpointDrift measure_drift(const RecognisedCheckpoint& original_pre,
                               const RecognisedCheckpoint& post,
                               const Selection& selection,
                               const Execution& execution) {
     CheckpointDrift result;
+    const auto view = match_container(original_pre, post);
+    const RecognisedCheckpoint& pre = view ? *view : original_pre;
     const Pairing pairing(pre, post);
     const auto& tensors = post.checkpoint.tensors();
     std::vector<std::vector<TensorDrift>> drifts(tensors.size());

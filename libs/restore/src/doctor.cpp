@@ -24,6 +24,7 @@
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
+#include "container_view.hpp"
 #include "tensor_scan.hpp"
 #include "tokenizer_check.hpp"
 
@@ -255,8 +256,13 @@ std::string make_command(const Diagnosis& diagnosis,
         out.pop_back();
     }
     if (post.checkpoint.is_single_file()) {
-        out.resize(out.size() - std::string_view(".safetensors").size());
-        out += "-restored.safetensors";
+        const std::string ending = post.checkpoint.path().extension().string();
+        out.resize(out.size() - ending.size());
+        out += "-restored" + ending;
+    } else if (const std::string ending = post.checkpoint.path().extension().string();
+               ending == ".gguf") {
+        out.resize(out.size() - ending.size());
+        out += "-restored";
     } else {
         out += "-restored";
     }
@@ -305,7 +311,8 @@ Diagnosis examine(const checkpoint::RecognisedCheckpoint& pre,
                                      ProgressUnit::bytes);
     diagnosis.checkpoints.push_back(look_at(pre, execution, "pre", diagnosis.findings));
     diagnosis.checkpoints.push_back(look_at(post, execution, "post", diagnosis.findings));
-    const std::vector<Finding> pair = find_pair_findings(pre, post);
+    const auto view = match_container(pre, post);
+    const std::vector<Finding> pair = find_pair_findings(view ? *view : pre, post);
     diagnosis.findings.insert(diagnosis.findings.end(), pair.begin(), pair.end());
     for (const Method method : tried_methods) {
         diagnosis.methods.push_back(try_method(pre, post, method));

@@ -46,6 +46,8 @@ ExpectedRows Expectations::find(const TensorEntry& tensor) const {
     ExpectedRows expected;
     if (const AttentionTensor* attention = post_.model.find_attention(tensor.name)) {
         expected = find_attention(tensor, *attention);
+    } else if (auto whole = find_scale_of_all(tensor)) {
+        return std::move(*whole);
     } else if (auto scale = find_scale(tensor)) {
         return std::move(*scale);
     } else {
@@ -210,6 +212,33 @@ ExpectedRows Expectations::find_attention(const TensorEntry& entry,
     return has_any ? expected : ExpectedRows{};
 }
 
+/// The one scale of an NVFP4 tensor is pre's where every row of the weight is.
+std::optional<ExpectedRows> Expectations::find_scale_of_all(const TensorEntry& entry) const {
+    constexpr std::string_view end = ".scale";
+    if (!entry.name.ends_with(end)) {
+        return std::nullopt;
+    }
+    const std::string module = entry.name.substr(0, entry.name.size() - end.size());
+    const TensorEntry* weight = post_.checkpoint.find(module + ".weight");
+    const TensorEntry* source = pre_.checkpoint.find(entry.name);
+    if (weight == nullptr || weight->dtype != DType::nvfp4 || source == nullptr) {
+        return std::nullopt;
+    }
+    const ExpectedRows of_weight = find(*weight);
+    const bool is_whole =
+        of_weight.pre != nullptr && std::ranges::all_of(of_weight.rows, [](const auto& row) {
+            return row.kind == RowOrigin::Kind::pre;
+        });
+    if (!is_whole) {
+        return ExpectedRows{};
+    }
+    ExpectedRows expected{.pre = source, .rows = std::vector<RowOrigin>(entry.rows())};
+    for (std::uint64_t row = 0; row < entry.rows(); ++row) {
+        expected.rows[row] = {RowOrigin::Kind::pre, row};
+    }
+    return expected;
+}
+
 std::optional<ExpectedRows> Expectations::find_scale(const TensorEntry& entry) const {
     const auto name = checkpoint::find_scaled_weight(entry.name);
     const TensorEntry* weight = name ? post_.checkpoint.find(*name) : nullptr;
@@ -251,7 +280,10 @@ ExpectedRows Expectations::find_whole(const TensorEntry& entry) const {
     if (layer && wish.layers && !wish.layers->contains(layer->value)) {
         return {};
     }
-    if (checkpoint::canonical_name(entry.name).starts_with("mtp.") && !wish.has_draft_heads) {
+    const bool is_after_layers =
+        post_.checkpoint.gguf() && layer && layer->value >= post_.model.layers.size();
+    if ((checkpoint::canonical_name(entry.name).starts_with("mtp.") || is_after_layers) &&
+        !wish.has_draft_heads) {
         return {};
     }
     const bool of_attention_layer =

@@ -48,6 +48,7 @@ private:
                               checkpoint::RowRole role) const;
     ExpectedRows find_attention(const checkpoint::TensorEntry& entry,
                                 const checkpoint::AttentionTensor& tensor) const;
+    std::optional<ExpectedRows> find_scale_of_all(const checkpoint::TensorEntry& entry) const;
     std::optional<ExpectedRows> find_scale(const checkpoint::TensorEntry& entry) const;
     ExpectedRows find_whole(const checkpoint::TensorEntry& entry) const;
     void set_storage(const checkpoint::TensorEntry& entry, ExpectedRows& expected) const;

@@ -34,6 +34,7 @@
 
 #include "measure.hpp"
 #include "model_card.hpp"
+#include "output_headers.hpp"
 #include "output_side_files.hpp"
 #include "plan_files.hpp"
 #include "row_targets.hpp"
@@ -128,8 +129,7 @@ void prepare_files(const Plan& plan,
                    const Execution& execution,
                    Jobs& jobs) {
     const auto& files = plan.post->checkpoint.files();
-    const std::vector<RenamedFile> renamed =
-        options.has_clean_names ? rename_files(plan) : std::vector<RenamedFile>(files.size());
+    const std::vector<RenamedFile> renamed = make_output_headers(plan, options);
     const auto kept = find_kept_ranges(plan, renamed);
     const auto changed = find_changed_files(plan);
     output.files.resize(files.size());
@@ -372,11 +372,15 @@ std::vector<Result> write_folders(const Plan& plan,
         }
         write_new_file(
             output.folder->path() / receipt_name, receipt.dump(2) + "\n", options.is_synced);
+        std::vector<std::string> notes = side.notes;
+        if (auto note = describe_rounding(receipt)) {
+            notes.push_back(*std::move(note));
+        }
         results.push_back({.path = targets[i],
                            .receipt = std::move(receipt),
                            .bytes_written = output.bytes_written,
                            .bytes_linked = output.bytes_linked,
-                           .notes = side.notes});
+                           .notes = std::move(notes)});
     }
     for (Output& output : outputs) {
         execution.check();

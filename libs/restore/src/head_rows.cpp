@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "anamnesis/base/block_values.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/half.hpp"
@@ -20,7 +21,7 @@ namespace {
 
 void load_rows(Side side, const HeadRows& rows, linalg::MatrixView<double> target) {
     const checkpoint::TensorEntry& tensor = side == Side::pre ? *rows.pre : *rows.post;
-    if (!is_arithmetic(tensor.dtype)) {
+    if (!is_arithmetic(tensor.dtype) && !can_dequantise(tensor.dtype)) {
         throw Error(ErrorKind::unsupported,
                     format("tensor {} is {}, which holds no values to compute with",
                            in_quotes(tensor.name),

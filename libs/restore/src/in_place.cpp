@@ -33,6 +33,7 @@
 #include "plan_files.hpp"
 #include "row_targets.hpp"
 #include "undo_file.hpp"
+#include "undo_place.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -112,11 +113,11 @@ enum class RepairState : std::uint8_t {
     changed,      ///< somebody wrote to the rows since
 };
 
-RepairState read_repair_state(const fs::path& folder,
+RepairState read_repair_state(const UndoPlace& place,
                               const UndoFile& undo,
                               const Execution& execution) {
     std::error_code ignored;
-    const fs::path path = folder / receipt_name;
+    const fs::path& path = place.receipt;
     if (!fs::exists(path, ignored)) {
         return RepairState::interrupted;
     }
@@ -131,16 +132,16 @@ RepairState read_repair_state(const fs::path& folder,
                : RepairState::changed;
 }
 
-UndoFile open_usable_undo(const fs::path& folder, const Execution& execution) {
-    UndoFile undo = UndoFile::open(folder);
+UndoFile open_usable_undo(const UndoPlace& place, const Execution& execution) {
+    UndoFile undo = UndoFile::open(place);
     undo.check_files();
-    if (read_repair_state(folder, undo, execution) == RepairState::changed) {
+    if (read_repair_state(place, undo, execution) == RepairState::changed) {
         throw Error(ErrorKind::mismatch,
                     format("{} was repaired in place and its rows were changed since: the old "
                            "bytes in {} no longer fit; remove that file to go on with the "
                            "checkpoint as it is",
-                           in_quotes(folder.string(), 1000),
-                           undo_name));
+                           in_quotes(place.folder.string(), 1000),
+                           in_quotes(place.undo.filename().string())));
     }
     return undo;
 }
@@ -198,16 +199,16 @@ void check_space_for_undo(const Plan& plan, const fs::path& folder) {
 }
 
 /// The receipt of an earlier repair, as the folder has it.
-std::optional<std::string> read_receipt(const fs::path& folder) {
+std::optional<std::string> read_receipt(const UndoPlace& place) {
     std::error_code ignored;
-    if (!fs::exists(folder / receipt_name, ignored)) {
+    if (!fs::exists(place.receipt, ignored)) {
         return std::nullopt;
     }
-    return io::read_text(folder / receipt_name);
+    return io::read_text(place.receipt);
 }
 
 Json write_rows_and_receipt(const Plan& plan,
-                            const fs::path& folder,
+                            const UndoPlace& place,
                             const std::vector<const io::File*>& files,
                             std::vector<ChangeMeasure>& measures,
                             const Execution& execution) {
@@ -217,10 +218,10 @@ Json write_rows_and_receipt(const Plan& plan,
     add_jobs_after(plan, targets, measures, execution, after);
     run(after, execution);
     Json receipt = make_receipt(plan, measures);
-    const UndoFile undo = UndoFile::open(folder);
+    const UndoFile undo = UndoFile::open(place);
     receipt.set("undo_id", undo.id());
     receipt.set("in_place_sha256", undo.digest_of_current(execution));
-    io::write_text_atomically(folder / receipt_name, receipt.dump(2) + "\n");
+    io::write_text_atomically(place.receipt, receipt.dump(2) + "\n");
     return receipt;
 }
 
@@ -233,21 +234,22 @@ OutputCost cost_in_place(const Plan& plan) {
     return cost;
 }
 
-bool has_undo(const fs::path& folder) {
+bool has_undo(const fs::path& checkpoint) {
     std::error_code ignored;
-    return fs::exists(folder / undo_name, ignored);
+    return fs::exists(find_undo_place(checkpoint).undo, ignored);
 }
 
 Result write_in_place(const Plan& plan, const Execution& execution) {
-    const fs::path folder = plan.post->checkpoint.folder();
+    const UndoPlace place = find_undo_place(plan.post->checkpoint.path());
+    const fs::path& folder = place.folder;
     refuse_links(plan, find_changed_files(plan));
     const FolderLock lock(folder);
     Result result;
     result.path = folder;
     // A repair starts from post as it was: what an earlier one, whole or broken off, has written
     // goes back first.
-    if (has_undo(folder)) {
-        open_usable_undo(folder, execution).roll_back(execution);
+    if (has_undo(plan.post->checkpoint.path())) {
+        open_usable_undo(place, execution).roll_back(execution);
         result.notes.emplace_back("an earlier repair in place was undone first");
     }
     check_space_for_undo(plan, folder);
@@ -259,40 +261,46 @@ Result write_in_place(const Plan& plan, const Execution& execution) {
     add_jobs_before(plan, measures, execution, before);
     run(before, execution);
     refuse_equal_rows(plan, measures);
-    UndoFile::write(
-        folder, open.by_name(), list_undo_ranges(plan), read_receipt(folder), execution);
+    UndoFile::write(place, open.by_name(), list_undo_ranges(plan), read_receipt(place), execution);
     try {
-        result.receipt = write_rows_and_receipt(plan, folder, open.files(), measures, execution);
+        result.receipt = write_rows_and_receipt(plan, place, open.files(), measures, execution);
     } catch (...) {
         // Once the receipt is written the repair is whole; before that post must be what it was.
         // Where rolling back fails too, the undo file stays for the next run.
-        UndoFile::open(folder).roll_back({});
+        UndoFile::open(place).roll_back({});
         throw;
     }
     execution.watch.progress().finish();
     result.bytes_written = plan.changed_bytes();
-    result.notes.push_back(format("{} holds the old bytes; 'anamnesis undo {}' brings them back",
-                                  undo_name,
-                                  folder.string()));
+    if (auto note = describe_rounding(result.receipt)) {
+        result.notes.push_back(*std::move(note));
+    }
+    result.notes.push_back(
+        format("{} holds the old bytes; 'anamnesis undo {}' brings them back",
+               place.undo.filename().string(),
+               plan.post->checkpoint.is_single_file() && plan.post->checkpoint.gguf()
+                   ? plan.post->checkpoint.path().string()
+                   : folder.string()));
     return result;
 }
 
-Result undo_in_place(const fs::path& folder, const Execution& execution) {
-    if (!has_undo(folder)) {
+Result undo_in_place(const fs::path& checkpoint, const Execution& execution) {
+    const UndoPlace place = find_undo_place(checkpoint);
+    if (!has_undo(checkpoint)) {
         throw Error(ErrorKind::not_found,
                     format("{} holds no {}: it was not repaired in place, or undone already",
-                           in_quotes(folder.string(), 1000),
-                           undo_name));
+                           in_quotes(checkpoint.string(), 1000),
+                           in_quotes(place.undo.filename().string())));
     }
-    const FolderLock lock(folder);
-    const UndoFile undo = open_usable_undo(folder, execution);
+    const FolderLock lock(place.folder);
+    const UndoFile undo = open_usable_undo(place, execution);
     std::uint64_t total = 0;
     for (const UndoRange& range : undo.ranges()) {
         total += range.size;
     }
     execution.watch.progress().begin("undoing", total, ProgressUnit::bytes);
     Result result;
-    result.path = folder;
+    result.path = checkpoint;
     result.bytes_written = undo.roll_back(execution);
     execution.watch.progress().finish();
     return result;

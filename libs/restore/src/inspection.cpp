@@ -22,6 +22,8 @@
 #include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/plan.hpp"
 
+#include "gguf_inspection.hpp"
+
 namespace anamnesis::restore {
 namespace {
 
@@ -259,6 +261,9 @@ Json make_inspection_json(const RecognisedCheckpoint& source, TensorList list) {
                               {"key_value", model.heads->kv_heads},
                               {"head_dim", model.heads->head_dim}});
     }
+    if (files.gguf()) {
+        json.set("gguf", describe_gguf(source));
+    }
     json.set("layers", layers_json(model));
     json.set("routing", routing_json(model));
     if (list == TensorList::all) {
@@ -296,6 +301,7 @@ std::string make_inspection_text(const RecognisedCheckpoint& source, TensorList 
                        qk_norm_text(model.qk_norm));
     }
     text += format("head    {}\n", model.is_head_tied ? "tied to the embedding" : "untied");
+    text += files.gguf() ? describe_gguf_text(source) : std::string();
     text += "\n" + make_routing_table(model);
     if (list == TensorList::all) {
         text += "\n" + make_tensor_table(source);

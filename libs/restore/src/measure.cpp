@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/block_values.hpp"
 #include "anamnesis/base/digest.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
@@ -68,7 +69,10 @@ RowComparison compare_rows(const Plan& plan,
     const DType pre_dtype = change.pre->dtype;
     const DType post_dtype = change.post->dtype;
     const bool is_scaled = checkpoint::is_scaled(pre_dtype);
-    const bool has_values = is_arithmetic(post_dtype) && (is_arithmetic(pre_dtype) || is_scaled);
+    const auto is_readable = [](DType dtype) {
+        return is_arithmetic(dtype) || (can_dequantise(dtype) && dtype != DType::nvfp4);
+    };
+    const bool has_values = is_readable(post_dtype) && (is_readable(pre_dtype) || is_scaled);
     RowValues scaled(plan.pre->checkpoint, *change.pre);
     const std::uint64_t pre_row_bytes = change.pre->row_bytes();
     const std::uint64_t post_row_bytes = change.post->row_bytes();
@@ -209,7 +213,19 @@ Json describe_source(const RecognisedCheckpoint& source) {
 }
 
 std::string digest_tensor(const checkpoint::TensorEntry& tensor, const Execution& execution) {
-    return digest_range(*tensor.source, tensor.offset, tensor.bytes, execution);
+    if (!tensor.computed) {
+        return digest_range(*tensor.source, tensor.offset, tensor.bytes, execution);
+    }
+    Sha256 digest;
+    std::vector<std::byte> buffer(std::min(tensor.bytes, block_bytes));
+    for (std::uint64_t at = 0; at < tensor.bytes; at += buffer.size()) {
+        execution.check();
+        const auto part =
+            std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), tensor.bytes - at));
+        tensor.read_at(at, part);
+        digest.update(part);
+    }
+    return digest.finish();
 }
 
 void add_jobs_before(const Plan& plan,
@@ -284,6 +300,30 @@ void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measu
     }
 }
 
+std::optional<std::string> describe_rounding(const Json& receipt) {
+    std::size_t count = 0;
+    double farthest = 0.0;
+    std::string name;
+    for (const Json& tensor : receipt.at("tensors").as_array("tensors")) {
+        if (const Json* rounding = tensor.find("rounding")) {
+            ++count;
+            if (const double distance = rounding->as_double("rounding"); distance >= farthest) {
+                farthest = distance;
+                name = tensor.at("name").as_string("name");
+            }
+        }
+    }
+    if (count == 0) {
+        return std::nullopt;
+    }
+    return format(
+        "{} tensors were quantised anew; rounding moved their rows by at most {:.2g} of "
+        "their norm ({}); the receipt has each",
+        count,
+        farthest,
+        name);
+}
+
 Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures) {
     if (plan.merge != nullptr) {
         return make_merge_receipt(plan);
@@ -299,7 +339,7 @@ Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures) 
     Json tensors = Json::array();
     for (std::size_t i = 0; i < plan.changes.size(); ++i) {
         const TensorChange& change = plan.changes[i];
-        tensors.push_back(Json::Object{
+        Json tensor = Json::Object{
             {"name", change.post->name},
             {"pre_name", change.pre->name},
             {"part", change.part},
@@ -309,7 +349,12 @@ Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures) 
              Json::Object{{"pre", measures[i].pre_digest},
                           {"post", measures[i].post_digest},
                           {"repaired", measures[i].result_digest}}},
-        });
+        };
+        if (is_block_quantised(change.post->dtype) && change.is_converted()) {
+            tensor.set("pre_dtype", to_string(change.pre->dtype));
+            tensor.set("rounding", measures[i].after.relative());
+        }
+        tensors.push_back(std::move(tensor));
     }
     receipt.set("tensors", std::move(tensors));
     // Older readers know the sentences alone.

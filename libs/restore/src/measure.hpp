@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,9 @@ void add_jobs_after(const Plan& plan,
 void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measures);
 
 /// The receipt, less what only the writer of an output knows.
+/// How far rounding moved rows that were quantised anew, for the terminal; nothing where none were.
+std::optional<std::string> describe_rounding(const Json& receipt);
+
 Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures);
 
 }  // namespace anamnesis::restore

@@ -23,6 +23,7 @@
 #include "anamnesis/checkpoint/tensor_roles.hpp"
 #include "anamnesis/restore/plan.hpp"
 
+#include "container_view.hpp"
 #include "pairing.hpp"
 #include "row_relation.hpp"
 
@@ -117,8 +118,7 @@ private:
             return;
         }
         // A twin has a finding of its own; what it holds is not compared.
-        const bool is_first = matched_.insert(counterpart).second;
-        if (!is_first && counterpart->name != tensor.name) {
+        if (!matched_.insert(counterpart).second && counterpart->name != tensor.name) {
             return;
         }
         if (!is_scale(tensor)) {
@@ -379,7 +379,7 @@ std::vector<Finding> find_pair_findings(const RecognisedCheckpoint& pre,
                                         const RecognisedCheckpoint& post) {
     const Pairing pairing(pre, post);
     std::vector<Finding> findings;
-    PairComparison(pre, post, pairing).run(findings);
+    is_view(pre) ? void() : PairComparison(pre, post, pairing).run(findings);
     find_row_relation(pre, post, pairing, findings);
     for (Finding& finding : findings) {
         finding.where = "pair";

@@ -48,15 +48,25 @@ Json describe_change(const TensorChange& change, const std::string& post_digest)
     for (const RowSplice& splice : change.splices) {
         rows.push_back(Json::Array{splice.rows.begin, splice.rows.end});
     }
-    return Json::Object{{"name", change.post->name},
-                        {"part", change.part},
-                        {"shape", to_json(change.post->shape)},
-                        {"layer", change.layer ? Json(change.layer->value) : Json()},
-                        {"rows", std::move(rows)},
-                        {"sha256", post_digest}};
+    Json described = Json::Object{{"name", change.post->name},
+                                  {"part", change.part},
+                                  {"shape", to_json(change.post->shape)},
+                                  {"layer", change.layer ? Json(change.layer->value) : Json()},
+                                  {"rows", std::move(rows)},
+                                  {"sha256", post_digest}};
+    // The container of a patch knows no such types; it has the bytes.
+    if (is_block_quantised(change.post->dtype)) {
+        described.set("dtype", to_string(change.post->dtype));
+    }
+    return described;
 }
 
 formats::TensorSpec packed_rows(const TensorChange& change) {
+    if (is_block_quantised(change.post->dtype)) {
+        return {.name = change.post->name,
+                .dtype = DType::u8,
+                .shape = {change.changed_rows(), change.post->row_bytes()}};
+    }
     Shape shape = change.post->shape;
     if (!shape.empty()) {
         shape.front() = change.changed_rows();
@@ -167,32 +177,80 @@ std::vector<Result> write_patches(const Plan& plan,
     return results;
 }
 
+namespace {
+
+/// Rows that the patch holds as bytes get the type and shape that they have in the checkpoint.
+/// Errors: `malformed` where these do not fit.
+checkpoint::Checkpoint with_block_types(const checkpoint::Checkpoint& rows,
+                                        const Json& description) {
+    std::vector<checkpoint::TensorEntry> tensors = rows.tensors();
+    for (const Json& entry : description.at("tensors").as_array("tensors")) {
+        const Json* word = entry.find("dtype");
+        if (word == nullptr) {
+            continue;
+        }
+        const std::string& name = entry.at("name").as_string("name");
+        const auto dtype = find_dtype(word->as_string("dtype"));
+        const auto tensor = std::ranges::find(tensors, name, &checkpoint::TensorEntry::name);
+        if (tensor == tensors.end()) {
+            continue;  // told where the patch is applied
+        }
+        Shape shape;
+        for (const Json& size : entry.at("shape").as_array("shape")) {
+            shape.push_back(size.as_unsigned("shape"));
+        }
+        if (!dtype || !is_block_quantised(*dtype) || shape.size() < 2 || tensor->shape.empty() ||
+            tensor->dtype != DType::u8) {
+            throw Error(ErrorKind::malformed,
+                        format("the patch describes tensor {} as {}, which it does not hold",
+                               in_quotes(name),
+                               in_quotes(word->as_string("dtype"))));
+        }
+        shape.front() = tensor->shape.front();
+        if (find_byte_count(*dtype, shape) != tensor->bytes) {
+            throw Error(ErrorKind::malformed,
+                        format("the patch holds {} bytes for tensor {}, which do not fit {} rows "
+                               "of {}",
+                               tensor->bytes,
+                               in_quotes(name),
+                               shape.front(),
+                               to_string(*dtype)));
+        }
+        tensor->dtype = *dtype;
+        tensor->shape = std::move(shape);
+    }
+    return rows.with_tensors(std::move(tensors), nullptr);
+}
+
+}  // namespace
+
 Patch read_patch(const fs::path& path) {
-    return in_context([&] { return format("reading patch {}", path.string()); },
-                      [&] {
-                          Patch patch;
-                          patch.rows.checkpoint = checkpoint::Checkpoint::open(path);
-                          const auto& metadata = patch.rows.checkpoint.files().front().metadata;
-                          const auto entry = std::ranges::find(
-                              metadata, metadata_key, [](const auto& pair) { return pair.first; });
-                          if (entry == metadata.end()) {
-                              throw Error(ErrorKind::malformed,
-                                          format("{} is no patch: its metadata has no {}",
-                                                 in_quotes(path.string(), 1000),
-                                                 metadata_key));
-                          }
-                          patch.description = Json::parse(entry->second);
-                          if (patch.description.at("version").as_unsigned("version") != 1) {
-                              throw Error(ErrorKind::unsupported,
-                                          format("patch version {} is not known, 1 was expected",
-                                                 patch.description.at("version").dump()));
-                          }
-                          patch.request = request_from_json(patch.description.at("request"));
-                          patch.rows.model.family =
-                              patch.description.at("family").as_string("family");
-                          patch.rows.model.evidence = "patch";
-                          return patch;
-                      });
+    return in_context(
+        [&] { return format("reading patch {}", path.string()); },
+        [&] {
+            Patch patch;
+            patch.rows.checkpoint = checkpoint::Checkpoint::open(path);
+            const auto& metadata = patch.rows.checkpoint.files().front().metadata;
+            const auto entry = std::ranges::find(
+                metadata, metadata_key, [](const auto& pair) { return pair.first; });
+            if (entry == metadata.end()) {
+                throw Error(ErrorKind::malformed,
+                            format("{} is no patch: its metadata has no {}",
+                                   in_quotes(path.string(), 1000),
+                                   metadata_key));
+            }
+            patch.description = Json::parse(entry->second);
+            if (patch.description.at("version").as_unsigned("version") != 1) {
+                throw Error(ErrorKind::unsupported,
+                            format("patch version {} is not known, 1 was expected",
+                                   patch.description.at("version").dump()));
+            }
+            patch.rows.checkpoint = with_block_types(patch.rows.checkpoint, patch.description);
+            patch.request = request_from_json(patch.description.at("request"));
+            patch.rows.model.family = patch.description.at("family").as_string("family");
+            patch.rows.model.evidence = "patch";
+            return patch;
+        });
 }
 
 namespace {

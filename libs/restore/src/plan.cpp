@@ -23,6 +23,8 @@
 #include "anamnesis/restore/request.hpp"
 
 #include "check_request.hpp"
+#include "container_view.hpp"
+#include "gguf_plan.hpp"
 #include "pairing.hpp"
 #include "select_rows.hpp"
 
@@ -69,11 +71,18 @@ void mark_sources(const Request& request,
         const bool computes = std::ranges::any_of(change.splices, [](const RowSplice& splice) {
             return splice.source != RowSource::pre;
         });
-        if (computes && !(is_arithmetic(change.post->dtype) && is_arithmetic(change.pre->dtype))) {
+        const auto holds_values = [](const checkpoint::TensorEntry& tensor) {
+            return is_arithmetic(tensor.dtype) ||
+                   (is_block_quantised(tensor.dtype) && has_values(tensor.dtype));
+        };
+        if (computes && !(holds_values(*change.post) && takes_values(change.post->dtype) &&
+                          holds_values(*change.pre))) {
             problems.push_back(
-                format("tensor {} is {}: --method {} computes with values, which "
-                       "only F64, F32, F16 and BF16 hold (qk, q, k, v copy bytes)",
+                format("tensor {} is {} in pre and {} in post: --method {} computes with values, "
+                       "which F64, F32, F16, BF16 and most types of GGUF hold (qk, q, k, v copy "
+                       "bytes)",
                        in_quotes(change.post->name),
+                       anamnesis::to_string(change.pre->dtype),
                        anamnesis::to_string(change.post->dtype),
                        to_string(request.selection.method)));
         }
@@ -174,10 +183,10 @@ std::vector<std::uint32_t> Plan::changed_layers() const {
     return {numbers.begin(), numbers.end()};
 }
 
-Plan make_plan(const RecognisedCheckpoint& pre,
+Plan make_plan(const RecognisedCheckpoint& original_pre,
                const RecognisedCheckpoint& post,
                const Request& request) {
-    refuse_same_source(pre, post);
+    refuse_same_source(original_pre, post);
     check_request(post, request);
     if (request.selection.method == Method::align &&
         post.model.qk_norm != checkpoint::QkNorm::none) {
@@ -188,6 +197,8 @@ Plan make_plan(const RecognisedCheckpoint& pre,
                    post.model.family));
     }
     Plan plan;
+    plan.view = match_container(original_pre, post, request.via);
+    const RecognisedCheckpoint& pre = plan.view ? *plan.view : original_pre;
     plan.pre = &pre;
     plan.post = &post;
     plan.request = request;
@@ -198,6 +209,7 @@ Plan make_plan(const RecognisedCheckpoint& pre,
     for (TensorChange& scale : select_scales(pre, post, plan.changes, problems, of_request)) {
         plan.changes.push_back(std::move(scale));
     }
+    plan_gguf(plan, problems, of_request);
     if (!problems.empty()) {
         throw Error(ErrorKind::mismatch,
                     format("pre and post do not fit: {}", join_alike(problems)));

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
@@ -55,6 +56,35 @@ Json describe_change(const TensorChange& change) {
                         {"bytes", change.changed_bytes()}};
 }
 
+/// The output of a GGUF file is a GGUF file, that of a set a folder with the set.
+void check_gguf_output(const Plan& plan, const Destination& destination) {
+    const bool is_file = plan.post->checkpoint.is_single_file();
+    const bool names_file = destination.path.extension() == ".gguf";
+    const std::string post = in_quotes(plan.post->checkpoint.path().string(), 1000);
+    if (is_file != names_file) {
+        throw Error(ErrorKind::usage,
+                    is_file ? format("post {} is one GGUF file, and so is its repair: name a "
+                                     ".gguf file as --out, not {}",
+                                     post,
+                                     in_quotes(destination.path.string(), 1000))
+                            : format("post {} is a folder or set of shards, and so is its repair: "
+                                     "name a folder as --out, not {}",
+                                     post,
+                                     in_quotes(destination.path.string(), 1000)));
+    }
+    if (is_file && count_outputs(plan.request) > 1) {
+        throw Error(ErrorKind::usage,
+                    "several strengths of one GGUF file need --patch, or one run for each");
+    }
+    const OutputOptions& options = destination.output;
+    if (options.has_clean_names || options.has_fixed_config ||
+        (is_file && (options.has_model_card || options.links_unchanged))) {
+        throw Error(ErrorKind::usage,
+                    "--clean-names, --fix-config, --link and --model-card are for folders of "
+                    "safetensors; a GGUF file has no names or config to clean");
+    }
+}
+
 }  // namespace
 
 std::vector<fs::path> list_targets(const fs::path& path, const Request& request) {
@@ -66,8 +96,9 @@ std::vector<fs::path> list_targets(const fs::path& path, const Request& request)
     std::vector<fs::path> targets;
     for (std::size_t output = 0; output < outputs; ++output) {
         fs::path name = base.filename();
-        const fs::path extension =
-            name.extension() == ".safetensors" ? name.extension() : fs::path();
+        const fs::path extension = name.extension() == ".safetensors" || name.extension() == ".gguf"
+                                       ? name.extension()
+                                       : fs::path();
         if (!extension.empty()) {
             name = name.stem();
         }
@@ -89,7 +120,13 @@ std::vector<Result> repair(const Plan& plan,
         case Destination::Kind::copy:
             break;
     }
-    if (plan.post->checkpoint.is_single_file() && destination.path.extension() == ".safetensors") {
+    if (plan.post->checkpoint.gguf()) {
+        check_gguf_output(plan, destination);
+    } else if (destination.output.has_stamp) {
+        throw Error(ErrorKind::usage, "--stamp is for GGUF files, and post is none");
+    }
+    const fs::path ending = plan.post->checkpoint.gguf() ? ".gguf" : ".safetensors";
+    if (plan.post->checkpoint.is_single_file() && destination.path.extension() == ending) {
         return {write_single_file(plan, destination.path, destination.output, execution)};
     }
     return write_folders(

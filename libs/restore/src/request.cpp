@@ -152,6 +152,15 @@ Json to_json(const Request& request) {
         allowed.push_back(to_string(allowance));
     }
     json.set("allowed", std::move(allowed));
+    if (request.via != checkpoint::GgufVia::none) {
+        json.set("via", find_word(checkpoint::gguf_via_words, request.via));
+    }
+    if (!request.importance.empty()) {
+        json.set("imatrix", request.importance);
+    }
+    if (request.is_exact) {
+        json.set("exact", true);
+    }
     if (!request.note.empty()) {
         json.set("note", request.note);
     }
@@ -201,6 +210,16 @@ Request request_from_json(const Json& json) {
     for (const Json& allowance : json.at("allowed").as_array("allowed")) {
         request.allowed.insert(parse_word(
             allowance_words, allowance.as_string("allowed"), "allowance", ErrorKind::malformed));
+    }
+    if (const Json* via = json.find("via")) {
+        request.via = parse_word(
+            checkpoint::gguf_via_words, via->as_string("via"), "via", ErrorKind::malformed);
+    }
+    if (const Json* importance = json.find("imatrix")) {
+        request.importance = importance->as_string("imatrix");
+    }
+    if (const Json* exact = json.find("exact")) {
+        request.is_exact = exact->as_boolean("exact");
     }
     if (const Json* note = json.find("note")) {
         request.note = note->as_string("note");

@@ -153,6 +153,17 @@ void add_latent(const LayerRows& layer,
     }
 }
 
+/// A stack of matrices, one for each head, has no rows of W_K (attn_k_b of GGUF).
+void refuse_transposed(const HeadRows& key, const std::string& where) {
+    if (key.post->shape.size() > 2) {
+        throw Error(ErrorKind::unsupported,
+                    format("the keys of {} are stored transposed, a matrix for each head ({}), so "
+                           "its routing is not computed here; use --method qk",
+                           where,
+                           in_quotes(key.post->name)));
+    }
+}
+
 bool takes(const Selection& selection, const AttentionTensor& tensor) {
     if (tensor.group == AttentionGroup::adapter ||
         (tensor.group == AttentionGroup::bias && !selection.has_biases) ||
@@ -211,6 +222,7 @@ std::vector<RoutingGroup> routing_groups(const RecognisedCheckpoint& pre,
                                "routing map (--routing)",
                                where));
         }
+        refuse_transposed(layer.keys.begin()->second, where);
         if (layer.kind == LayerKind::mla) {
             add_latent(layer, index, post.model, groups);
         } else {

@@ -21,6 +21,7 @@
 #include "anamnesis/restore/request.hpp"
 
 #include "quantise.hpp"
+#include "row_encoder.hpp"
 #include "row_values.hpp"
 
 namespace anamnesis::restore {
@@ -66,6 +67,7 @@ void transform_rows(const Plan& plan,
     std::vector<std::byte> after(rows_at_once * post_row_bytes);
     std::vector<double> pre_values;
     std::vector<double> post_values;
+    const RowEncoder encoder(plan, *change.post);
     for (std::size_t i = 0; i < change.splices.size(); ++i) {
         const RowSplice& splice = change.splices[i];
         if (splice.source == RowSource::computed) {
@@ -91,8 +93,12 @@ void transform_rows(const Plan& plan,
                                 linalg::MatrixView<const double>(pre_values.data(), rows, columns),
                                 blended,
                                 blended);
-                    narrow(change.post->dtype, post_values, result);
+                    encoder.encode(splice.rows.begin + done, post_values, result);
                 }
+            } else if (is_block_quantised(change.post->dtype) && change.is_converted()) {
+                pre_values.resize(rows * columns);
+                widen(change.pre->dtype, source, pre_values);
+                encoder.encode(splice.rows.begin + done, pre_values, result);
             } else {
                 convert(change.pre->dtype, source, change.post->dtype, result);
             }

@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "anamnesis/base/block_values.hpp"
+#include "anamnesis/base/check.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/half.hpp"
@@ -18,6 +20,11 @@
 
 namespace anamnesis::restore {
 namespace {
+
+/// Types of blocks that hold all of their values.
+bool has_block_values(DType dtype) {
+    return can_dequantise(dtype) && dtype != DType::nvfp4;
+}
 
 /// How many of `size` share one of `count` scales, blocks being full but for the last.
 std::uint64_t find_block(std::uint64_t size, std::uint64_t count) {
@@ -41,7 +48,15 @@ std::uint64_t find_block(std::uint64_t size, std::uint64_t count) {
 RowValues::RowValues(const checkpoint::Checkpoint& checkpoint,
                      const checkpoint::TensorEntry& tensor)
     : tensor_(&tensor) {
-    if (is_arithmetic(tensor.dtype)) {
+    if (is_arithmetic(tensor.dtype) || has_block_values(tensor.dtype)) {
+        return;
+    }
+    if (is_block_quantised(tensor.dtype)) {
+        obstacle_ = format("is {}, {}",
+                           to_string(tensor.dtype),
+                           tensor.dtype == DType::nvfp4
+                               ? "whose values mean nothing without the scale of the whole tensor"
+                               : "whose codebook is not part of this program");
         return;
     }
     if (!checkpoint::is_scaled(tensor.dtype)) {
@@ -103,9 +118,12 @@ void RowValues::read_scales(const checkpoint::Checkpoint& checkpoint,
 }
 
 void RowValues::read(std::uint64_t first, std::span<double> target) {
-    const std::uint64_t size = element_bytes(tensor_->dtype);
-    bytes_.resize(target.size() * size);
-    tensor_->read_at(first * size, bytes_);
+    const std::uint64_t elements = block_elements(tensor_->dtype);
+    const std::uint64_t size = block_bytes(tensor_->dtype);
+    ANAMNESIS_CHECK(first % elements == 0 && target.size() % elements == 0,
+                    "values are read in whole blocks");
+    bytes_.resize(target.size() / elements * size);
+    tensor_->read_at(first / elements * size, bytes_);
     widen(tensor_->dtype, bytes_, target);
     if (!scales_.empty()) {
         multiply(first, target);

@@ -152,11 +152,13 @@ bool fits(const TensorEntry& pre, const TensorEntry& post, std::vector<std::stri
                                   anamnesis::to_string(post.shape)));
         return false;
     }
-    if (pre.dtype != post.dtype && !(has_values(pre.dtype) && has_values(post.dtype))) {
-        problems.push_back(format("tensor {} is {} in pre and {} in post, which no rounding joins",
-                                  in_quotes(post.name),
-                                  anamnesis::to_string(pre.dtype),
-                                  anamnesis::to_string(post.dtype)));
+    if (pre.dtype != post.dtype && !(has_values(pre.dtype) && takes_values(post.dtype))) {
+        problems.push_back(
+            format("tensor {} is {} in pre and {} in post, which no rounding joins; "
+                   "give a pre of post's type",
+                   in_quotes(post.name),
+                   anamnesis::to_string(pre.dtype),
+                   anamnesis::to_string(post.dtype)));
         return false;
     }
     if (post.row_bytes() == 0 || pre.row_bytes() == 0) {
@@ -254,7 +256,9 @@ void select_whole_tensors(const RecognisedCheckpoint& post,
             continue;
         }
         const auto layer = checkpoint::find_layer(tensor.name);
-        const bool is_draft_head = checkpoint::canonical_name(tensor.name).starts_with("mtp.");
+        const bool is_draft_head =
+            checkpoint::canonical_name(tensor.name).starts_with("mtp.") ||
+            (post.checkpoint.gguf() && layer && layer->value >= post.model.layers.size());
         if ((is_draft_head && !selection.has_draft_heads) ||
             !layer_is_reachable(post.model, selection, *group, layer)) {
             continue;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/base/block_values.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -29,9 +30,14 @@ std::vector<TensorChange> select_scales(const RecognisedCheckpoint& pre,
                                         std::vector<std::string>& problems,
                                         std::vector<checkpoint::Finding>& findings);
 
-/// True for types whose rows can be converted into each other.
-constexpr bool has_values(DType dtype) {
-    return is_arithmetic(dtype) || checkpoint::is_scaled(dtype);
+/// True for types whose rows can be read as values.
+inline bool has_values(DType dtype) {
+    return is_arithmetic(dtype) || checkpoint::is_scaled(dtype) ||
+           (can_dequantise(dtype) && dtype != DType::nvfp4);
+}
+/// True for types that rows of values can be written as.
+inline bool takes_values(DType dtype) {
+    return is_arithmetic(dtype) || checkpoint::is_scaled(dtype) || can_quantise(dtype);
 }
 
 /// The switch that would give an empty selection rows: "--include-sliding"; empty where none would.

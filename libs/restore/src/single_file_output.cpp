@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/ioctl.h>
+
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <system_error>
 #include <vector>
 
+#include <linux/fs.h>
+
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/io/atomic_file.hpp"
@@ -15,10 +22,45 @@
 #include "anamnesis/restore/plan.hpp"
 
 #include "measure.hpp"
+#include "output_headers.hpp"
 #include "plan_files.hpp"
 #include "row_targets.hpp"
 
 namespace anamnesis::restore {
+
+namespace {
+
+constexpr std::uint64_t copy_block = 32U << 20U;
+
+struct Copy {
+    const io::File& source;
+    const io::File& target;
+    std::uint64_t shift = 0;  ///< bytes by which everything lies further back in the target
+};
+
+/// Shares all blocks of the source, so that only replaced rows are written.
+bool try_clone(const io::File& source, const io::File& target) {
+    return ::ioctl(target.descriptor(), FICLONE, source.descriptor()) == 0;
+}
+
+/// Copies the ranges in blocks, so that all threads share the work and the disk begins at once.
+void add_copy_jobs(const Copy& copy,
+                   const std::vector<FileRange>& ranges,
+                   const Execution& execution,
+                   Jobs& jobs) {
+    for (const auto& [first, end] : ranges) {
+        for (std::uint64_t begin = first; begin < end; begin += copy_block) {
+            const std::uint64_t size = std::min(copy_block, end - begin);
+            jobs.emplace_back([copy, begin, size, &execution] {
+                io::copy_range(copy.source, begin, copy.target, begin + copy.shift, size);
+                copy.target.start_writeback(begin + copy.shift, size);
+                execution.advance(size);
+            });
+        }
+    }
+}
+
+}  // namespace
 
 Result write_single_file(const Plan& plan,
                          const std::filesystem::path& target,
@@ -32,18 +74,22 @@ Result write_single_file(const Plan& plan,
                            "it first",
                            in_quotes(target.string(), 1000)));
     }
-    const std::vector<RenamedFile> renamed =
-        options.has_clean_names ? rename_files(plan) : std::vector<RenamedFile>(1);
+    const std::vector<RenamedFile> renamed = make_output_headers(plan, options);
     const auto shift = static_cast<std::uint64_t>(renamed.front().shift);
     io::AtomicFile output(target);
-    output.file().reserve(source.bytes + shift);
+    const bool is_shared = renamed.front().header.empty() && try_clone(*source.file, output.file());
+    if (!is_shared) {
+        output.file().reserve(source.bytes + shift);
+    }
     output.file().write_at(0, std::as_bytes(std::span(renamed.front().header)));
+    execution.watch.progress().begin("writing", source.bytes, ProgressUnit::bytes);
     Jobs jobs;
     const auto kept = find_kept_ranges(plan, renamed);
-    for (const auto& [begin, end] : kept.front()) {
-        jobs.emplace_back([&output, &source, shift, begin = begin, end = end] {
-            io::copy_range(*source.file, begin, output.file(), begin + shift, end - begin);
-        });
+    if (!is_shared) {
+        add_copy_jobs({.source = *source.file, .target = output.file(), .shift = shift},
+                      kept.front(),
+                      execution,
+                      jobs);
     }
     const RowTargets targets = targets_in_checkpoint(plan, {&output.file()}, renamed);
     add_row_jobs(plan, std::span(&targets, 1), execution, jobs);
@@ -51,13 +97,19 @@ Result write_single_file(const Plan& plan,
     add_jobs_before(plan, measures, execution, jobs);
     run(jobs, execution);
     refuse_equal_rows(plan, measures);
+    // The disk takes the rows while they are read back from memory.
     Jobs after;
+    after.emplace_back([&output] { output.file().sync(); });
     add_jobs_after(plan, targets, measures, execution, after);
     run(after, execution);
+    execution.watch.progress().finish();
     Result result;
     result.path = target;
     result.receipt = make_receipt(plan, measures);
     result.bytes_written = source.bytes + shift;
+    if (auto note = describe_rounding(result.receipt)) {
+        result.notes.push_back(*std::move(note));
+    }
     execution.check();
     io::write_text_atomically(target.string() + ".anamnesis.json", result.receipt.dump(2) + "\n");
     output.commit();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "anamnesis/base/block_values.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/base/parallel.hpp"
@@ -61,6 +63,16 @@ std::uint64_t find_non_finite_bits(DType dtype) {
         default:
             return 0;
     }
+}
+
+/// Types of blocks whose values are looked at one by one.
+bool has_block_values(DType dtype) {
+    return can_dequantise(dtype);
+}
+
+/// The most bytes up to `limit` that are whole blocks.
+std::uint64_t round_to_blocks(DType dtype, std::uint64_t limit) {
+    return limit / anamnesis::block_bytes(dtype) * anamnesis::block_bytes(dtype);
 }
 
 bool has_sign_and_values(DType dtype) {
@@ -159,12 +171,12 @@ public:
         : tensor_(tensor), begin_(begin), end_(end), width_(element_bytes(tensor.dtype)) {}
 
     RangeScan run(const Execution& execution) {
-        std::vector<std::byte> buffer(std::min(block_bytes, end_ - begin_));
+        const std::uint64_t step = round_to_blocks(tensor_.dtype, block_bytes);
+        std::vector<std::byte> buffer(std::min(step, end_ - begin_));
         read_first();
-        for (std::uint64_t at = begin_; at < end_; at += block_bytes) {
+        for (std::uint64_t at = begin_; at < end_; at += step) {
             execution.check();
-            const auto bytes =
-                std::span(buffer).first(std::min<std::uint64_t>(block_bytes, end_ - at));
+            const auto bytes = std::span(buffer).first(std::min<std::uint64_t>(step, end_ - at));
             tensor_.read_at(at, bytes);
             look_at(bytes, at);
         }
@@ -214,9 +226,32 @@ private:
                 look(std::uint8_t{});
                 scan_.differing_bits = 1;  // packed values: nothing to say of one alone
         }
+        if (has_block_values(tensor_.dtype)) {
+            look_at_blocks(bytes, at);
+        }
         if (has_sign_and_values(tensor_.dtype) && at / block_bytes % sampled_blocks == 0) {
             add_squares(bytes);
         }
+    }
+
+    void look_at_blocks(std::span<const std::byte> bytes, std::uint64_t at) {
+        floats_.resize(count_elements(tensor_.dtype, bytes.size()));
+        dequantise(tensor_.dtype, bytes, floats_);
+        const std::uint64_t first = count_elements(tensor_.dtype, at);
+        for (std::size_t i = 0; i < floats_.size(); ++i) {
+            const auto bits = std::bit_cast<std::uint32_t>(floats_[i]) & 0x7FFF'FFFFU;
+            if (bits < 0x7F80'0000U) {
+                largest_value_ = std::max(largest_value_, bits);
+                scan_.squares += static_cast<double>(floats_[i]) * floats_[i];
+                ++scan_.squared;
+            } else {
+                (bits == 0x7F80'0000U ? scan_.infinities : scan_.nans) += 1;
+                scan_.first_non_finite = std::min(scan_.first_non_finite, first + i);
+            }
+        }
+        scan_.largest_bits = largest_value_;
+        // A tensor of one value is one of zeros: every block has a scale of its own.
+        scan_.differing_bits = largest_value_;
     }
 
     void add_squares(std::span<const std::byte> bytes) {
@@ -236,10 +271,15 @@ private:
     std::uint64_t end_;
     std::uint64_t width_;
     std::vector<double> values_;
+    std::vector<float> floats_;
+    std::uint32_t largest_value_ = 0;  ///< the bits of the largest magnitude in blocks
     RangeScan scan_;
 };
 
 double value_of_bits(DType dtype, std::uint64_t bits) {
+    if (has_block_values(dtype)) {
+        return std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+    }
     if (!has_sign_and_values(dtype)) {
         return 0.0;
     }
@@ -263,8 +303,9 @@ std::vector<TensorHealth> scan_tensors(const checkpoint::Checkpoint& checkpoint,
     const auto& tensors = checkpoint.tensors();
     std::vector<Range> ranges;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-        for (std::uint64_t begin = 0; begin < tensors[i].bytes; begin += range_bytes) {
-            ranges.push_back({i, begin, std::min(begin + range_bytes, tensors[i].bytes)});
+        const std::uint64_t step = round_to_blocks(tensors[i].dtype, range_bytes);
+        for (std::uint64_t begin = 0; begin < tensors[i].bytes; begin += step) {
+            ranges.push_back({i, begin, std::min(begin + step, tensors[i].bytes)});
         }
     }
     std::vector<RangeScan> scans(ranges.size());

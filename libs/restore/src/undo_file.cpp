@@ -63,7 +63,7 @@ void remove_file(const fs::path& path) {
 
 }  // namespace
 
-void UndoFile::write(const fs::path& folder,
+void UndoFile::write(const UndoPlace& place,
                      const std::map<std::string, const checkpoint::WeightFile*>& files,
                      const std::vector<UndoRange>& ranges,
                      const std::optional<std::string>& old_receipt,
@@ -89,7 +89,7 @@ void UndoFile::write(const fs::path& folder,
     map.set("receipt", old_receipt ? Json(*old_receipt) : Json());
     const auto prologue = formats::make_safetensors_prologue(tensors, {{metadata_key, map.dump()}});
 
-    io::AtomicFile output(folder / undo_name);
+    io::AtomicFile output(place.undo);
     output.file().reserve(prologue.bytes.size() + prologue.data_bytes);
     output.file().write_at(0, std::as_bytes(std::span(prologue.bytes)));
     for (std::size_t i = 0; i < ranges.size(); ++i) {
@@ -108,10 +108,10 @@ void UndoFile::write(const fs::path& folder,
     output.commit();
 }
 
-UndoFile UndoFile::open(const fs::path& folder) {
-    const fs::path path = folder / undo_name;
+UndoFile UndoFile::open(const UndoPlace& place) {
+    const fs::path& path = place.undo;
     UndoFile undo(formats::SafetensorsFile::open(path));
-    undo.folder_ = folder;
+    undo.place_ = place;
     const auto& metadata = undo.file_.header().metadata;
     const auto entry =
         std::ranges::find(metadata, metadata_key, [](const auto& pair) { return pair.first; });
@@ -156,7 +156,7 @@ UndoFile UndoFile::open(const fs::path& folder) {
 
 void UndoFile::check_files() const {
     for (const KnownFile& known : files_) {
-        const fs::path path = folder_ / known.name;
+        const fs::path path = place_.folder / known.name;
         const io::File file = io::File::open_for_reading(path);
         bool fits = file.size() == known.bytes;
         if (fits) {
@@ -168,7 +168,7 @@ void UndoFile::check_files() const {
                         format("{} is not the file that {} was made for: size or header changed "
                                "since",
                                in_quotes(path.string(), 1000),
-                               in_quotes((folder_ / undo_name).string(), 1000)));
+                               in_quotes(place_.undo.string(), 1000)));
         }
     }
 }
@@ -177,7 +177,7 @@ std::string UndoFile::digest_of_current(const Execution& execution) const {
     Sha256 digest;
     std::vector<std::byte> buffer(copy_block);
     for (const UndoRange& range : ranges_) {
-        const io::File file = io::File::open_for_reading(folder_ / range.file);
+        const io::File file = io::File::open_for_reading(place_.folder / range.file);
         for (std::uint64_t done = 0; done < range.size;) {
             execution.check();
             const auto part =
@@ -193,12 +193,12 @@ std::string UndoFile::digest_of_current(const Execution& execution) const {
 std::uint64_t UndoFile::roll_back(const Execution& execution) const {
     std::map<std::string, io::File> open;
     for (const KnownFile& known : files_) {
-        open.emplace(known.name, io::File::open_for_update(folder_ / known.name));
+        open.emplace(known.name, io::File::open_for_update(place_.folder / known.name));
     }
     // Without the receipt the folder counts as interrupted, which it is from the first byte on.
-    const fs::path receipt = folder_ / receipt_name;
+    const fs::path& receipt = place_.receipt;
     remove_file(receipt);
-    io::sync_folder(folder_);
+    io::sync_folder(place_.folder);
     std::uint64_t restored = 0;
     for (std::size_t i = 0; i < ranges_.size(); ++i) {
         const auto* tensor = file_.find(format("{}", i));
@@ -218,8 +218,8 @@ std::uint64_t UndoFile::roll_back(const Execution& execution) const {
         io::write_text_atomically(receipt, *old_receipt_);
     }
     // The undo file goes last: until then a repeat finds it and does the same again.
-    remove_file(folder_ / undo_name);
-    io::sync_folder(folder_);
+    remove_file(place_.undo);
+    io::sync_folder(place_.folder);
     return restored;
 }
 

@@ -12,6 +12,8 @@
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
 
+#include "undo_place.hpp"
+
 namespace anamnesis::restore {
 
 /// Bytes [offset, offset + size) of a weight file that an in-place repair replaces.
@@ -28,15 +30,15 @@ struct UndoRange {
 ///  "made": when and by which process}.
 class UndoFile {
 public:
-    /// Copies the old bytes out of `files`, syncs, and makes the undo file visible in `folder`.
-    static void write(const std::filesystem::path& folder,
+    /// Copies the old bytes out of `files`, syncs, and makes the undo file visible.
+    static void write(const UndoPlace& place,
                       const std::map<std::string, const checkpoint::WeightFile*>& files,
                       const std::vector<UndoRange>& ranges,
                       const std::optional<std::string>& old_receipt,
                       const Execution& execution);
 
     /// Errors: `not_found`, or `malformed` for a file that `write` did not make.
-    static UndoFile open(const std::filesystem::path& folder);
+    static UndoFile open(const UndoPlace& place);
 
     /// Errors: `mismatch` where a weight file has another size or header than when the undo file
     /// was written.
@@ -64,7 +66,7 @@ private:
 
     explicit UndoFile(formats::SafetensorsFile file) : file_(std::move(file)) {}
 
-    std::filesystem::path folder_;
+    UndoPlace place_;
     std::string id_;
     formats::SafetensorsFile file_;
     std::vector<UndoRange> ranges_;

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/block_values.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/base/parallel.hpp"
@@ -21,11 +22,14 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/importance.hpp"
 #include "anamnesis/restore/pair_findings.hpp"
 
+#include "container_view.hpp"
 #include "expected_rows.hpp"
 #include "scaled_rows.hpp"
 #include "verify_fit.hpp"
+#include "verify_gguf.hpp"
 #include "verify_side_files.hpp"
 
 namespace anamnesis::restore {
@@ -101,6 +105,7 @@ void add_deviation(TensorResult& outcome,
 struct Sources {
     const checkpoint::Checkpoint& pre;
     const checkpoint::Checkpoint& repaired;
+    std::optional<ImportanceMatrix> importance{};
 };
 
 /// Reads rows of pre, and of the repaired tensor, as values where the storage of both differs.
@@ -112,6 +117,9 @@ struct ScaledPair {
         if (expected.is_requantised) {
             repaired.emplace(sources.repaired, result);
         }
+        if (sources.importance && uses_importance(result.dtype)) {
+            importance = sources.importance->find(result);
+        }
     }
     /// Whether a row of the repaired tensor is what a row of pre rounds to.
     bool is_rounding(DType dtype, std::uint64_t row, std::uint64_t pre_row) const {
@@ -121,17 +129,24 @@ struct ScaledPair {
 
     std::optional<ScaledRows> pre{};
     std::optional<ScaledRows> repaired{};
+    std::vector<float> importance{};  ///< of the tensor, where it is quantised with any
 };
 
 /// A row of pre as post stores it; `bytes` is room for a row.
 std::span<const std::byte> convert_row(std::span<const std::byte> row,
+                                       std::uint64_t pre_index,
                                        std::uint64_t index,
                                        const ExpectedRows& expected,
                                        const ScaledPair& scaled,
-                                       DType dtype,
+                                       const TensorEntry& post,
                                        std::span<std::byte> bytes) {
+    const DType dtype = post.dtype;
     if (scaled.pre) {
-        narrow(dtype, scaled.pre->row(index), bytes);
+        narrow(dtype, scaled.pre->row(pre_index), bytes);
+        return bytes;
+    }
+    if (expected.pre->dtype != dtype && is_block_quantised(dtype)) {
+        quantise_row({row, expected.pre->dtype}, post, index, scaled.importance, bytes);
         return bytes;
     }
     if (expected.pre->dtype != dtype) {
@@ -171,10 +186,7 @@ TensorResult compare_tensor(const TensorEntry& tensor,
     const TensorEntry result_tensor = in_whole_rows(result);
     RowReader of_post(post_tensor);
     RowReader of_result(result_tensor);
-    std::optional<RowReader> of_pre;
-    if (expected.pre != nullptr) {
-        of_pre.emplace(*expected.pre);
-    }
+    auto of_pre = expected.pre != nullptr ? std::optional<RowReader>(*expected.pre) : std::nullopt;
     const ScaledPair scaled(sources, result, expected);
     std::vector<std::byte> converted(tensor.row_bytes());
     std::vector<std::uint64_t> not_pre;
@@ -203,7 +215,7 @@ TensorResult compare_tensor(const TensorEntry& tensor,
             continue;
         }
         const std::span<const std::byte> wanted = convert_row(
-            of_pre->row(origin.pre_row), origin.pre_row, expected, scaled, tensor.dtype, converted);
+            of_pre->row(origin.pre_row), origin.pre_row, row, expected, scaled, tensor, converted);
         if (!std::ranges::equal(now, wanted)) {
             not_pre.push_back(row);
         }
@@ -300,7 +312,7 @@ std::optional<std::string> find_misfit(const TensorEntry& post, const TensorEntr
 
 }  // namespace
 
-Verification verify(const RecognisedCheckpoint& pre,
+Verification verify(const RecognisedCheckpoint& original_pre,
                     const RecognisedCheckpoint& post,
                     const RecognisedCheckpoint& repaired,
                     const Request& request,
@@ -308,11 +320,16 @@ Verification verify(const RecognisedCheckpoint& pre,
                     const Execution& execution,
                     const MomentSource* moments) {
     Verification result;
+    const auto view = match_container(original_pre, post, request.via);
+    const RecognisedCheckpoint& pre = view ? *view : original_pre;
     result.findings = collect_findings(pre, post);
     append_findings(result.findings, repaired.findings(), "repaired");
     const Expectations expectations(pre, post, request);
     const RepairedNames names(repaired.checkpoint);
-    const Sources sources{.pre = pre.checkpoint, .repaired = repaired.checkpoint};
+    Sources sources{.pre = pre.checkpoint, .repaired = repaired.checkpoint};
+    if (!request.importance.empty()) {
+        sources.importance = ImportanceMatrix::open(request.importance);
+    }
     const auto& tensors = post.checkpoint.tensors();
     std::vector<TensorResult> outcomes(tensors.size());
     execution.watch.progress().begin(
@@ -336,6 +353,7 @@ Verification verify(const RecognisedCheckpoint& pre,
     });
     add_outcomes(outcomes, result);
     find_surplus(post, repaired, result);
+    compare_gguf_headers(post.checkpoint, repaired.checkpoint, result);
     if (scope == VerifyScope::folder) {
         compare_side_files(post.checkpoint, repaired.checkpoint, result);
     }

@@ -12,6 +12,7 @@
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/moment_folder.hpp"
 #include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -26,8 +27,7 @@ struct Claim {
     std::string origin;
 };
 
-Claim find_claim(const VerifyJob& job, const std::filesystem::path& folder) {
-    const auto receipt = folder / receipt_name;
+Claim find_claim(const VerifyJob& job, const std::filesystem::path& receipt) {
     if (!job.prefers_receipt || !std::filesystem::exists(receipt)) {
         return {job.request, job.rounding, "the command line"};
     }
@@ -69,14 +69,16 @@ checkpoint::AdapterPair open_pair(const VerifyJob& job, const Request& request) 
 Verified verify_of_adapter(const VerifyJob& job, const Execution& execution) {
     if (checkpoint::is_adapter(job.repaired)) {
         const checkpoint::Adapter repaired = checkpoint::open_adapter(job.repaired);
-        const Claim claim = find_claim(job, repaired.folder());
+        const Claim claim = find_claim(
+            job,
+            repaired.is_gguf() ? find_receipt(repaired.weights) : repaired.folder() / receipt_name);
         const checkpoint::AdapterPair pair = open_pair(job, claim.request);
         return {claim.request,
                 claim.origin,
                 verify_adapter(pair.match, repaired, claim.request, execution)};
     }
     const RecognisedCheckpoint merged = open_repaired(job);
-    const Claim claim = find_claim(job, merged.checkpoint.folder());
+    const Claim claim = find_claim(job, find_receipt(merged.checkpoint));
     const checkpoint::AdapterPair pair = open_pair(job, claim.request);
     return {claim.request,
             claim.origin,
@@ -94,7 +96,7 @@ Verified run_verification(const VerifyJob& job, const Execution& execution) {
     const RecognisedCheckpoint post =
         checkpoint::open_recognised(job.post, job.opening, job.recognising);
     const RecognisedCheckpoint repaired = open_repaired(job);
-    const Claim claim = find_claim(job, repaired.checkpoint.folder());
+    const Claim claim = find_claim(job, find_receipt(repaired.checkpoint));
     const auto moments = open_moments(job, claim.request);
     return {claim.request,
             claim.origin,

@@ -305,6 +305,9 @@ Blueprint make_gguf_blueprint(const formats::GgufFile& file,
     if (keys.find_count("nextn_predict_layers").value_or(0) > 0) {
         blueprint.softmax.tensors = make_rules(main_blocks);
     }
+    blueprint.obstacle = Error(ErrorKind::unsupported,
+                               "GGUF files do not run here; give the safetensors checkpoint that "
+                               "the file was made from");
     blueprint.softmax.mixers_share_names = architecture.mixers_share_names || is_fused;
     sort_names(blueprint);
     return blueprint;

@@ -14,6 +14,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/formats/gguf.hpp"
 
 #include "weight_files.hpp"
@@ -87,6 +88,11 @@ std::optional<GgufShardName> find_gguf_shard_name(std::string_view name) {
     return GgufShardName{.stem = std::string(name.substr(0, name.size() - tail)),
                          .number = *number,
                          .count = *count};
+}
+
+bool is_whole_gguf(const fs::path& path) {
+    const auto shard = find_gguf_shard_name(path.filename().string());
+    return path.extension() == gguf_extension && (!shard || shard->count == 1);
 }
 
 WeightFiles find_gguf_files(const fs::path& path) {

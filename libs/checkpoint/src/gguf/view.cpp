@@ -73,6 +73,7 @@ public:
 
     RecognisedCheckpoint make() {
         check();
+        refuse_problems();
         std::vector<TensorEntry> tensors;
         RecognisedCheckpoint view{.checkpoint = source_.checkpoint, .model = post_.model};
         view.model.attention.clear();

@@ -82,6 +82,9 @@ struct WeightFile {
     std::string name() const { return path().filename().string(); }
 };
 
+/// True for the path of a GGUF file that is no shard of a set, by its name.
+bool is_whole_gguf(const std::filesystem::path& path);
+
 /// What `Checkpoint::open` may be told beside the path.
 struct OpenOptions {
     /// A config.json for a checkpoint that has none beside it.

@@ -31,6 +31,7 @@ struct OutputOptions {
     bool has_model_card = false;    ///< append a section to README.md
     bool is_synced = true;          ///< wait for the disk before the output becomes visible
     bool has_clean_names = false;   ///< leave out of tensor names what training code put there
+    bool has_stamp = false;         ///< say in the metadata of a GGUF file that it was repaired
     bool has_fixed_config = false;  ///< leave out of config.json what does not fit the weights
 };
 
@@ -77,12 +78,16 @@ Result write_single_file(const Plan& plan,
 /// Errors: `usage` for files behind symbolic links or with other hard links unless allowed.
 Result write_in_place(const Plan& plan, const Execution& execution);
 
-/// Brings every byte of a checkpoint repaired in place back and removes the undo file.
+/// Brings every byte of a checkpoint repaired in place back and removes the undo file: a folder, or
+/// a GGUF file, whose undo file lies beside it.
 /// Errors: `not_found` without undo file; `mismatch` where the checkpoint was changed since.
-Result undo_in_place(const std::filesystem::path& folder, const Execution& execution);
+Result undo_in_place(const std::filesystem::path& checkpoint, const Execution& execution);
 
-/// Whether the folder holds the undo file of a repair in place, finished or not.
-bool has_undo(const std::filesystem::path& folder);
+/// Whether there is the undo file of a repair in place, finished or not.
+bool has_undo(const std::filesystem::path& checkpoint);
+
+/// Where the receipt of a repaired checkpoint is, if it has one: beside a file, or in the folder.
+std::filesystem::path find_receipt(const checkpoint::Checkpoint& repaired);
 
 /// Writes the new rows alone, with the map of where they belong and digests of what they replace.
 std::vector<Result> write_patches(const Plan& plan,

@@ -101,6 +101,7 @@ struct FitGroup {
 };
 
 struct Merge;
+class ImportanceMatrix;
 
 /// What a repair will do, as data: nothing is written by making it.
 struct Plan {
@@ -110,6 +111,10 @@ struct Plan {
     std::vector<TensorChange> changes;  ///< in the order of post's files and offsets
     std::vector<RoutingGroup> groups;   ///< for pro and align
     std::vector<FitGroup> fits{};       ///< for fit
+    /// Pre as post's container has it, where they are of different ones; `pre` is this then.
+    std::shared_ptr<const RecognisedCheckpoint> view{};
+    /// Weights to quantise with; null where none were given.
+    std::shared_ptr<const ImportanceMatrix> importance{};
     /// For fit, of each output; set by whoever calibrates, before the plan is carried out.
     std::vector<std::shared_ptr<const MomentSource>> moments{};
     /// The adapter that is merged into pre (merge.hpp); null for other repairs.

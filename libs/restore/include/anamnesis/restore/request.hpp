@@ -12,6 +12,7 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/words.hpp"
+#include "anamnesis/checkpoint/gguf.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
 namespace anamnesis::restore {
@@ -131,7 +132,12 @@ struct Request {
     double alpha = 0.5;
     FitSettings fit{};
     std::set<Allowance> allowed{};
-    std::string note{};  ///< for the receipt alone: why, or by whom
+    /// How rows become those of a GGUF file, where they are not of its types already.
+    checkpoint::GgufVia via = checkpoint::GgufVia::none;
+    /// A file of importances (imatrix.gguf) to quantise with; empty: none.
+    std::string importance{};
+    bool is_exact = false;  ///< rows that would have to be rounded are refused
+    std::string note{};     ///< for the receipt alone: why, or by whom
 };
 
 /// Outputs that a request asks for: one for each lambda of `pro` and each mu of `fit`, else one.

@@ -12,6 +12,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 
+#include "expression_translation.hpp"
 #include "pre_tokenizer.hpp"
 
 namespace anamnesis::language {
@@ -19,38 +20,6 @@ namespace {
 
 constexpr std::uint32_t max_steps = 20'000'000;  // of one match
 constexpr std::size_t max_pattern_bytes = 10'000;
-
-/// PCRE2's `\s` holds U+180E, which is no White_Space any more.
-std::string with_plain_white_space(std::string_view pattern) {
-    constexpr std::string_view members =
-        R"(\t-\r\x20\x85\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
-    std::string result;
-    bool is_in_class = false;
-    for (std::size_t i = 0; i < pattern.size(); ++i) {
-        const char c = pattern[i];
-        if (c == '\\' && i + 1 < pattern.size()) {
-            const char escaped = pattern[++i];
-            if (escaped == 's' && is_in_class) {
-                result += members;
-            } else if (escaped == 's') {
-                result += format("[{}]", members);
-            } else if (escaped == 'S' && !is_in_class) {
-                result += format("[^{}]", members);
-            } else {
-                result += c;
-                result += escaped;
-            }
-            continue;
-        }
-        if (c == '[') {
-            is_in_class = true;
-        } else if (c == ']') {
-            is_in_class = false;
-        }
-        result += c;
-    }
-    return result;
-}
 
 struct FreeCode {
     void operator()(pcre2_code* code) const { pcre2_code_free(code); }
@@ -65,16 +34,17 @@ struct FreeStack {
     void operator()(pcre2_jit_stack* stack) const { pcre2_jit_stack_free(stack); }
 };
 
-class PatternSplitter final : public Splitter {
-public:
-    explicit PatternSplitter(std::string_view pattern) {
+}  // namespace
+
+struct Expression::Code {
+    explicit Code(std::string_view pattern) {
         if (pattern.size() > max_pattern_bytes) {
             throw Error(ErrorKind::unsupported,
                         format("a split expression has {} bytes, at most {} are taken",
                                pattern.size(),
                                max_pattern_bytes));
         }
-        const std::string plain = with_plain_white_space(pattern);
+        const std::string plain = translate_expression(pattern);
         int code = 0;
         PCRE2_SIZE offset = 0;
         code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(plain.data()),
@@ -97,7 +67,7 @@ public:
         static_cast<void>(pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE));
     }
 
-    void split(std::string_view text, const TakePiece& take) const override {
+    void match(std::string_view text, const TakeMatch& take) const {
         const std::unique_ptr<pcre2_match_data, FreeMatch> match(
             pcre2_match_data_create_from_pattern(code_.get(), nullptr));
         const std::unique_ptr<pcre2_match_context, FreeContext> context(
@@ -135,25 +105,27 @@ public:
                 throw Error(ErrorKind::unsupported, "a split expression matches backwards");
             }
             if (ends[0] > done) {
-                take(text.substr(done, ends[0] - done));
+                take(text.substr(done, ends[0] - done), false);
             }
-            take(text.substr(ends[0], ends[1] - ends[0]));
+            take(text.substr(ends[0], ends[1] - ends[0]), true);
             done = ends[1];
             from = done;
         }
         if (done < text.size()) {
-            take(text.substr(done));
+            take(text.substr(done), false);
         }
     }
 
-private:
     std::unique_ptr<pcre2_code, FreeCode> code_;
 };
 
-}  // namespace
+Expression::Expression(std::string_view pattern) : code_(std::make_unique<Code>(pattern)) {}
+Expression::Expression(Expression&&) noexcept = default;
+Expression& Expression::operator=(Expression&&) noexcept = default;
+Expression::~Expression() = default;
 
-std::unique_ptr<Splitter> make_pattern_splitter(std::string_view pattern) {
-    return std::make_unique<PatternSplitter>(pattern);
+void Expression::match(std::string_view text, const TakeMatch& take) const {
+    code_->match(text, take);
 }
 
 }  // namespace anamnesis::language
