@@ -91,13 +91,19 @@ void store(std::span<std::byte> target, std::size_t index, Value value) noexcept
 }
 
 void widen_blocks(DType dtype, std::span<const std::byte> source, std::span<double> target) {
+    constexpr std::size_t most = 4096;
     const std::size_t elements = block_elements(dtype);
-    std::array<float, 256> values{};
-    for (std::size_t i = 0; i < target.size(); i += elements) {
-        const auto block = std::span(values).first(elements);
-        dequantise(
-            dtype, source.subspan(i / elements * block_bytes(dtype), block_bytes(dtype)), block);
-        std::ranges::copy(block, target.begin() + static_cast<std::ptrdiff_t>(i));
+    std::array<float, most> values{};
+    for (std::size_t i = 0; i < target.size(); i += most) {
+        const std::size_t count = std::min(most, target.size() - i);
+        const std::size_t begin = i / elements * block_bytes(dtype);
+        dequantise(dtype,
+                   source.subspan(begin, count / elements * block_bytes(dtype)),
+                   std::span(values).first(count));
+        double* const wide = target.data() + i;
+        for (std::size_t k = 0; k < count; ++k) {
+            wide[k] = values[k];
+        }
     }
 }
 
