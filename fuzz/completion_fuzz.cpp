@@ -18,7 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string body(fuzz::to_text(data + 2, size - 2));
     const eval::Reply reply = eval::read_completion(
         {.status = status, .body = body},
-        data[1] % 2 == 0 ? std::nullopt : std::optional<std::size_t>(data[1]));
+        {.tokens = data[1] % 2 == 0 ? std::nullopt : std::optional<std::size_t>(data[1]),
+         .has_extensions = data[1] % 3 == 0});
     if (const auto* answer = std::get_if<eval::Answer>(&reply)) {
         fuzz::expect(status == 200, "only a 200 is an answer");
         fuzz::expect(data[1] % 2 == 0 || answer->prompt_tokens == data[1],

@@ -3,8 +3,10 @@
 
 #include <string>
 
+#include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/request.hpp"
 
 #include "options/reading.hpp"
 
@@ -35,6 +37,16 @@ checkpoint::RecognisedCheckpoint open_checkpoint(const std::string& path,
     checkpoint::RecogniseOptions recognising = make_recognise_options(options);
     recognising.missing = missing;
     return checkpoint::open_recognised(path, make_open_options(options), recognising);
+}
+
+checkpoint::AdapterPair open_adapter_pair(const std::string& base,
+                                          const std::string& adapter,
+                                          const ReadingOptions& options,
+                                          const restore::Request& request) {
+    return {checkpoint::open_adapter(adapter),
+            open_checkpoint(base, options),
+            request.allowed.contains(restore::Allowance::prefix) ? checkpoint::PrefixRule::any
+                                                                 : checkpoint::PrefixRule::loaders};
 }
 
 }  // namespace anamnesis::app

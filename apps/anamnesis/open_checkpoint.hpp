@@ -3,8 +3,10 @@
 
 #include <string>
 
+#include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/request.hpp"
 
 #include "options/reading.hpp"
 
@@ -20,5 +22,12 @@ checkpoint::RecognisedCheckpoint open_checkpoint(
     const std::string& path,
     const ReadingOptions& options,
     checkpoint::Missing missing = checkpoint::Missing::refuse);
+
+/// An adapter held against its base.
+/// Errors: those of `open_adapter` and `open_recognised`.
+checkpoint::AdapterPair open_adapter_pair(const std::string& base,
+                                          const std::string& adapter,
+                                          const ReadingOptions& options,
+                                          const restore::Request& request);
 
 }  // namespace anamnesis::app

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <vector>
 
 #include "anamnesis/checkpoint/finding.hpp"
@@ -15,7 +16,7 @@ namespace anamnesis::app {
 void print_results(const std::vector<restore::Result>& results,
                    const std::vector<checkpoint::Finding>& findings,
                    const CommonOptions& options,
-                   double seconds,
+                   std::chrono::steady_clock::time_point start,
                    Terminal& terminal);
 
 }  // namespace anamnesis::app

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,7 @@
 
 #include "load_model.hpp"
 #include "option_group.hpp"
+#include "options/chat.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -47,6 +49,7 @@ void declare_server(CLI::App& app, AskingOptions& options) {
         ->check(CLI::PositiveNumber);
     group.option("--retries", options.retries, "Retries of a request that failed in passing.")
         ->check(CLI::Range(0U, 100U));
+    group.flag("--insecure", options.is_insecure, "Take any certificate of an https server.");
     group.flag("--plain-openai",
                options.plain_openai,
                "Send OpenAI's own fields only. Without it, neutral values keep a server's defaults "
@@ -54,7 +57,8 @@ void declare_server(CLI::App& app, AskingOptions& options) {
 }
 
 eval::PromptForm make_form(const AskingOptions& options, const std::string& folder) {
-    eval::PromptForm form{.enable_thinking = options.thinking};
+    eval::PromptForm form{.enable_thinking = options.thinking,
+                          .variables = parse_chat_variables(options.chat_variables)};
     const bool is_rendered_here =
         options.endpoint.empty() || options.transport != eval::PromptTransport::chat;
     if (options.chat && is_rendered_here) {
@@ -76,7 +80,8 @@ eval::EndpointOptions make_endpoint(const eval::AskedModel& model,
             .concurrency = options.concurrency,
             .read_timeout = std::chrono::seconds(options.timeout),
             .retries = options.retries,
-            .sends_extensions = !options.plain_openai};
+            .sends_extensions = !options.plain_openai,
+            .is_insecure = options.is_insecure};
 }
 
 eval::Engine open_engine(const eval::AskedModel& model,
@@ -125,6 +130,7 @@ void declare_asking(CLI::App& app, AskingOptions& options) {
     answers.flag("--chat", options.chat, "Put prompts into the model's own chat template.");
     answers.option(
         "--thinking", options.thinking, "The thinking switch of the chat template, 0 or 1.");
+    answers.option("--chat-var", options.chat_variables, chat_variable_help);
     answers.option("--max-tokens", options.max_tokens, "The longest answer in tokens.")
         ->default_str("");
     answers.flag("--check-engine",
@@ -148,6 +154,14 @@ void declare_asking(CLI::App& app, AskingOptions& options) {
     declare_reading(app, options.reading);
 }
 
+Json describe_chat(const AskingOptions& options) {
+    Json variables = parse_chat_variables(options.chat_variables);
+    if (options.thinking) {
+        variables.set("enable_thinking", *options.thinking);
+    }
+    return options.chat && !variables.is_null() ? variables : Json(options.chat);
+}
+
 language::Tokenizer open_tokenizer(const AskingOptions& options) {
     const auto models = list_models(options);
     if (!options.how.tokenizer.empty()) {
@@ -163,11 +177,18 @@ language::Tokenizer open_tokenizer(const AskingOptions& options) {
 eval::AskingJob make_asking_job(const AskingOptions& options,
                                 const CommonOptions& common,
                                 const language::Tokenizer& tokenizer) {
+    std::function<void(const eval::AskedModel&)> check;
+    if (!options.needs_model()) {
+        check = [&options, &common, &tokenizer](const eval::AskedModel& model) {
+            static_cast<void>(open_engine(model, options, common, tokenizer));
+        };
+    }
     return {.models = list_models(options),
             .open =
                 [&options, &common, &tokenizer](const eval::AskedModel& model) {
                     return open_engine(model, options, common, tokenizer);
                 },
+            .check = std::move(check),
             .tokenizer = &tokenizer,
             .compares_tokenizers = options.needs_model() && options.how.tokenizer.empty(),
             .out = options.out,

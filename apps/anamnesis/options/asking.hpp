@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/eval/asking_job.hpp"
 #include "anamnesis/eval/endpoint_back_end.hpp"
 #include "anamnesis/language/tokenizer.hpp"
@@ -30,8 +31,10 @@ struct AskingOptions {
     std::uint32_t timeout = 1800;  ///< seconds
     std::uint32_t retries = 5;
     bool plain_openai = false;
+    bool is_insecure = false;
     bool chat = false;
     std::optional<bool> thinking{};
+    std::vector<std::string> chat_variables{};
     std::uint32_t max_tokens = 0;  ///< 0: the task's own
     bool no_sharing = false;
     bool check_engine = false;
@@ -48,6 +51,10 @@ void declare_asking(CLI::App& app, AskingOptions& options);
 /// Errors: `usage` where an endpoint is asked and no tokenizer is given; those of the models'
 /// names.
 language::Tokenizer open_tokenizer(const AskingOptions& options);
+
+/// What prompts are put into, for the settings of a run: false, true, or the variables of the chat
+/// template that are set.
+Json describe_chat(const AskingOptions& options);
 
 /// The options and the tokenizer must outlive the job.
 /// Errors: `usage` for no model or a name given twice, and for a wrong --shard.

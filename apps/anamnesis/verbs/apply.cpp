@@ -76,9 +76,7 @@ int run(const ApplyOptions& options, Terminal& terminal, const Watch& watch) {
          .path = options.out,
          .output = {.links_unchanged = options.link, .is_synced = !options.no_sync}},
         execution);
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    print_results(results, plan.findings, options.common, seconds, terminal);
+    print_results(results, plan.findings, options.common, start, terminal);
     return 0;
 }
 

@@ -76,7 +76,7 @@ int run(const NiahOptions& options, Terminal& terminal, const Watch& watch) {
                                                                          : plan.tokens_to_generate,
                         .gives_prefix = options.gives_prefix,
                         .asks_logprob = options.asks_logprob,
-                        .is_chat = options.asking.chat},
+                        .chat = describe_chat(options.asking)},
                        table,
                        watch);
     if (report) {

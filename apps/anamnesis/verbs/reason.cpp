@@ -102,7 +102,7 @@ eval::ReasonJob make_job(const ReasonOptions& options, const language::Tokenizer
             .prompt_template = options.prompt_template,
             .max_new_tokens =
                 options.asking.max_tokens != 0 ? options.asking.max_tokens : default_tokens,
-            .is_chat = options.asking.chat};
+            .chat = describe_chat(options.asking)};
 }
 
 int run(const ReasonOptions& stated, Terminal& terminal, const Watch& watch) {

@@ -10,14 +10,16 @@
 #include <CLI/CLI.hpp>
 
 #include "anamnesis/base/error.hpp"
-#include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
-#include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/checkpoint/adapter.hpp"
+#include "anamnesis/restore/adapter_repair.hpp"
 #include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/merge.hpp"
 #include "anamnesis/restore/moment_folder.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/repair.hpp"
 #include "anamnesis/restore/request.hpp"
+#include "anamnesis/restore/result_text.hpp"
 
 #include "calibrate_plan.hpp"
 #include "execution.hpp"
@@ -36,6 +38,7 @@ namespace anamnesis::app {
 namespace {
 
 namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
 
 struct RestoreOptions {
     CommonOptions common{};
@@ -44,13 +47,20 @@ struct RestoreOptions {
     FitOptions fit{};
     std::string pre{};
     std::string post{};
+    std::string adapter{};
     std::string out{};
     std::string patch{};
     bool is_in_place = false;
     bool is_dry_run = false;
+    bool is_as_peft = false;
+    bool is_tidy = false;
     restore::OutputOptions output{};
     std::string note{};
 
+    bool merges() const { return !adapter.empty(); }
+    restore::MergeRounding rounding() const {
+        return is_as_peft ? restore::MergeRounding::peft : restore::MergeRounding::once;
+    }
     bool writes_folder() const { return !is_in_place && patch.empty(); }
     restore::Destination destination() const {
         using Kind = restore::Destination::Kind;
@@ -67,7 +77,13 @@ struct RestoreOptions {
 void declare(CLI::App& app, RestoreOptions& options) {
     OptionGroup required(app, "Required");
     required.option("--pre", options.pre, "The checkpoint before the fine-tune.")->required();
-    required.option("--post", options.post, "The checkpoint after it.")->required();
+    auto* post = required.option(
+        "--post", options.post, "The checkpoint after it, or the LoRA adapter that is left of it.");
+    required
+        .option("--adapter",
+                options.adapter,
+                "Instead of --post: a LoRA adapter of --pre, to be merged into it and repaired.")
+        ->excludes(post);
     OptionGroup destination(app, "Where the repair goes (one of them)");
     auto* out = destination.option(
         "--out", options.out, "A new folder, or a .safetensors or .gguf file where post is one.");
@@ -100,6 +116,13 @@ void declare(CLI::App& app, RestoreOptions& options) {
     output.negation("--no-sync",
                     options.output.is_synced,
                     "Do not wait for the disk. A power cut may then cost the output.");
+    OptionGroup adapters(app, "LoRA adapters (docs/lora.md)");
+    adapters.flag("--as-peft",
+                  options.is_as_peft,
+                  "With --adapter: round as PEFT's merge_and_unload does, in float32.");
+    adapters.flag("--tidy",
+                  options.is_tidy,
+                  "With an adapter as --post: name the modules that left in exclude_modules.");
     OptionGroup(app, "The receipt")
         .option("--note", options.note, "A text for the receipt: why the repair, or by whom.");
     declare_reading(app, options.reading);
@@ -108,6 +131,17 @@ void declare(CLI::App& app, RestoreOptions& options) {
 
 /// Errors: `usage`.
 restore::Request check(const RestoreOptions& options) {
+    if (options.post.empty() && !options.merges()) {
+        throw Error(ErrorKind::usage,
+                    "restore needs --post CHECKPOINT, or --adapter ADAPTER of the base --pre");
+    }
+    if (options.is_as_peft && !options.merges()) {
+        throw Error(ErrorKind::usage, "--as-peft belongs to --adapter");
+    }
+    if (options.merges() && !options.writes_folder()) {
+        throw Error(ErrorKind::usage,
+                    "--adapter makes a new checkpoint: give --out, not --in-place or --patch");
+    }
     if (options.writes_folder() && options.out.empty() && !options.is_dry_run) {
         throw Error(ErrorKind::usage,
                     "restore needs one of --out FOLDER, --in-place, --patch FILE or --dry-run");
@@ -137,21 +171,6 @@ restore::Request check(const RestoreOptions& options) {
     return request;
 }
 
-void introduce(const restore::Plan& plan, const RestoreOptions& options, Terminal& terminal) {
-    report_findings(plan.findings, options.reading, terminal);
-    const auto layers = plan.changed_layers();
-    terminal.say(
-        format("{} ({}): method {}, {} in {} tensors{} from {} into {}",
-               plan.post->model.family,
-               plan.post->model.evidence,
-               restore::to_string(plan.request.selection.method),
-               human_bytes(plan.changed_bytes()),
-               plan.changes.size(),
-               layers.empty() ? std::string() : format(" of layers {}", compact_list(layers)),
-               plan.pre->checkpoint.path().string(),
-               plan.post->checkpoint.path().string()));
-}
-
 /// Sums post over the texts, or reads what an earlier calibration kept.
 void provide_moments(restore::Plan& plan, const RestoreOptions& options, const Watch& watch) {
     if (!options.fit.calibrates()) {
@@ -168,28 +187,75 @@ void provide_moments(restore::Plan& plan, const RestoreOptions& options, const W
     }
 }
 
-int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
-    const restore::Request request = check(options);
-    const auto start = std::chrono::steady_clock::now();
-    const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
-    const checkpoint::RecognisedCheckpoint post = open_checkpoint(options.post, options.reading);
-    restore::Plan plan = restore::make_plan(pre, post, request);
-    introduce(plan, options, terminal);
+/// Carries out a plan of checkpoints, of two or of one with an adapter.
+int carry_out(restore::Plan plan,
+              const RestoreOptions& options,
+              Terminal& terminal,
+              const Watch& watch,
+              Clock::time_point start) {
+    report_findings(plan.findings, options.reading, terminal);
+    terminal.say(describe_plan(plan));
     if (options.is_dry_run) {
         const restore::DryRun costs = restore::estimate_costs(plan, options.destination());
         terminal.result(options.common.json ? restore::to_json(plan, costs).dump(2) + "\n"
                                             : restore::to_text(plan, costs));
         return 0;
     }
-    if (request.selection.method == restore::Method::fit) {
+    if (plan.request.selection.method == restore::Method::fit) {
         provide_moments(plan, options, watch);
     }
     const std::vector<restore::Result> results =
         restore::repair(plan, options.destination(), make_execution(options.common, watch));
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    print_results(results, plan.findings, options.common, seconds, terminal);
+    print_results(results, plan.findings, options.common, start, terminal);
     return 0;
+}
+
+/// Repairs the adapter itself.
+int repair_adapter(const restore::AdapterPlan& plan,
+                   const RestoreOptions& options,
+                   Terminal& terminal,
+                   const Watch& watch,
+                   Clock::time_point start) {
+    if (!options.writes_folder()) {
+        throw Error(ErrorKind::usage,
+                    "a repaired adapter is a new folder: give --out, not --in-place or --patch");
+    }
+    report_findings(plan.findings, options.reading, terminal);
+    if (options.is_dry_run) {
+        terminal.result(options.common.json ? restore::to_json(plan).dump(2) + "\n"
+                                            : restore::to_text(plan));
+        return 0;
+    }
+    const std::vector<restore::Result> results =
+        restore::write_adapters(plan,
+                                restore::list_targets(options.out, plan.request),
+                                options.output,
+                                options.is_tidy,
+                                make_execution(options.common, watch));
+    print_results(results, plan.findings, options.common, start, terminal);
+    return 0;
+}
+
+int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
+    const restore::Request request = check(options);
+    const auto start = Clock::now();
+    const std::string& post = options.merges() ? options.adapter : options.post;
+    if (options.merges() || checkpoint::is_adapter(post)) {
+        const checkpoint::AdapterPair pair =
+            open_adapter_pair(options.pre, post, options.reading, request);
+        if (options.merges()) {
+            return carry_out(make_merge_plan(pair.match, request, options.rounding()),
+                             options,
+                             terminal,
+                             watch,
+                             start);
+        }
+        return repair_adapter(
+            restore::make_adapter_plan(pair.match, request), options, terminal, watch, start);
+    }
+    const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
+    const checkpoint::RecognisedCheckpoint fine_tuned = open_checkpoint(post, options.reading);
+    return carry_out(restore::make_plan(pre, fine_tuned, request), options, terminal, watch, start);
 }
 
 }  // namespace

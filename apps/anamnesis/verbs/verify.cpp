@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/restore/verify.hpp"
 
-#include <filesystem>
-#include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -13,13 +9,8 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
-#include "anamnesis/io/file.hpp"
-#include "anamnesis/report/text_table.hpp"
-#include "anamnesis/restore/apply.hpp"
-#include "anamnesis/restore/moment_folder.hpp"
-#include "anamnesis/restore/moments.hpp"
-#include "anamnesis/restore/plan.hpp"
-#include "anamnesis/restore/request.hpp"
+#include "anamnesis/restore/merge.hpp"
+#include "anamnesis/restore/verify_job.hpp"
 
 #include "execution.hpp"
 #include "open_checkpoint.hpp"
@@ -40,102 +31,68 @@ struct VerifyOptions {
     SelectionOptions selection{};
     std::string pre{};
     std::string post{};
+    std::string adapter{};
     std::string repaired{};
     std::string moments{};
+    bool is_as_peft = false;
     bool compares_weights_only = false;
+
+    restore::VerifyJob make_job() const {
+        if (post.empty() && adapter.empty()) {
+            throw Error(ErrorKind::usage, "verify needs --post, or --adapter for a merged adapter");
+        }
+        return {
+            .pre = pre,
+            .post = adapter.empty() ? post : adapter,
+            .merges = !adapter.empty(),
+            .repaired = repaired,
+            .opening = make_open_options(reading),
+            .recognising = make_recognise_options(reading),
+            .request = selection.make_request(),
+            .rounding = is_as_peft ? restore::MergeRounding::peft : restore::MergeRounding::once,
+            .prefers_receipt = !selection.is_given(),
+            .scope = compares_weights_only ? restore::VerifyScope::weights
+                                           : restore::VerifyScope::folder,
+            .moments = moments};
+    }
 };
 
 void declare(CLI::App& app, VerifyOptions& options) {
     OptionGroup required(app, "Required");
     required.option("--pre", options.pre, "The checkpoint before the fine-tune.")->required();
-    required.option("--post", options.post, "The checkpoint after it.")->required();
-    required.option("--repaired", options.repaired, "The repaired checkpoint.")->required();
+    auto* post =
+        required.option("--post", options.post, "The checkpoint or LoRA adapter after it.");
+    required.option("--adapter", options.adapter, "The same as --post, of a merged adapter.")
+        ->excludes(post);
+    required.option("--repaired", options.repaired, "The repaired checkpoint or adapter.")
+        ->required();
     options.selection.declare(app);
     OptionGroup(app, "Proof of --method fit")
         .option("--moments",
                 options.moments,
                 "The moments of the calibration, a file or the folder of 'restore --moments': the "
                 "fitted rows are computed again.");
-    OptionGroup(app, "What is compared")
-        .flag(
-            "--weights-only",
-            options.compares_weights_only,
-            "Compare tensors alone, whatever they are called and whatever lies beside them: for a "
-            "repair that another library has saved again.");
+    OptionGroup compared(app, "What is compared");
+    compared.flag(
+        "--weights-only",
+        options.compares_weights_only,
+        "Compare tensors alone, whatever they are called and whatever lies beside them: for a "
+        "repair that another library has saved again.");
+    compared.flag("--as-peft", options.is_as_peft, "A merge is rounded as PEFT rounds.");
     declare_reading(app, options.reading);
     declare_strict(app, options.reading);
 }
 
-/// What to prove: the options, or, where none was given, what the receipt claims.
-struct Claim {
-    restore::Request request;
-    std::string origin;
-};
-
-Claim find_claim(const VerifyOptions& options, const checkpoint::RecognisedCheckpoint& repaired) {
-    const auto receipt = restore::find_receipt(repaired.checkpoint);
-    if (!options.selection.is_given() && std::filesystem::exists(receipt)) {
-        return in_context([&] { return format("reading {}", receipt.string()); },
-                          [&] {
-                              const Json json = Json::parse(io::read_text(receipt));
-                              Claim claim{restore::request_from_json(json.at("request")),
-                                          "the receipt"};
-                              if (!options.selection.importance().empty()) {
-                                  claim.request.importance = options.selection.importance();
-                              }
-                              return claim;
-                          });
-    }
-    return {options.selection.make_request(), "the command line"};
-}
-
-/// Null where none are given.
-std::shared_ptr<const restore::MomentSource> open_moments(const std::string& path,
-                                                          const restore::Request& request) {
-    if (path.empty()) {
-        return nullptr;
-    }
-    if (request.selection.method != restore::Method::fit) {
-        throw Error(ErrorKind::usage,
-                    format("--moments proves --method fit, and the claim is {}",
-                           restore::to_string(request.selection.method)));
-    }
-    return std::make_shared<const restore::MomentFile>(
-        restore::MomentFile::open(restore::find_moments(path, request.fit)));
-}
-
 int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
-    const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
-    const checkpoint::RecognisedCheckpoint post = open_checkpoint(options.post, options.reading);
-    const checkpoint::RecognisedCheckpoint repaired =
-        open_checkpoint(options.repaired, options.reading, checkpoint::Missing::warn);
-    const Claim claim = find_claim(options, repaired);
-    const auto moments = open_moments(options.moments, claim.request);
-    const restore::Verification result =
-        restore::verify(pre,
-                        post,
-                        repaired,
-                        claim.request,
-                        options.compares_weights_only ? restore::VerifyScope::weights
-                                                      : restore::VerifyScope::folder,
-                        make_execution(options.common, watch),
-                        moments.get());
+    const auto [request, origin, result] =
+        restore::run_verification(options.make_job(), make_execution(options.common, watch));
     report_findings(result.findings, options.reading, terminal);
     if (options.common.json) {
-        terminal.result(restore::to_json(result, claim.request, claim.origin).dump(2) + "\n");
+        terminal.result(restore::to_json(result, request, origin).dump(2) + "\n");
         return result.is_proven() ? 0 : 1;
     }
-    std::vector<std::vector<std::string>> rows;
-    for (const restore::TensorVerdict& verdict : result.tensors) {
-        rows.push_back({verdict.name,
-                        format("{}", verdict.rows),
-                        format("{}", verdict.rows_from_pre),
-                        format("{}", verdict.rows_from_post),
-                        format("{}", verdict.rows_computed)});
-    }
     if (!terminal.is_quiet()) {
-        terminal.result(
-            report::text_table({"tensor", ">rows", ">from pre", ">from post", ">computed"}, rows));
+        terminal.result(make_verdict_table(result));
     }
     for (const std::string& note : result.notes) {
         terminal.say(format("note: {}", note));
@@ -143,12 +100,7 @@ int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
     for (const std::string& deviation : result.deviations) {
         terminal.result(format("deviation: {}\n", deviation));
     }
-    terminal.say(format("{}: {} tensors, {} compared with method {} of {}",
-                        result.is_proven() ? "proven" : "NOT proven",
-                        result.tensors_compared,
-                        human_bytes(result.bytes_compared),
-                        restore::to_string(claim.request.selection.method),
-                        claim.origin));
+    terminal.say(describe_verdict(result, request, origin));
     return result.is_proven() ? 0 : 1;
 }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -16,6 +17,7 @@
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
+#include "chat_templates.hpp"
 #include "temporary_folder.hpp"
 
 namespace anamnesis::analysis {
@@ -27,10 +29,10 @@ class Examples : public ::testing::Test {
 protected:
     std::vector<Example> read(const std::string& lines,
                               const ExampleOptions& options = {},
-                              ChatTemplate::Form form = ChatTemplate::Form::chatml) {
+                              std::string_view chat = testing::chatml_template) {
         const auto path = folder_.write("data.jsonl", lines);
         return read_examples(
-            path, tokenizer_, [form] { return ChatTemplate::of_form(form); }, options);
+            path, tokenizer_, [chat] { return ChatTemplate::read(chat); }, options);
     }
 
     /// The text of the tokens that carry the loss.

@@ -18,7 +18,7 @@
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/formats/foreign_file.hpp"
 
-#include "adapters.hpp"
+#include "refuse_adapters.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
@@ -51,10 +52,8 @@ bool is_own_file(std::string_view name) {
 /// Collects the side files of one checkpoint folder.
 class Collector {
 public:
-    explicit Collector(const Checkpoint& checkpoint) : root_(checkpoint.folder()) {
-        for (const WeightFile& file : checkpoint.files()) {
-            weights_.insert(file.name());
-        }
+    Collector(fs::path root, std::set<std::string> weights)
+        : root_(std::move(root)), weights_(std::move(weights)) {
         std::error_code ignored;
         is_training_run_ = fs::exists(root_ / "run.json", ignored);
     }
@@ -148,7 +147,11 @@ SideFiles find_side_files(const Checkpoint& checkpoint) {
         return {};  // a file or a set of shards that was named says all itself
     }
     if (!checkpoint.is_single_file()) {
-        return Collector(checkpoint).collect();
+        std::set<std::string> weights;
+        for (const WeightFile& file : checkpoint.files()) {
+            weights.insert(file.name());
+        }
+        return find_side_files(checkpoint.folder(), std::move(weights));
     }
     SideFiles result;
     std::error_code ignored;
@@ -157,6 +160,10 @@ SideFiles find_side_files(const Checkpoint& checkpoint) {
         result.files.push_back({"config.json", fs::file_size(config, ignored)});
     }
     return result;
+}
+
+SideFiles find_side_files(const fs::path& folder, std::set<std::string> weights) {
+    return Collector(folder, std::move(weights)).collect();
 }
 
 }  // namespace anamnesis::checkpoint

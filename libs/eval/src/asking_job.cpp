@@ -51,6 +51,21 @@ public:
           folder_(RunFolder::open(job.out, evaluation.settings(), job.shard)) {}
 
     std::optional<EvaluationReport> run() {
+        try {
+            return ask_all();
+        } catch (...) {
+            folder_.discard_unanswered();
+            throw;
+        }
+    }
+
+private:
+    std::optional<EvaluationReport> ask_all() {
+        for (const AskedModel& model : job_.models) {
+            if (job_.check) {
+                job_.check(model);
+            }
+        }
         for (const AskedModel& model : job_.models) {
             ask(model);
             throw_if_stopped(watch_, [this] {
@@ -70,7 +85,6 @@ public:
         return write_reports({.folders = {job_.out}});
     }
 
-private:
     void ask(const AskedModel& model) {
         if (count_found(model.name) == count_ours()) {
             watch_.log(format("{}: all {} answers are in {}",
@@ -90,6 +104,9 @@ private:
         }
         const RunProgress progress = ask_items(engine, model.name);
         log_economy(engine, model.name, progress);
+        for (const std::string& note : engine.back_end->list_notes()) {
+            watch_.warn(format("{}: {}", model.name, note));
+        }
         if (!progress.failures.empty()) {
             throw Error(ErrorKind::io,
                         format("{} of {} questions have no answer; the same command asks them "
@@ -152,6 +169,12 @@ private:
             [&](const Json& line) {
                 const Evaluation::Place place = evaluation_.find_place(line);
                 scoreboard_.add(place.row, place.column, place.score, seen++ >= before);
+            },
+            [&, told = 0](const std::string& failure) mutable {
+                constexpr int most_told = 3;
+                if (told++ < most_told) {
+                    watch_.log(format("{}: no answer to {}", name, failure));
+                }
             },
             watch_.stop());
         scoreboard_.finish();

@@ -34,7 +34,9 @@ std::string PromptForm::render(const Question& question) const {
     }
     const std::vector<language::ChatMessage> messages{{.role = "user", .content = question.input}};
     return chat->render(messages,
-                        {.add_generation_prompt = true, .enable_thinking = enable_thinking}) +
+                        {.add_generation_prompt = true,
+                         .enable_thinking = enable_thinking,
+                         .variables = variables}) +
            question.answer_prefix;
 }
 

@@ -51,28 +51,77 @@ std::string list_model_ids(const Json& models) {
     return join(names, ", ");
 }
 
-const Json* find_model(const Json& models, const std::string& name) {
-    for (const Json& model : models.at("data").as_array("'data'")) {
-        if (name.empty() || model.at("id").as_string("'id'") == name) {
-            return &model;
+/// The model of a name; without a name the only one.
+/// Errors: `usage` where there are several and none is named; `not_found`.
+const Json& find_model(const Json& models, const EndpointOptions& options) {
+    const Json::Array& list = models.at("data").as_array("'data'");
+    if (options.model.empty() && list.size() > 1) {
+        throw Error(ErrorKind::usage,
+                    format("several models are served at {}: {}; name one with --model",
+                           options.url,
+                           list_model_ids(models)));
+    }
+    for (const Json& model : list) {
+        if (options.model.empty() || model.at("id").as_string("'id'") == options.model) {
+            return model;
         }
     }
-    return nullptr;
+    throw Error(ErrorKind::not_found,
+                options.model.empty() ? format("no model is served at {}", options.url)
+                                      : format("{} is not served at {}; served: {}",
+                                               in_quotes(options.model),
+                                               options.url,
+                                               list_model_ids(models)));
 }
 
+/// vLLM and SGLang say max_model_len, llama-server what one of its slots has.
 std::optional<std::size_t> find_context_length(const Json& model) {
     const Json* length = model.find("max_model_len");
+    if (length == nullptr || !length->is_number()) {
+        const Json* meta = model.find("meta");
+        length = meta == nullptr ? nullptr : meta->find("n_ctx");
+    }
     if (length != nullptr && length->is_number()) {
-        return length->as_unsigned("'max_model_len'");
+        return length->as_unsigned("the context length");
     }
     return std::nullopt;
+}
+
+/// A server that is still loading says so with 503.
+bool is_loading(const HttpReply& reply) {
+    return reply.status == 429 || reply.status == 502 || reply.status == 503 || reply.status == 504;
+}
+
+HttpReply ask_for_models(const EndpointOptions& options) {
+    HttpConnection connection(options);
+    HttpReply reply = connection.get("/v1/models");
+    for (unsigned attempt = 0; is_loading(reply) && attempt < options.retries; ++attempt) {
+        pause(options.first_pause * (1U << std::min(attempt, 10U)), {});
+        reply = connection.get("/v1/models");
+    }
+    if (reply.status == 0) {
+        throw Error(ErrorKind::not_found,
+                    format("no server answers at {}: {}", options.url, reply.body));
+    }
+    if (reply.status != 200) {
+        const bool is_passing = is_loading(reply);
+        throw Error(is_passing ? ErrorKind::io : ErrorKind::unsupported,
+                    format("{}/v1/models answered {}: {}; {}",
+                           options.url,
+                           reply.status,
+                           in_quotes(reply.body, 200),
+                           is_passing ? format("asked {} times", options.retries + 1)
+                                      : "an OpenAI-compatible server is expected"));
+    }
+    return reply;
 }
 
 }  // namespace
 
 struct EndpointBackEnd::Outcome {
     std::optional<Answer> answer{};
-    std::string reason{};  ///< without an answer; empty where cancelled
+    std::string reason{};   ///< without an answer; empty where cancelled
+    bool is_final = false;  ///< asking again gives the same
 };
 
 EndpointBackEnd::EndpointBackEnd(EndpointOptions options, const language::Tokenizer* tokenizer)
@@ -80,35 +129,24 @@ EndpointBackEnd::EndpointBackEnd(EndpointOptions options, const language::Tokeni
     if (options_.transport == PromptTransport::token_ids && tokenizer_ == nullptr) {
         throw Error(ErrorKind::usage, "prompts as token ids need a tokenizer; give --tokenizer");
     }
-    HttpReply reply = HttpConnection(options_).get("/v1/models");
-    if (reply.status == 0) {
-        throw Error(ErrorKind::not_found,
-                    format("no server answers at {}: {}", options_.url, reply.body));
-    }
-    if (reply.status != 200) {
-        throw Error(ErrorKind::unsupported,
-                    format("{}/v1/models answered {}: {}; an OpenAI-compatible server is expected",
-                           options_.url,
-                           reply.status,
-                           in_quotes(reply.body, 200)));
-    }
+    const HttpReply reply = ask_for_models(options_);
     in_context([&] { return format("reading {}/v1/models", options_.url); },
-               [&] {
-                   const Json models = Json::parse(reply.body);
-                   const Json* model = find_model(models, options_.model);
-                   if (model == nullptr) {
-                       throw Error(ErrorKind::not_found,
-                                   format("{} is not served at {}; served: {}",
-                                          in_quotes(options_.model),
-                                          options_.url,
-                                          list_model_ids(models)));
-                   }
-                   options_.model = model->at("id").as_string("'id'");
-                   context_length_ = find_context_length(*model);
-                   const Json* owner = model->find("owned_by");
-                   server_ = owner != nullptr && owner->is_string() ? owner->as_string("'owned_by'")
-                                                                    : std::string();
-               });
+               [&] { read_models(reply.body); });
+}
+
+void EndpointBackEnd::read_models(const std::string& body) {
+    const Json models = Json::parse(body);
+    // transformers serve lists what is in its cache alone, and loads any other name.
+    const bool takes_any = models.at("data").as_array("'data'").empty() && !options_.model.empty();
+    if (takes_any) {
+        return;
+    }
+    const Json& model = find_model(models, options_);
+    options_.model = model.at("id").as_string("'id'");
+    context_length_ = find_context_length(model);
+    const Json* owner = model.find("owned_by");
+    server_ =
+        owner != nullptr && owner->is_string() ? owner->as_string("'owned_by'") : std::string();
 }
 
 EndpointBackEnd::~EndpointBackEnd() = default;
@@ -131,25 +169,41 @@ Json EndpointBackEnd::description() const {
     return result;
 }
 
+void EndpointBackEnd::set_chat(Json& body, const Question& question) const {
+    Json messages = Json::array();
+    const bool is_continued = !question.answer_prefix.empty() && options_.sends_extensions;
+    // OpenAI's own interface continues no answer: its beginning is asked for in words.
+    const std::string input = question.answer_prefix.empty() || is_continued
+                                  ? question.input
+                                  : question.input + "\n\n" + question.answer_prefix;
+    messages.push_back(Json::Object{{"role", "user"}, {"content", input}});
+    if (is_continued) {
+        messages.push_back(
+            Json::Object{{"role", "assistant"}, {"content", question.answer_prefix}});
+        body.set("add_generation_prompt", false);
+        body.set("continue_final_message", true);
+    }
+    body.set("messages", std::move(messages));
+    Json variables = options_.form.variables;
+    if (options_.form.enable_thinking) {
+        variables.set("enable_thinking", *options_.form.enable_thinking);
+    }
+    if (!variables.is_null() && options_.sends_extensions) {
+        body.set("chat_template_kwargs", std::move(variables));
+    }
+}
+
 Json EndpointBackEnd::make_body(const Question& question, std::size_t& prompt_tokens) const {
     Json body = Json::Object{{"model", options_.model}};
     prompt_tokens = 0;
     if (options_.transport == PromptTransport::chat) {
-        Json messages = Json::array();
-        messages.push_back(Json::Object{{"role", "user"}, {"content", question.input}});
-        if (!question.answer_prefix.empty()) {
-            messages.push_back(
-                Json::Object{{"role", "assistant"}, {"content", question.answer_prefix}});
-            body.set("add_generation_prompt", false);
-            body.set("continue_final_message", true);
-        }
-        body.set("messages", std::move(messages));
-        if (options_.form.enable_thinking) {
-            body.set("chat_template_kwargs",
-                     Json::Object{{"enable_thinking", *options_.form.enable_thinking}});
-        }
+        set_chat(body, question);
     } else if (options_.transport == PromptTransport::text) {
         body.set("prompt", options_.form.render(question));
+        if (options_.form.chat && options_.sends_extensions) {
+            // The template wrote the BOS already.
+            body.set("add_special_tokens", false);
+        }
     } else {
         Json ids = Json::array();
         const auto tokens = tokenizer_->encode(options_.form.render(question),
@@ -208,13 +262,24 @@ EndpointBackEnd::Outcome EndpointBackEnd::ask(HttpConnection& connection,
             return {};
         }
         Reply read = read_completion(
-            reply, prompt_tokens == 0 ? std::nullopt : std::optional(prompt_tokens));
+            reply,
+            {.transport = options_.transport,
+             .tokens = prompt_tokens == 0 ? std::nullopt : std::optional(prompt_tokens),
+             .has_extensions = options_.sends_extensions});
         if (auto* answer = std::get_if<Answer>(&read)) {
             answer->seconds = seconds_since(begin);
+            // llama-server repeats the beginning of the answer that it was given.
+            if (options_.transport == PromptTransport::chat && !question.answer_prefix.empty() &&
+                answer->text.starts_with(question.answer_prefix)) {
+                answer->text.erase(0, question.answer_prefix.size());
+            }
             return {.answer = std::move(*answer)};
         }
         if (const auto* refusal = std::get_if<Refusal>(&read)) {
-            return {.reason = refusal->reason};
+            if (refusal->concerns_all) {
+                throw Error(ErrorKind::io, refusal->reason);
+            }
+            return {.reason = refusal->reason, .is_final = true};
         }
         const Retry& retry = std::get<Retry>(read);
         reason = retry.reason;
@@ -277,14 +342,31 @@ private:
                     owner_.slot_seconds_ += busy + idle;
                 }
                 if (outcome.answer) {
+                    is_any_answered_ = true;
+                    owner_.note(*outcome.answer);
                     take_.answered(*question, *outcome.answer);
                 } else if (!outcome.reason.empty()) {
                     take_.failed(*question, outcome.reason);
+                    stop_at_equal_refusals(outcome);
                 }
             }
         } catch (...) {
             const std::lock_guard lock(mutex_);
             error_ = error_ ? error_ : std::current_exception();
+        }
+    }
+
+    /// A server that refuses ten questions alike, and has answered none, refuses all.
+    void stop_at_equal_refusals(const Outcome& outcome) {
+        constexpr unsigned most = 10;
+        equal_refusals_ = outcome.is_final && outcome.reason == last_refusal_ ? equal_refusals_ + 1
+                          : outcome.is_final                                  ? 1
+                                                                              : 0;
+        last_refusal_ = outcome.reason;
+        if (!is_any_answered_ && equal_refusals_ >= most) {
+            throw Error(
+                ErrorKind::io,
+                format("the first {} questions were all refused alike: {}", most, outcome.reason));
         }
     }
 
@@ -294,11 +376,45 @@ private:
     std::stop_token cancel_;
     std::mutex mutex_;
     bool is_over_ = false;
+    bool is_any_answered_ = false;
+    unsigned equal_refusals_ = 0;
+    std::string last_refusal_;
     std::exception_ptr error_;
 };
 
 void EndpointBackEnd::answer(const Next& next, const Take& take, const std::stop_token& cancel) {
     Workers(*this, next, take, cancel).run();
+}
+
+void EndpointBackEnd::note(const Answer& answer) {
+    const std::lock_guard lock(mutex_);
+    uncounted_ += answer.is_counted ? 0 : 1;
+    all_thinking_ += answer.was_all_thinking ? 1 : 0;
+}
+
+std::vector<std::string> EndpointBackEnd::list_notes() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> notes;
+    if (uncounted_ > 0) {
+        notes.push_back(
+            format("the server did not say how many prompt tokens it read for {} answers: "
+                   "a cut prompt would not be seen",
+                   uncounted_));
+    }
+    if (all_thinking_ > 0) {
+        notes.push_back(
+            format("{} answers came as thinking alone (reasoning_content): the server's "
+                   "reasoning parser met no end of thinking; they were taken as answers",
+                   all_thinking_));
+    }
+    const bool may_double = options_.transport == PromptTransport::text && options_.form.chat &&
+                            !options_.sends_extensions;
+    if (may_double) {
+        notes.emplace_back(
+            "--plain-openai cannot keep a server from putting a second BOS before a text "
+            "that the chat template begins with one");
+    }
+    return notes;
 }
 
 std::optional<double> EndpointBackEnd::busy_share() const {

@@ -98,7 +98,7 @@ public:
                          {"tokens_to_generate", std::uint64_t{haystack.tokens_to_generate}},
                          {"max_tokens", std::uint64_t{job_.max_new_tokens}},
                          {"answer_prefix", job_.gives_prefix},
-                         {"chat", job_.is_chat},
+                         {"chat", job_.chat},
                          {"essays", materials_.essays.name()},
                          {"essays_sha256", materials_.essays.digest()}};
         if (!job_.prompts.empty()) {

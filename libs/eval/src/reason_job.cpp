@@ -61,7 +61,7 @@ public:
                             {"top_k", std::uint64_t{job_.sampling.top_k}},
                             {"seed", job_.seed},
                             {"max_tokens", std::uint64_t{job_.max_new_tokens}},
-                            {"chat", job_.is_chat},
+                            {"chat", job_.chat},
                             {"shots", std::uint64_t{job_.shots}},
                             {"prompt_sha256", compute_sha256(asking_.prompt.pattern)}};
     }

@@ -23,6 +23,7 @@ RunProgress run_items(BackEnd& back_end,
                       RunFolder& folder,
                       const Shard& shard,
                       const OnResult& on_result,
+                      const OnFailure& on_failure,
                       const std::stop_token& cancel) {
     RunProgress progress;
     std::unordered_set<std::string> done;
@@ -60,6 +61,7 @@ RunProgress run_items(BackEnd& back_end,
     const auto failed = [&](const Question& question, const std::string& reason) {
         judges.erase(question.id);
         progress.failures.push_back(format("{}: {}", question.id, reason));
+        on_failure(progress.failures.back());
     };
     back_end.answer(next_question, {.answered = answered, .failed = failed}, cancel);
     folder.results().sync();

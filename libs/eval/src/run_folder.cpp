@@ -56,13 +56,16 @@ std::vector<fs::path> list_files(const fs::path& folder,
     return files;
 }
 
-/// Whether the results beside a record hold an answer.
-bool has_results(const fs::path& record) {
+fs::path find_results(const fs::path& record) {
     std::string name = record.filename().string();
     name = "results" + name.substr(std::string_view("run").size());
-    const fs::path results = record.parent_path() / fs::path(name).replace_extension(".jsonl");
+    return record.parent_path() / fs::path(name).replace_extension(".jsonl");
+}
+
+/// Whether the results beside a record hold an answer.
+bool has_results(const fs::path& record) {
     std::error_code error;
-    return fs::file_size(results, error) > 0 && !error;
+    return fs::file_size(find_results(record), error) > 0 && !error;
 }
 
 }  // namespace
@@ -114,6 +117,15 @@ RunFolder RunFolder::open(const fs::path& folder, const Json& settings, Shard sh
                       : Json(Json::Object{{"settings", settings}, {"checkpoints", Json::object()}});
     io::write_text_atomically(path, record.dump(2) + "\n");
     return {std::move(path), std::move(record), std::move(results)};
+}
+
+void RunFolder::discard_unanswered() noexcept {
+    if (!has_results(record_path_)) {
+        std::error_code ignored;
+        fs::remove(find_results(record_path_), ignored);
+        fs::remove(record_path_, ignored);
+        fs::remove(record_path_.parent_path(), ignored);  // unless something is in it
+    }
 }
 
 void RunFolder::describe(const std::string& checkpoint, const Json& what) {

@@ -200,7 +200,7 @@ TEST(EndpointBackEnd, SaysThatNobodyListens) {
 
 std::string read_refusal(int status, const std::string& body, std::size_t sent = 0) {
     const Reply reply = read_completion({.status = status, .body = body},
-                                        sent == 0 ? std::nullopt : std::optional(sent));
+                                        {.tokens = sent == 0 ? std::nullopt : std::optional(sent)});
     const auto* refusal = std::get_if<Refusal>(&reply);
     return refusal == nullptr ? "" : refusal->reason;
 }
@@ -218,7 +218,7 @@ TEST(Reply, RecognisesEveryWordingOfATooLongPrompt) {
 
 TEST(Reply, RefusesAnswersThatAreNone) {
     EXPECT_THAT(read_refusal(200, "<html>gateway</html>"), HasSubstr("not understood"));
-    EXPECT_THAT(read_refusal(200, R"({"error":{"message":"x"}})"), HasSubstr("error in it"));
+    EXPECT_THAT(read_refusal(200, R"({"error":{"message":"x"}})"), HasSubstr("answered 200: 'x'"));
     EXPECT_THAT(read_refusal(200, R"({"choices":[]})"), HasSubstr("without a choice"));
     EXPECT_THAT(read_refusal(200, R"({"choices":[{"text":"x","finish_reason":"abort"}]})"),
                 HasSubstr("abort"));
@@ -237,13 +237,110 @@ TEST(Reply, PutsThinkingThatAServerSetAsideBackIntoTheText) {
         {.status = 200,
          .body = R"({"choices":[{"message":{"content":"42","reasoning_content":"hm"},)"
                  R"("finish_reason":"stop"}]})"},
-        std::nullopt);
+        {});
     EXPECT_EQ(std::get<Answer>(reply).text, "<think>hm</think>42");
+}
+
+Answer read_answer(const std::string& body, std::size_t sent = 0) {
+    const Reply reply = read_completion({.status = 200, .body = body},
+                                        {.tokens = sent == 0 ? std::nullopt : std::optional(sent)});
+    if (const auto* refusal = std::get_if<Refusal>(&reply)) {
+        ADD_FAILURE() << refusal->reason;
+    }
+    const auto* answer = std::get_if<Answer>(&reply);
+    return answer == nullptr ? Answer{} : *answer;
+}
+
+TEST(Reply, TakesAnswersAsServersReallyWriteThem) {
+    EXPECT_EQ(
+        read_answer(R"({"error":null,"choices":[{"text":"42","finish_reason":"stop"}]})").text,
+        "42");
+    for (const char* usage :
+         {"{}", R"({"prompt_tokens":null})", R"({"input_tokens":7,"output_tokens":9})", "null"}) {
+        const Answer answer = read_answer(
+            std::string(R"({"choices":[{"text":"42","finish_reason":"eos_token"}],"usage":)") +
+                usage + "}",
+            7);
+        EXPECT_EQ(answer.text, "42");
+        EXPECT_EQ(answer.prompt_tokens, 7U);
+        EXPECT_EQ(answer.finish, language::FinishReason::end_of_text);
+        EXPECT_EQ(answer.is_counted, std::string(usage).find("input") != std::string::npos);
+    }
+    EXPECT_EQ(read_answer(R"({"choices":[{"text":"4","finish_reason":"max_tokens"}]})").finish,
+              language::FinishReason::length);
+}
+
+TEST(Reply, TellsThinkingFromAnswers) {
+    const auto read = [](const std::string& message, const std::string& finish) {
+        return read_answer(R"({"choices":[{"message":)" + message + R"(,"finish_reason":")" +
+                           finish + R"("}]})");
+    };
+    // The budget ended inside the thinking.
+    EXPECT_EQ(read(R"({"reasoning_content":"hm"})", "length").text, "<think>hm");
+    EXPECT_EQ(read(R"({"content":null,"reasoning_content":"hm"})", "length").text, "<think>hm");
+    // A parser took the whole answer for thinking.
+    const Answer all = read(R"({"content":null,"reasoning_content":"It is 42."})", "stop");
+    EXPECT_EQ(all.text, "It is 42.");
+    EXPECT_TRUE(all.was_all_thinking);
+    EXPECT_THAT(
+        read_refusal(200, R"({"choices":[{"message":{"content":null},"finish_reason":"stop"}]})"),
+        HasSubstr("answered with nothing"));
+    EXPECT_THAT(read_refusal(200,
+                             R"({"choices":[{"text":"","finish_reason":"stop"}],)"
+                             R"("usage":{"completion_tokens":0}})"),
+                HasSubstr("without a single token"));
+    EXPECT_THAT(read_refusal(200, R"({"choices":[{"text":"42","finish_reason":null}]})"),
+                HasSubstr("finish_reason is null"));
+}
+
+TEST(Reply, AsksAgainWhereAnErrorWithin200IsPassing) {
+    const Reply passing = read_completion(
+        {.status = 200, .body = R"({"error":{"message":"upstream timed out","code":504}})"}, {});
+    EXPECT_THAT(std::get<Retry>(passing).reason, HasSubstr("upstream timed out"));
+    EXPECT_THAT(read_refusal(200, R"({"error":{"message":"no such adapter","code":400}})"),
+                HasSubstr("no such adapter"));
+}
+
+TEST(Reply, NamesTheSwitchThatAServerNeeds) {
+    const auto refuse = [](int status, const std::string& body, PromptTransport transport) {
+        const Reply reply = read_completion({.status = status, .body = body},
+                                            {.transport = transport, .has_extensions = true});
+        const Refusal& refusal = std::get<Refusal>(reply);
+        EXPECT_TRUE(refusal.concerns_all) << refusal.reason;
+        return refusal.reason;
+    };
+    EXPECT_THAT(refuse(404, R"({"detail":"Not Found"})", PromptTransport::token_ids),
+                HasSubstr("--transport chat"));
+    EXPECT_THAT(refuse(404, R"({"detail":"Not Found"})", PromptTransport::chat),
+                HasSubstr("--transport text"));
+    EXPECT_THAT(refuse(400,
+                       R"({"error":{"message":"prompt: expected a string"}})",
+                       PromptTransport::token_ids),
+                HasSubstr("--transport text"));
+    EXPECT_THAT(refuse(422,
+                       R"({"detail":[{"type":"extra_forbidden","loc":["body","top_k"]}]})",
+                       PromptTransport::text),
+                HasSubstr("--plain-openai"));
+}
+
+TEST(EndpointBackEnd, StopsAtTenEqualRefusals) {
+    ScriptedModel model(script);
+    OpenAiServer server(
+        model, [](std::size_t) -> Fault { return {{401, R"({"message": "who are you"})"}}; });
+    EndpointBackEnd back_end(make_options(server), nullptr);
+    try {
+        static_cast<void>(ask(back_end, 500));
+        ADD_FAILURE() << "asked all";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::io);
+        EXPECT_THAT(error.message(), HasSubstr("who are you"));
+    }
+    EXPECT_LT(server.requests(), 20U);
 }
 
 TEST(Reply, WaitsAsLongAsTheServerSays) {
     const Reply reply =
-        read_completion({.status = 429, .body = "slow down", .retry_after = "2"}, std::nullopt);
+        read_completion({.status = 429, .body = "slow down", .retry_after = "2"}, {});
     EXPECT_EQ(std::get<Retry>(reply).wait, std::chrono::milliseconds(2000));
 }
 

@@ -29,7 +29,8 @@ class KnownSplitter final : public Splitter {
 public:
     explicit KnownSplitter(const Traits& traits) : traits_(traits) {}
 
-    void split(std::string_view text, const TakePiece& take) const override {
+    void split(const TextPiece& piece, const TakePiece& take) const override {
+        const std::string_view text = piece.text;
         std::size_t begin = 0;
         while (begin < text.size()) {
             const std::size_t end = end_of_piece(text, begin);

@@ -56,25 +56,37 @@ void order_marks(std::vector<utf8proc_int32_t>& codes) {
     }
 }
 
-void append_composed(std::string& result, std::string_view text) {
+/// The characters of a text, taken apart and put in order.
+std::vector<utf8proc_int32_t> decompose(std::string_view text, bool is_compatible) {
     std::vector<utf8proc_int32_t> codes;
     codes.reserve(text.size());
     for (std::size_t position = 0; position < text.size();) {
         const char32_t code = next_character(text, position);
-        // A canonical decomposition has at most four characters.
-        std::array<utf8proc_int32_t, 8> parts{};
+        // A decomposition has at most 18 characters.
+        std::array<utf8proc_int32_t, 32> parts{};
         int boundary = 0;
         const utf8proc_ssize_t count = utf8proc_decompose_char(
             static_cast<utf8proc_int32_t>(code),
             parts.data(),
             static_cast<utf8proc_ssize_t>(parts.size()),
-            static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE),
+            static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE |
+                                           (is_compatible ? UTF8PROC_COMPAT : 0)),
             &boundary);
         ANAMNESIS_CHECK(count >= 0 && count <= static_cast<utf8proc_ssize_t>(parts.size()),
                         "a character decomposes");
         codes.insert(codes.end(), parts.begin(), parts.begin() + count);
     }
     order_marks(codes);
+    return codes;
+}
+
+void append_codes(std::string& result, std::vector<utf8proc_int32_t>& codes, bool composes) {
+    if (!composes) {
+        for (const utf8proc_int32_t code : codes) {
+            append_utf8(result, static_cast<char32_t>(code));
+        }
+        return;
+    }
     const utf8proc_ssize_t length = utf8proc_normalize_utf32(
         codes.data(),
         static_cast<utf8proc_ssize_t>(codes.size()),
@@ -85,7 +97,38 @@ void append_composed(std::string& result, std::string_view text) {
     }
 }
 
+void append_composed(std::string& result, std::string_view text) {
+    std::vector<utf8proc_int32_t> codes = decompose(text, false);
+    append_codes(result, codes, true);
+}
+
 }  // namespace
+
+std::string normalise(std::string_view text, NormalForm form) {
+    std::vector<utf8proc_int32_t> codes = decompose(text, form != NormalForm::nfd);
+    std::string result;
+    append_codes(result, codes, form == NormalForm::nfkc);
+    return result;
+}
+
+std::string to_small_letters(std::string_view text) {
+    std::string result;
+    result.reserve(text.size());
+    for (std::size_t position = 0; position < text.size();) {
+        const char32_t code = next_character(text, position);
+        // The one character whose small form is two.
+        constexpr char32_t capital_dotted_i = 0x130;
+        if (code == capital_dotted_i) {
+            append_utf8(result, U'i');
+            append_utf8(result, 0x307);
+        } else {
+            append_utf8(
+                result,
+                static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
+        }
+    }
+    return result;
+}
 
 void append_nfc(std::string& result, std::string_view text) {
     std::size_t copied = 0;      // what `result` holds

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "split_stage.hpp"
 
 namespace anamnesis::language {
 
@@ -22,36 +25,74 @@ constexpr std::string_view llama3 =
 
 using TakePiece = std::function<void(std::string_view)>;
 
-/// Cuts text into the matches of one expression and what lies between them.
+/// A piece of text, and whether it is at the beginning of the whole text.
+struct TextPiece {
+    std::string_view text;
+    bool begins_text = false;
+};
+
+/// Cuts text into pieces.
 ///
 /// Threads: `split` may run in several at once.
 class Splitter {
 public:
     virtual ~Splitter() = default;
-    /// Errors: `exhausted` where the expression needs more steps than it is given.
-    virtual void split(std::string_view text, const TakePiece& take) const = 0;
+    /// Errors: `exhausted` where an expression needs more steps than it is given.
+    virtual void split(const TextPiece& piece, const TakePiece& take) const = 0;
+    /// The pieces are parts of the text that was given, not of a copy.
+    virtual bool keeps_text() const { return true; }
 };
 
-/// Any expression, by PCRE2; `\s` means White_Space as in the reference.
-/// Errors: `unsupported` for an expression that PCRE2 does not take.
-std::unique_ptr<Splitter> make_pattern_splitter(std::string_view pattern);
+/// A stretch of text that an expression matches, or that lies between two matches.
+using TakeMatch = std::function<void(std::string_view text, bool is_match)>;
+
+/// Any expression, by PCRE2; `\s` means White_Space as in the reference, and `&&` in a class the
+/// characters of both sides.
+class Expression {
+public:
+    /// Errors: `unsupported` for an expression that PCRE2 does not take.
+    explicit Expression(std::string_view pattern);
+    Expression(Expression&&) noexcept;
+    Expression& operator=(Expression&&) noexcept;
+    Expression(const Expression&) = delete;
+    Expression& operator=(const Expression&) = delete;
+    ~Expression();
+
+    /// Errors: `exhausted` where it needs more steps than it is given.
+    void match(std::string_view text, const TakeMatch& take) const;
+
+private:
+    struct Code;
+    std::unique_ptr<Code> code_;
+};
 
 /// A hand-written twin of one of `patterns`, or null for any other expression.
 std::unique_ptr<Splitter> make_known_splitter(std::string_view pattern);
 
+/// The matches of `stage.pattern`, by its behaviour.   Errors: those of `Expression`.
+std::unique_ptr<Splitter> make_pattern_splitter(const SplitStage& stage);
+
+/// Any other stage, or one that comes after the bytes were spelled.
+std::unique_ptr<Splitter> make_metaspace_splitter(const SplitStage& stage);
+std::unique_ptr<Splitter> make_prefixing_splitter();
+std::unique_ptr<Splitter> make_spelled_splitter(std::unique_ptr<Splitter> inner);
+
 /// One splitter after the other, each on the pieces of the one before.
 class PreTokenizer {
 public:
-    void add(std::string_view pattern);
+    void add(const SplitStage& stage);
     /// There are stages, and all are twins of `patterns`.
     bool is_known() const { return !stages_.empty() && is_known_; }
-    void split(std::string_view text, const TakePiece& take) const { split_from(0, text, take); }
+    bool keeps_text() const { return keeps_text_; }
+    void split(const TextPiece& piece, const TakePiece& take) const { split_from(0, piece, take); }
 
 private:
-    void split_from(std::size_t stage, std::string_view text, const TakePiece& take) const;
+    void split_from(std::size_t stage, const TextPiece& piece, const TakePiece& take) const;
 
     std::vector<std::unique_ptr<Splitter>> stages_;
     bool is_known_ = true;
+    bool keeps_text_ = true;
+    bool is_spelled_ = false;
 };
 
 }  // namespace anamnesis::language

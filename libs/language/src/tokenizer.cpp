@@ -2,11 +2,10 @@
 #include "anamnesis/language/tokenizer.hpp"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,10 +21,12 @@
 
 #include "added_tokens.hpp"
 #include "byte_alphabet.hpp"
-#include "normalisation.hpp"
+#include "gguf_tokenizer.hpp"
 #include "piece_cache.hpp"
+#include "piece_model.hpp"
 #include "pre_tokenizer.hpp"
 #include "rewrites.hpp"
+#include "text_joiner.hpp"
 #include "tokenizer_file.hpp"
 
 namespace anamnesis::language {
@@ -44,19 +45,12 @@ std::optional<unsigned char> find_byte(std::string_view token) {
     return static_cast<unsigned char>(high * 16 + low);
 }
 
-/// Unicode's White_Space.
-bool is_white_space(char32_t c) {
-    return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-           c == 0x205F || c == 0x3000;
-}
-
 }  // namespace
 
 struct Tokenizer::Impl {
     explicit Impl(TokenizerFile source) : file(std::move(source)) {
-        for (const std::string& pattern : file.patterns) {
-            splitter.add(pattern);
+        for (const SplitStage& stage : file.stages) {
+            splitter.add(stage);
         }
         special.resize(file.vocabulary.id_limit());
         for (const AddedToken& token : file.added) {
@@ -65,36 +59,63 @@ struct Tokenizer::Impl {
                 AddedToken form = token;
                 form.content = apply_rewrites(token.content, file.normaliser);
                 finder_in_normalised.add(form);
+                normalised_forms.emplace(token.id, form.content);
             } else {
                 finder.add(token);
             }
         }
-        for (std::size_t byte = 0; byte < byte_ids.size(); ++byte) {
+        for (std::size_t byte = 0; byte < byte_tokens.size(); ++byte) {
             std::string spelling;
-            if (file.is_byte_level) {
+            if (is_byte_level()) {
                 append_utf8(spelling, character_of_byte(static_cast<unsigned char>(byte)));
             } else {
                 spelling = format("<0x{:02X}>", byte);
             }
-            byte_ids[byte] = file.vocabulary.find(spelling).value_or(-1);
+            byte_tokens[byte] = file.vocabulary.find(spelling).value_or(-1);
         }
+        model = make_model();
         fill_bytes();
+    }
+
+    bool is_byte_level() const {
+        return file.model == ModelKind::byte_pair && file.byte_pair.is_byte_level;
+    }
+
+    std::unique_ptr<PieceModel> make_model() const {
+        switch (file.model) {
+            case ModelKind::word_level:
+                return make_word_model(file.vocabulary, file.unknown);
+            case ModelKind::unigram:
+                return make_unigram_model(file.vocabulary, byte_tokens, file.unigram);
+            case ModelKind::byte_pair:
+                break;
+        }
+        return make_byte_pair_model(file.vocabulary, file.merges, byte_tokens, file.byte_pair);
+    }
+
+    /// What a token adds to a text; a token that is looked for in normalised text adds that form.
+    std::string read_token(TokenId id, std::string_view text) const {
+        if (is_byte_level()) {
+            const auto spelled = find_spelled_bytes(text);
+            return spelled ? *spelled : std::string(text);
+        }
+        if (const auto form = normalised_forms.find(id); form != normalised_forms.end()) {
+            text = form->second;
+        }
+        if (const auto byte = find_byte(text); byte && file.joining.has_byte_runs) {
+            return std::string(1, static_cast<char>(*byte));
+        }
+        return (file.joins_with_spaces ? " " : "") + apply_rewrites(text, file.token_rewrites);
     }
 
     void fill_bytes() {
         ends.reserve(file.vocabulary.id_limit());
+        is_byte.resize(file.vocabulary.id_limit());
         for (std::size_t id = 0; id < file.vocabulary.id_limit(); ++id) {
-            if (const auto text = file.vocabulary.find_text(static_cast<TokenId>(id))) {
-                if (file.is_word_level) {
-                    bytes += " " + std::string(*text);
-                } else if (file.is_byte_level) {
-                    const auto spelled = find_spelled_bytes(*text);
-                    bytes += spelled ? *spelled : *text;
-                } else if (const auto byte = find_byte(*text)) {
-                    bytes.push_back(static_cast<char>(*byte));
-                } else {
-                    bytes += replace_all(*text, "\xE2\x96\x81", " ");
-                }
+            const auto token = static_cast<TokenId>(id);
+            if (const auto text = file.vocabulary.find_text(token)) {
+                bytes += read_token(token, *text);
+                is_byte[id] = file.joining.has_byte_runs && find_byte(*text).has_value();
             }
             ends.push_back(bytes.size());
         }
@@ -114,72 +135,25 @@ struct Tokenizer::Impl {
                special[static_cast<std::size_t>(token)];
     }
 
-    void encode_piece(std::string_view piece,
-                      std::vector<TokenId>& symbols,
-                      std::vector<TokenId>& result) const {
-        if (file.ignores_merges) {
-            const auto whole =
-                file.vocabulary.find(file.is_byte_level ? spell_bytes(piece) : std::string(piece));
-            if (whole) {
-                result.push_back(*whole);
-                return;
-            }
+    /// Adds a token to a text, unless it is left out.
+    void join(TextJoiner& joiner, TokenId token, SpecialTokens treatment) const {
+        const bool is_known = token >= 0 && static_cast<std::size_t>(token) < ends.size();
+        if (is_known && (treatment == SpecialTokens::keep || !is_special(token))) {
+            joiner.add(token_bytes(token), is_byte[static_cast<std::size_t>(token)]);
         }
-        symbols.clear();
-        const auto push_bytes = [&](std::string_view part) {
-            for (const char byte : part) {
-                symbols.push_back(byte_ids[static_cast<unsigned char>(byte)]);
-            }
-        };
-        if (file.is_byte_level) {
-            push_bytes(piece);
-        } else {
-            for (std::size_t position = 0; position < piece.size();) {
-                const std::size_t begin = position;
-                static_cast<void>(next_character(piece, position));
-                const std::string_view character = piece.substr(begin, position - begin);
-                if (const auto id = file.vocabulary.find(character)) {
-                    symbols.push_back(*id);
-                } else {
-                    push_bytes(character);
-                }
-            }
-        }
-        file.merges.apply(symbols);
-        result.insert(result.end(), symbols.begin(), symbols.end());
     }
 
-    void encode_words(std::string_view text, std::vector<TokenId>& result) const {
-        std::size_t begin = 0;
-        const auto take = [&](std::size_t end) {
-            if (end > begin) {
-                const auto id = file.vocabulary.find(text.substr(begin, end - begin));
-                result.push_back(id.value_or(file.unknown));
-            }
-        };
-        for (std::size_t position = 0; position < text.size();) {
-            const std::size_t at = position;
-            if (is_white_space(next_character(text, position))) {
-                take(at);
-                begin = position;
-            }
-        }
-        take(text.size());
-    }
-
-    /// Text without added tokens, normalised; must stay in place until `cache` forgets it.
-    void encode_plain(std::string_view text,
+    /// Text without added tokens, normalised. A cached piece must stay in place until the cache
+    /// forgets it.
+    void encode_plain(const TextPiece& text,
                       PieceCache& cache,
                       std::vector<TokenId>& symbols,
                       std::vector<TokenId>& result) const {
-        if (file.is_word_level) {
-            encode_words(text, result);
-            return;
-        }
         constexpr std::size_t longest_kept = 64;
+        const bool may_keep = splitter.keeps_text();
         splitter.split(text, [&](std::string_view piece) {
-            if (piece.size() > longest_kept) {
-                encode_piece(piece, symbols, result);
+            if (!may_keep || piece.size() > longest_kept) {
+                model->encode(piece, symbols, result);
                 return;
             }
             const std::uint64_t hash = hash_text(piece);
@@ -193,15 +167,12 @@ struct Tokenizer::Impl {
                 return;
             }
             const std::size_t begin = result.size();
-            encode_piece(piece, symbols, result);
+            model->encode(piece, symbols, result);
             place = {.hash = hash, .piece = piece, .begin = begin, .count = result.size() - begin};
         });
     }
 
     bool needs_copy(std::string_view text) const {
-        if (file.adds_prefix_space) {
-            return true;
-        }
         // What is ASCII is its own NFC form.
         return std::ranges::any_of(
                    file.normaliser,
@@ -211,51 +182,49 @@ struct Tokenizer::Impl {
                }));
     }
 
+    /// A stretch between added tokens of the text as it was given.
+    void encode_segment(const TextPiece& segment,
+                        bool leaves_special,
+                        PieceCache& cache,
+                        std::vector<TokenId>& result) const {
+        std::vector<TokenId> symbols;
+        const auto encode_in = [&](std::string_view form, PieceCache& pieces) {
+            finder_in_normalised.split(
+                form, leaves_special, [&](std::string_view part, TokenId found) {
+                    if (found >= 0) {
+                        result.push_back(found);
+                        return;
+                    }
+                    const bool begins = segment.begins_text && part.data() == form.data();
+                    encode_plain({.text = part, .begins_text = begins}, pieces, symbols, result);
+                });
+        };
+        if (!needs_copy(segment.text)) {
+            encode_in(segment.text, cache);
+            return;
+        }
+        const std::string form = apply_rewrites(segment.text, file.normaliser);
+        PieceCache own(form.size());
+        encode_in(form, own);
+    }
+
     std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const {
         std::vector<TokenId> result;
-        std::vector<TokenId> symbols;
         PieceCache cache(text.size());
         if (options.adds_special) {
             result = file.before;
         }
         const bool leaves_special = options.special_text == SpecialText::plain;
-        const auto encode_segment = [&](std::string_view segment, TokenId token) {
+        const std::string repaired = is_utf8(text) ? std::string() : replace_ill_formed(text);
+        const std::string_view whole = repaired.empty() ? text : std::string_view(repaired);
+        finder.split(whole, leaves_special, [&](std::string_view segment, TokenId token) {
             if (token >= 0) {
                 result.push_back(token);
                 return;
             }
-            if (!needs_copy(segment)) {
-                finder_in_normalised.split(
-                    segment, leaves_special, [&](std::string_view part, TokenId found) {
-                        if (found >= 0) {
-                            result.push_back(found);
-                        } else {
-                            encode_plain(part, cache, symbols, result);
-                        }
-                    });
-                return;
-            }
-            const std::string form = apply_rewrites(segment, file.normaliser);
-            PieceCache own(form.size());
-            finder_in_normalised.split(
-                form, leaves_special, [&](std::string_view part, TokenId found) {
-                    if (found >= 0) {
-                        result.push_back(found);
-                    } else if (file.adds_prefix_space && !part.starts_with(' ')) {
-                        const std::string spaced = " " + std::string(part);
-                        encode_plain(spaced, own, symbols, result);
-                        own.forget();
-                    } else {
-                        encode_plain(part, own, symbols, result);
-                    }
-                });
-        };
-        if (is_utf8(text)) {
-            finder.split(text, leaves_special, encode_segment);
-        } else {
-            const std::string repaired = replace_ill_formed(text);
-            finder.split(repaired, leaves_special, encode_segment);
-        }
+            const bool begins = segment.data() == whole.data();
+            encode_segment({.text = segment, .begins_text = begins}, leaves_special, cache, result);
+        });
         if (options.adds_special) {
             result.insert(result.end(), file.after.begin(), file.after.end());
         }
@@ -264,10 +233,13 @@ struct Tokenizer::Impl {
 
     TokenizerFile file;
     PreTokenizer splitter;
+    std::unique_ptr<PieceModel> model;
     AddedTokenFinder finder;
     AddedTokenFinder finder_in_normalised;
+    std::map<TokenId, std::string> normalised_forms;
     std::vector<bool> special;
-    std::array<TokenId, 256> byte_ids{};
+    std::vector<bool> is_byte;
+    ByteTokens byte_tokens{};
     std::string bytes;  // of all tokens, one after the other
     std::vector<std::size_t> ends;
 };
@@ -278,6 +250,9 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::open(const std::filesystem::path& folder_or_file) {
+    if (folder_or_file.extension() == ".gguf") {
+        return Tokenizer(std::make_unique<const Impl>(read_gguf_tokenizer(folder_or_file)));
+    }
     const bool is_folder = std::filesystem::is_directory(folder_or_file);
     const std::filesystem::path file =
         is_folder ? folder_or_file / "tokenizer.json" : folder_or_file;
@@ -312,16 +287,11 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, const EncodeOption
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> tokens, SpecialTokens special) const {
-    std::string bytes;
+    TextJoiner joiner(impl_->file.joining);
     for (const TokenId token : tokens) {
-        if (special == SpecialTokens::keep || !impl_->is_special(token)) {
-            bytes += impl_->token_bytes(token);
-        }
+        impl_->join(joiner, token, special);
     }
-    if (impl_->file.strips_leading_space && bytes.starts_with(' ')) {
-        bytes.erase(0, 1);
-    }
-    return is_utf8(bytes) ? bytes : replace_ill_formed(bytes);
+    return joiner.finish();
 }
 
 std::optional<TokenId> Tokenizer::find(std::string_view token) const {
@@ -330,7 +300,7 @@ std::optional<TokenId> Tokenizer::find(std::string_view token) const {
 
 bool Tokenizer::cuts_before_spaces() const {
     const TokenizerFile& file = impl_->file;
-    return file.is_byte_level && !file.adds_prefix_space && impl_->splitter.is_known() &&
+    return impl_->is_byte_level() && impl_->splitter.is_known() &&
            std::ranges::all_of(
                file.normaliser,
                [](const Rewrite& step) { return step.kind == Rewrite::Kind::nfc; }) &&
@@ -338,6 +308,10 @@ bool Tokenizer::cuts_before_spaces() const {
                return token.strips_left || token.strips_right ||
                       token.content.find(' ') != std::string::npos;
            });
+}
+
+std::optional<std::string_view> Tokenizer::find_text(TokenId token) const& {
+    return impl_->file.vocabulary.find_text(token);
 }
 
 std::size_t Tokenizer::vocabulary_size() const {
@@ -352,47 +326,49 @@ std::string_view Tokenizer::token_bytes(TokenId token) const& {
     return impl_->token_bytes(token);
 }
 
-StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, SpecialTokens special)
-    : impl_(tokenizer.impl_.get()), special_(special) {}
-
-void StreamDecoder::take(std::string_view bytes) {
-    bytes_ += bytes;
-    if (is_at_start_ && !bytes_.empty()) {
-        is_at_start_ = false;
-        if (impl_->file.strips_leading_space && bytes_.starts_with(' ')) {
-            bytes_.erase(0, 1);
+std::vector<std::string> Tokenizer::list_notes() const {
+    const auto is_missing = [&](std::size_t byte) {
+        const bool never_occurs = byte == 0xC0 || byte == 0xC1 || byte >= 0xF5;
+        return impl_->byte_tokens[byte] < 0 && !never_occurs;
+    };
+    std::vector<std::string> missing;
+    for (std::size_t byte = 0; byte < impl_->byte_tokens.size(); ++byte) {
+        if (is_missing(byte)) {
+            missing.push_back(format("0x{:02X}", byte));
         }
     }
-    std::size_t position = 0;
-    while (position < bytes_.size()) {
-        const Utf8Step step = read_utf8(bytes_, position);
-        if (step.is_incomplete) {
-            break;
-        }
-        text_ += step.is_valid ? std::string_view(bytes_).substr(position, step.length)
-                               : replacement_text;
-        position += step.length;
+    const TokenizerFile& file = impl_->file;
+    const bool loses_them =
+        impl_->is_byte_level() || (file.byte_pair.falls_back && file.byte_pair.unknown < 0);
+    if (missing.empty() || file.model != ModelKind::byte_pair || !loses_them) {
+        return {};
     }
-    bytes_.erase(0, position);
+    const std::size_t count = missing.size();
+    missing.resize(std::min<std::size_t>(count, 3));
+    return {
+        format("the vocabulary has no token for {} of the 256 bytes ({}{}): they are left out of "
+               "what is encoded, as the reference does",
+               count,
+               anamnesis::join(missing, ", "),
+               count > 3 ? ", …" : "")};
 }
 
+StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, SpecialTokens special)
+    : impl_(tokenizer.impl_.get()),
+      special_(special),
+      joiner_(std::make_unique<TextJoiner>(impl_->file.joining)) {}
+
+StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
+StreamDecoder& StreamDecoder::operator=(StreamDecoder&&) noexcept = default;
+StreamDecoder::~StreamDecoder() = default;
+
 std::string StreamDecoder::push(TokenId token) {
-    if (special_ == SpecialTokens::skip && impl_->is_special(token)) {
-        return {};
-    }
-    take(impl_->token_bytes(token));
-    if (!bytes_.empty() || text_.ends_with(replacement_text)) {
-        return {};
-    }
-    return std::exchange(text_, {});
+    impl_->join(*joiner_, token, special_);
+    return joiner_->take_certain();
 }
 
 std::string StreamDecoder::finish() {
-    if (!bytes_.empty()) {
-        text_ += replacement_text;
-        bytes_.clear();
-    }
-    return std::exchange(text_, {});
+    return joiner_->finish();
 }
 
 }  // namespace anamnesis::language

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tokenizer_file.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -13,9 +14,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/file.hpp"
-#include "anamnesis/language/utf8.hpp"
 
-#include "byte_alphabet.hpp"
 #include "pre_tokenizer.hpp"
 #include "tokenizer_features.hpp"
 #include "tokenizer_json.hpp"
@@ -34,11 +33,10 @@ void add_token(TokenizerFile& file, const Json& entry, std::uint64_t id) {
                                id,
                                *known));
         }
-        for (const AddedToken& other : file.added) {
-            if (other.id == *known) {
-                throw Error(ErrorKind::malformed,
-                            format("duplicate added token {}", in_quotes(content)));
-            }
+        // The reference takes a token that is listed again once.
+        if (std::ranges::any_of(file.added,
+                                [&](const AddedToken& other) { return other.id == *known; })) {
+            return;
         }
     } else {
         file.vocabulary.add(content, id);
@@ -52,30 +50,25 @@ void add_token(TokenizerFile& file, const Json& entry, std::uint64_t id) {
                           .is_special = find_flag(entry, "special")});
 }
 
-void check_bytes(const TokenizerFile& file) {
-    for (unsigned byte = 0; byte < 256; ++byte) {
-        const bool never_occurs = byte == 0xC0 || byte == 0xC1 || byte >= 0xF5;
-        std::string spelling;
-        if (file.is_byte_level) {
-            append_utf8(spelling, character_of_byte(static_cast<unsigned char>(byte)));
-        } else {
-            spelling = format("<0x{:02X}>", byte);
-        }
-        if (!never_occurs && !file.vocabulary.find(spelling)) {
-            throw Error(
-                ErrorKind::malformed,
-                format(
-                    "the vocabulary has no token {} for byte 0x{:02X}", in_quotes(spelling), byte));
-        }
-    }
-}
-
 void take_vocabulary(TokenizerFile& file, const TokenizerJson& json) {
     file.vocabulary.reserve(json.tokens.size() + 1024, json.tokens.texts.size() + 65'536);
     for (std::size_t i = 0; i < json.tokens.size(); ++i) {
         file.vocabulary.add(json.tokens.at(i), json.ids.at(i));
     }
-    check_bytes(file);
+}
+
+/// The token of a name in the model's options; -1 where there is none.
+TokenId find_unknown(const TokenizerFile& file, const Json& model) {
+    if (!is_set(model, "unk_token")) {
+        return -1;
+    }
+    const std::string& name = model.at("unk_token").as_string("unk_token");
+    const std::optional<TokenId> id = file.vocabulary.find(name);
+    if (!id) {
+        throw Error(ErrorKind::malformed,
+                    format("unk_token {} is not in the vocabulary", in_quotes(name)));
+    }
+    return *id;
 }
 
 void take_merges(TokenizerFile& file, const BulkTexts& merges) {
@@ -101,39 +94,7 @@ void take_merges(TokenizerFile& file, const BulkTexts& merges) {
     }
 }
 
-/// A WordLevel model: words between spaces, decoded with one space between them.
-void read_word_level(TokenizerFile& file, const TokenizerJson& json) {
-    const Json& pre_tokenizer = json.rest.at("pre_tokenizer");
-    if (pre_tokenizer.is_null() ||
-        pre_tokenizer.at("type").as_string("type") != "WhitespaceSplit") {
-        refuse_feature("a WordLevel model with a pre_tokenizer other than", "WhitespaceSplit");
-    }
-    for (const char* section : {"normalizer", "decoder"}) {
-        if (is_set(json.rest, section)) {
-            refuse_feature("a WordLevel model with a", section);
-        }
-    }
-    for (std::size_t i = 0; i < json.tokens.size(); ++i) {
-        file.vocabulary.add(json.tokens.at(i), json.ids.at(i));
-    }
-    const std::string& unknown = json.rest.at("model").at("unk_token").as_string("unk_token");
-    const std::optional<TokenId> id = file.vocabulary.find(unknown);
-    if (!id) {
-        throw Error(ErrorKind::malformed,
-                    format("unk_token {} is not in the vocabulary", in_quotes(unknown)));
-    }
-    file.unknown = *id;
-    file.strips_leading_space = true;
-}
-
-bool has_words(const Json& model) {
-    return is_set(model, "type") && model.at("type").as_string("type") == "WordLevel";
-}
-
 void refuse_options(const Json& model) {
-    if (is_set(model, "type") && model.at("type").as_string("type") != "BPE") {
-        refuse_feature("model", model.at("type").as_string("type"));
-    }
     if (is_set(model, "dropout") && model.at("dropout").as_double("dropout") != 0.0) {
         refuse_feature("model option", "dropout");
     }
@@ -144,21 +105,66 @@ void refuse_options(const Json& model) {
     }
 }
 
+void read_byte_pairs(TokenizerFile& file, const TokenizerJson& json, const Json& model) {
+    refuse_options(model);
+    file.byte_pair.ignores_merges = find_flag(model, "ignore_merges");
+    file.byte_pair.falls_back = find_flag(model, "byte_fallback");
+    file.byte_pair.fuses_unknown = find_flag(model, "fuse_unk");
+    take_vocabulary(file, json);
+    take_merges(file, json.merges);
+    file.byte_pair.unknown = find_unknown(file, model);
+}
+
+void read_words(TokenizerFile& file, const TokenizerJson& json, const Json& model) {
+    file.model = ModelKind::word_level;
+    take_vocabulary(file, json);
+    file.unknown = find_unknown(file, model);
+    if (file.unknown < 0) {
+        throw Error(ErrorKind::malformed, "a WordLevel model needs its unk_token");
+    }
+}
+
+/// `"vocab": [["<unk>", 0.0], ["\u2581the", -3.1], …]`, the ids in order.
+void read_unigrams(TokenizerFile& file, const Json& model) {
+    file.model = ModelKind::unigram;
+    file.unigram.falls_back = find_flag(model, "byte_fallback");
+    const Json::Array& tokens = model.at("vocab").as_array("vocab");
+    for (std::size_t id = 0; id < tokens.size(); ++id) {
+        const Json::Array& pair = tokens[id].as_array("a token of a Unigram model");
+        if (pair.size() != 2) {
+            throw Error(ErrorKind::malformed,
+                        format("token {} of the Unigram model is no pair of text and score", id));
+        }
+        file.vocabulary.add(pair[0].as_string("a token"), id);
+        file.unigram.scores.push_back(pair[1].as_double("a score"));
+    }
+    if (is_set(model, "unk_id")) {
+        const std::uint64_t id = model.at("unk_id").as_unsigned("unk_id");
+        if (id >= tokens.size()) {
+            throw Error(ErrorKind::malformed, format("unk_id {} is outside the vocabulary", id));
+        }
+        file.unigram.unknown = static_cast<TokenId>(id);
+    }
+}
+
 /// What the classes of transformers put around a vocabulary.
 void apply_class(TokenizerFile& file, const Json& config) {
     const std::string& name = config.at("tokenizer_class").as_string("tokenizer_class");
     if (name.starts_with("Qwen2Tokenizer")) {
         file.normaliser.push_back({.kind = Rewrite::Kind::nfc});
-        file.patterns.emplace_back(patterns::qwen2);
+        file.stages.push_back({.pattern = std::string(patterns::qwen2)});
     } else if (name.starts_with("Qwen3_5Tokenizer")) {
         file.normaliser.push_back({.kind = Rewrite::Kind::nfc});
-        file.patterns.emplace_back(patterns::qwen3_5);
+        file.stages.push_back({.pattern = std::string(patterns::qwen3_5)});
     } else if (name.starts_with("GPT2Tokenizer")) {
-        file.adds_prefix_space = find_flag(config, "add_prefix_space");
-        file.patterns.emplace_back(patterns::gpt2);
+        if (find_flag(config, "add_prefix_space")) {
+            file.stages.push_back({.kind = SplitStage::Kind::prefix_space});
+        }
+        file.stages.push_back({.pattern = std::string(patterns::gpt2)});
     } else {
         refuse_feature("tokenizer_class (without a tokenizer.json)", name);
     }
+    file.stages.push_back({.kind = SplitStage::Kind::spell_bytes});
 }
 
 void read_added_tokens(TokenizerFile& file,
@@ -205,18 +211,20 @@ TokenizerFile parse_tokenizer_json(std::string_view text) {
         return found == nullptr ? nothing : *found;
     };
     TokenizerFile file;
-    file.is_word_level = has_words(model);
-    file.is_byte_level = !file.is_word_level && !find_flag(model, "byte_fallback");
-    if (file.is_word_level) {
-        read_word_level(file, json);
+    read_normaliser(file, section("normalizer"));
+    read_pre_tokenizer(file, section("pre_tokenizer"));
+    read_decoder(file, section("decoder"));
+    const std::string type = is_set(model, "type")    ? model.at("type").as_string("type")
+                             : json.tokens.size() > 0 ? "BPE"
+                                                      : "Unigram";
+    if (type == "BPE") {
+        read_byte_pairs(file, json, model);
+    } else if (type == "WordLevel") {
+        read_words(file, json, model);
+    } else if (type == "Unigram") {
+        read_unigrams(file, model);
     } else {
-        refuse_options(model);
-        file.ignores_merges = find_flag(model, "ignore_merges");
-        read_normaliser(file, section("normalizer"));
-        read_pre_tokenizer(file, section("pre_tokenizer"));
-        read_decoder(file, section("decoder"));
-        take_vocabulary(file, json);
-        take_merges(file, json.merges);
+        refuse_feature("model", type);
     }
     if (!section("added_tokens").is_null()) {
         for (const Json& entry : section("added_tokens").as_array("added_tokens")) {

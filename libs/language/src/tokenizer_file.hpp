@@ -3,38 +3,62 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "added_tokens.hpp"
 #include "byte_pair_merge.hpp"
+#include "piece_model.hpp"
+#include "split_stage.hpp"
+#include "text_joiner.hpp"
 #include "vocabulary.hpp"
 
 namespace anamnesis::language {
 
-/// A string that is replaced, or a beginning that is put before a text.
+class Expression;
+
+/// One step of a normaliser.
 struct Rewrite {
-    enum class Kind : std::uint8_t { nfc, prepend, replace };
+    enum class Kind : std::uint8_t {
+        nfc,
+        nfd,
+        nfkc,
+        nfkd,
+        prepend,
+        replace,
+        match,
+        lowercase,
+        strip
+    };
     Kind kind = Kind::nfc;
-    std::string from{};
+    std::string from{};                              ///< of `replace`
+    std::shared_ptr<const Expression> expression{};  ///< of `match`
     std::string to{};
+    bool strips_left = true;
+    bool strips_right = true;
 };
+
+enum class ModelKind : std::uint8_t { byte_pair, unigram, word_level };
 
 /// What a tokenizer's files say, checked.
 struct TokenizerFile {
     Vocabulary vocabulary;  ///< with the added tokens
+    ModelKind model = ModelKind::byte_pair;
     BytePairMerges merges;
+    BytePairOptions byte_pair{};
+    UnigramOptions unigram{};
+    TokenId unknown = -1;  ///< word level: for words outside the vocabulary
     std::vector<AddedToken> added;
     std::vector<Rewrite> normaliser;
-    std::vector<std::string> patterns;
-    bool is_byte_level = true;   ///< else characters, with `<0xNN>` for those outside
-    bool is_word_level = false;  ///< whole words between spaces; then not byte level
-    TokenId unknown = -1;        ///< word level: for words outside the vocabulary
-    bool adds_prefix_space = false;
-    bool ignores_merges = false;        ///< a piece that is a token is that token
-    bool strips_leading_space = false;  ///< when decoding
-    std::vector<TokenId> before;        ///< put around a text on request
+    std::vector<SplitStage> stages;
+
+    std::vector<Rewrite> token_rewrites;  ///< of each token's text, when decoding
+    bool joins_with_spaces = false;       ///< there is no decoder
+    JoinRules joining{};
+
+    std::vector<TokenId> before;  ///< put around a text on request
     std::vector<TokenId> after;
 };
 

@@ -14,6 +14,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
+#include "chat_templates.hpp"
 #include "temporary_folder.hpp"
 
 namespace anamnesis::language {
@@ -32,6 +33,16 @@ std::vector<ChatMessage> read_messages(const Json& line) {
     return messages;
 }
 
+RenderOptions read_options(const Json& line) {
+    RenderOptions options;
+    options.add_generation_prompt =
+        line.at("add_generation_prompt").as_boolean("add_generation_prompt");
+    if (const Json* thinking = line.find("enable_thinking")) {
+        options.enable_thinking = thinking->as_boolean("enable_thinking");
+    }
+    return options;
+}
+
 TEST(ChatTemplate, RendersAsTheReference) {
     std::ifstream file(std::filesystem::path(ANAMNESIS_TESTDATA) / "tokenizer/chat.jsonl");
     const bool has_large = std::filesystem::exists(shared / "tokenizers/qwen2.5/tokenizer.json");
@@ -39,21 +50,23 @@ TEST(ChatTemplate, RendersAsTheReference) {
     if (has_large) {
         tokenizer.emplace(Tokenizer::open(shared / "tokenizers/qwen2.5"));
     }
+    const ChatTemplate qwen3 = ChatTemplate::read(testing::qwen3_template);
+    std::optional<ChatTemplate> qwen2_5;
+    if (has_large) {
+        qwen2_5 = ChatTemplate::open(shared / "tokenizers/qwen2.5");
+    }
     std::string text;
     int lines = 0;
     while (std::getline(file, text)) {
         ++lines;
         const Json line = Json::parse(text);
         const bool is_qwen3 = line.at("template") == Json("qwen3");
-        RenderOptions options;
-        options.add_generation_prompt =
-            line.at("add_generation_prompt").as_boolean("add_generation_prompt");
-        if (const Json* thinking = line.find("enable_thinking")) {
-            options.enable_thinking = thinking->as_boolean("enable_thinking");
+        const RenderOptions options = read_options(line);
+        if (!is_qwen3 && !qwen2_5) {
+            continue;
         }
-        const std::string rendered = ChatTemplate::of_form(is_qwen3 ? ChatTemplate::Form::qwen3
-                                                                    : ChatTemplate::Form::qwen2_5)
-                                         .render(read_messages(line), options);
+        const std::string rendered =
+            (is_qwen3 ? qwen3 : *qwen2_5).render(read_messages(line), options);
         EXPECT_EQ(rendered, line.at("text").as_string("text")) << "line " << lines;
         if (tokenizer && line.find("ids") != nullptr) {
             std::vector<TokenId> ids;
@@ -66,28 +79,6 @@ TEST(ChatTemplate, RendersAsTheReference) {
     EXPECT_EQ(lines, 192);
 }
 
-TEST(ChatTemplate, ReadsTheDefaultSystemTextOutOfTheTemplate) {
-    const std::filesystem::path path = shared / "tokenizers/qwen2.5/chat_template.jinja";
-    if (!std::filesystem::exists(path)) {
-        GTEST_SKIP() << path << " is not here";
-    }
-    const ChatTemplate base = ChatTemplate::open(path.parent_path());
-    EXPECT_EQ(base.form(), ChatTemplate::Form::qwen2_5);
-    EXPECT_EQ(base.default_system_text(), "You are a helpful assistant.");
-    std::ifstream file(path);
-    std::string text{std::istreambuf_iterator<char>(file), {}};
-    const std::string old = "You are a helpful assistant.";
-    const std::string instruct =
-        "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
-    for (std::size_t at = text.find(old); at != std::string::npos;
-         at = text.find(old, at + instruct.size())) {
-        text.replace(at, old.size(), instruct);
-    }
-    const ChatTemplate changed = ChatTemplate::read(text);
-    EXPECT_EQ(changed.default_system_text(), instruct);
-    EXPECT_THROW(ChatTemplate::read(text + "{{ 'more' }}"), Error);
-}
-
 TEST(ChatTemplate, ReadsPlainChatmlFromTheTokenizersConfig) {
     const testing::TemporaryFolder folder;
     Json config = Json::object();
@@ -97,38 +88,93 @@ TEST(ChatTemplate, ReadsPlainChatmlFromTheTokenizersConfig) {
                "add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}");
     folder.write("tokenizer_config.json", config.dump());
     const ChatTemplate chatml = ChatTemplate::open(folder.path());
-    EXPECT_EQ(chatml.form(), ChatTemplate::Form::chatml);
     EXPECT_EQ(chatml.render(std::vector<ChatMessage>{{.role = "user", .content = "Hi"}}),
               "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
 }
 
-TEST(ChatTemplate, RefusesAnUnknownTemplateByFileName) {
+TEST(ChatTemplate, RefusesWhatItDoesNotKnowByFileAndLine) {
     const testing::TemporaryFolder folder;
-    folder.write("chat_template.jinja", "{{ messages | tojson }}");
+    folder.write("chat_template.jinja", "{{ bos_token }}\n{{ messages | urlize }}");
     try {
         static_cast<void>(ChatTemplate::open(folder.path()));
         ADD_FAILURE() << "accepted";
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::unsupported);
         EXPECT_THAT(error.what(), HasSubstr("chat_template.jinja"));
+        EXPECT_THAT(error.what(), HasSubstr("line 2: the filter 'urlize' is not supported"));
     }
 }
 
-TEST(ChatTemplate, RefusesRolesItDoesNotKnow) {
+TEST(ChatTemplate, RefusesAChatInTheTemplatesWords) {
     const std::vector<ChatMessage> messages{{.role = "tool", .content = "x"}};
-    EXPECT_THROW(
-        static_cast<void>(ChatTemplate::of_form(ChatTemplate::Form::qwen3).render(messages)),
-        Error);
+    try {
+        static_cast<void>(ChatTemplate::read(testing::qwen3_template).render(messages));
+        ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::usage);
+        EXPECT_THAT(error.what(), HasSubstr("refuses this chat: unknown role tool"));
+    }
 }
 
 TEST(ChatTemplate, TakesReasoningThatIsKeptApart) {
     const std::vector<ChatMessage> messages{
         {.role = "user", .content = "q"},
         {.role = "assistant", .content = "a", .reasoning_content = "why"}};
-    EXPECT_EQ(ChatTemplate::of_form(ChatTemplate::Form::qwen3)
+    EXPECT_EQ(ChatTemplate::read(testing::qwen3_template)
                   .render(messages, {.add_generation_prompt = false}),
               "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n<think>\nwhy\n</think>\n\n"
               "a<|im_end|>\n");
+}
+
+TEST(ChatTemplate, TakesSpecialTokensFromTheTokenizersConfig) {
+    const testing::TemporaryFolder folder;
+    folder.write("tokenizer_config.json",
+                 R"({"bos_token": {"content": "<s>", "lstrip": false}, "eos_token": null,
+                     "chat_template": "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}"})");
+    folder.write("special_tokens_map.json", R"({"bos_token": "<old>", "eos_token": "</s>"})");
+    const std::vector<ChatMessage> messages{{.role = "user", .content = "Hi"}};
+    EXPECT_EQ(ChatTemplate::open(folder.path()).render(messages), "<s>Hi</s>");
+}
+
+TEST(ChatTemplate, TakesTheTemplateForToolsWhereAChatHasTools) {
+    const testing::TemporaryFolder folder;
+    folder.write("tokenizer_config.json", R"({"chat_template": [
+        {"name": "default", "template": "plain {{ tools is none }}"},
+        {"name": "tool_use", "template": "{{ tools | tojson }} {{ documents is none }}"}]})");
+    const ChatTemplate chat = ChatTemplate::open(folder.path());
+    const std::vector<ChatMessage> messages{{.role = "user", .content = "Hi"}};
+    EXPECT_EQ(chat.render(messages), "plain True");
+    EXPECT_EQ(chat.render(messages, {.variables = Json::parse(R"({"tools": [{"name": "f"}]})")}),
+              R"([{"name": "f"}] True)");
+    EXPECT_EQ(chat.render(messages, {.variables = Json::parse(R"({"tools": null})")}),
+              "plain True");
+}
+
+TEST(ChatTemplate, RendersTheFieldCases) {
+    const std::filesystem::path folder = std::filesystem::path(ANAMNESIS_TESTDATA) / "field/chat";
+    int lines = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        const ChatTemplate chat = ChatTemplate::open(entry.path());
+        std::ifstream file(entry.path() / "expected.jsonl");
+        std::string text;
+        while (std::getline(file, text)) {
+            ++lines;
+            const Json line = Json::parse(text);
+            if (const Json* expected = line.find("text")) {
+                EXPECT_EQ(chat.render(line.at("messages"), read_options(line)),
+                          expected->as_string("text"))
+                    << entry.path() << " " << text;
+                continue;
+            }
+            try {
+                static_cast<void>(chat.render(line.at("messages"), read_options(line)));
+                ADD_FAILURE() << entry.path() << " accepts " << text;
+            } catch (const Error& error) {
+                EXPECT_EQ(error.kind(), ErrorKind::usage) << error.what();
+            }
+        }
+    }
+    EXPECT_EQ(lines, 220);
 }
 
 }  // namespace

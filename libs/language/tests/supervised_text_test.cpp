@@ -14,6 +14,7 @@
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
+#include "chat_templates.hpp"
 #include "temporary_folder.hpp"
 
 namespace anamnesis::language {
@@ -38,7 +39,7 @@ protected:
 };
 
 TEST_F(SupervisedRows, AskForTheTemplateAtTheFirstRowWrittenInIt) {
-    const ChatTemplate chat = ChatTemplate::of_form(ChatTemplate::Form::qwen3);
+    const ChatTemplate chat = ChatTemplate::read(testing::qwen3_template);
     int asked = 0;
     rules_.chat = [&]() -> const ChatTemplate& {
         ++asked;

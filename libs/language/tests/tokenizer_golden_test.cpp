@@ -83,6 +83,32 @@ TEST(TokenizerGolden, TinyFormsDecodeAsTheReference) {
                      testdata / "tiny/qwen3_5.decode.jsonl");
 }
 
+TEST(TokenizerGolden, ReportedFormsEncodeAndDecodeAsTheReference) {
+    const std::filesystem::path folder =
+        std::filesystem::path(ANAMNESIS_TESTDATA) / "field/tokenizer";
+    int cases = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        SCOPED_TRACE(entry.path().filename().string());
+        const Tokenizer tokenizer = Tokenizer::open(entry.path());
+        expect_encodings(tokenizer, entry.path() / "encode.jsonl");
+        expect_decodings(tokenizer, entry.path() / "decode.jsonl");
+        ++cases;
+    }
+    EXPECT_EQ(cases, 7);
+}
+
+TEST(TokenizerGolden, FormsThatTheLibraryWritesEncodeAndDecodeAsIt) {
+    int forms = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(testdata / "forms")) {
+        SCOPED_TRACE(entry.path().filename().string());
+        const Tokenizer tokenizer = Tokenizer::open(entry.path());
+        expect_encodings(tokenizer, entry.path() / "encode.jsonl");
+        expect_decodings(tokenizer, entry.path() / "decode.jsonl");
+        ++forms;
+    }
+    EXPECT_EQ(forms, 26);
+}
+
 class LargeTokenizerGolden : public ::testing::Test {
 protected:
     void SetUp() override {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <limits>
+#include <span>
 
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
@@ -66,6 +67,24 @@ void multiply(double alpha, const Operand& a, const Operand& b, double beta, Mat
            &beta,
            c.data(),
            &ldc);
+}
+
+void multiply_floats(float alpha,
+                     std::span<const float> a,
+                     std::span<const float> b,
+                     std::size_t k,
+                     std::span<float> c) {
+    ANAMNESIS_CHECK(k > 0 && a.size() % k == 0 && b.size() % k == 0 &&
+                        c.size() == (a.size() / k) * (b.size() / k),
+                    "a product of float32 matrices of other shapes");
+    if (c.empty()) {
+        return;
+    }
+    const int m = blas_size(b.size() / k);
+    const int n = blas_size(a.size() / k);
+    const int inner = blas_size(k);
+    const float beta = 0.0F;
+    sgemm_("N", "N", &m, &n, &inner, &alpha, b.data(), &m, a.data(), &inner, &beta, c.data(), &m);
 }
 
 Matrix product(const Operand& a, const Operand& b) {

@@ -303,7 +303,7 @@ Json finish_output(const Plan& plan,
         const Lambda& lambda = plan.request.lambdas[index];
         receipt.set(lambda.is_relative ? "lambda_relative" : "lambda_absolute", lambda.value);
     }
-    if (plan.request.selection.method == Method::fit) {
+    if (plan.request.selection.method == Method::fit || plan.merge != nullptr) {
         receipt.set("request", to_json(request_of_output(plan.request, index)));
     }
     receipt.set("files", describe_files(output));

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,6 +21,7 @@
 
 #include "block_writer.hpp"
 #include "head_rows.hpp"
+#include "pro_heads.hpp"
 #include "row_targets.hpp"
 
 namespace anamnesis::restore {
@@ -36,22 +36,8 @@ std::string name_of_group(const RoutingGroup& group) {
 
 void filter_group(const BlockWriter& work, const RoutingGroup& group) {
     const Plan& plan = work.plan();
-    const bool is_augmented =
-        group.key.bias || std::ranges::any_of(group.queries, [](const HeadBlock& query) {
-            return query.bias.has_value();
-        });
-    const linalg::Matrix key = load_block(Side::pre, group.key, is_augmented);
-    std::vector<double> query_gain;
-    std::vector<double> key_gain;
-    if (plan.request.metric == ProMetric::gain) {
-        query_gain = load_gain(*plan.post, group.query_gain);
-        key_gain = load_gain(*plan.post, group.key_gain);
-    }
-    const ProFilter filter(key.view(),
-                           {.metric = plan.request.metric,
-                            .rotary = group.rotary,
-                            .query_gain = query_gain,
-                            .key_gain = key_gain});
+    const bool is_augmented = has_bias_column(group);
+    const ProFilter filter = make_pro_filter(group, plan.request.metric, *plan.post);
     std::vector<double> lambdas;
     for (const Lambda& lambda : plan.request.lambdas) {
         lambdas.push_back(lambda.is_relative ? filter.absolute_lambda(lambda.value) : lambda.value);

@@ -28,6 +28,7 @@
 #include "anamnesis/restore/drift_measures.hpp"
 #include "anamnesis/restore/plan.hpp"
 
+#include "merge_receipt.hpp"
 #include "row_targets.hpp"
 #include "row_values.hpp"
 
@@ -163,26 +164,6 @@ Json list_rows(const TensorChange& change) {
     return rows;
 }
 
-std::string now() {
-    const std::time_t time = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    std::tm parts{};
-    gmtime_r(&time, &parts);
-    return format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-                  parts.tm_year + 1900,
-                  parts.tm_mon + 1,
-                  parts.tm_mday,
-                  parts.tm_hour,
-                  parts.tm_min,
-                  parts.tm_sec);
-}
-
-Json describe(const RecognisedCheckpoint& source) {
-    return Json::Object{{"path", source.checkpoint.path().string()},
-                        {"family", source.model.family},
-                        {"model_type", source.model.model_type},
-                        {"evidence", source.model.evidence}};
-}
-
 /// Drift of all changes of one layer and part together.
 Json drift_by_layer(const Plan& plan, const std::vector<ChangeMeasure>& measures) {
     std::map<std::pair<std::int64_t, std::string>, std::pair<DriftSums, DriftSums>> sums;
@@ -213,6 +194,26 @@ Json drift_by_layer(const Plan& plan, const std::vector<ChangeMeasure>& measures
 
 }  // namespace
 
+std::string make_timestamp() {
+    const std::time_t time = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    std::tm parts{};
+    gmtime_r(&time, &parts);
+    return format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+                  parts.tm_year + 1900,
+                  parts.tm_mon + 1,
+                  parts.tm_mday,
+                  parts.tm_hour,
+                  parts.tm_min,
+                  parts.tm_sec);
+}
+
+Json describe_source(const RecognisedCheckpoint& source) {
+    return Json::Object{{"path", source.checkpoint.path().string()},
+                        {"family", source.model.family},
+                        {"model_type", source.model.model_type},
+                        {"evidence", source.model.evidence}};
+}
+
 std::string digest_tensor(const checkpoint::TensorEntry& tensor, const Execution& execution) {
     if (!tensor.computed) {
         return digest_range(*tensor.source, tensor.offset, tensor.bytes, execution);
@@ -234,6 +235,11 @@ void add_jobs_before(const Plan& plan,
                      const Execution& execution,
                      Jobs& jobs) {
     measures.resize(plan.changes.size());
+    // What a merge changes is the whole checkpoint: digests of all of it would cost more than the
+    // merge. `verify` computes every row again.
+    if (plan.merge != nullptr) {
+        return;
+    }
     for (std::size_t i = 0; i < plan.changes.size(); ++i) {
         const TensorChange& change = plan.changes[i];
         ChangeMeasure& measure = measures[i];
@@ -257,6 +263,9 @@ void add_jobs_after(const Plan& plan,
                     std::vector<ChangeMeasure>& measures,
                     const Execution& execution,
                     Jobs& jobs) {
+    if (plan.merge != nullptr) {
+        return;
+    }
     for (std::size_t i = 0; i < plan.changes.size(); ++i) {
         const TensorChange& change = plan.changes[i];
         const ChangeTarget& target = targets[i];
@@ -281,6 +290,9 @@ void add_jobs_after(const Plan& plan,
 }
 
 void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measures) {
+    if (plan.merge != nullptr) {
+        return;
+    }
     if (std::ranges::none_of(measures, [](const auto& measure) { return measure.differs; })) {
         throw Error(ErrorKind::mismatch,
                     format("the rows that --method {} takes are the same in pre and post: there is "
@@ -315,12 +327,15 @@ std::optional<std::string> describe_rounding(const Json& receipt) {
 }
 
 Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures) {
+    if (plan.merge != nullptr) {
+        return make_merge_receipt(plan);
+    }
     Json receipt = Json::object();
     receipt.set("anamnesis_receipt", 1);
-    receipt.set("created", now());
+    receipt.set("created", make_timestamp());
     receipt.set("request", to_json(plan.request));
-    receipt.set("pre", describe(*plan.pre));
-    receipt.set("post", describe(*plan.post));
+    receipt.set("pre", describe_source(*plan.pre));
+    receipt.set("post", describe_source(*plan.post));
     receipt.set("bytes_changed", plan.changed_bytes());
     receipt.set("drift", drift_by_layer(plan, measures));
     Json tensors = Json::array();

@@ -24,6 +24,12 @@ struct ChangeMeasure {
     bool differs = false;  ///< some selected row of post is not pre's
 };
 
+/// The time in UTC, as receipts have it.
+std::string make_timestamp();
+
+/// Path, family and evidence of a checkpoint, as receipts have them.
+Json describe_source(const RecognisedCheckpoint& source);
+
 /// SHA-256 of a whole tensor.
 std::string digest_tensor(const checkpoint::TensorEntry& tensor, const Execution& execution);
 

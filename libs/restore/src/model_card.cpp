@@ -10,16 +10,33 @@
 
 namespace anamnesis::restore {
 
+namespace {
+
+std::string find_name(const Json& source) {
+    return std::filesystem::path(source.at("path").as_string("path")).filename().string();
+}
+
+}  // namespace
+
 std::string make_model_card_section(const Json& receipt) {
     const Json& request = receipt.at("request");
     std::string text = "\n\n## Repaired with Anamnesis\n\n";
+    if (const Json* adapter = receipt.find("adapter")) {
+        return text + format(
+                          "The adapter `{}` merged into `{}`; of the rows listed in `{}` method "
+                          "`{}` took back what the adapter had done to them.\n",
+                          find_name(*adapter),
+                          find_name(receipt.at("pre")),
+                          receipt_name,
+                          request.at("method").as_string("method"));
+    }
     text += format(
         "Method `{}`: the routing rows listed in `{}` come from `{}`, everything else "
         "from `{}`.\n\n",
         request.at("method").as_string("method"),
         receipt_name,
-        std::filesystem::path(receipt.at("pre").at("path").as_string("path")).filename().string(),
-        std::filesystem::path(receipt.at("post").at("path").as_string("path")).filename().string());
+        find_name(receipt.at("pre")),
+        find_name(receipt.at("post")));
     text += "| layer | part | drift before | drift after |\n|---|---|---|---|\n";
     for (const Json& row : receipt.at("drift").as_array("drift")) {
         const Json& layer = row.at("layer");

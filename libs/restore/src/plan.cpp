@@ -22,6 +22,7 @@
 #include "anamnesis/restore/pair_findings.hpp"
 #include "anamnesis/restore/request.hpp"
 
+#include "check_request.hpp"
 #include "container_view.hpp"
 #include "gguf_plan.hpp"
 #include "pairing.hpp"
@@ -33,61 +34,6 @@ namespace {
 using checkpoint::Finding;
 using checkpoint::LayerKind;
 using checkpoint::RowRole;
-
-std::vector<std::uint32_t> softmax_layers(const checkpoint::Model& model) {
-    std::vector<std::uint32_t> numbers;
-    for (const checkpoint::Layer& layer : model.layers) {
-        if (layer.is_softmax()) {
-            numbers.push_back(layer.index.value);
-        }
-    }
-    return numbers;
-}
-
-/// Layers and heads that were asked for must exist.
-void check_request(const RecognisedCheckpoint& post, const Request& request) {
-    const Selection& selection = request.selection;
-    const auto softmax = softmax_layers(post.model);
-    const bool wants_attention_only = !selection.is_by_group();
-    if (selection.layers) {
-        for (const std::uint32_t layer : *selection.layers) {
-            if (layer >= post.model.layers.size()) {
-                throw Error(ErrorKind::usage,
-                            format("--layers names layer {}, the model has layers 0-{}",
-                                   layer,
-                                   post.model.layers.size() - 1));
-            }
-            if (wants_attention_only && std::ranges::find(softmax, layer) == softmax.end()) {
-                throw Error(ErrorKind::usage,
-                            format("--layers names layer {}, which has no softmax attention; the "
-                                   "softmax layers are {}",
-                                   layer,
-                                   compact_list(softmax)));
-            }
-        }
-    }
-    if (selection.kv_heads) {
-        if (!post.model.heads) {
-            throw Error(ErrorKind::unsupported,
-                        "--heads needs head counts, which nothing here tells; give --config");
-        }
-        for (const std::uint32_t head : *selection.kv_heads) {
-            if (head >= post.model.heads->kv_heads) {
-                throw Error(ErrorKind::usage,
-                            format("--heads names key-value head {}, the model has heads 0-{}",
-                                   head,
-                                   post.model.heads->kv_heads - 1));
-            }
-        }
-    }
-    if ((selection.method == Method::groups || selection.method == Method::fit) &&
-        selection.groups.empty()) {
-        throw Error(ErrorKind::usage, "--groups is empty; name at least one tensor group");
-    }
-    if (selection.method == Method::fit && request.fit.mus.empty()) {
-        throw Error(ErrorKind::usage, "--method fit needs a mu; give --mu");
-    }
-}
 
 void refuse_same_source(const RecognisedCheckpoint& pre, const RecognisedCheckpoint& post) {
     std::error_code ignored;
@@ -272,16 +218,7 @@ Plan make_plan(const RecognisedCheckpoint& original_pre,
     append_findings(plan.findings, of_request, "pair");
     refuse_other_rows(request, plan.findings);
     if (plan.changes.empty()) {
-        const std::string helpful = switch_that_helps(post, request.selection);
-        throw Error(ErrorKind::usage,
-                    helpful.empty()
-                        ? format("the selection takes no row of this {} checkpoint: nothing would "
-                                 "change",
-                                 post.model.family)
-                        : format("the selection takes no row of this {} checkpoint: nothing would "
-                                 "change; {} would give it rows",
-                                 post.model.family,
-                                 helpful));
+        refuse_empty_selection(post, request.selection);
     }
     order_by_file(plan.changes);
     if (request.selection.method == Method::pro || request.selection.method == Method::align) {

@@ -215,6 +215,7 @@ void add_row_jobs(const Plan& plan,
     }
     add_group_jobs(plan, outputs, execution, jobs);
     add_fit_jobs(plan, outputs, execution, jobs);
+    add_merge_jobs(plan, outputs, execution, jobs);
 }
 
 void run(const Jobs& jobs, const Execution& execution) {

@@ -58,6 +58,12 @@ void add_fit_jobs(const Plan& plan,
                   const Execution& execution,
                   Jobs& jobs);
 
+/// Adds the jobs that merge an adapter into the rows of a plan that has one.
+void add_merge_jobs(const Plan& plan,
+                    std::span<const RowTargets> outputs,
+                    const Execution& execution,
+                    Jobs& jobs);
+
 void run(const Jobs& jobs, const Execution& execution);
 
 }  // namespace anamnesis::restore

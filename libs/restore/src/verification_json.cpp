@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/report/text_table.hpp"
 #include "anamnesis/restore/request.hpp"
 #include "anamnesis/restore/verify.hpp"
 
@@ -46,6 +48,29 @@ Json to_json(const Verification& result, const Request& claim, std::string_view 
                         {"deviations", to_json(result.deviations)},
                         {"notes", to_json(result.notes)},
                         {"findings", checkpoint::to_json(result.findings)}};
+}
+
+std::string make_verdict_table(const Verification& result) {
+    std::vector<std::vector<std::string>> rows;
+    for (const TensorVerdict& verdict : result.tensors) {
+        rows.push_back({verdict.name,
+                        format("{}", verdict.rows),
+                        format("{}", verdict.rows_from_pre),
+                        format("{}", verdict.rows_from_post),
+                        format("{}", verdict.rows_computed)});
+    }
+    return report::text_table({"tensor", ">rows", ">from pre", ">from post", ">computed"}, rows);
+}
+
+std::string describe_verdict(const Verification& result,
+                             const Request& claim,
+                             std::string_view origin) {
+    return format("{}: {} tensors, {} compared with method {} of {}",
+                  result.is_proven() ? "proven" : "NOT proven",
+                  result.tensors_compared,
+                  human_bytes(result.bytes_compared),
+                  to_string(claim.selection.method),
+                  origin);
 }
 
 }  // namespace anamnesis::restore

@@ -19,6 +19,8 @@
 #include "anamnesis/train/samples_source.hpp"
 #include "anamnesis/train/synthetic/words.hpp"
 
+#include "chat_templates.hpp"
+
 namespace anamnesis::train {
 namespace {
 
@@ -106,7 +108,7 @@ TEST(ConversationsInATemplate, LearnTheAssistantsTurnsAlone) {
         "model": {"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0,
           "<|im_start|>user": 1, "<|im_start|>assistant": 2, "one<|im_end|>": 3,
           "two<|im_end|>": 4, "three<|im_end|>": 5, "four<|im_end|>": 6}}})");
-    const auto chatml = language::ChatTemplate::of_form(language::ChatTemplate::Form::chatml);
+    const auto chatml = language::ChatTemplate::read(testing::chatml_template);
     const language::SupervisionRules rules{
         .tokenizer = &words, .chat = [&]() -> const language::ChatTemplate& { return chatml; }};
     const Sample one = language::read_supervised_row(Json::parse(R"({"messages": [

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "endpoint/http.hpp"
 
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include <httplib.h>
 
@@ -14,7 +21,14 @@ namespace {
 
 HttpReply to_reply(const httplib::Result& result) {
     if (!result) {
-        return {.status = 0, .body = httplib::to_string(result.error())};
+        const bool is_untrusted = result.error() == httplib::Error::SSLServerVerification ||
+                                  result.error() == httplib::Error::SSLLoadingCerts;
+        return {
+            .status = 0,
+            .body = httplib::to_string(result.error()) +
+                    (is_untrusted ? "; for a certificate of your own set SSL_CERT_FILE, or give "
+                                    "--insecure"
+                                  : "")};
     }
     return {.status = result->status,
             .body = result->body,
@@ -27,11 +41,16 @@ struct Place {
 };
 
 Place parse_place(std::string url) {
+    // People paste the address that another tool wants.
+    constexpr std::array<std::string_view, 4> known{
+        "/chat/completions", "/completions", "/models", "/v1"};
     while (url.ends_with('/')) {
         url.pop_back();
     }
-    if (url.ends_with("/v1")) {
-        url.resize(url.size() - 3);
+    for (const std::string_view ending : known) {
+        if (url.ends_with(ending)) {
+            url.resize(url.size() - ending.size());
+        }
     }
     const std::size_t scheme = url.find("://");
     const bool is_http = url.starts_with("http://") || url.starts_with("https://");
@@ -42,6 +61,54 @@ Place parse_place(std::string url) {
     const std::size_t slash = url.find('/', scheme + 3);
     return {.origin = url.substr(0, slash),
             .path = slash == std::string::npos ? std::string() : url.substr(slash)};
+}
+
+/// The first of these variables that is set; empty where none is.
+std::string read_variable(std::initializer_list<const char*> names) {
+    for (const char* name : names) {
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread changes the environment.
+        const char* value = std::getenv(name);
+        if (value != nullptr && *value != '\0') {
+            return value;
+        }
+    }
+    return {};
+}
+
+std::string_view find_host(std::string_view origin) {
+    origin.remove_prefix(origin.find("://") + 3);
+    return origin.substr(0, origin.rfind(':'));
+}
+
+/// Whether NO_PROXY names the host, or a domain that it is in.
+bool is_without_proxy(std::string_view host) {
+    for (const std::string& entry : split(read_variable({"NO_PROXY", "no_proxy"}), ',')) {
+        std::string_view name = entry;
+        while (name.starts_with(' ') || name.starts_with('.')) {
+            name.remove_prefix(1);
+        }
+        const bool is_inside = host.size() > name.size() && host.ends_with(name) &&
+                               host[host.size() - name.size() - 1] == '.';
+        if (!name.empty() && (name == "*" || host == name || is_inside)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// The proxy that the environment names for an address, as HOST:PORT; empty for none.
+std::string find_proxy(std::string_view origin) {
+    const std::string_view host = find_host(origin);
+    if (host == "localhost" || host == "127.0.0.1" || host == "[::1]" || is_without_proxy(host)) {
+        return {};
+    }
+    std::string proxy =
+        origin.starts_with("https")
+            ? read_variable({"HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"})
+            : read_variable({"http_proxy", "ALL_PROXY", "all_proxy"});
+    const std::size_t scheme = proxy.find("://");
+    proxy = scheme == std::string::npos ? proxy : proxy.substr(scheme + 3);
+    return proxy.substr(0, proxy.find('/'));
 }
 
 }  // namespace
@@ -57,6 +124,26 @@ struct HttpConnection::Client {
         if (!options.api_key.empty()) {
             http.set_bearer_token_auth(options.api_key);
         }
+        http.enable_server_certificate_verification(!options.is_insecure);
+        use_proxy(find_proxy(place.origin));
+    }
+
+    void use_proxy(const std::string& proxy) {
+        const std::size_t colon = proxy.rfind(':');
+        if (proxy.empty()) {
+            return;
+        }
+        int port = 0;
+        const char* end = proxy.data() + proxy.size();
+        const bool has_port = colon != std::string::npos &&
+                              std::from_chars(proxy.data() + colon + 1, end, port).ptr == end;
+        if (!has_port || port < 1 || port > 65535) {
+            throw Error(ErrorKind::usage,
+                        format("the proxy {} of the environment has no port; give it as "
+                               "http://HOST:PORT",
+                               in_quotes(proxy)));
+        }
+        http.set_proxy(proxy.substr(0, colon), port);
     }
 
     Place place;

@@ -6,9 +6,12 @@
 #include <charconv>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
@@ -20,6 +23,14 @@ namespace {
 
 using language::FinishReason;
 
+std::string to_lower(std::string_view text) {
+    std::string lower(text);
+    std::ranges::transform(lower, lower.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    });
+    return lower;
+}
+
 bool says_overflow(std::string_view body) {
     // Wordings of vLLM, SGLang and llama-server, old and new.
     constexpr std::array<std::string_view, 6> words{"context length",
@@ -28,10 +39,7 @@ bool says_overflow(std::string_view body) {
                                                     "maximum context",
                                                     "context_length_exceeded",
                                                     "longer than the model"};
-    std::string lower(body);
-    std::ranges::transform(lower, lower.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    });
+    const std::string lower = to_lower(body);
     return std::ranges::any_of(
         words, [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
@@ -68,72 +76,172 @@ std::optional<std::chrono::milliseconds> parse_retry_after(const std::string& he
     return std::chrono::milliseconds(static_cast<long>(std::min(seconds, 300.0) * 1000.0));
 }
 
-FinishReason parse_finish_reason(const std::string& word, const Json& choice) {
-    if (word == "length") {
-        return FinishReason::length;
-    }
-    const Json* stop = choice.find("stop_reason");
-    return stop != nullptr && stop->is_string() ? FinishReason::stop_string
-                                                : FinishReason::end_of_text;
+bool is_passing(std::int64_t status) {
+    return status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
-Reply parse_answer(const Json& json, std::optional<std::size_t> sent_tokens) {
-    if (json.find("error") != nullptr) {
-        return Refusal{"the server answered 200 with an error in it"};
+/// An error in a reply that says 200: gateways pass those of the server behind them on so.
+std::optional<Reply> find_error(const Json& json, const HttpReply& reply) {
+    const Json* error = json.find("error");
+    if (error == nullptr || error->is_null()) {
+        return std::nullopt;
+    }
+    const std::string reason = explain(reply);
+    const Json* code = error->find("code");
+    if (code != nullptr && code->is_number() && is_passing(code->as_integer("'code'"))) {
+        return Retry{.reason = reason};
+    }
+    return Refusal{.reason = reason};
+}
+
+/// Nothing for a word that says neither.
+std::optional<FinishReason> parse_finish_reason(const std::string& word, const Json& choice) {
+    constexpr std::array<std::string_view, 3> cut{"length", "max_tokens", "MAX_TOKENS"};
+    constexpr std::array<std::string_view, 7> ended{
+        "stop", "eos", "eos_token", "end_turn", "stop_sequence", "STOP", "end_of_text"};
+    if (std::ranges::find(cut, word) != cut.end()) {
+        return FinishReason::length;
+    }
+    if (std::ranges::find(ended, word) == ended.end()) {
+        return std::nullopt;
+    }
+    const Json* stop = choice.find("stop_reason");
+    const bool names_stop = stop != nullptr && stop->is_string();
+    return names_stop || word == "stop_sequence" ? FinishReason::stop_string
+                                                 : FinishReason::end_of_text;
+}
+
+const std::string* find_text(const Json& object, std::string_view name) {
+    const Json* text = object.find(name);
+    return text != nullptr && text->is_string() ? &text->as_string(name) : nullptr;
+}
+
+std::optional<std::uint64_t> find_count(const Json& usage,
+                                        std::initializer_list<const char*> names) {
+    for (const char* name : names) {
+        const Json* count = usage.find(name);
+        if (count != nullptr && count->is_number()) {
+            return count->as_unsigned(name);
+        }
+    }
+    return std::nullopt;
+}
+
+/// The text of a chat's answer: reasoning parsers of servers put thinking aside; it belongs to it.
+/// False where there is nothing.
+bool read_message(const Json& message, FinishReason finish, Answer& answer) {
+    const std::string* content = find_text(message, "content");
+    const std::string* thinking = find_text(message, "reasoning_content");
+    thinking = thinking != nullptr ? thinking : find_text(message, "reasoning");
+    const bool has_content = content != nullptr && !content->empty();
+    if (thinking == nullptr || thinking->empty()) {
+        answer.text = has_content ? *content : std::string();
+        return content != nullptr;
+    }
+    if (has_content) {
+        answer.text = "<think>" + *thinking + "</think>" + *content;
+    } else if (finish == FinishReason::length) {
+        answer.text = "<think>" + *thinking;
+    } else {
+        // A parser that met no end of thinking took all of an answer for it.
+        answer.text = *thinking;
+        answer.was_all_thinking = true;
+    }
+    return true;
+}
+
+std::optional<Refusal> read_usage(const Json& json,
+                                  std::optional<std::size_t> sent_tokens,
+                                  Answer& answer) {
+    const Json* usage = json.find("usage");
+    std::optional<std::uint64_t> read;
+    if (usage != nullptr && usage->is_object()) {
+        read = find_count(*usage, {"prompt_tokens", "input_tokens"});
+        const auto made = find_count(*usage, {"completion_tokens", "output_tokens"});
+        answer.new_tokens = made.value_or(0);
+        if (made == std::uint64_t{0} && answer.text.empty()) {
+            return Refusal{"the server answered without a single token"};
+        }
+    }
+    answer.is_counted = read.has_value();
+    answer.prompt_tokens = read.value_or(sent_tokens.value_or(0));
+    if (read && sent_tokens && *read != *sent_tokens) {
+        return Refusal{
+            format("the server read {} prompt tokens where {} were sent: it cuts prompts "
+                   "or adds to them",
+                   *read,
+                   *sent_tokens)};
+    }
+    return std::nullopt;
+}
+
+Reply parse_answer(const HttpReply& reply, std::optional<std::size_t> sent_tokens) {
+    const Json json = Json::parse(reply.body);
+    if (std::optional<Reply> error = find_error(json, reply)) {
+        return *std::move(error);
     }
     const auto& choices = json.at("choices").as_array("'choices'");
     if (choices.empty()) {
         return Refusal{"the server answered without a choice"};
     }
     const Json& choice = choices.front();
-    Answer answer;
+    const std::string* word = find_text(choice, "finish_reason");
+    if (word == nullptr) {
+        return Refusal{"the server does not say how the answer ended: finish_reason is null"};
+    }
+    const std::optional<FinishReason> finish = parse_finish_reason(*word, choice);
+    if (!finish) {
+        return Refusal{format("the answer ended by {}", in_quotes(*word))};
+    }
+    Answer answer{.finish = *finish};
     const Json* message = choice.find("message");
-    const Json& text = message != nullptr ? message->at("content") : choice.at("text");
-    answer.text = text.is_null() ? std::string() : text.as_string("the answer's text");
-    // Reasoning parsers of servers put thinking aside; it belongs to the text.
     if (message != nullptr) {
-        for (const char* name : {"reasoning_content", "reasoning"}) {
-            const Json* thinking = message->find(name);
-            if (thinking != nullptr && thinking->is_string()) {
-                answer.text = "<think>" + thinking->as_string(name) + "</think>" + answer.text;
-                break;
-            }
-        }
-    }
-    const Json* finish = choice.find("finish_reason");
-    const std::string reason =
-        finish != nullptr && finish->is_string() ? finish->as_string("finish_reason") : "";
-    if (reason != "stop" && reason != "length" && reason != "eos") {
-        return Refusal{format("the answer ended by {}", in_quotes(reason))};
-    }
-    answer.finish = parse_finish_reason(reason, choice);
-    if (const Json* usage = json.find("usage"); usage != nullptr && usage->is_object()) {
-        answer.prompt_tokens = usage->at("prompt_tokens").as_unsigned("'usage.prompt_tokens'");
-        if (const Json* made = usage->find("completion_tokens")) {
-            answer.new_tokens = made->as_unsigned("'usage.completion_tokens'");
-        }
-        if (sent_tokens && answer.prompt_tokens != *sent_tokens) {
+        if (!read_message(*message, *finish, answer)) {
             return Refusal{
-                format("the server read {} prompt tokens where {} were sent: it cuts "
-                       "prompts or adds to them",
-                       answer.prompt_tokens,
-                       *sent_tokens)};
+                "the server answered with nothing: content is null and there is no "
+                "thinking"};
         }
     } else {
-        answer.prompt_tokens = sent_tokens.value_or(0);
+        answer.text = choice.at("text").as_string("the answer's text");
+    }
+    if (std::optional<Refusal> refusal = read_usage(json, sent_tokens, answer)) {
+        return *std::move(refusal);
     }
     return answer;
 }
 
+/// The switch that mends what this server refuses; empty where none is known.
+std::string find_remedy(const HttpReply& reply, const SentPrompt& sent) {
+    const bool is_chat = sent.transport == PromptTransport::chat;
+    if (reply.status == 404 || reply.status == 405 || reply.status == 501) {
+        return is_chat ? "this server has no /v1/chat/completions; ask it with --transport text"
+                       : "this server has no /v1/completions; ask it with --transport chat";
+    }
+    const std::string words = to_lower(reply.body);
+    const auto says = [&](std::string_view word) { return words.find(word) != std::string::npos; };
+    const bool is_about_prompt = says("prompt") || says("str_type") || says("string_type");
+    if (sent.transport == PromptTransport::token_ids && is_about_prompt &&
+        (says("string") || says("str") || says("text"))) {
+        return "this server takes no token ids; ask it with --transport text";
+    }
+    const bool is_about_fields = says("extra") || says("unexpected") || says("unrecognized") ||
+                                 says("unknown") || says("not permitted") ||
+                                 says("additional propert");
+    if (sent.has_extensions && is_about_fields) {
+        return "this server takes no fields beyond OpenAI's; ask it with --plain-openai";
+    }
+    return {};
+}
+
 }  // namespace
 
-Reply read_completion(const HttpReply& reply, std::optional<std::size_t> sent_tokens) {
+Reply read_completion(const HttpReply& reply, const SentPrompt& sent) {
     if (reply.status == 0) {
         return Retry{format("no reply: {}", reply.body)};
     }
     if (reply.status == 200) {
         try {
-            return parse_answer(Json::parse(reply.body), sent_tokens);
+            return parse_answer(reply, sent.tokens);
         } catch (const Error& error) {
             return Refusal{format("the server's answer is not understood: {}; it begins {}",
                                   error.message(),
@@ -143,9 +251,12 @@ Reply read_completion(const HttpReply& reply, std::optional<std::size_t> sent_to
     if (says_overflow(reply.body)) {
         return Refusal{"the prompt is too long for the server: " + explain(reply)};
     }
-    const bool is_passing =
-        reply.status == 408 || reply.status == 425 || reply.status == 429 || reply.status >= 500;
-    if (is_passing) {
+    const std::string remedy =
+        reply.status == 501 || !is_passing(reply.status) ? find_remedy(reply, sent) : std::string();
+    if (!remedy.empty()) {
+        return Refusal{.reason = explain(reply) + "; " + remedy, .concerns_all = true};
+    }
+    if (is_passing(reply.status)) {
         return Retry{explain(reply), parse_retry_after(reply.retry_after)};
     }
     return Refusal{explain(reply)};

@@ -22,12 +22,21 @@ struct Retry {
 /// Final: asking again gives the same.
 struct Refusal {
     std::string reason;
+    /// What every question will meet: a path or a field that the server does not know.
+    bool concerns_all = false;
 };
 
 using Reply = std::variant<Answer, Retry, Refusal>;
 
-/// What a server's reply to a completion means. `sent_tokens` is what we counted, where we did: a
-/// server that read another number cut the prompt or added to it.
-Reply read_completion(const HttpReply& reply, std::optional<std::size_t> sent_tokens);
+/// What was sent.
+struct SentPrompt {
+    PromptTransport transport = PromptTransport::token_ids;
+    std::optional<std::size_t> tokens{};  ///< what we counted, where we did
+    bool has_extensions = false;          ///< fields beyond OpenAI's
+};
+
+/// What a server's reply to a completion means. A server that read another number of tokens than
+/// were sent cut the prompt or added to it.
+Reply read_completion(const HttpReply& reply, const SentPrompt& sent);
 
 }  // namespace anamnesis::eval

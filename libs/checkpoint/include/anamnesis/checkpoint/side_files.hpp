@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,5 +29,8 @@ struct SideFiles {
 /// files, the settings, metrics, states and event files of a training run.
 /// Errors: `io`, naming the folder.
 SideFiles find_side_files(const Checkpoint& checkpoint);
+
+/// The same of any folder whose own weight files are `weights`.
+SideFiles find_side_files(const std::filesystem::path& folder, std::set<std::string> weights);
 
 }  // namespace anamnesis::checkpoint

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 #include "anamnesis/eval/engine.hpp"
@@ -15,6 +16,8 @@ namespace anamnesis::eval {
 struct AskingJob {
     std::vector<AskedModel> models{};
     OpenEngine open{};
+    /// Throws for a model that cannot be asked; called for all before the first question.
+    std::function<void(const AskedModel& model)> check{};
     /// Counts the tokens of prompts; must outlive the job.
     const language::Tokenizer* tokenizer = nullptr;
     /// The tokenizer of every model's folder must read the prompts as the same tokens.

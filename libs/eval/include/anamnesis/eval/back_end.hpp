@@ -34,6 +34,8 @@ struct Answer {
     std::size_t new_tokens = 0;
     std::optional<double> expected_logprob{};  ///< natural logarithm, of the whole continuation
     double seconds = 0.0;                      ///< from the question to the answer
+    bool is_counted = true;                    ///< the engine told how many tokens it read
+    bool was_all_thinking = false;  ///< a parser of the server's put the whole answer aside
 };
 
 /// Prompt tokens of the answers, and how many of them a model really read.
@@ -68,6 +70,9 @@ public:
 
     /// Since it was made; nothing where the back end cannot know.
     virtual std::optional<PrefillSaving> saving() const { return std::nullopt; }
+
+    /// What may make answers wrong, a sentence each.
+    virtual std::vector<std::string> list_notes() const { return {}; }
 
     /// The share of the asked concurrency that was in use while questions were waiting.
     virtual std::optional<double> busy_share() const { return std::nullopt; }

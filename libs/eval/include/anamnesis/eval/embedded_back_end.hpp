@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/language_model.hpp"
@@ -19,6 +20,7 @@ namespace anamnesis::eval {
 struct PromptForm {
     std::optional<language::ChatTemplate> chat{};  ///< absent: the input as it is
     std::optional<bool> enable_thinking{};
+    Json variables{};  ///< further variables of the template; null: none
 
     /// The prompt followed by the answer's prefix.
     std::string render(const Question& question) const;

@@ -47,12 +47,17 @@ struct EndpointOptions {
     /// Fields beyond OpenAI's (top_k, min_p, repetition_penalty, cache_prompt): neutral values that
     /// keep a server's own defaults out.
     bool sends_extensions = true;
+    bool is_insecure = false;  ///< takes any certificate
 };
 
 /// A model behind an OpenAI-compatible server: vLLM, SGLang, llama-server.
 ///
-/// Retried, with pauses that double: broken connections, 408, 425, 429, 5xx. Not retried: a prompt
-/// that is too long, any other refusal. No error text is ever an answer.
+/// Retried, with pauses that double: broken connections, 408, 425, 429, 5xx, also where a reply
+/// that says 200 holds them. Not retried: a prompt that is too long, any other refusal. No error
+/// text is ever an answer, and neither is a reply without one. What every question would meet ends
+/// the run at once, as ten equal refusals do where nothing was answered.
+///
+/// The environment's HTTPS_PROXY, http_proxy, ALL_PROXY, NO_PROXY and SSL_CERT_FILE hold.
 ///
 /// Owner:  the tokenizer must outlive it; it is needed for token ids.
 /// Errors: `not_found` where nobody listens or the model is not served; `unsupported` where what
@@ -70,12 +75,16 @@ public:
     const std::string& model() const& { return options_.model; }
     const std::string& model() const&& = delete;
     std::optional<double> busy_share() const override;
+    std::vector<std::string> list_notes() const override;
 
 private:
     struct Outcome;
     class Workers;
 
+    void read_models(const std::string& body);
+    void set_chat(Json& body, const Question& question) const;
     Json make_body(const Question& question, std::size_t& prompt_tokens) const;
+    void note(const Answer& answer);
     Outcome ask(HttpConnection& connection,
                 const Question& question,
                 const std::stop_token& cancel) const;
@@ -87,6 +96,8 @@ private:
     mutable std::mutex mutex_;
     double busy_seconds_ = 0.0;
     double slot_seconds_ = 0.0;
+    std::uint64_t uncounted_ = 0;     ///< answers whose prompt the server did not count
+    std::uint64_t all_thinking_ = 0;  ///< answers that its parser took for thinking
 };
 
 }  // namespace anamnesis::eval

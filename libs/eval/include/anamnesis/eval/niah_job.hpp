@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/asking_job.hpp"
 #include "anamnesis/eval/report_files.hpp"
@@ -21,7 +22,8 @@ struct NiahJob {
     std::size_t max_new_tokens = 128;
     bool gives_prefix = true;  ///< the model continues RULER's answer prefix
     bool asks_logprob = true;  ///< of the true values
-    bool is_chat = false;      ///< for the record: the engines use their chat templates
+    /// For the record: the variables of the engines' chat templates, true or false.
+    Json chat{};
 };
 
 /// Asks every model what the folder does not hold yet and writes the reports; goes on where it was

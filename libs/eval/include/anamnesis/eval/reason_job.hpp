@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/asking_job.hpp"
 #include "anamnesis/eval/grading/task.hpp"
@@ -28,7 +29,8 @@ struct ReasonJob {
     std::filesystem::path train{};            ///< these problems
     std::filesystem::path prompt_template{};  ///< a prompt of your own, with {question} in it
     std::size_t max_new_tokens = 8192;
-    bool is_chat = false;  ///< for the record: the engines use their chat templates
+    /// For the record: the variables of the engines' chat templates, true or false.
+    Json chat{};
 };
 
 /// As `run_niah`. Errors: the same, and those of the data.

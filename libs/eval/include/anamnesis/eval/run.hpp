@@ -31,6 +31,8 @@ struct RunProgress {
 
 /// Told of every line, also of those that were there before.
 using OnResult = std::function<void(const Json& line)>;
+/// Told of every question that stays without an answer, with the reason.
+using OnFailure = std::function<void(const std::string& failure)>;
 
 /// Asks `back_end` what the folder does not hold yet, and appends each answer as
 /// `{"checkpoint": …, "id": …, …}`.
@@ -40,6 +42,7 @@ RunProgress run_items(BackEnd& back_end,
                       RunFolder& folder,
                       const Shard& shard,
                       const OnResult& on_result,
+                      const OnFailure& on_failure,
                       const std::stop_token& cancel);
 
 }  // namespace anamnesis::eval

@@ -42,6 +42,10 @@ public:
     /// Records what a checkpoint is. Errors: `mismatch` where the name stood for another one.
     void describe(const std::string& checkpoint, const Json& what);
 
+    /// Removes what this run wrote where it holds no answer, and the folder if nothing else is in
+    /// it.
+    void discard_unanswered() noexcept;
+
 private:
     RunFolder(std::filesystem::path record_path, Json record, io::JsonLines results);
 

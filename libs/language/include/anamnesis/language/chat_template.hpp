@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "anamnesis/base/json.hpp"
+
 namespace anamnesis::language {
 
 struct ChatMessage {
-    std::string role;  ///< "system", "user" or "assistant"
+    std::string role;  ///< "system", "user", "assistant" or what else the template knows
     std::string content;
     std::optional<std::string> reasoning_content{};  ///< an assistant's thinking, kept apart
 };
@@ -19,43 +21,49 @@ struct ChatMessage {
 struct RenderOptions {
     bool add_generation_prompt = true;
     std::optional<bool> enable_thinking{};  ///< absent: what the template does by itself
+    /// Further variables of the template by name: `tools`, `documents`, switches. Null: none.
+    Json variables{};
 };
 
-/// A chat as the text that a model was trained on. Templates are recognised, not interpreted.
+/// A chat as the text that a model was trained on: the template that the checkpoint ships, run as
+/// transformers' `apply_chat_template` runs it.
+///
+/// Source: transformers 5.23, utils/chat_template_utils.py; Jinja 3.1. docs/chat-templates.md says
+/// what of the template language is known; the rest is refused by name, never guessed.
+///
+/// Threads: const functions may run at once.
 class ChatTemplate {
 public:
-    enum class Form : std::uint8_t {
-        chatml,   ///< every message alike, no system text by default
-        qwen2_5,  ///< with a system text by default; Jet-Nemotron's too
-        qwen3,    ///< earlier thinking is dropped; a thinking switch
-        qwen3_5,  ///< contents trimmed; from memory of the published template, not checked
-        llama3,   ///< Meta's headers, the first with <|begin_of_text|>
-    };
-
-    /// Reads chat_template.jinja, else `chat_template` of tokenizer_config.json.
-    /// Errors: `not_found` where there is none; `unsupported`, naming the file, where it is none of
-    ///         the forms.
+    /// Reads chat_template.jinja, else `chat_template` of tokenizer_config.json: one template, or
+    /// several by name; or the template within a .gguf file. Of several "default" is taken, and
+    /// "tool_use" where a chat has tools. Special tokens come from tokenizer_config.json and
+    /// special_tokens_map.json. Errors: `not_found` where there is none; those of `read`, naming
+    /// the file.
     static ChatTemplate open(const std::filesystem::path& folder);
 
-    /// Recognises the text of a template. Errors: `unsupported`, naming `name`.
-    static ChatTemplate read(std::string_view text, std::string_view name = "chat template");
+    /// `special_tokens` maps "bos_token" and so on to their texts.
+    /// Errors: `malformed` for what breaks the grammar, `unsupported` for a tag, filter or test
+    /// that
+    ///         is not known, naming `name` and the line.
+    static ChatTemplate read(std::string_view text,
+                             std::string_view name = "chat template",
+                             const Json& special_tokens = Json::object());
 
-    /// A form without a file, with the base models' default system text.
-    static ChatTemplate of_form(Form form);
-
-    Form form() const { return form_; }
-    const std::string& default_system_text() const& { return system_; }
-    const std::string& default_system_text() const&& = delete;
-
-    /// Errors: `usage` for no messages, or an order of roles that the template refuses;
-    ///         `unsupported` for roles other than the three (tool calls, say).
+    /// Errors: `usage` for no messages, for a chat that the template refuses, and for what it
+    /// cannot
+    ///         do with this one; `unsupported`; `exhausted` for a template that never ends. All
+    ///         name the template and the line.
     std::string render(std::span<const ChatMessage> messages,
                        const RenderOptions& options = {}) const;
 
+    /// The same for messages as JSON: objects with `role`, `content` and whatever else the template
+    /// reads (lists of parts, tool calls).
+    std::string render(const Json& messages, const RenderOptions& options = {}) const;
+
 private:
-    Form form_ = Form::chatml;
-    std::string system_{};          // used where there is no system message
-    bool thinks_by_itself_ = true;  // qwen3_5 without a switch
+    struct Parts;
+
+    std::shared_ptr<const Parts> parts_;
 };
 
 }  // namespace anamnesis::language

@@ -15,6 +15,8 @@
 
 namespace anamnesis::language {
 
+class TextJoiner;
+
 /// How special tokens written out in a text are read. Added tokens that are not special are found
 /// either way.
 enum class SpecialText : std::uint8_t { recognise, plain };
@@ -27,15 +29,14 @@ struct EncodeOptions {
     bool adds_special = false;  ///< put the template's tokens (a BOS, say) around the text
 };
 
-/// Text to tokens and back, for byte-pair encodings as Hugging Face stores them:
+/// Text to tokens and back, for tokenizers as Hugging Face stores them:
 ///
 ///  1. added tokens are found in the text, the longest at the leftmost place;
-///  2. what lies between is normalised (NFC, or not at all);
-///  3. an expression cuts it into pieces;
-///  4. each piece is spelled in bytes, and the pairs of lowest rank are merged.
-///
-/// A WordLevel model cuts at white space instead, and knows whole words only; decoded words are
-/// one space apart.
+///  2. what lies between is normalised (NFC, replacements, …);
+///  3. expressions and other rules cut it into pieces;
+///  4. each piece becomes tokens: by merging the pairs of lowest rank (BPE, in bytes or
+///  characters),
+///     by the most probable cut (Unigram), or as a whole (WordLevel).
 ///
 /// Bytes that are no UTF-8 are read as U+FFFD, one for each maximal ill-formed part.
 ///
@@ -44,8 +45,9 @@ struct EncodeOptions {
 class Tokenizer {
 public:
     /// Reads `tokenizer.json` of a folder (or the file itself), else `vocab.json` and
-    /// `merges.txt` with what `tokenizer_config.json` says of them.
-    /// Errors: `unsupported` for another kind of tokenizer, `malformed` for a broken one; both name
+    /// `merges.txt` with what `tokenizer_config.json` says of them; or the tokenizer within a .gguf
+    /// file. Errors: `unsupported` for another kind of tokenizer, `malformed` for a broken one;
+    /// both name
     ///         the file and the feature or the entry.
     static Tokenizer open(const std::filesystem::path& folder_or_file);
 
@@ -71,10 +73,17 @@ public:
     /// The id of a token as the file spells it ("Ġthe", "<|im_end|>").
     std::optional<TokenId> find(std::string_view token) const;
 
+    /// The token as the file spells it; nothing outside the vocabulary.
+    std::optional<std::string_view> find_text(TokenId token) const&;
+    std::optional<std::string_view> find_text(TokenId token) const&& = delete;
+
     /// One more than the highest id. A model's embedding may have more rows.
     std::size_t vocabulary_size() const;
 
     bool is_special(TokenId token) const;
+
+    /// What may surprise: bytes that have no token, and get lost.
+    std::vector<std::string> list_notes() const;
 
     /// True where text may be cut before any single space between two other characters: the tokens
     /// of the parts are then those of the whole. Known of the families' own expressions; false
@@ -100,6 +109,11 @@ private:
 class StreamDecoder {
 public:
     explicit StreamDecoder(const Tokenizer& tokenizer, SpecialTokens special = SpecialTokens::skip);
+    StreamDecoder(StreamDecoder&&) noexcept;
+    StreamDecoder& operator=(StreamDecoder&&) noexcept;
+    StreamDecoder(const StreamDecoder&) = delete;
+    StreamDecoder& operator=(const StreamDecoder&) = delete;
+    ~StreamDecoder();
 
     /// The text that became certain; often empty.
     std::string push(TokenId token);
@@ -109,13 +123,9 @@ public:
     std::string finish();
 
 private:
-    void take(std::string_view bytes);
-
     const Tokenizer::Impl* impl_;
     SpecialTokens special_;
-    std::string text_;   // whole characters not given out yet
-    std::string bytes_;  // the beginning of a character
-    bool is_at_start_ = true;
+    std::unique_ptr<TextJoiner> joiner_;
 };
 
 }  // namespace anamnesis::language

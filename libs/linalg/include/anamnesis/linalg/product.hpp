@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 #include "anamnesis/linalg/matrix_view.hpp"
 
@@ -34,6 +35,16 @@ inline Operand transposed(Operand operand) {
 /// Errors: `internal` where the shapes do not fit; `unsupported` above 2^31 - 1 in a dimension.
 /// Cost:   2 m n k operations in BLAS, no copy.
 void multiply(double alpha, const Operand& a, const Operand& b, double beta, MatrixView<double> c);
+
+/// c = alpha a b in float32, accumulated in float32.
+///
+/// Shapes: a [m, k], b [k, n], c [m, n], each row after row without gaps.
+/// Errors: as `multiply`.
+void multiply_floats(float alpha,
+                     std::span<const float> a,
+                     std::span<const float> b,
+                     std::size_t k,
+                     std::span<float> c);
 
 /// a b in a new matrix.
 Matrix product(const Operand& a, const Operand& b);

@@ -100,6 +100,7 @@ struct FitGroup {
     bool has_bias = false;  ///< inputs are followed by 1
 };
 
+struct Merge;
 class ImportanceMatrix;
 
 /// What a repair will do, as data: nothing is written by making it.
@@ -116,6 +117,8 @@ struct Plan {
     std::shared_ptr<const ImportanceMatrix> importance{};
     /// For fit, of each output; set by whoever calibrates, before the plan is carried out.
     std::vector<std::shared_ptr<const MomentSource>> moments{};
+    /// The adapter that is merged into pre (merge.hpp); null for other repairs.
+    std::shared_ptr<const Merge> merge{};
     /// What was found in pre, in post and in the pair, and what the request allows or touches.
     std::vector<checkpoint::Finding> findings{};
 

@@ -90,8 +90,10 @@ enum class Allowance : std::uint8_t {
     links,      ///< --in-place through symbolic links and on files with other hard links
     unrelated,  ///< W_Q, W_K and the rest of pre and post have nothing in common
     rotary,     ///< rows of W_Q and W_K in another order of rotary pairs
+    residual,   ///< an adapter whose initialisation changed its base: pre is that base
+    prefix,     ///< an adapter named inside a wrapper that pre does not have
 };
-inline constexpr std::array<Word<Allowance>, 7> allowance_words{{
+inline constexpr std::array<Word<Allowance>, 9> allowance_words{{
     {Allowance::family, "family"},
     {Allowance::heads, "heads"},
     {Allowance::position, "position"},
@@ -99,6 +101,8 @@ inline constexpr std::array<Word<Allowance>, 7> allowance_words{{
     {Allowance::links, "links"},
     {Allowance::unrelated, "unrelated"},
     {Allowance::rotary, "rotary"},
+    {Allowance::residual, "residual"},
+    {Allowance::prefix, "prefix"},
 }};
 std::string_view to_string(Allowance allowance) noexcept;
 

@@ -67,4 +67,12 @@ Verification verify(const RecognisedCheckpoint& pre,
 /// `origin` is where the claim comes from: "the receipt", "the command line".
 Json to_json(const Verification& result, const Request& claim, std::string_view origin);
 
+/// The tensors with rows from pre or computed rows.
+std::string make_verdict_table(const Verification& result);
+
+/// "proven: 12 tensors, 3.2 GB compared with method qk of the receipt"
+std::string describe_verdict(const Verification& result,
+                             const Request& claim,
+                             std::string_view origin);
+
 }  // namespace anamnesis::restore

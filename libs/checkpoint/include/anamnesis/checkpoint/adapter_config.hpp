@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/json.hpp"
+
+namespace anamnesis::checkpoint {
+
+/// What of an adapter can be worked with in spite of an obstacle.
+enum class ObstacleReach : std::uint8_t {
+    merge,  ///< rows can be taken out of the adapter; it cannot be merged into weights
+    all,    ///< neither
+};
+
+/// Something that adapter_config.json says and that this project does not handle.
+struct AdapterObstacle {
+    ObstacleReach reach = ObstacleReach::all;
+    /// The adapter starts from a base that its initialisation changed: right where that base is
+    /// given, which nothing in the files tells.
+    bool is_residual_base = false;
+    std::string sentence;
+};
+
+/// How an adapter was made: adapter_config.json of PEFT.
+/// Source: peft 0.21, `LoraConfig`.
+struct AdapterConfig {
+    /// Values by regular expressions of module paths, in the order of the file.
+    using Pattern = std::vector<std::pair<std::string, double>>;
+
+    std::uint32_t rank = 8;
+    double alpha = 8.0;
+    bool has_root_scale = false;  ///< use_rslora: alpha / sqrt(rank)
+    bool is_dora = false;
+    bool has_lora_bias = false;
+    bool is_fan_in_fan_out = false;
+    bool has_tied_weights = false;  ///< ensure_weight_tying
+    std::string bias = "none";
+    std::string initialisation = "true";  ///< init_lora_weights: "true", "gaussian", "pissa"…
+    Pattern rank_pattern{};
+    Pattern alpha_pattern{};
+    std::vector<std::string> modules_to_save{};
+    std::vector<std::string> target_modules{};  ///< one with `is_expression`
+    bool is_target_expression = false;
+    /// Rows of an embedding that are trained, by the name of the module.
+    std::map<std::string, std::vector<std::uint64_t>> token_indices{};
+    std::string base_name{};  ///< base_model_name_or_path
+    std::string peft_version{};
+    std::vector<AdapterObstacle> obstacles{};
+};
+
+/// What the config says of one module.
+struct ModuleStrength {
+    std::uint32_t rank = 0;
+    double alpha = 0.0;
+};
+
+/// Reads the root of adapter_config.json.
+/// Errors: `malformed`, naming the key, for a value of a wrong type or out of range. What is well
+/// formed and not handled is an obstacle.
+AdapterConfig parse_adapter_config(const Json& root);
+
+/// The same for the text of the file.
+AdapterConfig parse_adapter_config(std::string_view text);
+
+/// Rank and alpha of the module at `path` ("model.layers.3.self_attn.q_proj"): those of the first
+/// pattern that matches as `(.*\.)?(KEY)$`, else the adapter's own.
+/// Errors: `malformed` for a pattern that is no regular expression, or takes too long.
+ModuleStrength find_strength(const AdapterConfig& config, const std::string& path);
+
+/// What the product B A is multiplied by: alpha / rank, or alpha / sqrt(rank) with rsLoRA.
+double make_scale(const AdapterConfig& config, const ModuleStrength& strength);
+
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cctype>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/adapter.hpp"
+#include "anamnesis/checkpoint/adapter_config.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+
+#include "gguf_adapter.hpp"
+#include "tensor_names.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+constexpr std::string_view weight_suffix = ".weight";
+constexpr std::string_view wrapper = "language_model.";
+
+std::string quoted(const TensorEntry& tensor) {
+    return in_quotes(tensor.name);
+}
+
+std::string find_prefix(std::string_view name) {
+    return std::string(name.substr(0, name.size() - canonical_name(name).size()));
+}
+
+bool has_wrapper(std::string_view prefix) {
+    return prefix.find(wrapper) != std::string_view::npos;
+}
+
+/// Tensors of the base by the names that adapters have for them.
+class BaseNames {
+public:
+    BaseNames(const RecognisedCheckpoint& base, PrefixRule rule)
+        : checkpoint_(base.checkpoint), names_(base.checkpoint), rule_(rule) {
+        if (base.model.blueprint == nullptr) {
+            return;
+        }
+        // The library that runs a model may name its modules otherwise than its files.
+        for (const PlannedTensor& planned : base.model.blueprint->tensors) {
+            for (const std::string& other : planned.other_names) {
+                if (const TensorEntry* tensor = names_.find(planned.name)) {
+                    other_names_.emplace(other, tensor);
+                }
+            }
+        }
+    }
+
+    /// Null where the base has nothing that a loader would find under the name.
+    const TensorEntry* find(const std::string& name) {
+        if (const TensorEntry* tensor = checkpoint_.find(name)) {
+            return tensor;
+        }
+        const std::string canonical = canonical_name(name);
+        const TensorEntry* tensor = names_.find(canonical);
+        if (tensor == nullptr) {
+            const auto found = other_names_.find(canonical);
+            tensor = found == other_names_.end() ? nullptr : found->second;
+        }
+        if (tensor == nullptr) {
+            return nullptr;
+        }
+        const std::string from = find_prefix(name);
+        const std::string to = find_prefix(tensor->name);
+        if (rule_ == PrefixRule::loaders && has_wrapper(from) && !has_wrapper(to)) {
+            wrapped_ = name;
+            return nullptr;
+        }
+        if (from != to) {
+            exchanges_.emplace(from, to);
+        }
+        return tensor;
+    }
+
+    const std::set<std::pair<std::string, std::string>>& exchanges() const { return exchanges_; }
+    /// A name that the base has without the wrapper; empty where there was none.
+    const std::string& wrapped() const { return wrapped_; }
+
+private:
+    const Checkpoint& checkpoint_;
+    TensorNames names_;
+    PrefixRule rule_;
+    std::map<std::string, const TensorEntry*> other_names_;
+    std::set<std::pair<std::string, std::string>> exchanges_;
+    std::string wrapped_;
+};
+
+class Matcher {
+public:
+    Matcher(const Adapter& adapter, const RecognisedCheckpoint& base, PrefixRule rule)
+        : adapter_(adapter), base_(base), names_(base, rule) {
+        match_.adapter = &adapter;
+        match_.base = &base;
+    }
+
+    AdapterMatch run() {
+        match_.unmatched = adapter_.unknown;
+        for (const AdapterModule& module : adapter_.modules) {
+            if (adapter_.is_gguf()) {
+                add_gguf(module);
+            } else {
+                add(module);
+            }
+        }
+        for (const SavedTensor& saved : adapter_.saved) {
+            add(saved);
+        }
+        note_prefixes();
+        note_base();
+        return std::move(match_);
+    }
+
+private:
+    void add(const AdapterModule& module) {
+        const TensorEntry* weight = names_.find(module.path + std::string(weight_suffix));
+        if (weight == nullptr) {
+            for (const TensorEntry* tensor : {module.a, module.b, module.bias, module.magnitude}) {
+                if (tensor != nullptr) {
+                    match_.unmatched.push_back(tensor->name);
+                }
+            }
+            return;
+        }
+        if (module.a == nullptr || module.b == nullptr) {
+            for (const TensorEntry* tensor : {module.a, module.b, module.bias, module.magnitude}) {
+                if (tensor != nullptr) {
+                    match_.halves.push_back(tensor->name);
+                }
+            }
+            return;
+        }
+        MatchedModule matched{.module = &module, .weight = weight};
+        const std::string stem = weight->name.substr(0, weight->name.size() - weight_suffix.size());
+        matched.bias = base_.checkpoint.find(stem + ".bias");
+        matched.attention = base_.model.find_attention(weight->name);
+        matched.layer = find_layer(weight->name);
+        if (matched.layer && matched.layer->value < base_.model.layers.size()) {
+            matched.kinds = base_.model.layers[matched.layer->value].kinds;
+        }
+        if (!taken_.insert(weight).second) {
+            problem(module,
+                    format("another module of the adapter changes {} too", quoted(*weight)));
+        } else if (check(module, *weight)) {
+            const ModuleStrength strength = find_strength(adapter_.config, module.path);
+            if (strength.rank != module.rank()) {
+                problem(module,
+                        format("the rank is {} in its tensors and {} by adapter_config.json (r and "
+                               "rank_pattern)",
+                               module.rank(),
+                               strength.rank));
+            }
+            matched.scale = make_scale(adapter_.config, strength);
+            match_.modules.push_back(std::move(matched));
+        }
+    }
+
+    void add_gguf(const AdapterModule& module) {
+        const AttentionTensor* attention = find_gguf_attention(base_, module.path);
+        if (module.a == nullptr || module.b == nullptr) {
+            match_.halves.push_back((module.a == nullptr ? module.b : module.a)->name);
+        } else if (attention == nullptr) {
+            match_.others.insert(match_.others.end(), {module.a, module.b});
+        } else {
+            const TensorEntry& weight = base_.checkpoint.at(attention->name);
+            const Shape& a = module.a->shape;
+            const Shape& b = module.b->shape;
+            if (a.size() != 2 || b.size() != 2 || a[0] != b[1] || a[0] == 0 ||
+                weight.shape != Shape{b[0], a[1]}) {
+                problem(module,
+                        format("A has shape {}, B {} and {} of the base {}",
+                               anamnesis::to_string(a),
+                               anamnesis::to_string(b),
+                               quoted(weight),
+                               anamnesis::to_string(weight.shape)));
+                return;
+            }
+            // llama.cpp takes an alpha of 0 for a scale of 1.
+            const double alpha = adapter_.config.alpha;
+            match_.modules.push_back(
+                {.module = &module,
+                 .weight = &weight,
+                 .attention = attention,
+                 .layer = attention->layer,
+                 .kinds = {attention->kind},
+                 .scale = alpha == 0.0 ? 1.0 : alpha / static_cast<double>(module.rank())});
+        }
+    }
+
+    void add(const SavedTensor& saved) {
+        const TensorEntry* base = names_.find(saved.name);
+        if (base == nullptr) {
+            match_.unmatched.push_back(saved.tensor->name);
+            return;
+        }
+        if (!is_arithmetic(saved.tensor->dtype)) {
+            match_.problems.push_back(format("tensor {} is {}, expected F32, F16 or BF16",
+                                             quoted(*saved.tensor),
+                                             anamnesis::to_string(saved.tensor->dtype)));
+            return;
+        }
+        Shape expected = base->shape;
+        if (saved.rows && !expected.empty()) {
+            expected.front() = saved.rows->size();
+        }
+        if (saved.tensor->shape != expected) {
+            misfit(format("tensor {} has shape {}, and {} of the base asks for {}",
+                          quoted(*saved.tensor),
+                          anamnesis::to_string(saved.tensor->shape),
+                          quoted(*base),
+                          anamnesis::to_string(expected)));
+            return;
+        }
+        if (saved.rows && std::ranges::any_of(*saved.rows, [&](std::uint64_t row) {
+                return row >= base->rows();
+            })) {
+            misfit(
+                format("trainable_token_indices names rows that {} of the base, which has {}, "
+                       "does not have",
+                       quoted(*base),
+                       base->rows()));
+            return;
+        }
+        match_.saved.push_back({.saved = &saved, .base = base});
+    }
+
+    /// Whether the shapes allow to compute with the pair.
+    bool check(const AdapterModule& module, const TensorEntry& weight) {
+        for (const TensorEntry* tensor : {module.a, module.b, module.bias, module.magnitude}) {
+            if (tensor != nullptr && !is_arithmetic(tensor->dtype)) {
+                problem(module,
+                        format("tensor {} is {}, expected F32, F16 or BF16",
+                               quoted(*tensor),
+                               anamnesis::to_string(tensor->dtype)));
+                return false;
+            }
+        }
+        const Shape& a = module.a->shape;
+        const Shape& b = module.b->shape;
+        if (a.size() != 2 || b.size() != 2 || weight.shape.size() != 2) {
+            problem(module,
+                    format("A has shape {}, B {} and the weight {}; only pairs of matrices on a "
+                           "matrix are handled",
+                           anamnesis::to_string(a),
+                           anamnesis::to_string(b),
+                           anamnesis::to_string(weight.shape)));
+            return false;
+        }
+        if (a[0] != b[1] || a[0] == 0) {
+            problem(module,
+                    format("A has shape {} and B {}: their ranks differ",
+                           anamnesis::to_string(a),
+                           anamnesis::to_string(b)));
+            return false;
+        }
+        // The product of an embedding is transposed: A has a column for each token.
+        const std::uint64_t rows = module.is_embedding ? a[1] : b[0];
+        const std::uint64_t columns = module.is_embedding ? b[0] : a[1];
+        if (weight.shape != Shape{rows, columns}) {
+            const bool is_turned = weight.shape == Shape{columns, rows};
+            misfit(
+                format("module {}: the product of B and A has shape {}, and {} of the base {}{}",
+                       in_quotes(module.path),
+                       anamnesis::to_string(Shape{rows, columns}),
+                       quoted(weight),
+                       anamnesis::to_string(weight.shape),
+                       is_turned ? " (weights stored as inputs by outputs are not handled)" : ""));
+            return false;
+        }
+        return check_vectors(module, rows);
+    }
+
+    bool check_vectors(const AdapterModule& module, std::uint64_t rows) {
+        const AdapterConfig& config = adapter_.config;
+        // Some versions of PEFT store the magnitudes of an embedding by column.
+        const bool has_rows =
+            module.magnitude == nullptr || find_element_count(module.magnitude->shape) == rows;
+        if (module.bias != nullptr && module.bias->shape != Shape{rows}) {
+            problem(module,
+                    format("its bias has shape {}, expected [{}]",
+                           anamnesis::to_string(module.bias->shape),
+                           rows));
+            return false;
+        }
+        if (!has_rows || (module.magnitude != nullptr && module.is_embedding)) {
+            problem(module,
+                    format("its magnitude vector has shape {}, expected [{}] of a matrix",
+                           anamnesis::to_string(module.magnitude->shape),
+                           rows));
+            return false;
+        }
+        if (config.is_dora != (module.magnitude != nullptr)) {
+            problem(module,
+                    config.is_dora ? "use_dora is set, but it has no magnitude vector"
+                                   : "it has a magnitude vector, but use_dora is not set");
+            return false;
+        }
+        if (module.bias != nullptr && !config.has_lora_bias) {
+            problem(module, "B has a bias, but lora_bias is not set");
+            return false;
+        }
+        return true;
+    }
+
+    void problem(const AdapterModule& module, const std::string& what) {
+        match_.problems.push_back(format("module {}: {}", in_quotes(module.path), what));
+    }
+
+    void misfit(std::string what) {
+        match_.problems.push_back(std::move(what));
+        if (match_.problems.size() == 1 && !adapter_.config.base_name.empty()) {
+            match_.problems.back() +=
+                format(" (the adapter was made for {})", in_quotes(adapter_.config.base_name));
+        }
+    }
+
+    /// One exchange for the whole adapter.
+    void note_prefixes() {
+        const auto& exchanges = names_.exchanges();
+        if (exchanges.size() > 1) {
+            match_.problems.push_back(
+                format("names of the adapter need different prefixes exchanged: {} for {} and {} "
+                       "for {}",
+                       in_quotes(exchanges.begin()->second),
+                       in_quotes(exchanges.begin()->first),
+                       in_quotes(exchanges.rbegin()->second),
+                       in_quotes(exchanges.rbegin()->first)));
+        }
+        if (exchanges.size() == 1) {
+            match_.adapter_prefix = exchanges.begin()->first;
+            match_.base_prefix = exchanges.begin()->second;
+        }
+        if (!names_.wrapped().empty()) {
+            match_.problems.push_back(format(
+                "{} of the adapter is named inside a wrapper that this base does not have; "
+                "give the base that has it, or, where this is its text model, --allow prefix",
+                in_quotes(names_.wrapped())));
+        }
+    }
+
+    void note_base() {
+        std::string name = adapter_.config.base_name;
+        std::ranges::transform(
+            name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        if (name.find("4bit") != std::string::npos || name.find("4-bit") != std::string::npos) {
+            match_.findings.push_back(
+                {.code = "quantised_training_base",
+                 .severity = Severity::note,
+                 .sentence = format("the adapter was trained over {}, a base of 4 bits: over the "
+                                    "base given its B A is as it was, the rows that are restored "
+                                    "are exactly those of the base given",
+                                    in_quotes(adapter_.config.base_name))});
+        }
+        if (adapter_.config.is_fan_in_fan_out) {
+            match_.findings.push_back(
+                {.code = "fan_in_fan_out",
+                 .severity = Severity::note,
+                 .sentence = "fan_in_fan_out is set, and the weights of the base are outputs by "
+                             "inputs: it is ignored, as PEFT does"});
+        }
+    }
+
+    const Adapter& adapter_;
+    const RecognisedCheckpoint& base_;
+    BaseNames names_;
+    std::set<const TensorEntry*> taken_;
+    AdapterMatch match_;
+};
+
+}  // namespace
+
+const MatchedModule* AdapterMatch::find(const TensorEntry& base_weight) const {
+    const auto found = std::ranges::find(modules, &base_weight, &MatchedModule::weight);
+    return found == modules.end() ? nullptr : &*found;
+}
+
+AdapterMatch match_adapter(const Adapter& adapter,
+                           const RecognisedCheckpoint& base,
+                           PrefixRule rule) {
+    return Matcher(adapter, base, rule).run();
+}
+
+}  // namespace anamnesis::checkpoint

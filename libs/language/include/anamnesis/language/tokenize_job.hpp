@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/watch.hpp"
+
+namespace anamnesis::language {
+
+/// Texts, ids and chats, to see what a model reads.
+struct TokenizeJob {
+    std::filesystem::path tokenizer{};  ///< a checkpoint, or the folder or file of a tokenizer
+    std::filesystem::path in{};         ///< JSON lines; "-" is standard input
+    std::filesystem::path out{};        ///< JSON lines, one for every line of `in`
+};
+
+struct TokenizeSummary {
+    std::uint64_t lines = 0;
+    std::uint64_t tokens = 0;
+    std::uint64_t refused = 0;  ///< chats that the template refuses
+};
+
+/// `ids` and `pieces` (as the vocabulary spells them) of a text.
+/// Errors: those of `Tokenizer::open`.
+Json tokenize_text(const std::filesystem::path& tokenizer, std::string_view text);
+
+/// A line with `text` (and `add_special`) gets `ids` and `pieces`; one with `ids` (and
+/// `skip_special`) gets `text`; one with `messages` gets the rendered `text` and its `ids`, where
+/// every further member is a variable of the template, or `error` where the template itself
+/// refuses. Other members are carried along. The output appears whole or not at all. Errors: those
+/// of `Tokenizer::open` and `ChatTemplate::open`; `malformed`, naming the line;
+///         `unsupported` for what a template needs and is not known; `usage` where the output is
+///         the input; `cancelled` after a stop.
+TokenizeSummary tokenize_lines(const TokenizeJob& job, const Watch& watch);
+
+}  // namespace anamnesis::language

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <pcre2.h>
+
+#include "anamnesis/base/check.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+
+#include "expression_translation.hpp"
+#include "pre_tokenizer.hpp"
+
+namespace anamnesis::language {
+namespace {
+
+constexpr std::uint32_t max_steps = 20'000'000;  // of one match
+constexpr std::size_t max_pattern_bytes = 10'000;
+
+struct FreeCode {
+    void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+};
+struct FreeMatch {
+    void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
+};
+struct FreeContext {
+    void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
+};
+struct FreeStack {
+    void operator()(pcre2_jit_stack* stack) const { pcre2_jit_stack_free(stack); }
+};
+
+}  // namespace
+
+struct Expression::Code {
+    explicit Code(std::string_view pattern) {
+        if (pattern.size() > max_pattern_bytes) {
+            throw Error(ErrorKind::unsupported,
+                        format("a split expression has {} bytes, at most {} are taken",
+                               pattern.size(),
+                               max_pattern_bytes));
+        }
+        const std::string plain = translate_expression(pattern);
+        int code = 0;
+        PCRE2_SIZE offset = 0;
+        code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(plain.data()),
+                                  plain.size(),
+                                  PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
+                                  &code,
+                                  &offset,
+                                  nullptr));
+        if (!code_) {
+            std::string message(256, '\0');
+            const int length = pcre2_get_error_message(
+                code, reinterpret_cast<PCRE2_UCHAR*>(message.data()), message.size());
+            message.resize(length < 0 ? 0 : static_cast<std::size_t>(length));
+            throw Error(
+                ErrorKind::unsupported,
+                format(
+                    "the split expression {} is not understood: {}", in_quotes(pattern), message));
+        }
+        // Without a compiler for this processor the interpreter does the same.
+        static_cast<void>(pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE));
+    }
+
+    void match(std::string_view text, const TakeMatch& take) const {
+        const std::unique_ptr<pcre2_match_data, FreeMatch> match(
+            pcre2_match_data_create_from_pattern(code_.get(), nullptr));
+        const std::unique_ptr<pcre2_match_context, FreeContext> context(
+            pcre2_match_context_create(nullptr));
+        const std::unique_ptr<pcre2_jit_stack, FreeStack> stack(
+            pcre2_jit_stack_create(std::size_t{32} << 10U, std::size_t{16} << 20U, nullptr));
+        if (!match || !context || !stack) {
+            throw Error(ErrorKind::exhausted, "no memory is left to split text");
+        }
+        pcre2_set_match_limit(context.get(), max_steps);
+        pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
+        std::size_t done = 0;
+        std::size_t from = 0;
+        while (from < text.size()) {
+            const int count = pcre2_match(code_.get(),
+                                          reinterpret_cast<PCRE2_SPTR>(text.data()),
+                                          text.size(),
+                                          from,
+                                          PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY,
+                                          match.get(),
+                                          context.get());
+            if (count == PCRE2_ERROR_NOMATCH) {
+                break;
+            }
+            if (count < 0) {
+                throw Error(ErrorKind::exhausted,
+                            format("the split expression gave up after byte {} of {} (code {})",
+                                   from,
+                                   text.size(),
+                                   count));
+            }
+            const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(match.get());
+            // `\K` may move the beginning in front of where the last match ended.
+            if (ends[0] < done || ends[1] <= ends[0]) {
+                throw Error(ErrorKind::unsupported, "a split expression matches backwards");
+            }
+            if (ends[0] > done) {
+                take(text.substr(done, ends[0] - done), false);
+            }
+            take(text.substr(ends[0], ends[1] - ends[0]), true);
+            done = ends[1];
+            from = done;
+        }
+        if (done < text.size()) {
+            take(text.substr(done), false);
+        }
+    }
+
+    std::unique_ptr<pcre2_code, FreeCode> code_;
+};
+
+Expression::Expression(std::string_view pattern) : code_(std::make_unique<Code>(pattern)) {}
+Expression::Expression(Expression&&) noexcept = default;
+Expression& Expression::operator=(Expression&&) noexcept = default;
+Expression::~Expression() = default;
+
+void Expression::match(std::string_view text, const TakeMatch& take) const {
+    code_->match(text, take);
+}
+
+}  // namespace anamnesis::language

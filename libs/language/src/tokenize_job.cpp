@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/language/tokenize_job.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/io/line_reader.hpp"
+#include "anamnesis/language/chat_template.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+namespace anamnesis::language {
+namespace {
+
+namespace fs = std::filesystem;
+
+Json list_ids(const std::vector<TokenId>& tokens) {
+    Json ids = Json::array();
+    for (const TokenId token : tokens) {
+        ids.push_back(static_cast<std::int64_t>(token));
+    }
+    return ids;
+}
+
+Json list_pieces(const Tokenizer& tokenizer, const std::vector<TokenId>& tokens) {
+    Json pieces = Json::array();
+    for (const TokenId token : tokens) {
+        pieces.push_back(tokenizer.find_text(token).value_or(""));
+    }
+    return pieces;
+}
+
+bool read_flag(const Json& line, std::string_view name, bool otherwise) {
+    const Json* value = line.find(name);
+    return value == nullptr || value->is_null() ? otherwise : value->as_boolean(in_quotes(name));
+}
+
+/// Answers the lines of one file.
+class LineAnswerer {
+public:
+    explicit LineAnswerer(const fs::path& tokenizer)
+        : folder_(tokenizer), tokenizer_(Tokenizer::open(tokenizer)) {}
+
+    Json answer(const Json& line) {
+        Json result = line;
+        if (line.find("messages") != nullptr) {
+            render(line, result);
+        } else if (line.find("text") != nullptr) {
+            encode(
+                line.at("text").as_string("text"), read_flag(line, "add_special", false), result);
+        } else if (line.find("ids") != nullptr) {
+            decode(line, result);
+        } else {
+            throw Error(ErrorKind::malformed,
+                        "the line has neither 'text' nor 'ids' nor 'messages'");
+        }
+        return result;
+    }
+
+    const TokenizeSummary& summary() const& { return summary_; }
+
+private:
+    void encode(const std::string& text, bool adds_special, Json& result) {
+        const std::vector<TokenId> ids =
+            tokenizer_.encode(text, EncodeOptions{.adds_special = adds_special});
+        result.set("ids", list_ids(ids));
+        result.set("pieces", list_pieces(tokenizer_, ids));
+        summary_.tokens += ids.size();
+    }
+
+    void decode(const Json& line, Json& result) {
+        std::vector<TokenId> ids;
+        for (const Json& id : line.at("ids").as_array("ids")) {
+            const std::uint64_t number = id.as_unsigned("an id");
+            if (number > 0x7FFFFFFFU) {
+                throw Error(ErrorKind::malformed, format("{} is no id of a token", number));
+            }
+            ids.push_back(static_cast<TokenId>(number));
+        }
+        const bool skips = read_flag(line, "skip_special", true);
+        result.set("text",
+                   tokenizer_.decode(ids, skips ? SpecialTokens::skip : SpecialTokens::keep));
+        summary_.tokens += ids.size();
+    }
+
+    void render(const Json& line, Json& result) {
+        if (!chat_) {
+            chat_ = ChatTemplate::open(fs::is_directory(folder_) ? folder_ : folder_.parent_path());
+        }
+        RenderOptions options{.add_generation_prompt =
+                                  read_flag(line, "add_generation_prompt", false)};
+        for (const auto& [name, value] : line.as_object("the line")) {
+            if (name != "messages" && name != "add_generation_prompt" && name != "text" &&
+                name != "ids" && name != "error") {
+                options.variables.set(name, value);
+            }
+        }
+        try {
+            const std::string text = chat_->render(line.at("messages"), options);
+            result.set("text", text);
+            encode(text, false, result);
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::usage) {
+                throw;
+            }
+            result.set("error", error.message());
+            ++summary_.refused;
+        }
+    }
+
+    fs::path folder_;
+    Tokenizer tokenizer_;
+    std::optional<ChatTemplate> chat_{};
+    TokenizeSummary summary_{};
+};
+
+}  // namespace
+
+Json tokenize_text(const fs::path& tokenizer, std::string_view text) {
+    const Tokenizer known = Tokenizer::open(tokenizer);
+    const std::vector<TokenId> ids = known.encode(text);
+    return Json::Object{
+        {"text", text}, {"ids", list_ids(ids)}, {"pieces", list_pieces(known, ids)}};
+}
+
+TokenizeSummary tokenize_lines(const TokenizeJob& job, const Watch& watch) {
+    std::error_code ignored;
+    if (fs::equivalent(job.in, job.out, ignored)) {
+        throw Error(ErrorKind::usage,
+                    format("--out {} is the file of --in; name another",
+                           in_quotes(job.out.string(), 1000)));
+    }
+    LineAnswerer answerer(job.tokenizer);
+    io::JsonLineReader lines(job.in);
+    io::AtomicFile output(job.out);
+    std::uint64_t written = 0;
+    TokenizeSummary summary;
+    for (Json line; lines.next(line);) {
+        throw_if_stopped(watch, [] { return std::string("interrupted; nothing was written"); });
+        const std::string text = in_context([&] { return format("answering {}", lines.place()); },
+                                            [&] { return answerer.answer(line).dump() + "\n"; });
+        output.file().write_at(written, std::as_bytes(std::span(text)));
+        written += text.size();
+        ++summary.lines;
+    }
+    output.commit();
+    summary.tokens = answerer.summary().tokens;
+    summary.refused = answerer.summary().refused;
+    return summary;
+}
+
+}  // namespace anamnesis::language

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/plan.hpp"
+
+namespace anamnesis::restore {
+
+/// What `--json` prints of outputs that were written (docs/json.md).
+Json to_json(const std::vector<Result>& results,
+             const std::vector<checkpoint::Finding>& findings,
+             double seconds);
+
+/// The drift before and after by layer and part; empty for a receipt that measures none.
+std::string make_drift_table(const Result& result);
+
+/// "out: 3.2 GB written, 1.1 GB shared in 2.31 s"
+std::string describe_result(const Result& result, double seconds);
+
+/// "qwen3 (verified): method qk, 3.2 MB in 6 tensors of layers 3,7 from pre into post"
+std::string describe_plan(const Plan& plan);
+
+}  // namespace anamnesis::restore

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "check_request.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
+
+#include "select_rows.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+std::vector<std::uint32_t> softmax_layers(const checkpoint::Model& model) {
+    std::vector<std::uint32_t> numbers;
+    for (const checkpoint::Layer& layer : model.layers) {
+        if (layer.is_softmax()) {
+            numbers.push_back(layer.index.value);
+        }
+    }
+    return numbers;
+}
+
+}  // namespace
+
+void check_request(const RecognisedCheckpoint& post, const Request& request) {
+    const Selection& selection = request.selection;
+    const auto softmax = softmax_layers(post.model);
+    const bool wants_attention_only = !selection.is_by_group();
+    if (selection.layers) {
+        for (const std::uint32_t layer : *selection.layers) {
+            if (layer >= post.model.layers.size()) {
+                throw Error(ErrorKind::usage,
+                            format("--layers names layer {}, the model has layers 0-{}",
+                                   layer,
+                                   post.model.layers.size() - 1));
+            }
+            if (wants_attention_only && std::ranges::find(softmax, layer) == softmax.end()) {
+                throw Error(ErrorKind::usage,
+                            format("--layers names layer {}, which has no softmax attention; the "
+                                   "softmax layers are {}",
+                                   layer,
+                                   compact_list(softmax)));
+            }
+        }
+    }
+    if (selection.kv_heads) {
+        if (!post.model.heads) {
+            throw Error(ErrorKind::unsupported,
+                        "--heads needs head counts, which nothing here tells; give --config");
+        }
+        for (const std::uint32_t head : *selection.kv_heads) {
+            if (head >= post.model.heads->kv_heads) {
+                throw Error(ErrorKind::usage,
+                            format("--heads names key-value head {}, the model has heads 0-{}",
+                                   head,
+                                   post.model.heads->kv_heads - 1));
+            }
+        }
+    }
+    if ((selection.method == Method::groups || selection.method == Method::fit) &&
+        selection.groups.empty()) {
+        throw Error(ErrorKind::usage, "--groups is empty; name at least one tensor group");
+    }
+    if (selection.method == Method::fit && request.fit.mus.empty()) {
+        throw Error(ErrorKind::usage, "--method fit needs a mu; give --mu");
+    }
+}
+
+void refuse_empty_selection(const RecognisedCheckpoint& post, const Selection& selection) {
+    const std::string helpful = switch_that_helps(post, selection);
+    throw Error(ErrorKind::usage,
+                helpful.empty()
+                    ? format("the selection takes no row of this {} checkpoint: nothing would "
+                             "change",
+                             post.model.family)
+                    : format("the selection takes no row of this {} checkpoint: nothing would "
+                             "change; {} would give it rows",
+                             post.model.family,
+                             helpful));
+}
+
+}  // namespace anamnesis::restore

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The verb tokenize: texts, ids and chats, and its refusals.
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/json.hpp"
+
+#include "chat_templates.hpp"
+#include "run_command.hpp"
+#include "temporary_folder.hpp"
+
+namespace anamnesis::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class Tokenizing : public ::testing::Test {
+protected:
+    Tokenizing() {
+        fs::copy_file(fs::path(ANAMNESIS_TESTDATA) / "tokenizer/tiny/qwen2/tokenizer.json",
+                      folder_.path() / "tokenizer.json");
+        folder_.write("chat_template.jinja", qwen3_template);
+    }
+
+    CommandResult tokenize(const std::vector<std::string>& arguments) {
+        std::vector<std::string> all{
+            ANAMNESIS_BINARY, "tokenize", "--tokenizer", folder_.path().string()};
+        all.insert(all.end(), arguments.begin(), arguments.end());
+        return run_command(all);
+    }
+
+    std::vector<Json> answer(const std::string& lines) {
+        const fs::path in = folder_.write("in.jsonl", lines);
+        const CommandResult result = tokenize({"--in", in.string(), "--out", out_.string()});
+        EXPECT_EQ(result.exit_code, 0) << result.err;
+        std::vector<Json> answers;
+        std::ifstream file(out_);
+        for (std::string text; std::getline(file, text);) {
+            answers.push_back(Json::parse(text));
+        }
+        return answers;
+    }
+
+    TemporaryFolder folder_;
+    fs::path out_ = folder_.path() / "out.jsonl";
+};
+
+TEST_F(Tokenizing, ShowsTheTokensOfAText) {
+    const CommandResult text = tokenize({"Hello there", "--json"});
+    ASSERT_EQ(text.exit_code, 0) << text.err;
+    const Json tokens = Json::parse(text.out);
+    std::string spelled;
+    for (const Json& piece : tokens.at("pieces").as_array("pieces")) {
+        spelled += piece.as_string("piece");
+    }
+    EXPECT_EQ(spelled, "HelloĠthere");
+    EXPECT_THAT(tokenize({"Hello there"}).out, HasSubstr("\n"));
+}
+
+TEST_F(Tokenizing, AnswersEveryLine) {
+    const auto lines = answer(R"({"text": "Hi there", "id": 7}
+{"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": true, "enable_thinking": false}
+{"messages": [{"role": "robot", "content": "Hi"}]}
+)");
+    ASSERT_EQ(lines.size(), 3U);
+    EXPECT_EQ(lines[0].at("id"), Json(7));
+    const std::string chat =
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
+    EXPECT_EQ(lines[1].at("text").as_string("text"), chat);
+    EXPECT_THAT(lines[2].at("error").as_string("error"), HasSubstr("unknown role robot"));
+    Json back = Json::object();
+    back.set("ids", lines[1].at("ids"));
+    back.set("skip_special", false);
+    EXPECT_EQ(answer(back.dump() + "\n")[0].at("text").as_string("text"), chat);
+}
+
+TEST_F(Tokenizing, RefusesWhatItCannotAnswer) {
+    EXPECT_EQ(tokenize({}).exit_code, 2);
+    EXPECT_EQ(tokenize({"a", "--in", "b", "--out", "c"}).exit_code, 2);
+    const fs::path in = folder_.write("in.jsonl", "{\"text\": \"a\"}\n{\"x\": 1}\n");
+    const CommandResult neither = tokenize({"--in", in.string(), "--out", out_.string()});
+    EXPECT_EQ(neither.exit_code, 4);
+    EXPECT_THAT(neither.err, HasSubstr("line 2 of"));
+    EXPECT_FALSE(fs::exists(out_));
+    EXPECT_EQ(tokenize({"--in", in.string(), "--out", in.string()}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace anamnesis::testing
