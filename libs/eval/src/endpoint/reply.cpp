@@ -193,7 +193,7 @@ Reply parse_answer(const HttpReply& reply, std::optional<std::size_t> sent_token
     if (!finish) {
         return Refusal{format("the answer ended by {}", in_quotes(*word))};
     }
-    Answer answer{.finish = *finish};
+    Answer answer{.text = {}, .finish = *finish};
     const Json* message = choice.find("message");
     if (message != nullptr) {
         if (!read_message(*message, *finish, answer)) {
