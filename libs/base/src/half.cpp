@@ -10,10 +10,11 @@
 #include <cstring>
 #include <span>
 
-#include "anamnesis/base/block_values.hpp"
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/float8.hpp"
+
+#include "blocks/widen.hpp"
 
 namespace anamnesis {
 namespace {
@@ -88,36 +89,6 @@ Value load(std::span<const std::byte> source, std::size_t index) noexcept {
 template <class Value>
 void store(std::span<std::byte> target, std::size_t index, Value value) noexcept {
     std::memcpy(target.data() + index * sizeof(Value), &value, sizeof(Value));
-}
-
-void widen_blocks(DType dtype, std::span<const std::byte> source, std::span<double> target) {
-    constexpr std::size_t most = 4096;
-    const std::size_t elements = block_elements(dtype);
-    std::array<float, most> values{};
-    for (std::size_t i = 0; i < target.size(); i += most) {
-        const std::size_t count = std::min(most, target.size() - i);
-        const std::size_t begin = i / elements * block_bytes(dtype);
-        dequantise(dtype,
-                   source.subspan(begin, count / elements * block_bytes(dtype)),
-                   std::span(values).first(count));
-        double* const wide = target.data() + i;
-        for (std::size_t k = 0; k < count; ++k) {
-            wide[k] = values[k];
-        }
-    }
-}
-
-void narrow_to_blocks(DType dtype, std::span<const double> source, std::span<std::byte> target) {
-    const std::size_t elements = block_elements(dtype);
-    std::array<float, 256> values{};
-    for (std::size_t i = 0; i < source.size(); i += elements) {
-        const auto block = std::span(values).first(elements);
-        std::ranges::transform(source.subspan(i, elements), block.begin(), [](double value) {
-            return static_cast<float>(value);
-        });
-        quantise(
-            dtype, block, target.subspan(i / elements * block_bytes(dtype), block_bytes(dtype)));
-    }
 }
 
 std::size_t bytes_per_element(DType dtype) {
