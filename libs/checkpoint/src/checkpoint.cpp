@@ -193,6 +193,12 @@ Checkpoint Checkpoint::with_tensors(std::vector<TensorEntry> tensors,
     return other;
 }
 
+Checkpoint Checkpoint::with_config(Json config) const {
+    Checkpoint other = *this;
+    other.config_ = std::move(config);
+    return other;
+}
+
 const TensorEntry* Checkpoint::find(std::string_view name) const& {
     const auto name_at = [&](std::uint32_t i) -> std::string_view { return tensors_[i].name; };
     const auto found = std::ranges::lower_bound(by_name_, name, {}, name_at);

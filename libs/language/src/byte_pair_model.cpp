@@ -51,8 +51,8 @@ public:
 
 private:
     void spell_characters(std::string_view piece, std::vector<TokenId>& symbols) const {
-        // As in the reference an unknown is put down when the next known character comes: bytes that
-        // stand for a character in between go before it.
+        // As in the reference an unknown is put down when the next known character comes: bytes
+        // that stand for a character in between go before it.
         bool has_unknown = false;
         const auto end_unknown = [&] {
             if (std::exchange(has_unknown, false)) {

@@ -17,6 +17,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "gguf_tokenizer.hpp"
 #include "jinja/template.hpp"
 
 namespace anamnesis::language {
@@ -150,10 +151,11 @@ ChatTemplate ChatTemplate::read(std::string_view text,
 }
 
 ChatTemplate ChatTemplate::open(const fs::path& folder) {
-    const fs::path shared = folder / "tokenizer_config.json";
+    const bool is_gguf = folder.extension() == ".gguf";
+    const fs::path shared = is_gguf ? folder : folder / "tokenizer_config.json";
     const fs::path own = folder / "chat_template.jinja";
     const fs::path own_for_tools = folder / "additional_chat_templates" / "tool_use.jinja";
-    const Json config = read_object(shared);
+    const Json config = is_gguf ? read_gguf_tokenizer_config(folder) : read_object(shared);
     std::map<std::string, std::string> templates =
         in_context([&] { return format("reading {}", in_quotes(shared.string(), 1000)); },
                    [&] { return list_templates(config); });

@@ -21,6 +21,7 @@
 
 #include "added_tokens.hpp"
 #include "byte_alphabet.hpp"
+#include "gguf_tokenizer.hpp"
 #include "piece_cache.hpp"
 #include "piece_model.hpp"
 #include "pre_tokenizer.hpp"
@@ -249,6 +250,9 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::open(const std::filesystem::path& folder_or_file) {
+    if (folder_or_file.extension() == ".gguf") {
+        return Tokenizer(std::make_unique<const Impl>(read_gguf_tokenizer(folder_or_file)));
+    }
     const bool is_folder = std::filesystem::is_directory(folder_or_file);
     const std::filesystem::path file =
         is_folder ? folder_or_file / "tokenizer.json" : folder_or_file;

@@ -20,9 +20,12 @@
 #include <ATen/ops/tensor.h>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/gguf.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/formats/gguf.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/sampler.hpp"
 #include "anamnesis/language/special_tokens.hpp"
@@ -66,9 +69,14 @@ std::vector<float> copy_values(const at::Tensor& tensor) {
     return {first, first + host.numel()};
 }
 
-bool holds_tokenizer(const std::filesystem::path& folder) {
-    return std::filesystem::exists(folder / "tokenizer.json") ||
-           std::filesystem::exists(folder / "vocab.json");
+/// The folder of a checkpoint, or its GGUF file, which has a tokenizer within.
+std::filesystem::path find_tokenizer(const checkpoint::Checkpoint& checkpoint) {
+    return checkpoint.gguf() ? checkpoint.gguf()->file->path() : checkpoint.folder();
+}
+
+bool holds_tokenizer(const std::filesystem::path& place) {
+    return place.extension() == ".gguf" || std::filesystem::exists(place / "tokenizer.json") ||
+           std::filesystem::exists(place / "vocab.json");
 }
 
 NamedArray make_array(std::string name, const at::Tensor& tensor) {
@@ -164,6 +172,10 @@ Network load_network(const checkpoint::Checkpoint& checkpoint,
                      const checkpoint::Model& model,
                      const LoadOptions& options,
                      const std::map<std::string, at::Tensor>& replacements) {
+    if (checkpoint.gguf()) {
+        const checkpoint::RecognisedCheckpoint view = checkpoint::view_for_running(checkpoint);
+        return load_network(view.checkpoint, view.model, options, replacements);
+    }
     return convert_torch_errors([&] {
         use_threads(options.threads);
         ModelSpec spec = describe(checkpoint, model);
@@ -185,15 +197,17 @@ std::unique_ptr<HybridModel> HybridModel::load(const checkpoint::Checkpoint& che
     return convert_torch_errors([&] {
         auto network = std::make_unique<const Network>(load_network(checkpoint, model, options));
         const Network& loaded = *network;
-        auto parts = std::make_unique<Parts>(Parts{
-            .owned = std::move(network),
-            .network = loaded,
-            .folder = options.tokenizer.value_or(checkpoint.folder()),
-            .tokenizer = std::nullopt,
-            .end_of_text = language::end_of_text_tokens(checkpoint.folder(), checkpoint.config()),
-            .context_length = options.context_length.value_or(loaded.spec().context_length),
-            .prefill_chunk =
-                static_cast<std::int64_t>(std::max<std::size_t>(options.prefill_chunk, 1))});
+        const Json config =
+            checkpoint.gguf() ? checkpoint::make_running_config(checkpoint) : checkpoint.config();
+        auto parts = std::make_unique<Parts>(
+            Parts{.owned = std::move(network),
+                  .network = loaded,
+                  .folder = options.tokenizer.value_or(find_tokenizer(checkpoint)),
+                  .tokenizer = std::nullopt,
+                  .end_of_text = language::end_of_text_tokens(checkpoint.folder(), config),
+                  .context_length = options.context_length.value_or(loaded.spec().context_length),
+                  .prefill_chunk =
+                      static_cast<std::int64_t>(std::max<std::size_t>(options.prefill_chunk, 1))});
         if (options.tokenizer || holds_tokenizer(parts->folder)) {
             parts->tokenizer = language::Tokenizer::open(parts->folder);
         }

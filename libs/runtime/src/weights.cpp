@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "weights.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
@@ -20,6 +23,24 @@
 #include "anamnesis/io/mapped_file.hpp"
 
 namespace anamnesis::runtime {
+namespace {
+
+/// Fills `target` with a tensor that is computed as it is read, rows on all threads.
+void read_in_parallel(const checkpoint::TensorEntry& entry, std::byte* target) {
+    const std::uint64_t row_bytes = entry.bytes / std::max<std::uint64_t>(entry.rows(), 1);
+    constexpr std::int64_t rows_at_once = 16;
+    at::parallel_for(0,
+                     static_cast<std::int64_t>(entry.rows()),
+                     rows_at_once,
+                     [&](std::int64_t begin, std::int64_t end) {
+                         const std::uint64_t offset = static_cast<std::uint64_t>(begin) * row_bytes;
+                         const std::uint64_t size =
+                             static_cast<std::uint64_t>(end - begin) * row_bytes;
+                         entry.read_at(offset, std::span(target + offset, size));
+                     });
+}
+
+}  // namespace
 
 Weights::Weights(const checkpoint::Checkpoint& checkpoint, const WeightOptions& options)
     : checkpoint_(checkpoint),
@@ -44,7 +65,9 @@ std::int64_t Weights::rows(const std::string& name) const {
 
 at::Tensor Weights::matrix(const std::string& name, at::IntArrayRef shape) {
     const checkpoint::TensorEntry& entry = checkpoint_.at(name);
-    return take(name, shape, options_.dtype.value_or(to_scalar_type(entry.dtype)));
+    // What was quantised has less than the precision of bfloat16.
+    const at::ScalarType own = entry.was_quantised ? at::kBFloat16 : to_scalar_type(entry.dtype);
+    return take(name, shape, options_.dtype.value_or(own));
 }
 
 at::Tensor Weights::vector(const std::string& name, at::IntArrayRef shape) {
@@ -52,6 +75,13 @@ at::Tensor Weights::vector(const std::string& name, at::IntArrayRef shape) {
 }
 
 at::Tensor Weights::mapped(const checkpoint::TensorEntry& entry) {
+    if (entry.computed) {
+        const std::vector<std::int64_t> shape(entry.shape.begin(), entry.shape.end());
+        at::Tensor values =
+            at::empty(shape, at::TensorOptions().dtype(to_scalar_type(entry.dtype)));
+        read_in_parallel(entry, static_cast<std::byte*>(values.data_ptr()));
+        return values;
+    }
     const std::shared_ptr<const io::MappedFile>& file = files_[entry.file];
     const std::byte* start = file->bytes().data() + entry.offset;
     const std::vector<std::int64_t> sizes(entry.shape.begin(), entry.shape.end());

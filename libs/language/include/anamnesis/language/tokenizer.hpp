@@ -45,8 +45,9 @@ struct EncodeOptions {
 class Tokenizer {
 public:
     /// Reads `tokenizer.json` of a folder (or the file itself), else `vocab.json` and
-    /// `merges.txt` with what `tokenizer_config.json` says of them.
-    /// Errors: `unsupported` for another kind of tokenizer, `malformed` for a broken one; both name
+    /// `merges.txt` with what `tokenizer_config.json` says of them; or the tokenizer within a .gguf
+    /// file. Errors: `unsupported` for another kind of tokenizer, `malformed` for a broken one;
+    /// both name
     ///         the file and the feature or the entry.
     static Tokenizer open(const std::filesystem::path& folder_or_file);
 

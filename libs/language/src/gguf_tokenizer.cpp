@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gguf_tokenizer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/formats/gguf.hpp"
+#include "anamnesis/language/utf8.hpp"
+
+#include "pre_tokenizer.hpp"
+#include "tokenizer_features.hpp"
+#include "tokenizer_file.hpp"
+
+namespace anamnesis::language {
+namespace {
+
+constexpr std::string_view space_mark = "\xE2\x96\x81";
+
+/// `tokenizer.ggml.token_type`.
+enum class TokenType : std::uint64_t { normal = 1, unknown = 2, control = 3, user_defined = 4 };
+
+/// Stages of a byte-level pre-tokenizer before the bytes are spelled.
+std::vector<SplitStage> find_stages(const std::string& name) {
+    const auto is = [&](std::initializer_list<std::string_view> names) {
+        return std::ranges::find(names, name) != names.end();
+    };
+    const SplitStage gpt2{.pattern = std::string(patterns::gpt2)};
+    if (is({"llama-bpe", "llama3", "llama-v3", "dbrx", "smaug-bpe", "falcon3", "falcon-h1"})) {
+        return {{.pattern = std::string(patterns::llama3)}};
+    }
+    if (is({"qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan"})) {
+        return {{.pattern = std::string(patterns::qwen2)}};
+    }
+    if (name == "qwen35") {
+        return {{.pattern = std::string(patterns::qwen3_5)}};
+    }
+    if (is({"gpt-2", "phi-2", "mpt", "olmo", "jina-es", "jina-de"})) {
+        return {gpt2};
+    }
+    if (is({"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"})) {
+        return {{.pattern = R"(\p{N})"}, gpt2};
+    }
+    if (name == "falcon") {
+        return {{.pattern = R"([\p{P}\$\+<=>\^~\|`]+)"}, gpt2, {.pattern = "[0-9][0-9][0-9]"}};
+    }
+    refuse_feature("a GGUF file with the pre-tokenizer", name);
+}
+
+class Reader {
+public:
+    explicit Reader(const formats::GgufMetadata& metadata) : metadata_(metadata) {}
+
+    TokenizerFile read() {
+        const std::string kind = metadata_.find_string("tokenizer.ggml.model").value_or("none");
+        if (kind == "none" || kind == "no_vocab") {
+            throw Error(ErrorKind::not_found, "the GGUF file holds no tokenizer");
+        }
+        if (kind != "gpt2" && kind != "llama") {
+            refuse_feature("a GGUF file with a tokenizer of the kind", kind);
+        }
+        read_tokens();
+        kind == "gpt2" ? read_byte_level() : read_sentence_piece();
+        add_special("tokenizer.ggml.add_bos_token",
+                    "tokenizer.ggml.bos_token_id",
+                    kind == "llama",
+                    file_.before);
+        add_special(
+            "tokenizer.ggml.add_eos_token", "tokenizer.ggml.eos_token_id", false, file_.after);
+        return std::move(file_);
+    }
+
+private:
+    std::vector<std::string> require_texts(std::string_view key) const {
+        auto texts = metadata_.find_strings(key);
+        if (!texts) {
+            throw Error(ErrorKind::malformed, format("the GGUF file has no key '{}'", key));
+        }
+        return *std::move(texts);
+    }
+
+    void read_tokens() {
+        tokens_ = require_texts("tokenizer.ggml.tokens");
+        types_ = metadata_.find_counts("tokenizer.ggml.token_type")
+                     .value_or(std::vector<std::uint64_t>(tokens_.size(), 1));
+        if (types_.size() != tokens_.size()) {
+            throw Error(ErrorKind::malformed,
+                        format("the GGUF file has {} tokens and {} types of them",
+                               tokens_.size(),
+                               types_.size()));
+        }
+        for (std::size_t id = 0; id < tokens_.size(); ++id) {
+            // Padding of the vocabulary may repeat a text: the first one is meant.
+            if (file_.vocabulary.find(tokens_[id])) {
+                continue;
+            }
+            file_.vocabulary.add(tokens_[id], id);
+            const TokenType type{types_[id]};
+            if (type == TokenType::control || type == TokenType::user_defined) {
+                file_.added.push_back({.id = static_cast<TokenId>(id),
+                                       .content = tokens_[id],
+                                       .is_special = type == TokenType::control});
+            }
+            if (type == TokenType::unknown) {
+                file_.byte_pair.unknown = static_cast<TokenId>(id);
+            }
+        }
+    }
+
+    TokenId find_part(std::string_view part, std::size_t merge) const {
+        const auto id = file_.vocabulary.find(part);
+        if (!id) {
+            throw Error(ErrorKind::malformed,
+                        format("merge {} of the GGUF file needs {}, which is no token",
+                               merge,
+                               in_quotes(part)));
+        }
+        return *id;
+    }
+
+    void read_byte_level() {
+        const std::string name = metadata_.find_string("tokenizer.ggml.pre").value_or("gpt-2");
+        file_.stages = find_stages(name);
+        file_.stages.push_back({.kind = SplitStage::Kind::spell_bytes});
+        file_.byte_pair.is_byte_level = true;
+        file_.byte_pair.unknown = -1;
+        file_.byte_pair.ignores_merges = name.starts_with("llama") || name.starts_with("falcon");
+        const std::vector<std::string> merges = require_texts("tokenizer.ggml.merges");
+        file_.merges.reserve(merges.size());
+        for (std::size_t i = 0; i < merges.size(); ++i) {
+            // The first character of the left part may be a space's spelling, never a space.
+            const std::size_t space = merges[i].find(' ', 1);
+            if (space == std::string::npos) {
+                throw Error(ErrorKind::malformed,
+                            format("merge {} of the GGUF file is {}, which is no pair",
+                                   i,
+                                   in_quotes(merges[i])));
+            }
+            const std::string_view pair = merges[i];
+            const std::string_view left = pair.substr(0, space);
+            const std::string_view right = pair.substr(space + 1);
+            file_.merges.set(find_part(left, i),
+                             find_part(right, i),
+                             static_cast<std::uint32_t>(i),
+                             find_part(std::string(left) + std::string(right), i));
+        }
+    }
+
+    /// SentencePiece merges whatever makes a token, the likeliest token first.
+    void read_sentence_piece() {
+        const auto scores = metadata_.find_numbers("tokenizer.ggml.scores");
+        if (!scores || scores->size() != tokens_.size()) {
+            throw Error(ErrorKind::malformed, "the GGUF file has no score for each token");
+        }
+        std::vector<std::size_t> order;
+        for (std::size_t id = 0; id < tokens_.size(); ++id) {
+            const TokenType type{types_[id]};
+            if (type == TokenType::normal || type == TokenType::user_defined) {
+                order.push_back(id);
+            }
+        }
+        std::ranges::stable_sort(
+            order, [&](std::size_t a, std::size_t b) { return (*scores)[a] > (*scores)[b]; });
+        std::uint32_t rank = 0;
+        double last = 0.0;
+        for (const std::size_t id : order) {
+            rank += rank == 0 || (*scores)[id] != last ? 1 : 0;
+            last = (*scores)[id];
+            add_merges(id, rank);
+        }
+        file_.byte_pair.is_byte_level = false;
+        file_.byte_pair.falls_back = true;
+        file_.byte_pair.fuses_unknown = true;
+        if (metadata_.find_flag("tokenizer.ggml.add_space_prefix").value_or(true)) {
+            file_.normaliser.push_back(
+                {.kind = Rewrite::Kind::prepend, .to = std::string(space_mark)});
+            file_.joining.stripped = " ";
+            file_.joining.most_stripped = 1;
+        }
+        file_.normaliser.push_back(
+            {.kind = Rewrite::Kind::replace, .from = " ", .to = std::string(space_mark)});
+        file_.token_rewrites.push_back(
+            {.kind = Rewrite::Kind::replace, .from = std::string(space_mark), .to = " "});
+        file_.joining.has_byte_runs = true;
+    }
+
+    void add_merges(std::size_t id, std::uint32_t rank) {
+        const std::string& text = tokens_[id];
+        for (std::size_t cut = 0; cut < text.size();) {
+            if (cut > 0) {
+                const std::string_view whole = text;
+                const auto left = file_.vocabulary.find(whole.substr(0, cut));
+                const auto right = file_.vocabulary.find(whole.substr(cut));
+                if (left && right) {
+                    file_.merges.set(*left, *right, rank, static_cast<TokenId>(id));
+                }
+            }
+            if (!is_utf8(text)) {
+                break;
+            }
+            static_cast<void>(next_character(text, cut));
+        }
+    }
+
+    void add_special(std::string_view flag,
+                     std::string_view key,
+                     bool otherwise,
+                     std::vector<TokenId>& tokens) const {
+        const auto id = metadata_.find_count(key);
+        if (metadata_.find_flag(flag).value_or(otherwise) && id) {
+            if (*id >= tokens_.size()) {
+                throw Error(
+                    ErrorKind::malformed,
+                    format("'{}' of the GGUF file is {}, outside the vocabulary", key, *id));
+            }
+            tokens.push_back(static_cast<TokenId>(*id));
+        }
+    }
+
+    const formats::GgufMetadata& metadata_;
+    TokenizerFile file_{};
+    std::vector<std::string> tokens_{};
+    std::vector<std::uint64_t> types_{};
+};
+
+}  // namespace
+
+TokenizerFile read_gguf_tokenizer(const std::filesystem::path& path) {
+    return in_context(
+        [&] { return format("reading the tokenizer of {}", in_quotes(path.string(), 1000)); },
+        [&] { return Reader(formats::open_gguf(path).metadata).read(); });
+}
+
+Json read_gguf_tokenizer_config(const std::filesystem::path& path) {
+    const formats::GgufFile file = formats::open_gguf(path);
+    Json config = Json::object();
+    if (const auto text = file.metadata.find_string("tokenizer.chat_template")) {
+        config.set("chat_template", *text);
+    }
+    const auto tokens = file.metadata.find_strings("tokenizer.ggml.tokens");
+    for (const auto& [name, key] : {std::pair("bos_token", "tokenizer.ggml.bos_token_id"),
+                                    std::pair("eos_token", "tokenizer.ggml.eos_token_id")}) {
+        const auto id = file.metadata.find_count(key);
+        if (id && tokens && *id < tokens->size()) {
+            config.set(name, (*tokens)[*id]);
+        }
+    }
+    return config;
+}
+
+}  // namespace anamnesis::language
