@@ -58,6 +58,14 @@ fs::path find_weights(const fs::path& path) {
                                weights_name));
         }
     }
+    if (is_there(path / "adapter_model-00001-of-00002.safetensors") ||
+        is_there(path / "adapter_model.safetensors.index.json")) {
+        throw Error(ErrorKind::unsupported,
+                    format("the LoRA adapter {} is in several files; load it with PEFT and save it "
+                           "again as one {}",
+                           quoted(path),
+                           weights_name));
+    }
     throw Error(
         ErrorKind::not_found,
         format("folder {} has no {}: it is no adapter of PEFT", quoted(path), weights_name));
