@@ -85,14 +85,16 @@ def blocks(generator, dims, kind):
     return data.tobytes()
 
 
-def make_file(path, layers, seed, base=None):
-    """`base`: the seed of all that is not W_Q or W_K."""
+def make_file(path, layers, is_tuned):
+    """A fine-tune moves some levels by one."""
     with open(path, "wb") as file:
         file.write(make_header(layers))
         for number, (name, dims, kind) in enumerate(list_tensors(layers)):
-            is_routing = ".attn_q.w" in name or ".attn_k.w" in name
-            generator = np.random.default_rng([seed if is_routing or base is None else base, number])
-            raw = blocks(generator, dims, kind)
+            raw = blocks(np.random.default_rng(number), dims, kind)
+            if is_tuned and kind == Q4_K:
+                data = np.frombuffer(raw, np.uint8).reshape(-1, BLOCK[kind][1]).copy()
+                data[:, 16::8] ^= 0x11
+                raw = data.tobytes()
             file.write(raw + bytes(-len(raw) % 32))
 
 
@@ -111,10 +113,9 @@ def main():
     options = parser.parse_args()
     pre, post, out = (os.path.join(options.folder, name + ".gguf") for name in ("pre", "post", "out"))
     if not os.path.exists(pre):
-        make_file(pre, options.layers, 1)
-        make_file(post, options.layers, 2, base=1)
-    restore = [options.anamnesis, "restore", "--pre", pre, "--post", post, "--allow", "unrelated,rotary",
-               "--out", out]
+        make_file(pre, options.layers, False)
+        make_file(post, options.layers, True)
+    restore = [options.anamnesis, "restore", "--pre", pre, "--post", post, "--out", out]
     times = {"cp": [], "restore": []}
     for _ in range(options.rounds):
         for name, command in [("cp", ["cp", post, out]), ("restore", restore)]:

@@ -160,13 +160,18 @@ TEST_F(FieldKinds, AnAdapterIsCalledThatWhateverItsFiles) {
     const auto expect_refused = [] {
         const CommandResult refused = command({"inspect", "post"});
         EXPECT_EQ(refused.exit_code, 5) << refused.errors;
-        EXPECT_THAT(refused.errors, AllOf(HasSubstr("LoRA adapter"), HasSubstr("merge")));
+        EXPECT_THAT(refused.errors, HasSubstr("LoRA adapter"));
     };
     const std::string bytes = forge_safetensors(adapter.tensors);
-    for (const char* name : {"adapter_model.safetensors",
-                             "adapter_model-00001-of-00002.safetensors",
-                             "model.safetensors",
-                             "adapter_model.bin"}) {
+    folder_.write("post/adapter_model.safetensors", bytes);
+    EXPECT_THAT(command({"inspect", "post"}).output, HasSubstr("LoRA adapter"));
+    const CommandResult as_pre =
+        command({"restore", "--pre", "post", "--post", "post", "--out", "o"});
+    EXPECT_EQ(as_pre.exit_code, 5);
+    EXPECT_THAT(as_pre.errors, AllOf(HasSubstr("LoRA adapter"), HasSubstr("merge")));
+    fs::remove("post/adapter_model.safetensors");
+    for (const char* name :
+         {"adapter_model-00001-of-00002.safetensors", "model.safetensors", "adapter_model.bin"}) {
         const fs::path path = folder_.write(fs::path("post") / name, bytes);
         if (std::string_view(name).find("00001") != std::string_view::npos) {
             folder_.write("post/adapter_model-00002-of-00002.safetensors", bytes);

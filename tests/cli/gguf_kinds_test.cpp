@@ -253,6 +253,35 @@ TEST_F(GgufKinds, FilesThatShareAFolderAreUndoneOneByOne) {
     EXPECT_EQ(snapshot(folder_.path()), before);
 }
 
+TEST_F(GgufKinds, ASetDoesNotTouchTheUndoFileOfAnotherInItsFolder) {
+    const fs::path shared = fs::path(ANAMNESIS_TESTDATA) / "gguf/surgery/mistral-split-bf16";
+    const fs::path folder = folder_.path() / "sets";
+    fs::create_directories(folder);
+    for (const std::string stem : {"a", "b"}) {
+        for (int number = 1; number <= 3; ++number) {
+            fs::copy(shared / "post" / format("model-{:05}-of-00003.gguf", number),
+                     folder / format("{}-{:05}-of-00003.gguf", stem, number));
+        }
+    }
+    const auto repair = [&](const std::string& stem) {
+        return command({"restore",
+                        "--pre",
+                        (shared / "pre.gguf").string(),
+                        "--post",
+                        (folder / (stem + "-00001-of-00003.gguf")).string(),
+                        "--in-place"});
+    };
+    ASSERT_EQ(repair("a").exit_code, 0);
+    ASSERT_EQ(repair("a").exit_code, 0);
+    const auto before = snapshot(folder);
+    const auto refused = repair("b");
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_THAT(refused.errors, HasSubstr("undo file of another checkpoint"));
+    EXPECT_EQ(snapshot(folder), before);
+    EXPECT_EQ(command({"undo", (folder / "a-00002-of-00003.gguf").string()}).exit_code, 0);
+    EXPECT_EQ(repair("b").exit_code, 0);
+}
+
 TEST_F(GgufKinds, ContainersOutputsAndOptionsThatDoNotFitAreRefused) {
     make_pair({.seed = 1}, {.seed = 2});
     const std::string pair = (fs::path(ANAMNESIS_TESTDATA) / "surgery/qwen3/post").string();

@@ -58,6 +58,33 @@ TEST_F(JsonOutput, OfVerbsThatLookAtCheckpoints) {
     EXPECT_NE(aligned.at("heads").as_array("heads").front().find("angles"), nullptr);
 }
 
+TEST_F(JsonOutput, OfLoraAdapters) {
+    const std::string root = std::string(ANAMNESIS_TESTDATA) + "/lora/rslora/";
+    expect_described("inspect adapter", {"inspect", root + "adapter"});
+    expect_described("inspect adapter", {"inspect", root + "adapter", "--base", root + "base"});
+    const std::vector<std::string> repair{
+        "restore", "--pre", root + "base", "--post", root + "adapter"};
+    const std::vector<std::string> merge{
+        "restore", "--pre", root + "base", "--adapter", root + "adapter"};
+    const auto with = [](std::vector<std::string> words, const std::vector<std::string>& more) {
+        words.insert(words.end(), more.begin(), more.end());
+        return words;
+    };
+    expect_described("restore --dry-run adapter", with(repair, {"--dry-run"}));
+    expect_described("restore --dry-run", with(merge, {"--dry-run"}));
+    expect_described("restore", with(repair, {"--out", "adapter"}));
+    expect_described("restore", with(merge, {"--out", "merged", "--model-card"}));
+    expect_described("verify",
+                     {"verify",
+                      "--pre",
+                      root + "base",
+                      "--adapter",
+                      root + "adapter",
+                      "--repaired",
+                      "merged",
+                      "--weights-only"});
+}
+
 TEST_F(JsonOutput, OfARepairFromPlanToUndo) {
     const std::vector<std::string> pair{"restore", "--pre", "pair/pre", "--post", "pair/post"};
     const auto restore = [&](const std::string& schema, const std::vector<std::string>& options) {

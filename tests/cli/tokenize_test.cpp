@@ -39,7 +39,7 @@ protected:
     std::vector<Json> answer(const std::string& lines) {
         const fs::path in = folder_.write("in.jsonl", lines);
         const CommandResult result = tokenize({"--in", in.string(), "--out", out_.string()});
-        EXPECT_EQ(result.exit_code, 0) << result.err;
+        EXPECT_EQ(result.exit_code, 0) << result.errors;
         std::vector<Json> answers;
         std::ifstream file(out_);
         for (std::string text; std::getline(file, text);) {
@@ -54,14 +54,14 @@ protected:
 
 TEST_F(Tokenizing, ShowsTheTokensOfAText) {
     const CommandResult text = tokenize({"Hello there", "--json"});
-    ASSERT_EQ(text.exit_code, 0) << text.err;
-    const Json tokens = Json::parse(text.out);
+    ASSERT_EQ(text.exit_code, 0) << text.errors;
+    const Json tokens = Json::parse(text.output);
     std::string spelled;
     for (const Json& piece : tokens.at("pieces").as_array("pieces")) {
         spelled += piece.as_string("piece");
     }
     EXPECT_EQ(spelled, "HelloĠthere");
-    EXPECT_THAT(tokenize({"Hello there"}).out, HasSubstr("\n"));
+    EXPECT_THAT(tokenize({"Hello there"}).output, HasSubstr("\n"));
 }
 
 TEST_F(Tokenizing, AnswersEveryLine) {
@@ -87,7 +87,7 @@ TEST_F(Tokenizing, RefusesWhatItCannotAnswer) {
     const fs::path in = folder_.write("in.jsonl", "{\"text\": \"a\"}\n{\"x\": 1}\n");
     const CommandResult neither = tokenize({"--in", in.string(), "--out", out_.string()});
     EXPECT_EQ(neither.exit_code, 4);
-    EXPECT_THAT(neither.err, HasSubstr("line 2 of"));
+    EXPECT_THAT(neither.errors, HasSubstr("line 2 of"));
     EXPECT_FALSE(fs::exists(out_));
     EXPECT_EQ(tokenize({"--in", in.string(), "--out", in.string()}).exit_code, 2);
 }

@@ -77,7 +77,7 @@ void SelectionOptions::declare(CLI::App& app) {
                 }
             },
             "Go on in spite of disagreements, named with commas: family, heads, position, swapped, "
-            "links, unrelated, rotary.")
+            "links, unrelated, rotary, residual, prefix.")
         ->delimiter(',');
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/restore/verify.hpp"
 
-#include <filesystem>
-#include <memory>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -11,15 +9,8 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
-#include "anamnesis/checkpoint/adapter.hpp"
-#include "anamnesis/io/file.hpp"
-#include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/merge.hpp"
-#include "anamnesis/restore/moment_folder.hpp"
-#include "anamnesis/restore/moments.hpp"
-#include "anamnesis/restore/plan.hpp"
-#include "anamnesis/restore/request.hpp"
-#include "anamnesis/restore/verify_adapter.hpp"
+#include "anamnesis/restore/verify_job.hpp"
 
 #include "execution.hpp"
 #include "open_checkpoint.hpp"
@@ -46,8 +37,23 @@ struct VerifyOptions {
     bool is_as_peft = false;
     bool compares_weights_only = false;
 
-    restore::VerifyScope scope() const {
-        return compares_weights_only ? restore::VerifyScope::weights : restore::VerifyScope::folder;
+    restore::VerifyJob make_job() const {
+        if (post.empty() && adapter.empty()) {
+            throw Error(ErrorKind::usage, "verify needs --post, or --adapter for a merged adapter");
+        }
+        return {
+            .pre = pre,
+            .post = adapter.empty() ? post : adapter,
+            .merges = !adapter.empty(),
+            .repaired = repaired,
+            .opening = make_open_options(reading),
+            .recognising = make_recognise_options(reading),
+            .request = selection.make_request(),
+            .rounding = is_as_peft ? restore::MergeRounding::peft : restore::MergeRounding::once,
+            .prefers_receipt = !selection.is_given(),
+            .scope = compares_weights_only ? restore::VerifyScope::weights
+                                           : restore::VerifyScope::folder,
+            .moments = moments};
     }
 };
 
@@ -77,54 +83,12 @@ void declare(CLI::App& app, VerifyOptions& options) {
     declare_strict(app, options.reading);
 }
 
-/// What to prove: the options, or, where none was given, what the receipt claims.
-struct Claim {
-    restore::Request request;
-    restore::MergeRounding rounding = restore::MergeRounding::once;
-    std::string origin;
-};
-
-Claim find_claim(const VerifyOptions& options, const std::filesystem::path& receipt) {
-    if (!options.selection.is_given() && std::filesystem::exists(receipt)) {
-        return in_context([&] { return format("reading {}", receipt.string()); },
-                          [&] {
-                              const Json json = Json::parse(io::read_text(receipt));
-                              Claim claim{restore::request_from_json(json.at("request")),
-                                          restore::find_rounding(json),
-                                          "the receipt"};
-                              if (!options.selection.importance().empty()) {
-                                  claim.request.importance = options.selection.importance();
-                              }
-                              return claim;
-                          });
-    }
-    return {options.selection.make_request(),
-            options.is_as_peft ? restore::MergeRounding::peft : restore::MergeRounding::once,
-            "the command line"};
-}
-
-/// Null where none are given.
-std::shared_ptr<const restore::MomentSource> open_moments(const std::string& path,
-                                                          const restore::Request& request) {
-    if (path.empty()) {
-        return nullptr;
-    }
-    if (request.selection.method != restore::Method::fit) {
-        throw Error(ErrorKind::usage,
-                    format("--moments proves --method fit, and the claim is {}",
-                           restore::to_string(request.selection.method)));
-    }
-    return std::make_shared<const restore::MomentFile>(
-        restore::MomentFile::open(restore::find_moments(path, request.fit)));
-}
-
-int print(const restore::Verification& result,
-          const Claim& claim,
-          const VerifyOptions& options,
-          Terminal& terminal) {
+int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
+    const auto [request, origin, result] =
+        restore::run_verification(options.make_job(), make_execution(options.common, watch));
     report_findings(result.findings, options.reading, terminal);
     if (options.common.json) {
-        terminal.result(restore::to_json(result, claim.request, claim.origin).dump(2) + "\n");
+        terminal.result(restore::to_json(result, request, origin).dump(2) + "\n");
         return result.is_proven() ? 0 : 1;
     }
     if (!terminal.is_quiet()) {
@@ -136,60 +100,8 @@ int print(const restore::Verification& result,
     for (const std::string& deviation : result.deviations) {
         terminal.result(format("deviation: {}\n", deviation));
     }
-    terminal.say(describe_verdict(result, claim.request, claim.origin));
+    terminal.say(describe_verdict(result, request, origin));
     return result.is_proven() ? 0 : 1;
-}
-
-/// A repaired adapter, or a checkpoint that one was merged into.
-int verify_of_adapter(const std::string& post,
-                      const VerifyOptions& options,
-                      Terminal& terminal,
-                      const Watch& watch) {
-    const restore::Execution execution = make_execution(options.common, watch);
-    if (checkpoint::is_adapter(options.repaired)) {
-        const checkpoint::Adapter repaired = checkpoint::open_adapter(options.repaired);
-        const Claim claim = find_claim(options, repaired.folder() / restore::receipt_name);
-        const auto pair = open_adapter_pair(options.pre, post, options.reading, claim.request);
-        return print(restore::verify_adapter(pair.match, repaired, claim.request, execution),
-                     claim,
-                     options,
-                     terminal);
-    }
-    const checkpoint::RecognisedCheckpoint merged =
-        open_checkpoint(options.repaired, options.reading, checkpoint::Missing::warn);
-    const Claim claim = find_claim(options, restore::find_receipt(merged.checkpoint));
-    const auto pair = open_adapter_pair(options.pre, post, options.reading, claim.request);
-    return print(restore::verify_merge(
-                     pair.match, merged, claim.request, claim.rounding, options.scope(), execution),
-                 claim,
-                 options,
-                 terminal);
-}
-
-int run(const VerifyOptions& options, Terminal& terminal, const Watch& watch) {
-    const std::string& post_path = options.adapter.empty() ? options.post : options.adapter;
-    if (post_path.empty()) {
-        throw Error(ErrorKind::usage, "verify needs --post, or --adapter for a merged adapter");
-    }
-    if (!options.adapter.empty() || checkpoint::is_adapter(post_path)) {
-        return verify_of_adapter(post_path, options, terminal, watch);
-    }
-    const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
-    const checkpoint::RecognisedCheckpoint post = open_checkpoint(post_path, options.reading);
-    const checkpoint::RecognisedCheckpoint repaired =
-        open_checkpoint(options.repaired, options.reading, checkpoint::Missing::warn);
-    const Claim claim = find_claim(options, restore::find_receipt(repaired.checkpoint));
-    const auto moments = open_moments(options.moments, claim.request);
-    return print(restore::verify(pre,
-                                 post,
-                                 repaired,
-                                 claim.request,
-                                 options.scope(),
-                                 make_execution(options.common, watch),
-                                 moments.get()),
-                 claim,
-                 options,
-                 terminal);
 }
 
 }  // namespace

@@ -10,10 +10,11 @@
 #include <cstring>
 #include <span>
 
-#include "anamnesis/base/block_values.hpp"
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/float8.hpp"
+
+#include "blocks/widen.hpp"
 
 namespace anamnesis {
 namespace {
@@ -88,30 +89,6 @@ Value load(std::span<const std::byte> source, std::size_t index) noexcept {
 template <class Value>
 void store(std::span<std::byte> target, std::size_t index, Value value) noexcept {
     std::memcpy(target.data() + index * sizeof(Value), &value, sizeof(Value));
-}
-
-void widen_blocks(DType dtype, std::span<const std::byte> source, std::span<double> target) {
-    const std::size_t elements = block_elements(dtype);
-    std::array<float, 256> values{};
-    for (std::size_t i = 0; i < target.size(); i += elements) {
-        const auto block = std::span(values).first(elements);
-        dequantise(
-            dtype, source.subspan(i / elements * block_bytes(dtype), block_bytes(dtype)), block);
-        std::ranges::copy(block, target.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-}
-
-void narrow_to_blocks(DType dtype, std::span<const double> source, std::span<std::byte> target) {
-    const std::size_t elements = block_elements(dtype);
-    std::array<float, 256> values{};
-    for (std::size_t i = 0; i < source.size(); i += elements) {
-        const auto block = std::span(values).first(elements);
-        std::ranges::transform(source.subspan(i, elements), block.begin(), [](double value) {
-            return static_cast<float>(value);
-        });
-        quantise(
-            dtype, block, target.subspan(i / elements * block_bytes(dtype), block_bytes(dtype)));
-    }
 }
 
 std::size_t bytes_per_element(DType dtype) {

@@ -17,6 +17,7 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "gguf_adapter.hpp"
 #include "refuse_adapters.hpp"
 
 namespace anamnesis::checkpoint {
@@ -51,11 +52,19 @@ fs::path find_weights(const fs::path& path) {
     for (const char* pickle : {"adapter_model.bin", "adapter_model.pt"}) {
         if (is_there(path / pickle)) {
             throw Error(ErrorKind::unsupported,
-                        format("{} is a pickle, which may run any code when it is read; load the "
-                               "adapter with PEFT and save it again, which writes {}",
+                        format("the LoRA adapter {} is a pickle, which may run any code when it is "
+                               "read; load it with PEFT and save it again, which writes {}",
                                quoted(path / pickle),
                                weights_name));
         }
+    }
+    if (is_there(path / "adapter_model-00001-of-00002.safetensors") ||
+        is_there(path / "adapter_model.safetensors.index.json")) {
+        throw Error(ErrorKind::unsupported,
+                    format("the LoRA adapter {} is in several files; load it with PEFT and save it "
+                           "again as one {}",
+                           quoted(path),
+                           weights_name));
     }
     throw Error(
         ErrorKind::not_found,
@@ -173,18 +182,21 @@ private:
 bool is_adapter(const fs::path& path) {
     std::error_code ignored;
     if (!fs::is_directory(path, ignored)) {
-        return path.filename() == weights_name;
+        return path.filename() == weights_name || is_gguf_adapter(path);
     }
     const bool is_checkpoint =
         is_there(path / "model.safetensors") || is_there(path / "model.safetensors.index.json");
-    return !is_checkpoint && (is_there(path / weights_name) || is_there(path / "adapter_model.bin") ||
-                              is_there(path / config_name));
+    return !is_checkpoint && (is_there(path / weights_name) ||
+                              is_there(path / "adapter_model.bin") || is_there(path / config_name));
 }
 
 Adapter open_adapter(const fs::path& path) {
     return in_context([&] { return format("opening adapter {}", quoted(path)); },
                       [&] {
                           const fs::path weights = find_weights(path);
+                          if (is_gguf_adapter(weights)) {
+                              return open_gguf_adapter(weights);
+                          }
                           Adapter adapter{.path = path, .weights = Checkpoint::open(weights)};
                           adapter.config = read_config(adapter.weights.folder());
                           Sorter(adapter).sort();

@@ -23,6 +23,7 @@
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
+#include "gguf_adapter.hpp"
 #include "tensor_names.hpp"
 
 namespace anamnesis::checkpoint {
@@ -111,7 +112,11 @@ public:
     AdapterMatch run() {
         match_.unmatched = adapter_.unknown;
         for (const AdapterModule& module : adapter_.modules) {
-            add(module);
+            if (adapter_.is_gguf()) {
+                add_gguf(module);
+            } else {
+                add(module);
+            }
         }
         for (const SavedTensor& saved : adapter_.saved) {
             add(saved);
@@ -162,6 +167,38 @@ private:
             }
             matched.scale = make_scale(adapter_.config, strength);
             match_.modules.push_back(std::move(matched));
+        }
+    }
+
+    void add_gguf(const AdapterModule& module) {
+        const AttentionTensor* attention = find_gguf_attention(base_, module.path);
+        if (module.a == nullptr || module.b == nullptr) {
+            match_.halves.push_back((module.a == nullptr ? module.b : module.a)->name);
+        } else if (attention == nullptr) {
+            match_.others.insert(match_.others.end(), {module.a, module.b});
+        } else {
+            const TensorEntry& weight = base_.checkpoint.at(attention->name);
+            const Shape& a = module.a->shape;
+            const Shape& b = module.b->shape;
+            if (a.size() != 2 || b.size() != 2 || a[0] != b[1] || a[0] == 0 ||
+                weight.shape != Shape{b[0], a[1]}) {
+                problem(module,
+                        format("A has shape {}, B {} and {} of the base {}",
+                               anamnesis::to_string(a),
+                               anamnesis::to_string(b),
+                               quoted(weight),
+                               anamnesis::to_string(weight.shape)));
+                return;
+            }
+            // llama.cpp takes an alpha of 0 for a scale of 1.
+            const double alpha = adapter_.config.alpha;
+            match_.modules.push_back(
+                {.module = &module,
+                 .weight = &weight,
+                 .attention = attention,
+                 .layer = attention->layer,
+                 .kinds = {attention->kind},
+                 .scale = alpha == 0.0 ? 1.0 : alpha / static_cast<double>(module.rank())});
         }
     }
 
@@ -345,18 +382,6 @@ private:
     AdapterMatch match_;
 };
 
-void add_list(std::vector<std::string>& lines,
-              const std::vector<std::string>& names,
-              std::string_view one,
-              std::string_view many) {
-    if (!names.empty()) {
-        lines.push_back(
-            format("{}: {}",
-                   names.size() == 1 ? std::string(one) : format("{} {}", names.size(), many),
-                   list_examples(names)));
-    }
-}
-
 }  // namespace
 
 const MatchedModule* AdapterMatch::find(const TensorEntry& base_weight) const {
@@ -368,50 +393,6 @@ AdapterMatch match_adapter(const Adapter& adapter,
                            const RecognisedCheckpoint& base,
                            PrefixRule rule) {
     return Matcher(adapter, base, rule).run();
-}
-
-void refuse_unfit(const AdapterMatch& match, AdapterUse use, bool takes_residual_base) {
-    for (const AdapterObstacle& obstacle : match.adapter->config.obstacles) {
-        const bool is_in_the_way = obstacle.reach == ObstacleReach::all || use == AdapterUse::merge;
-        if (is_in_the_way && !(obstacle.is_residual_base && takes_residual_base)) {
-            throw Error(ErrorKind::unsupported,
-                        format("adapter {}: {}",
-                               in_quotes(match.adapter->path.string(), 1000),
-                               obstacle.sentence));
-        }
-    }
-    const std::size_t tensors = match.adapter->weights.tensors().size();
-    std::vector<std::string> lines;
-    if (match.unmatched.size() == tensors) {
-        lines.push_back(
-            format("none of the {} adapter tensors names a tensor of the base, such as "
-                   "{}",
-                   tensors,
-                   in_quotes(tensors == 0 ? std::string() : match.unmatched.front())));
-    } else {
-        add_list(lines,
-                 match.unmatched,
-                 "a tensor of the adapter names nothing in the base",
-                 "tensors of the adapter name nothing in the base");
-    }
-    add_list(lines,
-             match.halves,
-             "a tensor of the adapter is without the other half of its pair (A or B)",
-             "tensors of the adapter are without the other half of their pair (A or B)");
-    const std::size_t shown = match.problems.size() > most_examples ? 1 : match.problems.size();
-    lines.insert(lines.end(),
-                 match.problems.begin(),
-                 match.problems.begin() + static_cast<std::ptrdiff_t>(shown));
-    if (match.problems.size() > shown) {
-        lines.push_back(format("and {} more like this", match.problems.size() - shown));
-    }
-    if (!lines.empty()) {
-        throw Error(ErrorKind::mismatch,
-                    format("adapter {} does not fit the base {}: {}",
-                           in_quotes(match.adapter->path.string(), 1000),
-                           in_quotes(match.base->checkpoint.path().string(), 1000),
-                           join(lines, "; ")));
-    }
 }
 
 }  // namespace anamnesis::checkpoint

@@ -85,7 +85,8 @@ void add_head(Model& model, const TensorFacts& facts, const ConfigReader& config
         head = find_first(facts.names, {"lm_head.weight", "embed_out.weight"});
     }
     if (head != nullptr && head->bytes > 0 && model.hidden_size != 0 &&
-        (head->shape.size() != 2 || head->shape[1] != model.hidden_size)) {
+        (head->shape.size() != 2 || head->shape[1] != model.hidden_size ||
+         (model.vocab_size != 0 && head->shape[0] != model.vocab_size))) {
         add(model,
             "wrong_shapes",
             Severity::error,

@@ -16,12 +16,12 @@
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
-#include "refuse_adapters.hpp"
 #include "family.hpp"
 #include "gguf/blueprint.hpp"
 #include "matching.hpp"
 #include "model_warnings.hpp"
 #include "nameless.hpp"
+#include "refuse_adapters.hpp"
 #include "routing_file.hpp"
 #include "tensor_names.hpp"
 #include "weight_faults.hpp"

@@ -105,7 +105,7 @@ void refuse_adapters(const Checkpoint& checkpoint) {
                    other == nullptr ? std::string("all") : format("{}", adapters.size()),
                    checkpoint.tensors().size(),
                    in_quotes(adapters.front()),
-                   what_to_do));
+                   format("call its file adapter_model.safetensors, then {}", what_to_do)));
     }
     throw Error(ErrorKind::unsupported,
                 format("this checkpoint holds LoRA weights that are not merged: {} tensors such as "

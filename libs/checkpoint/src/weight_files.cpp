@@ -24,9 +24,9 @@
 #include "anamnesis/formats/shard_index.hpp"
 #include "anamnesis/io/file.hpp"
 
-#include "refuse_adapters.hpp"
 #include "file_faults.hpp"
 #include "gguf/shards.hpp"
+#include "refuse_adapters.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {

@@ -199,7 +199,7 @@ TEST(Checkpoint, RefusesSeveralFilesThatAreNoShards) {
 }
 
 TEST(Checkpoint, NamesWeightsInAnotherFormat) {
-    for (const char* name : {"pytorch_model.bin", "model.gguf", "model.pt"}) {
+    for (const char* name : {"pytorch_model.bin", "model.onnx", "model.pt"}) {
         const TemporaryFolder folder;
         folder.write(name, "x");
         EXPECT_THAT(describe_failure(folder.path()),

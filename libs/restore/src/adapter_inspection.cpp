@@ -316,8 +316,11 @@ AdapterInspection inspect_adapter(const checkpoint::Adapter& adapter) {
         if (module.a == nullptr || module.a->shape.empty()) {
             continue;
         }
-        const checkpoint::ModuleStrength strength =
+        checkpoint::ModuleStrength strength =
             checkpoint::find_strength(adapter.config, module.path);
+        if (adapter.is_gguf()) {
+            strength.rank = static_cast<std::uint32_t>(module.rank());
+        }
         coverage.add(
             "", module.path, module.rank(), checkpoint::make_scale(adapter.config, strength));
     }
@@ -329,7 +332,23 @@ AdapterInspection inspect_adapter(const checkpoint::Adapter& adapter) {
 AdapterInspection inspect_adapter(const checkpoint::AdapterMatch& match) {
     AdapterInspection inspection{.adapter = match.adapter, .match = &match};
     Coverage coverage;
-    add_base_modules(*match.base, coverage);
+    // A GGUF adapter has names of its own for the modules of the base.
+    if (!match.adapter->is_gguf()) {
+        add_base_modules(*match.base, coverage);
+    }
+    for (const checkpoint::AdapterModule& module : match.adapter->modules) {
+        const bool is_other =
+            module.a != nullptr && std::ranges::find(match.others, module.a) != match.others.end();
+        if (is_other) {
+            const auto rank = static_cast<std::uint32_t>(module.rank());
+            coverage.add(
+                std::string(outside),
+                module.path,
+                rank,
+                checkpoint::make_scale(match.adapter->config,
+                                       {.rank = rank, .alpha = match.adapter->config.alpha}));
+        }
+    }
     for (const checkpoint::MatchedModule& module : match.modules) {
         coverage.add(
             join_kinds(module.kinds), module.module->path, module.module->rank(), module.scale);

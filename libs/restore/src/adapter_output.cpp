@@ -20,12 +20,14 @@
 #include "anamnesis/checkpoint/side_files.hpp"
 #include "anamnesis/formats/safetensors_writer.hpp"
 #include "anamnesis/io/atomic_directory.hpp"
+#include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/adapter_repair.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "adapter_values.hpp"
+#include "gguf_adapter_header.hpp"
 #include "measure.hpp"
 
 namespace anamnesis::restore {
@@ -103,6 +105,9 @@ public:
 
     Result write(const fs::path& target) {
         const checkpoint::Adapter& adapter = *plan_.match->adapter;
+        if (adapter.is_gguf()) {
+            return write_gguf(target);
+        }
         refuse_target_in(adapter.folder(), target);
         if (!plan_.match->base->checkpoint.is_single_file()) {
             refuse_target_in(plan_.match->base->checkpoint.folder(), target);
@@ -124,6 +129,38 @@ public:
     }
 
 private:
+    /// One file, and its receipt beside it.
+    Result write_gguf(const fs::path& target) {
+        if (target.extension() != ".gguf" || is_tidy_) {
+            throw Error(ErrorKind::usage,
+                        "a GGUF adapter is one file: give --out FILE.gguf, and no --tidy");
+        }
+        std::error_code ignored;
+        if (fs::exists(fs::symlink_status(target, ignored))) {
+            throw Error(ErrorKind::usage,
+                        format("output {} exists already; name a file that does not exist, or "
+                               "remove it first",
+                               in_quotes(target.string(), 1000)));
+        }
+        std::vector<bool> stays;
+        for (const AdapterTensor& tensor : plan_.tensors) {
+            stays.push_back(!tensor.is_removed);
+        }
+        const GgufHeader header = make_gguf_header(*plan_.match->adapter->weights.gguf(), stays);
+        io::AtomicFile output(target);
+        write_container(output.file(), header.bytes, header.offsets, header.file_bytes);
+        Result result{.path = target,
+                      .receipt = make_receipt(target.filename().string()),
+                      .bytes_written = bytes_written_,
+                      .bytes_linked = 0,
+                      .notes = {}};
+        execution_.check();
+        io::write_text_atomically(target.string() + ".anamnesis.json",
+                                  result.receipt.dump(2) + "\n");
+        output.commit();
+        return result;
+    }
+
     void write_tensors(const fs::path& path) {
         std::vector<formats::TensorSpec> specs;
         for (const AdapterTensor& tensor : plan_.tensors) {
@@ -134,23 +171,33 @@ private:
             }
         }
         const auto& metadata = plan_.match->adapter->weights.files().front().metadata;
-        const formats::SafetensorsPrologue prologue =
-            formats::make_safetensors_prologue(specs, metadata);
-        io::File file = io::File::create(path);
-        file.write_at(0, std::as_bytes(std::span(prologue.bytes)));
+        formats::SafetensorsPrologue prologue = formats::make_safetensors_prologue(specs, metadata);
+        for (std::uint64_t& offset : prologue.offsets) {
+            offset += prologue.bytes.size();
+        }
+        const io::File file = io::File::create(path);
+        write_container(
+            file, prologue.bytes, prologue.offsets, prologue.bytes.size() + prologue.data_bytes);
+    }
+
+    /// The directory, then the tensors that stay, each at its offset.
+    void write_container(const io::File& file,
+                         std::string_view header,
+                         const std::vector<std::uint64_t>& offsets,
+                         std::uint64_t bytes) {
+        file.resize(bytes);
+        file.write_at(0, std::as_bytes(std::span(header)));
         std::size_t number = 0;
         for (const AdapterTensor& tensor : plan_.tensors) {
             execution_.check();
             if (!tensor.is_removed) {
-                const std::uint64_t offset = prologue.bytes.size() + prologue.offsets[number++];
-                write_tensor(tensor, file, offset);
+                write_tensor(tensor, file, offsets[number++]);
             }
         }
         if (options_.is_synced) {
             file.sync();
         }
-        file.close();
-        bytes_written_ += prologue.bytes.size() + prologue.data_bytes;
+        bytes_written_ += bytes;
     }
 
     void write_tensor(const AdapterTensor& tensor, const io::File& file, std::uint64_t offset) {

@@ -166,6 +166,9 @@ std::uint64_t AdapterPlan::count_edited() const {
 
 AdapterPlan make_adapter_plan(const checkpoint::AdapterMatch& match, const Request& request) {
     refuse_methods_without_factors(request);
+    if (match.adapter->is_gguf()) {
+        refuse_methods_of_gguf(request);
+    }
     refuse_unfit(
         match, checkpoint::AdapterUse::repair, request.allowed.contains(Allowance::residual));
     if (request.selection.method == Method::lerp && request.alpha == 0.0) {

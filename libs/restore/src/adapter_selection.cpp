@@ -102,4 +102,14 @@ void refuse_methods_without_factors(const Request& request) {
     }
 }
 
+void refuse_methods_of_gguf(const Request& request) {
+    const Method method = request.selection.method;
+    if (request.selection.is_by_group() || method == Method::pro) {
+        throw Error(ErrorKind::unsupported,
+                    format("--{} cannot be done in a GGUF adapter, whose rows are in llama.cpp's "
+                           "order; repair the adapter of PEFT and convert it",
+                           method == Method::pro ? "method pro" : "groups"));
+    }
+}
+
 }  // namespace anamnesis::restore

@@ -41,4 +41,7 @@ bool restores_all(const std::vector<EditedRows>& edits, std::uint64_t rows);
 /// Errors: `unsupported` for a method that an adapter cannot hold.
 void refuse_methods_without_factors(const Request& request);
 
+/// Errors: `unsupported` for what needs more than the row roles of softmax attention.
+void refuse_methods_of_gguf(const Request& request);
+
 }  // namespace anamnesis::restore

@@ -22,6 +22,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/gguf_shards.hpp"
 #include "anamnesis/formats/safetensors.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
@@ -198,6 +199,25 @@ void check_space_for_undo(const Plan& plan, const fs::path& folder) {
     }
 }
 
+/// Whether the undo file is of the set that a shard belongs to: of some shard of it.
+bool is_of_set(const UndoFile& undo, const fs::path& shard) {
+    return std::ranges::any_of(undo.ranges(), [&](const UndoRange& range) {
+        return checkpoint::are_of_one_set(range.file, shard.filename().string());
+    });
+}
+
+/// Sets of shards may share a folder, whose one undo file is then of another one.
+void refuse_undo_of_others(const UndoPlace& place, const fs::path& checkpoint) {
+    std::error_code ignored;
+    if (fs::exists(place.undo, ignored) && !has_undo(checkpoint)) {
+        throw Error(ErrorKind::usage,
+                    format("{} is the undo file of another checkpoint in this folder: undo that "
+                           "repair, or take the file away, before {} is repaired in place",
+                           in_quotes(place.undo.string(), 1000),
+                           in_quotes(checkpoint.string(), 1000)));
+    }
+}
+
 /// The receipt of an earlier repair, as the folder has it.
 std::optional<std::string> read_receipt(const UndoPlace& place) {
     std::error_code ignored;
@@ -236,7 +256,13 @@ OutputCost cost_in_place(const Plan& plan) {
 
 bool has_undo(const fs::path& checkpoint) {
     std::error_code ignored;
-    return fs::exists(find_undo_place(checkpoint).undo, ignored);
+    const UndoPlace place = find_undo_place(checkpoint);
+    if (!fs::exists(place.undo, ignored)) {
+        return false;
+    }
+    // Sets of shards share a folder, and its one undo file is of the set that was repaired.
+    return fs::is_directory(checkpoint, ignored) || checkpoint.extension() != ".gguf" ||
+           is_of_set(UndoFile::open(place), checkpoint);
 }
 
 Result write_in_place(const Plan& plan, const Execution& execution) {
@@ -244,6 +270,7 @@ Result write_in_place(const Plan& plan, const Execution& execution) {
     const fs::path& folder = place.folder;
     refuse_links(plan, find_changed_files(plan));
     const FolderLock lock(folder);
+    refuse_undo_of_others(place, plan.post->checkpoint.path());
     Result result;
     result.path = folder;
     // A repair starts from post as it was: what an earlier one, whole or broken off, has written

@@ -76,8 +76,10 @@ RowComparison compare_rows(const Plan& plan,
     RowValues scaled(plan.pre->checkpoint, *change.pre);
     const std::uint64_t pre_row_bytes = change.pre->row_bytes();
     const std::uint64_t post_row_bytes = change.post->row_bytes();
-    const std::uint64_t rows_at_once =
-        std::max<std::uint64_t>(1, block_bytes / std::max(pre_row_bytes, post_row_bytes));
+    // By values too: a few bits of a quantised type are a float64 each.
+    const std::uint64_t row_size =
+        std::max({pre_row_bytes, post_row_bytes, change.post->columns() * sizeof(std::uint16_t)});
+    const std::uint64_t rows_at_once = std::max<std::uint64_t>(1, block_bytes / row_size);
     std::vector<std::byte> before(rows_at_once * pre_row_bytes);
     std::vector<std::byte> after(rows_at_once * post_row_bytes);
     std::vector<double> before_values;

@@ -11,7 +11,6 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/base/version.hpp"
 #include "anamnesis/formats/gguf.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -65,9 +64,7 @@ RenamedFile stamp(const formats::GgufFile& file, const Plan& plan) {
     const std::size_t end_of_keys = find_end_of_keys(file);
     std::string header(end_of_keys + count_list_bytes(file), '\0');
     file.file->read_at(0, std::as_writable_bytes(std::span(header)));
-    const std::string text =
-        Json(Json::Object{{"version", std::string(version())}, {"request", to_json(plan.request)}})
-            .dump();
+    const std::string text = Json(Json::Object{{"request", to_json(plan.request)}}).dump();
     const std::string key = to_string_bytes(choose_key(file.metadata)) +
                             to_bytes(static_cast<std::uint32_t>(formats::GgufType::string)) +
                             to_string_bytes(text);

@@ -43,19 +43,18 @@ bool try_clone(const io::File& source, const io::File& target) {
     return ::ioctl(target.descriptor(), FICLONE, source.descriptor()) == 0;
 }
 
-/// Copies the ranges in blocks, so that all threads share the work and the disk begins at once.
-void add_copy_jobs(const Copy& copy,
-                   const std::vector<FileRange>& ranges,
-                   const Execution& execution,
-                   Jobs& jobs) {
+/// Copies the ranges in blocks, so that the disk begins at once. One job: writes into one file wait
+/// for each other, and other threads measure meanwhile.
+void copy_ranges(const Copy& copy,
+                 const std::vector<FileRange>& ranges,
+                 const Execution& execution) {
     for (const auto& [first, end] : ranges) {
         for (std::uint64_t begin = first; begin < end; begin += copy_block) {
+            execution.check();
             const std::uint64_t size = std::min(copy_block, end - begin);
-            jobs.emplace_back([copy, begin, size, &execution] {
-                io::copy_range(copy.source, begin, copy.target, begin + copy.shift, size);
-                copy.target.start_writeback(begin + copy.shift, size);
-                execution.advance(size);
-            });
+            io::copy_range(copy.source, begin, copy.target, begin + copy.shift, size);
+            copy.target.start_writeback(begin + copy.shift, size);
+            execution.advance(size);
         }
     }
 }
@@ -86,10 +85,11 @@ Result write_single_file(const Plan& plan,
     Jobs jobs;
     const auto kept = find_kept_ranges(plan, renamed);
     if (!is_shared) {
-        add_copy_jobs({.source = *source.file, .target = output.file(), .shift = shift},
-                      kept.front(),
-                      execution,
-                      jobs);
+        jobs.emplace_back([&] {
+            copy_ranges({.source = *source.file, .target = output.file(), .shift = shift},
+                        kept.front(),
+                        execution);
+        });
     }
     const RowTargets targets = targets_in_checkpoint(plan, {&output.file()}, renamed);
     add_row_jobs(plan, std::span(&targets, 1), execution, jobs);

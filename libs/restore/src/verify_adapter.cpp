@@ -20,6 +20,7 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/formats/gguf.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/linalg/norms.hpp"
@@ -88,6 +89,12 @@ public:
             }
         }
         check_part(saved.saved->tensor, false, kinds, {.saved = &saved, .part = Part::saved});
+    }
+
+    /// A tensor that no repair takes.
+    void check(const TensorEntry& tensor) {
+        const std::vector<Kind> untouched(tensor.rows(), Kind::post);
+        check_part(&tensor, false, untouched, {.part = Part::a});
     }
 
 private:
@@ -292,6 +299,25 @@ void compare_configs(const checkpoint::Adapter& before,
     }
 }
 
+/// Keys and values in their order, as text.
+void compare_keys(const checkpoint::Adapter& before,
+                  const checkpoint::Adapter& repaired,
+                  Verification& result) {
+    const auto describe = [](const checkpoint::Adapter& adapter) {
+        std::vector<std::string> keys;
+        if (adapter.is_gguf()) {
+            const formats::GgufMetadata& metadata = adapter.weights.gguf()->metadata;
+            for (const formats::GgufKey& key : metadata.keys()) {
+                keys.push_back(format("{}: {}", key.name, metadata.describe(key)));
+            }
+        }
+        return keys;
+    };
+    if (describe(before) != describe(repaired)) {
+        result.deviations.emplace_back("the keys of the GGUF file are not the adapter's");
+    }
+}
+
 }  // namespace
 
 Verification verify_adapter(const checkpoint::AdapterMatch& match,
@@ -312,13 +338,20 @@ Verification verify_adapter(const checkpoint::AdapterMatch& match,
         execution.check();
         check.check(saved);
     }
+    for (const TensorEntry* tensor : match.others) {
+        check.check(*tensor);
+    }
     for (const TensorEntry& tensor : repaired.weights.tensors()) {
         if (match.adapter->weights.find(tensor.name) == nullptr) {
             result.deviations.push_back(
                 format("tensor {} is in the repaired adapter only", in_quotes(tensor.name)));
         }
     }
-    compare_configs(*match.adapter, repaired, result);
+    if (match.adapter->is_gguf()) {
+        compare_keys(*match.adapter, repaired, result);
+    } else {
+        compare_configs(*match.adapter, repaired, result);
+    }
     if (result.rows_from_pre + result.rows_computed == 0 && result.deviations.empty()) {
         result.deviations.emplace_back(
             "the adapter has no row that this method and selection repair");

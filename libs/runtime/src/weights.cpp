@@ -66,7 +66,7 @@ std::int64_t Weights::rows(const std::string& name) const {
 at::Tensor Weights::matrix(const std::string& name, at::IntArrayRef shape) {
     const checkpoint::TensorEntry& entry = checkpoint_.at(name);
     // What was quantised has less than the precision of bfloat16.
-    const at::ScalarType own = entry.computed ? at::kBFloat16 : to_scalar_type(entry.dtype);
+    const at::ScalarType own = entry.was_quantised ? at::kBFloat16 : to_scalar_type(entry.dtype);
     return take(name, shape, options_.dtype.value_or(own));
 }
 

@@ -49,15 +49,23 @@ void dequantise_q3_k(Bytes block, std::span<float> values) {
 void dequantise_q4_k(Bytes block, std::span<float> values) {
     const float d = half_at(block, 0);
     const float d_min = half_at(block, 2);
-    const Bytes packed = block.subspan(16, 128);
-    for (std::size_t part = 0; part < 8; ++part) {
-        const ScaleAndMin stored = read_scale_and_min(block.subspan(4, 12), part);
-        const float scale = d * static_cast<float>(stored.scale);
-        const float min = d_min * static_cast<float>(stored.min);
+    for (std::size_t pair = 0; pair < 4; ++pair) {
+        const std::byte* packed = block.data() + 16 + 32 * pair;
+        float* const low = values.data() + 64 * pair;
+        float* const high = low + 32;
+        const ScaleAndMin first = read_scale_and_min(block.subspan(4, 12), 2 * pair);
+        const ScaleAndMin second = read_scale_and_min(block.subspan(4, 12), 2 * pair + 1);
+        const float low_scale = d * static_cast<float>(first.scale);
+        const float low_min = d_min * static_cast<float>(first.min);
+        const float high_scale = d * static_cast<float>(second.scale);
+        const float high_min = d_min * static_cast<float>(second.min);
+        // Signed, which every processor converts at once; the values are below 16.
         for (std::size_t i = 0; i < 32; ++i) {
-            const unsigned both = at(packed, part / 2 * 32 + i);
-            const unsigned level = part % 2 == 0 ? both & 15U : both >> 4U;
-            values[part * 32 + i] = scale * static_cast<float>(level) - min;
+            low[i] = low_scale * static_cast<float>(std::to_integer<int>(packed[i]) & 15) - low_min;
+        }
+        for (std::size_t i = 0; i < 32; ++i) {
+            high[i] =
+                high_scale * static_cast<float>(std::to_integer<int>(packed[i]) >> 4) - high_min;
         }
     }
 }
@@ -65,17 +73,19 @@ void dequantise_q4_k(Bytes block, std::span<float> values) {
 void dequantise_q5_k(Bytes block, std::span<float> values) {
     const float d = half_at(block, 0);
     const float d_min = half_at(block, 2);
-    const Bytes high = block.subspan(16, 32);
-    const Bytes packed = block.subspan(48, 128);
+    const std::byte* const high = block.data() + 16;
     for (std::size_t part = 0; part < 8; ++part) {
+        const std::byte* const packed = block.data() + 48 + 32 * (part / 2);
+        float* const target = values.data() + 32 * part;
         const ScaleAndMin stored = read_scale_and_min(block.subspan(4, 12), part);
         const float scale = d * static_cast<float>(stored.scale);
         const float min = d_min * static_cast<float>(stored.min);
+        const int shift = part % 2 == 0 ? 0 : 4;
+        const int bit = static_cast<int>(part);
         for (std::size_t i = 0; i < 32; ++i) {
-            const unsigned both = at(packed, part / 2 * 32 + i);
-            const unsigned low = part % 2 == 0 ? both & 15U : both >> 4U;
-            const unsigned level = low + 16U * (at(high, i) >> part & 1U);
-            values[part * 32 + i] = scale * static_cast<float>(level) - min;
+            const int level = (std::to_integer<int>(packed[i]) >> shift & 15) +
+                              16 * (std::to_integer<int>(high[i]) >> bit & 1);
+            target[i] = scale * static_cast<float>(level) - min;
         }
     }
 }

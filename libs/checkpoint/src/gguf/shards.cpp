@@ -15,6 +15,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/gguf_shards.hpp"
 #include "anamnesis/formats/gguf.hpp"
 
 #include "weight_files.hpp"
@@ -88,6 +89,12 @@ std::optional<GgufShardName> find_gguf_shard_name(std::string_view name) {
     return GgufShardName{.stem = std::string(name.substr(0, name.size() - tail)),
                          .number = *number,
                          .count = *count};
+}
+
+bool are_of_one_set(std::string_view left, std::string_view right) {
+    const auto one = find_gguf_shard_name(left);
+    const auto other = find_gguf_shard_name(right);
+    return one && other && one->stem == other->stem && one->count == other->count;
 }
 
 bool is_whole_gguf(const fs::path& path) {

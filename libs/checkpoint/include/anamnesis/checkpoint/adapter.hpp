@@ -38,7 +38,8 @@ struct SavedTensor {
     std::optional<std::vector<std::uint64_t>> rows{};
 };
 
-/// A LoRA adapter as PEFT saves it: adapter_config.json and adapter_model.safetensors.
+/// A LoRA adapter as PEFT saves it, adapter_config.json and adapter_model.safetensors, or one GGUF
+/// file as llama.cpp's converter makes it.
 struct Adapter {
     std::filesystem::path path;  ///< as given
     Checkpoint weights;
@@ -48,10 +49,11 @@ struct Adapter {
     std::vector<std::string> unknown{};  ///< tensors whose names say nothing
 
     const std::filesystem::path& folder() const& { return weights.folder(); }
+    bool is_gguf() const { return weights.gguf() != nullptr; }
 };
 
 /// Whether `path` is an adapter and no checkpoint: a folder with files of an adapter and no
-/// model.safetensors, or such a file.
+/// model.safetensors, or such a file, or a GGUF file that calls itself one.
 bool is_adapter(const std::filesystem::path& path);
 
 /// Reads names and shapes, no weight.
@@ -83,8 +85,10 @@ struct AdapterMatch {
     std::vector<MatchedModule> modules;  ///< in the order of the adapter's
     std::vector<MatchedSaved> saved;
     std::vector<std::string> unmatched;  ///< tensors that name nothing in the base
-    std::vector<std::string> halves;     ///< tensors of a pair whose other half is missing
-    std::vector<std::string> problems;   ///< shapes and ranks that do not fit, as sentences
+    /// Tensors of a GGUF adapter outside softmax attention, which no repair of it takes.
+    std::vector<const TensorEntry*> others;
+    std::vector<std::string> halves;    ///< tensors of a pair whose other half is missing
+    std::vector<std::string> problems;  ///< shapes and ranks that do not fit, as sentences
     /// "model." and "backbone.": what the base calls otherwise; empty where the names agree.
     std::string adapter_prefix{};
     std::string base_prefix{};

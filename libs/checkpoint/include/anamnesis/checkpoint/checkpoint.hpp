@@ -47,6 +47,7 @@ struct TensorEntry {
     std::shared_ptr<const io::File> source{};  ///< that file, open for reading
     /// Where the bytes do not lie in a file as they are; else null.
     std::shared_ptr<const ComputedTensor> computed{};
+    bool was_quantised = false;  ///< the values come from a block-quantised type
 
     /// Output rows: the first dimension; 1 for a scalar.
     std::uint64_t rows() const { return shape.empty() ? 1 : shape.front(); }

@@ -75,11 +75,10 @@ inline constexpr std::array<Word<GgufVia>, 3> gguf_via_words{{
 /// The config of a GGUF file with what running it needs beside: `eos_token_id`, tied embeddings.
 Json make_running_config(const Checkpoint& file);
 
-/// A GGUF file as the checkpoint of the family's own library that it was made from: names, shapes and
-/// order of rows; quantised tensors are float32, computed as they are read. Its config says
-/// `eos_token_id` too.
-/// Errors: `unsupported` for an architecture that does not run from GGUF, and for types whose values
-/// need a codebook; those of `recognise`.
+/// A GGUF file as the checkpoint of the family's own library that it was made from: names, shapes
+/// and order of rows; quantised tensors are float32, computed as they are read, others as they are.
+/// Its config says `eos_token_id` too. Errors: `unsupported` for an architecture that does not run
+/// from GGUF, and for types whose values need a codebook; those of `recognise`.
 RecognisedCheckpoint view_for_running(const Checkpoint& file);
 
 /// A checkpoint of safetensors as the GGUF file `post` would have it: its tensors have post's

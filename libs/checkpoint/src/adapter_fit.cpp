@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/adapter.hpp"
+#include "anamnesis/checkpoint/adapter_config.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+void add_list(std::vector<std::string>& lines,
+              const std::vector<std::string>& names,
+              std::string_view one,
+              std::string_view many) {
+    if (!names.empty()) {
+        lines.push_back(
+            format("{}: {}",
+                   names.size() == 1 ? std::string(one) : format("{} {}", names.size(), many),
+                   list_examples(names)));
+    }
+}
+
+}  // namespace
+
+void refuse_unfit(const AdapterMatch& match, AdapterUse use, bool takes_residual_base) {
+    for (const AdapterObstacle& obstacle : match.adapter->config.obstacles) {
+        const bool is_in_the_way = obstacle.reach == ObstacleReach::all || use == AdapterUse::merge;
+        if (is_in_the_way && !(obstacle.is_residual_base && takes_residual_base)) {
+            throw Error(ErrorKind::unsupported,
+                        format("adapter {}: {}",
+                               in_quotes(match.adapter->path.string(), 1000),
+                               obstacle.sentence));
+        }
+    }
+    const std::size_t tensors = match.adapter->weights.tensors().size();
+    std::vector<std::string> lines;
+    if (match.unmatched.size() == tensors) {
+        lines.push_back(
+            format("none of the {} adapter tensors names a tensor of the base, such as "
+                   "{}",
+                   tensors,
+                   in_quotes(tensors == 0 ? std::string() : match.unmatched.front())));
+    } else {
+        add_list(lines,
+                 match.unmatched,
+                 "a tensor of the adapter names nothing in the base",
+                 "tensors of the adapter name nothing in the base");
+    }
+    add_list(lines,
+             match.halves,
+             "a tensor of the adapter is without the other half of its pair (A or B)",
+             "tensors of the adapter are without the other half of their pair (A or B)");
+    const std::size_t shown = match.problems.size() > most_examples ? 1 : match.problems.size();
+    lines.insert(lines.end(),
+                 match.problems.begin(),
+                 match.problems.begin() + static_cast<std::ptrdiff_t>(shown));
+    if (match.problems.size() > shown) {
+        lines.push_back(format("and {} more like this", match.problems.size() - shown));
+    }
+    if (!lines.empty()) {
+        throw Error(ErrorKind::mismatch,
+                    format("adapter {} does not fit the base {}: {}",
+                           in_quotes(match.adapter->path.string(), 1000),
+                           in_quotes(match.base->checkpoint.path().string(), 1000),
+                           join(lines, "; ")));
+    }
+}
+
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gguf_adapter.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/adapter.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/formats/gguf.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+/// "blk.3.attn_q" gives 3 and "attn_q".
+std::optional<std::pair<std::uint32_t, std::string>> find_block(std::string_view path) {
+    constexpr std::string_view start = "blk.";
+    if (!path.starts_with(start)) {
+        return std::nullopt;
+    }
+    path.remove_prefix(start.size());
+    std::uint32_t number = 0;
+    const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), number);
+    if (error != std::errc{} || end == path.data() + path.size() || *end != '.') {
+        return std::nullopt;
+    }
+    return std::pair(number, std::string(end + 1, path.data() + path.size()));
+}
+
+/// The roles that a projection of llama.cpp holds, in the order of its rows.
+std::vector<RowRole> list_roles(std::string_view module) {
+    if (module == "attn_q") {
+        return {RowRole::query, RowRole::gate};
+    }
+    if (module == "attn_k") {
+        return {RowRole::key};
+    }
+    if (module == "attn_v") {
+        return {RowRole::value};
+    }
+    return {RowRole::query, RowRole::key, RowRole::value};
+}
+
+/// Whether the rows of a fused tensor are all queries, then all keys, then all values.
+bool is_in_sections(const AttentionTensor& tensor) {
+    return std::ranges::is_sorted(
+        tensor.blocks, {}, [](const RowBlock& block) { return static_cast<int>(block.role); });
+}
+
+}  // namespace
+
+bool is_gguf_adapter(const std::filesystem::path& path) {
+    std::error_code ignored;
+    if (path.extension() != ".gguf" || !std::filesystem::is_regular_file(path, ignored)) {
+        return false;
+    }
+    try {
+        return formats::open_gguf(path).type() == "adapter";
+    } catch (const Error& error) {
+        // Whoever opens it as what it is told to be says what is wrong.
+        if (error.kind() != ErrorKind::malformed) {
+            throw;
+        }
+        return false;
+    }
+}
+
+Adapter open_gguf_adapter(const std::filesystem::path& path) {
+    Adapter adapter{.path = path, .weights = Checkpoint::open(path)};
+    const formats::GgufMetadata& keys = adapter.weights.gguf()->metadata;
+    const std::string kind = keys.find_string("adapter.type").value_or("lora");
+    if (kind != "lora") {
+        adapter.config.obstacles.push_back(
+            {.sentence =
+                 format("the adapter is of type {}, and only lora is handled", in_quotes(kind))});
+    }
+    const double alpha = keys.find_number("adapter.lora.alpha").value_or(0.0);
+    if (!std::isfinite(alpha)) {
+        throw Error(ErrorKind::malformed, format("adapter.lora.alpha is {}", alpha));
+    }
+    adapter.config.base_name = keys.find_string("general.base_model.0.name").value_or("");
+    adapter.config.obstacles.push_back(
+        {.reach = ObstacleReach::merge,
+         .sentence = "a GGUF adapter is repaired, not merged: llama.cpp reads it beside its base; "
+                     "to merge, give the adapter of PEFT that it was converted from"});
+    std::map<std::string, AdapterModule> modules;
+    for (const TensorEntry& tensor : adapter.weights.tensors()) {
+        for (const auto& [suffix, member] :
+             {std::pair{std::string_view(".weight.lora_a"), &AdapterModule::a},
+              std::pair{std::string_view(".weight.lora_b"), &AdapterModule::b}}) {
+            if (tensor.name.ends_with(suffix)) {
+                const std::string name = tensor.name.substr(0, tensor.name.size() - suffix.size());
+                modules[name].path = name;
+                modules[name].*member = &tensor;
+            }
+        }
+    }
+    for (auto& [name, module] : modules) {
+        if (module.a != nullptr && !module.a->shape.empty() &&
+            module.a->shape.front() <= std::numeric_limits<std::uint32_t>::max()) {
+            adapter.config.rank = static_cast<std::uint32_t>(module.a->shape.front());
+        }
+        adapter.modules.push_back(std::move(module));
+    }
+    // llama.cpp takes an alpha of 0 for a scale of 1.
+    adapter.config.alpha = alpha == 0.0 ? adapter.config.rank : alpha;
+    return adapter;
+}
+
+const AttentionTensor* find_gguf_attention(const RecognisedCheckpoint& base,
+                                           const std::string& path) {
+    if (base.checkpoint.gguf() != nullptr) {
+        return base.model.find_attention(path + ".weight");
+    }
+    const auto block = find_block(path);
+    constexpr std::array<std::string_view, 4> projections{"attn_q", "attn_k", "attn_v", "attn_qkv"};
+    if (!block || block->first >= base.model.layers.size() ||
+        !base.model.layers[block->first].is_softmax() ||
+        std::ranges::find(projections, block->second) == projections.end()) {
+        return nullptr;
+    }
+    const std::vector<RowRole> wanted = list_roles(block->second);
+    for (const AttentionTensor& tensor : base.model.attention) {
+        if (!tensor.layer || tensor.layer->value != block->first ||
+            tensor.group != AttentionGroup::weight) {
+            continue;
+        }
+        std::set<RowRole> roles;
+        for (const RowBlock& rows : tensor.blocks) {
+            roles.insert(rows.role);
+        }
+        const bool is_fused = roles.contains(RowRole::query) && roles.contains(RowRole::key);
+        const bool is_wanted = is_fused == (block->second == "attn_qkv") &&
+                               roles.contains(wanted.front()) &&
+                               std::ranges::all_of(roles, [&](RowRole role) {
+                                   return std::ranges::find(wanted, role) != wanted.end();
+                               });
+        if (!is_wanted) {
+            continue;
+        }
+        if (tensor.kind == LayerKind::mla || (roles.size() > 2 && !is_in_sections(tensor))) {
+            throw Error(ErrorKind::unsupported,
+                        format("{} is stored in another order by llama.cpp than {} of the base; "
+                               "repair the adapter of PEFT and convert it again, or give a GGUF "
+                               "base",
+                               in_quotes(path),
+                               in_quotes(tensor.name)));
+        }
+        return &tensor;
+    }
+    return nullptr;
+}
+
+}  // namespace anamnesis::checkpoint

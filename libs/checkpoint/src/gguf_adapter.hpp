@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "anamnesis/checkpoint/adapter.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+
+namespace anamnesis::checkpoint {
+
+/// Whether the file is GGUF and calls itself an adapter.
+bool is_gguf_adapter(const std::filesystem::path& path);
+
+/// Reads an adapter of llama.cpp: pairs `blk.N.attn_q.weight.lora_a` and `.lora_b`.
+/// Errors: `malformed` for a header or an alpha that breaks its rules.
+Adapter open_gguf_adapter(const std::filesystem::path& path);
+
+/// The tensor of softmax attention that "blk.3.attn_q" is in the base: under the same name where
+/// that is GGUF too, else by layer and by the roles of its rows. Null for every other module.
+/// Errors: `unsupported` where the converter puts rows into another order than the base has.
+const AttentionTensor* find_gguf_attention(const RecognisedCheckpoint& base,
+                                           const std::string& path);
+
+}  // namespace anamnesis::checkpoint

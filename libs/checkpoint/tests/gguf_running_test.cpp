@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/half.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/gguf.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<double> read_values(const TensorEntry& tensor) {
+    std::vector<std::byte> bytes(tensor.bytes);
+    tensor.read_at(0, bytes);
+    std::vector<double> values(count_elements(tensor.dtype, bytes.size()));
+    widen(tensor.dtype, bytes, values);
+    return values;
+}
+
+/// The distance of two tensors relative to the second.
+double find_distance(const TensorEntry& left, const TensorEntry& right) {
+    const std::vector<double> a = read_values(left);
+    const std::vector<double> b = read_values(right);
+    EXPECT_EQ(a.size(), b.size()) << left.name;
+    double difference = 0.0;
+    double size = 0.0;
+    for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+        difference += (a[i] - b[i]) * (a[i] - b[i]);
+        size += b[i] * b[i];
+    }
+    return std::sqrt(difference / size);
+}
+
+/// Every tensor of the checkpoint that a GGUF file was made from lies where it does there, as near
+/// as the file's types allow.
+void expect_same_model(const fs::path& file, const fs::path& source, double distance) {
+    const RecognisedCheckpoint view = view_for_running(Checkpoint::open(file));
+    const Checkpoint original = Checkpoint::open(source);
+    EXPECT_EQ(view.model.family, recognise(original).family);
+    EXPECT_EQ(view.checkpoint.tensors().size(), original.tensors().size());
+    for (const TensorEntry& tensor : original.tensors()) {
+        const TensorEntry* viewed = view.checkpoint.find(tensor.name);
+        ASSERT_NE(viewed, nullptr) << tensor.name;
+        EXPECT_EQ(viewed->shape, tensor.shape) << tensor.name;
+        EXPECT_LT(find_distance(*viewed, tensor), distance) << tensor.name;
+    }
+}
+
+TEST(GgufForRunning, IsTheCheckpointThatTheFileWasMadeFrom) {
+    const fs::path cases = fs::path(ANAMNESIS_SHARED) / "data/golden/surgery/gguf";
+    if (!fs::exists(cases)) {
+        GTEST_SKIP() << cases << " is not here";
+    }
+    expect_same_model(cases / "llama-q4_k_m/pre.gguf", cases / "llama-q4_k_m/pre_hf", 0.12);
+    expect_same_model(cases / "qwen2-q4_0/pre.gguf", cases / "qwen2-q4_0/pre_hf", 0.15);
+}
+
+TEST(GgufForRunning, TakesFusedTensorsApart) {
+    const fs::path file = fs::path(ANAMNESIS_TESTDATA) / "gguf/surgery/qwen2-fused-q8_0/pre.gguf";
+    const Checkpoint stored = Checkpoint::open(file);
+    const RecognisedCheckpoint view = view_for_running(stored);
+    const TensorEntry& fused = stored.at("blk.0.attn_qkv.weight");
+    std::uint64_t rows = 0;
+    for (const char* part : {"q", "k", "v"}) {
+        const TensorEntry& tensor =
+            view.checkpoint.at("model.layers.0.self_attn." + std::string(part) + "_proj.weight");
+        EXPECT_EQ(tensor.dtype, DType::f32);
+        EXPECT_TRUE(tensor.was_quantised);
+        rows += tensor.rows();
+    }
+    EXPECT_EQ(rows, fused.rows());
+}
+
+TEST(GgufForRunning, RefusesArchitecturesThatDoNotRun) {
+    const fs::path file = fs::path(ANAMNESIS_TESTDATA) / "gguf/surgery/kimi-linear-q8_0/pre.gguf";
+    try {
+        static_cast<void>(view_for_running(Checkpoint::open(file)));
+        ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+        EXPECT_THAT(error.what(), ::testing::HasSubstr("kimi-linear"));
+    }
+}
+
+}  // namespace
+}  // namespace anamnesis::checkpoint

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/restore/verify_job.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/adapter.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/io/file.hpp"
+#include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/moment_folder.hpp"
+#include "anamnesis/restore/moments.hpp"
+#include "anamnesis/restore/request.hpp"
+#include "anamnesis/restore/verify_adapter.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+struct Claim {
+    Request request;
+    MergeRounding rounding = MergeRounding::once;
+    std::string origin;
+};
+
+Claim find_claim(const VerifyJob& job, const std::filesystem::path& receipt) {
+    if (!job.prefers_receipt || !std::filesystem::exists(receipt)) {
+        return {job.request, job.rounding, "the command line"};
+    }
+    return in_context(
+        [&] { return format("reading {}", receipt.string()); },
+        [&] {
+            const Json json = Json::parse(io::read_text(receipt));
+            return Claim{request_from_json(json.at("request")), find_rounding(json), "the receipt"};
+        });
+}
+
+/// Null where none are given.
+std::shared_ptr<const MomentSource> open_moments(const VerifyJob& job, const Request& request) {
+    if (job.moments.empty()) {
+        return nullptr;
+    }
+    if (request.selection.method != Method::fit) {
+        throw Error(ErrorKind::usage,
+                    format("--moments proves --method fit, and the claim is {}",
+                           to_string(request.selection.method)));
+    }
+    return std::make_shared<const MomentFile>(
+        MomentFile::open(find_moments(job.moments, request.fit)));
+}
+
+RecognisedCheckpoint open_repaired(const VerifyJob& job) {
+    checkpoint::RecogniseOptions recognising = job.recognising;
+    recognising.missing = checkpoint::Missing::warn;
+    return checkpoint::open_recognised(job.repaired, job.opening, recognising);
+}
+
+checkpoint::AdapterPair open_pair(const VerifyJob& job, const Request& request) {
+    return {checkpoint::open_adapter(job.post),
+            checkpoint::open_recognised(job.pre, job.opening, job.recognising),
+            request.allowed.contains(Allowance::prefix) ? checkpoint::PrefixRule::any
+                                                        : checkpoint::PrefixRule::loaders};
+}
+
+Verified verify_of_adapter(const VerifyJob& job, const Execution& execution) {
+    if (checkpoint::is_adapter(job.repaired)) {
+        const checkpoint::Adapter repaired = checkpoint::open_adapter(job.repaired);
+        const Claim claim = find_claim(
+            job,
+            repaired.is_gguf() ? find_receipt(repaired.weights) : repaired.folder() / receipt_name);
+        const checkpoint::AdapterPair pair = open_pair(job, claim.request);
+        return {claim.request,
+                claim.origin,
+                verify_adapter(pair.match, repaired, claim.request, execution)};
+    }
+    const RecognisedCheckpoint merged = open_repaired(job);
+    const Claim claim = find_claim(job, find_receipt(merged.checkpoint));
+    const checkpoint::AdapterPair pair = open_pair(job, claim.request);
+    return {claim.request,
+            claim.origin,
+            verify_merge(pair.match, merged, claim.request, claim.rounding, job.scope, execution)};
+}
+
+}  // namespace
+
+Verified run_verification(const VerifyJob& job, const Execution& execution) {
+    if (job.merges || checkpoint::is_adapter(job.post)) {
+        return verify_of_adapter(job, execution);
+    }
+    const RecognisedCheckpoint pre =
+        checkpoint::open_recognised(job.pre, job.opening, job.recognising);
+    const RecognisedCheckpoint post =
+        checkpoint::open_recognised(job.post, job.opening, job.recognising);
+    const RecognisedCheckpoint repaired = open_repaired(job);
+    const Claim claim = find_claim(job, find_receipt(repaired.checkpoint));
+    const auto moments = open_moments(job, claim.request);
+    return {claim.request,
+            claim.origin,
+            verify(pre, post, repaired, claim.request, job.scope, execution, moments.get())};
+}
+
+}  // namespace anamnesis::restore

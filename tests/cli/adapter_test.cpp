@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LoRA adapters through the real binary: what stays of them and what merged checkpoints hold,
+// against PEFT's own adapters and float64 sums.
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/half.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/formats/gguf.hpp"
+#include "anamnesis/io/file.hpp"
+
+#include "folder_snapshot.hpp"
+#include "run_command.hpp"
+#include "temporary_folder.hpp"
+#include "tensor_digests.hpp"
+
+namespace anamnesis::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+const fs::path own_cases = fs::path(ANAMNESIS_TESTDATA) / "lora";
+const fs::path shared_cases = fs::path(ANAMNESIS_SHARED) / "data/golden/surgery/lora";
+
+CommandResult run(std::vector<std::string> words) {
+    words.insert(words.begin(), ANAMNESIS_BINARY);
+    return run_command(words);
+}
+
+std::vector<double> read_values(const checkpoint::Checkpoint& source, const std::string& name) {
+    const checkpoint::TensorEntry& tensor = source.at(name);
+    std::vector<std::byte> bytes(tensor.bytes);
+    tensor.read_at(0, bytes);
+    std::vector<double> values(count_elements(tensor.dtype, tensor.bytes));
+    widen(tensor.dtype, bytes, values);
+    return values;
+}
+
+std::map<std::string, std::string> read_digests(const Json& object) {
+    std::map<std::string, std::string> digests;
+    for (const auto& [name, digest] : object.as_object("digests")) {
+        digests[name] = digest.as_string("digest");
+    }
+    return digests;
+}
+
+class Adapters : public ::testing::Test {
+protected:
+    std::string out(const std::string& name) const { return (folder_.path() / name).string(); }
+
+    CommandResult repair(const fs::path& root,
+                         const std::string& name,
+                         std::vector<std::string> more = {}) {
+        std::vector<std::string> words{"restore",
+                                       "--pre",
+                                       (root / "base").string(),
+                                       "--post",
+                                       (root / "adapter").string(),
+                                       "--out",
+                                       out(name)};
+        words.insert(words.end(), more.begin(), more.end());
+        return run(words);
+    }
+
+    CommandResult merge(const fs::path& root,
+                        const std::string& name,
+                        std::vector<std::string> more = {}) {
+        std::vector<std::string> words{"restore",
+                                       "--pre",
+                                       (root / "base").string(),
+                                       "--adapter",
+                                       (root / "adapter").string(),
+                                       "--out",
+                                       out(name)};
+        words.insert(words.end(), more.begin(), more.end());
+        return run(words);
+    }
+
+    CommandResult verify(const fs::path& root, const std::string& option, const std::string& name) {
+        return run({"verify",
+                    "--quiet",
+                    "--pre",
+                    (root / "base").string(),
+                    option,
+                    (root / "adapter").string(),
+                    "--repaired",
+                    out(name)});
+    }
+
+    /// The repaired adapter holds what the case says, byte for byte, and its proof holds.
+    void check_repair(const fs::path& root) {
+        const Json expected = Json::parse(io::read_text(root / "expected/adapter.json")).at("qk");
+        const auto kept = read_digests(expected.at("kept"));
+        const CommandResult result = repair(root, "repaired");
+        if (kept.empty()) {
+            EXPECT_EQ(result.exit_code, 6);
+            EXPECT_THAT(result.errors, HasSubstr("the repaired model is the base"));
+            return;
+        }
+        ASSERT_EQ(result.exit_code, 0) << result.errors;
+        EXPECT_EQ(tensor_digests(folder_.path() / "repaired/adapter_model.safetensors"), kept);
+        EXPECT_EQ(io::read_text(folder_.path() / "repaired/adapter_config.json"),
+                  io::read_text(root / "adapter/adapter_config.json"));
+        EXPECT_EQ(verify(root, "--post", "repaired").exit_code, 0);
+    }
+
+    /// Every tensor of the merged checkpoint is the expected one; of those that a sum made, each
+    /// value lies within a unit in the last place.
+    void check_merge(const fs::path& root) {
+        const CommandResult result = merge(root, "merged");
+        ASSERT_EQ(result.exit_code, 0) << result.errors;
+        const auto wanted = read_digests(
+            Json::parse(io::read_text(root / "expected/merged.qk.json")).at("merged_digests"));
+        const auto found = tensor_digests(folder_.path() / "merged");
+        const auto merged = checkpoint::Checkpoint::open(folder_.path() / "merged");
+        const auto sums = checkpoint::Checkpoint::open(root / "expected/merged.qk.safetensors");
+        ASSERT_EQ(found.size(), wanted.size());
+        for (const auto& [name, digest] : wanted) {
+            if (found.at(name) == digest) {
+                continue;
+            }
+            ASSERT_NE(sums.find(name), nullptr) << name << " is the base's own";
+            const double unit = merged.at(name).dtype == DType::bf16 ? 0x1p-7 : 0x1p-23;
+            const auto values = read_values(merged, name);
+            const auto expected = read_values(sums, name);
+            for (std::size_t i = 0; i < values.size(); ++i) {
+                ASSERT_LE(std::abs(values[i] - expected[i]), std::abs(expected[i]) * unit)
+                    << name << " " << i;
+            }
+        }
+        EXPECT_EQ(verify(root, "--adapter", "merged").exit_code, 0);
+    }
+
+    void check_case(const fs::path& root) {
+        SCOPED_TRACE(root.string());
+        check_repair(root);
+        check_merge(root);
+        fs::remove_all(folder_.path() / "repaired");
+        fs::remove_all(folder_.path() / "merged");
+    }
+
+    TemporaryFolder folder_;
+};
+
+TEST_F(Adapters, AreRepairedAndMergedAsExpected) {
+    for (const char* name : {"rslora", "dora", "phi3_qkv", "nemotron_h", "only_qk"}) {
+        check_case(own_cases / name);
+    }
+}
+
+TEST_F(Adapters, OfTheSharedCasesAreRepairedAndMergedAsExpected) {
+    if (!fs::exists(shared_cases)) {
+        GTEST_SKIP() << shared_cases << " is absent; the cases of testdata/lora are tested";
+    }
+    for (const char* name : {"patterns",
+                             "qwen3_5_gate",
+                             "modules_to_save",
+                             "lora_bias",
+                             "regex_layers",
+                             "gemma3_sliding"}) {
+        check_case(shared_cases / name);
+    }
+}
+
+TEST_F(Adapters, OfLlamaCppLoseTheirPairsAndKeepTheirKeys) {
+    if (!fs::exists(shared_cases)) {
+        GTEST_SKIP() << shared_cases << " is absent; no GGUF adapter is in testdata/lora";
+    }
+    for (const char* name : {"rslora", "patterns"}) {
+        const fs::path root = shared_cases / format("gguf_adapter_{}", name);
+        const std::string base = (shared_cases / name / "base").string();
+        const std::string post = (root / "adapter.gguf").string();
+        const std::string target = out(format("{}.gguf", name));
+        const CommandResult result =
+            run({"restore", "--pre", base, "--post", post, "--out", target});
+        ASSERT_EQ(result.exit_code, 0) << result.errors;
+        const Json expected = Json::parse(io::read_text(root / "expected.json")).at("qk");
+        EXPECT_EQ(tensor_digests(target), read_digests(expected.at("kept")));
+        const auto opened = checkpoint::Checkpoint::open(target);
+        EXPECT_EQ(opened.gguf()->metadata.find_string("general.type"), "adapter");
+        EXPECT_TRUE(opened.gguf()->metadata.has("adapter.lora.alpha"));
+        EXPECT_EQ(run({"verify", "--pre", base, "--post", post, "--repaired", target}).exit_code,
+                  0);
+        EXPECT_EQ(run({"verify", "--pre", base, "--post", post, "--repaired", post}).exit_code, 1);
+        EXPECT_EQ(run({"restore", "--pre", base, "--adapter", post, "--out", out("no")}).exit_code,
+                  5);
+        EXPECT_EQ(run({"inspect", post, "--base", base}).exit_code, 0);
+    }
+}
+
+TEST_F(Adapters, OfTheFirstSetFollowMethodAndSwitches) {
+    if (!fs::exists(shared_cases)) {
+        GTEST_SKIP() << shared_cases << " is absent; the cases of testdata/lora are tested";
+    }
+    const Json cases = Json::parse(io::read_text(shared_cases / "expected/adapter.json"));
+    const std::map<std::string, std::vector<std::string>> selections{
+        {"qk", {}},
+        {"q", {"--method", "q"}},
+        {"k", {"--method", "k"}},
+        {"v", {"--method", "v"}},
+        {"qk.sliding", {"--include-sliding"}}};
+    for (const auto& [name, words] : selections) {
+        ASSERT_EQ(repair(shared_cases, name, words).exit_code, 0);
+        EXPECT_EQ(tensor_digests(folder_.path() / name / "adapter_model.safetensors"),
+                  read_digests(cases.at(name).at("kept")))
+            << name;
+    }
+}
+
+TEST_F(Adapters, KeepTheirRankUnderQkPro) {
+    const fs::path root = own_cases / "rslora";
+    const auto expected = checkpoint::Checkpoint::open(root / "expected/pro.gram.safetensors");
+    ASSERT_EQ(repair(root, "pro", {"--method", "pro", "--lambda-rel", "0.01,0.1,1"}).exit_code, 0);
+    for (const auto& [output, lambda] :
+         std::map<std::string, std::string>{{"pro-lambda-rel-0.01", "0.01"},
+                                            {"pro-lambda-rel-0.1", "0.1"},
+                                            {"pro-lambda-rel-1", "1.0"}}) {
+        const auto repaired =
+            checkpoint::Checkpoint::open(folder_.path() / output / "adapter_model.safetensors");
+        for (int layer = 0; layer < 3; ++layer) {
+            const std::string module = format("base_model.model.model.layers.{}.self_attn.", layer);
+            EXPECT_EQ(read_values(repaired, module + "q_proj.lora_B.weight"),
+                      read_values(expected, format("layers.{}.lora_B.{}.f32", layer, lambda)));
+            EXPECT_EQ(repaired.find(module + "k_proj.lora_B.weight"), nullptr);
+        }
+        EXPECT_EQ(verify(root, "--post", output).exit_code, 0) << output;
+    }
+}
+
+TEST_F(Adapters, AreScaledByLerp) {
+    const fs::path root = own_cases / "rslora";
+    const auto expected = checkpoint::Checkpoint::open(root / "expected/pro.gram.safetensors");
+    ASSERT_EQ(repair(root, "lerp", {"--method", "lerp", "--alpha", "0.25"}).exit_code, 0);
+    const auto repaired =
+        checkpoint::Checkpoint::open(folder_.path() / "lerp/adapter_model.safetensors");
+    for (const char* part : {"q", "k"}) {
+        auto wanted = read_values(expected, format("layers.1.{}.lora_B.lerp.0.25", part));
+        std::ranges::transform(wanted, wanted.begin(), [](double value) {
+            return static_cast<double>(static_cast<float>(value));
+        });
+        EXPECT_EQ(
+            read_values(
+                repaired,
+                format("base_model.model.model.layers.1.self_attn.{}_proj.lora_B.weight", part)),
+            wanted);
+    }
+    EXPECT_EQ(verify(root, "--post", "lerp").exit_code, 0);
+}
+
+/// The merged rows of pro are those of the repaired adapter merged, whatever the way.
+TEST_F(Adapters, MergeUnderEveryMethodAsTheProofSays) {
+    for (const char* name : {"rslora", "dora", "phi3_qkv"}) {
+        for (const std::vector<std::string>& method :
+             std::vector<std::vector<std::string>>{{"--method", "pro"},
+                                                   {"--method", "lerp", "--alpha", "0.3"},
+                                                   {"--method", "k", "--layers", "1"},
+                                                   {"--heads", "0"},
+                                                   {"--groups", "mlp"}}) {
+            SCOPED_TRACE(name + method.back());
+            const CommandResult merged = merge(own_cases / name, "method", method);
+            ASSERT_EQ(merged.exit_code, 0) << merged.errors;
+            EXPECT_EQ(verify(own_cases / name, "--adapter", "method").exit_code, 0);
+            fs::remove_all(folder_.path() / "method");
+        }
+    }
+}
+
+TEST_F(Adapters, AreNotProvenWhereAByteDiffers) {
+    const fs::path root = own_cases / "phi3_qkv";
+    ASSERT_EQ(merge(root, "merged").exit_code, 0);
+    ASSERT_EQ(repair(root, "repaired").exit_code, 0);
+    const auto spoil = [&](const fs::path& file, const std::string& name, std::uint64_t row) {
+        const auto opened = checkpoint::Checkpoint::open(file);
+        const checkpoint::TensorEntry& tensor = opened.at(name);
+        std::vector<std::byte> byte(1);
+        tensor.read_at(row * tensor.row_bytes(), byte);
+        byte[0] ^= std::byte{0x40};
+        io::File::open_for_update(file).write_at(tensor.offset + row * tensor.row_bytes(), byte);
+    };
+    // A query row, which must be the base's, and a value row, which must be the sum.
+    for (const std::uint64_t row : {0U, 63U}) {
+        const std::string name = "model.layers.1.self_attn.qkv_proj.weight";
+        spoil(folder_.path() / "merged/model.safetensors", name, row);
+        const CommandResult result = verify(root, "--adapter", "merged");
+        EXPECT_EQ(result.exit_code, 1);
+        EXPECT_THAT(result.output, HasSubstr(name));
+        spoil(folder_.path() / "merged/model.safetensors", name, row);
+        EXPECT_EQ(verify(root, "--adapter", "merged").exit_code, 0);
+    }
+    const std::string b = "base_model.model.model.layers.1.self_attn.qkv_proj.lora_B.weight";
+    spoil(folder_.path() / "repaired/adapter_model.safetensors", b, 0);
+    const CommandResult result = verify(root, "--post", "repaired");
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_THAT(result.output, HasSubstr(b));
+}
+
+TEST_F(Adapters, ThatNameNothingInTheBaseAreRefused) {
+    const CommandResult result = run({"restore",
+                                      "--pre",
+                                      (own_cases / "rslora/base").string(),
+                                      "--post",
+                                      (own_cases / "unmatched/adapter").string(),
+                                      "--out",
+                                      out("refused")});
+    EXPECT_EQ(result.exit_code, 6);
+    EXPECT_THAT(result.errors,
+                AllOf(HasSubstr("none of the 42 adapter tensors names a tensor of the base"),
+                      HasSubstr("--allow prefix")));
+    EXPECT_FALSE(fs::exists(out("refused")));
+}
+
+TEST_F(Adapters, AreRefusedForWhatTheirConfigAsks) {
+    const auto refusal = [&](const std::string& from, const std::string& to, const char* verb) {
+        fs::remove_all(out("adapter"));
+        fs::copy(own_cases / "rslora/adapter", out("adapter"));
+        std::string config = io::read_text(own_cases / "rslora/adapter/adapter_config.json");
+        config.replace(config.find(from), from.size(), to);
+        fs::remove(out("adapter") + "/adapter_config.json");
+        folder_.write("adapter/adapter_config.json", config);
+        return run({"restore",
+                    "--pre",
+                    (own_cases / "rslora/base").string(),
+                    verb,
+                    out("adapter"),
+                    "--out",
+                    out("refused")});
+    };
+    const std::string init = "\"init_lora_weights\": true";
+    for (const auto& [word, name] : std::map<std::string, std::string>{{"pissa_niter_4", "PiSSA"},
+                                                                       {"olora", "OLoRA"},
+                                                                       {"loftq", "LoftQ"},
+                                                                       {"eva", "EVA"},
+                                                                       {"corda", "CorDA"}}) {
+        const CommandResult result =
+            refusal(init, format("\"init_lora_weights\": \"{}\"", word), "--post");
+        EXPECT_EQ(result.exit_code, 5) << word;
+        EXPECT_THAT(result.errors, AllOf(HasSubstr(name), HasSubstr("--allow residual")));
+    }
+    const auto expect = [&](const std::string& from,
+                            const std::string& to,
+                            const char* verb,
+                            int code,
+                            const std::string& word) {
+        const CommandResult result = refusal(from, to, verb);
+        EXPECT_EQ(result.exit_code, code) << to << result.errors;
+        EXPECT_THAT(result.errors, HasSubstr(word));
+        EXPECT_FALSE(fs::exists(out("refused")));
+    };
+    expect("\"LORA\"", "\"IA3\"", "--post", 5, "IA3");
+    expect("\"use_qalora\": false", "\"use_qalora\": true", "--post", 5, "QA-LoRA");
+    expect("\"r\": 4", "\"r\": 5", "--post", 6, "the rank is 4 in its tensors and 5");
+    expect("\"r\": 4", "\"r\": -1", "--post", 4, "r is -1");
+    expect("\"rank_pattern\": {}", "\"rank_pattern\": {\"(\": 4}", "--post", 4, "pattern");
+    expect("\"use_dora\": false", "\"use_dora\": true", "--adapter", 6, "no magnitude vector");
+    expect("\"alora_invocation_tokens\": null",
+           "\"alora_invocation_tokens\": [1]",
+           "--adapter",
+           5,
+           "aLoRA");
+    EXPECT_EQ(
+        refusal("\"alora_invocation_tokens\": null", "\"alora_invocation_tokens\": [1]", "--post")
+            .exit_code,
+        0);
+}
+
+TEST_F(Adapters, OptionsThatDoNotBelongAreRefused) {
+    const fs::path root = own_cases / "rslora";
+    EXPECT_EQ(repair(root, "no", {"--as-peft"}).exit_code, 2);
+    EXPECT_EQ(repair(root, "no", {"--model-card"}).exit_code, 2);
+    EXPECT_EQ(repair(root, "no", {"--method", "align"}).exit_code, 5);
+    EXPECT_EQ(repair(root, "no", {"--layers", "9"}).exit_code, 2);
+    EXPECT_EQ(repair(root, "no", {"--method", "lerp", "--alpha", "0"}).exit_code, 2);
+    EXPECT_EQ(run({"restore", "--pre", (root / "base").string(), "--out", out("no")}).exit_code, 2);
+    EXPECT_EQ(repair(own_cases / "dora", "no", {"--method", "pro"}).exit_code, 5);
+    EXPECT_FALSE(fs::exists(out("no")));
+}
+
+TEST_F(Adapters, DryRunsWriteNothing) {
+    const fs::path root = own_cases / "rslora";
+    const CommandResult repaired = repair(root, "no", {"--dry-run", "--json"});
+    ASSERT_EQ(repaired.exit_code, 0) << repaired.errors;
+    EXPECT_EQ(Json::parse(repaired.output).at("tensors_removed").as_unsigned("removed"), 12U);
+    const CommandResult merged = merge(root, "no", {"--dry-run", "--json"});
+    ASSERT_EQ(merged.exit_code, 0) << merged.errors;
+    EXPECT_EQ(Json::parse(merged.output).at("changes").as_array("changes").size(), 15U);
+    EXPECT_FALSE(fs::exists(out("no")));
+}
+
+TEST_F(Adapters, TidyNamesWhatLeft) {
+    const fs::path root = own_cases / "rslora";
+    ASSERT_EQ(repair(root, "tidy", {"--tidy"}).exit_code, 0);
+    const Json config = Json::parse(io::read_text(folder_.path() / "tidy/adapter_config.json"));
+    EXPECT_EQ(config.at("exclude_modules").as_array("exclude_modules").size(), 6U);
+    EXPECT_EQ(verify(root, "--post", "tidy").exit_code, 0);
+}
+
+TEST_F(Adapters, AreInspectedAgainstTheirBase) {
+    const fs::path root = own_cases / "nemotron_h";
+    const CommandResult result =
+        run({"inspect", (root / "adapter").string(), "--base", (root / "base").string(), "--json"});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    const Json json = Json::parse(result.output);
+    EXPECT_EQ(json.at("rank").as_unsigned("rank"), 2U);
+    EXPECT_EQ(json.at("base").at("base_prefix").as_string("prefix"), "backbone.");
+    EXPECT_EQ(json.at("base").at("matched").as_unsigned("matched"), 10U);
+    EXPECT_THAT(result.output, HasSubstr("linear_mixers_hit"));
+    // From the Gram matrices of the factors; here from the difference itself.
+    const auto base = checkpoint::Checkpoint::open(root / "base");
+    const auto adapter = checkpoint::Checkpoint::open(root / "adapter/adapter_model.safetensors");
+    const std::string module = "base_model.model.model.layers.3.mixer.k_proj.";
+    const auto a = read_values(adapter, module + "lora_A.weight");
+    const auto b = read_values(adapter, module + "lora_B.weight");
+    const auto weight = read_values(base, "backbone.layers.3.mixer.k_proj.weight");
+    const std::size_t columns = a.size() / 2;
+    double before = 0.0;
+    double difference = 0.0;
+    for (std::size_t i = 0; i < weight.size(); ++i) {
+        const std::size_t row = i / columns;
+        const std::size_t column = i % columns;
+        const double delta = b[2 * row] * a[column] + b[2 * row + 1] * a[columns + column];
+        before += weight[i] * weight[i];
+        difference += delta * delta;
+    }
+    const Json& bend = json.at("bends").as_array("bends").front();
+    EXPECT_EQ(bend.at("part").as_string("part"), "k");
+    EXPECT_NEAR(bend.at("drift").as_double("drift"), std::sqrt(difference / before), 1e-12);
+    EXPECT_EQ(run({"inspect", (root / "adapter").string()}).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace anamnesis::testing
