@@ -129,6 +129,42 @@ TEST_F(Grading, TakesGoldAnswersFromTheDataSetById) {
                 AllOf(HasSubstr("line 1"), HasSubstr("data.jsonl"), HasSubstr("'gsm8k/9'")));
 }
 
+TEST_F(Grading, ReadsTheSamplesOfLmEval) {
+    const std::string doc = R"({"doc_id": 3, "doc": {"question": "q", "answer": "#### 2"}, )";
+    const auto result = grade(
+        doc + R"("target": "#### 2", "resps": [["It is 2.\n#### 2", "#### 3"]], "filter": "a"})" +
+            "\n" + doc + R"("target": "#### 2", "resps": [["#### 2"]], "filter": "b"})" + "\n" +
+            R"({"doc_id": 4, "doc": {"ID": "x", "Problem": "p", "Answer": 73}, "target": "73",)" +
+            R"( "filtered_resps": ["\\boxed{073}"], "filter": "a"})",
+        {"--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.errors;
+    const auto lines = graded();
+    ASSERT_EQ(lines.size(), 3U);
+    EXPECT_EQ(lines[0].at("id").as_string("id"), "3");
+    EXPECT_EQ(lines[0].at("task").as_string("task"), "gsm8k");
+    EXPECT_EQ(lines[0].at("sample").as_unsigned("sample"), 0U);
+    EXPECT_TRUE(lines[0].at("correct").as_boolean("correct"));
+    EXPECT_FALSE(lines[1].at("correct").as_boolean("correct"));
+    EXPECT_EQ(lines[2].at("task").as_string("task"), "aime24");
+    EXPECT_TRUE(lines[2].at("correct").as_boolean("correct"));
+
+    const auto choice = grade(doc + R"("target": "2", "resps": [[["-3.2", "False"]]]})" + "\n" +
+                              doc + R"("target": "2", "resps": [[[-3.2, false]]]})");
+    EXPECT_EQ(choice.exit_code, 4);
+    EXPECT_THAT(choice.errors, AllOf(HasSubstr("line 1"), HasSubstr("multiple choice")));
+}
+
+TEST_F(Grading, TakesAnswersThatWereCutForUnfinished) {
+    const std::string line =
+        R"({"id": "a", "task": "gsm8k", "gold": "9", "response": "He sold 9 clips", )";
+    EXPECT_EQ(
+        grade(line + R"("finish_reason": "length"})" + "\n" + line + R"("finish_reason": "stop"})")
+            .exit_code,
+        0);
+    EXPECT_EQ(graded()[0].at("reason").as_string("reason"), "unfinished");
+    EXPECT_TRUE(graded()[1].at("correct").as_boolean("correct"));
+}
+
 TEST_F(Grading, RefusesWithFileAndLineAndWritesNothing) {
     const std::string good = R"({"id": "a", "gold": "1", "response": "1"})";
     const auto missing_gold = grade(good + "\n" + R"({"id": "b", "response": "1"})");

@@ -63,6 +63,55 @@ TEST(Grade, HoldsTheVerdictsItMustDefend) {
     }
 }
 
+TEST(Grade, HoldsTheVerdictsOfPairsFromTheField) {
+    for (const char* name : {"pairs.jsonl", "twins.jsonl"}) {
+        for (const Json& line : scoring_lines(name, "field/grading")) {
+            const bool is_cut = line.find("finish_reason") != nullptr;
+            const Grade grade = grade_response(parse_reasoning_task(text_at(line, "task")),
+                                               text_at(line, "gold"),
+                                               text_at(line, "response"),
+                                               response_end(is_cut));
+            const std::string& id = text_at(line, "id");
+            if (id.starts_with("sum_is_undecided") && grade.reason == Reason::undecided) {
+                continue;
+            }
+            EXPECT_EQ(grade.is_correct, line.at("person").as_boolean("person"))
+                << id << ": gold " << text_at(line, "gold") << ", extracted " << grade.extracted
+                << ", " << to_string(grade.reason);
+        }
+    }
+}
+
+TEST(Grade, WhatIsCutBeforeItsAnswerIsUnfinished) {
+    const std::string_view cut = "He sold 9 clips in May and 9 in June";
+    EXPECT_TRUE(grade_response(ReasoningTask::gsm8k, "9", cut).is_correct);
+    const Grade grade = grade_response(ReasoningTask::gsm8k, "9", cut, ResponseEnd::cut);
+    EXPECT_EQ(grade.reason, Reason::unfinished);
+    EXPECT_FALSE(grade.is_correct);
+    for (const char* marked : {"#### 9\nAnd so", "\\boxed{9} which", "The answer is 9. Let me"}) {
+        EXPECT_TRUE(grade_response(ReasoningTask::gsm8k, "9", marked, ResponseEnd::cut).is_correct)
+            << marked;
+    }
+}
+
+TEST(Grade, HostileTagsAndObjectsEndQuickly) {
+    std::string tags;
+    for (int i = 0; i < 100'000; ++i) {
+        tags += "<answer>";
+    }
+    std::string pairs;
+    for (int i = 0; i < 50'000; ++i) {
+        pairs += "<answer></answer><think></think>";
+    }
+    for (const std::string& text : {tags,
+                                    pairs,
+                                    std::string(1'000'000, '<'),
+                                    "{\"answer\": " + std::string(200'000, '['),
+                                    std::string(500'000, '{') + "\"answer\": 1}"}) {
+        EXPECT_FALSE(grade_response(ReasoningTask::custom, "7", text).is_correct);
+    }
+}
+
 TEST(Grade, TakesEveryGoldAnswerOfMath500AsItself) {
     for (const Json& line : scoring_lines("math500_golds.jsonl")) {
         const std::string& gold = text_at(line, "gold");

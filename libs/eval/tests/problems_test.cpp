@@ -94,6 +94,33 @@ TEST_F(Problems, RefusalsNameFileLineAndField) {
                 AllOf(HasSubstr("line 2"), HasSubstr("id 'a' of line 1")));
 }
 
+TEST_F(Problems, AimeIsReadUnderEveryNameOfItsFields) {
+    for (const char* line : {R"({"ID": "2024-I-4", "Problem": "p", "Solution": "s", "Answer": 73})",
+                             R"({"ID": "2024-I-4", "Question": "p", "Answer": "73", "Year": 2024})",
+                             R"({"url": "2024-I-4", "problem": "p", "answer": "73"})",
+                             R"({"url": "2024-I-4", "question": "p", "answer": 73})"}) {
+        const auto aime = read(line);
+        EXPECT_EQ(aime[0].task, ReasoningTask::aime24) << line;
+        EXPECT_EQ(aime[0].id, "2024-I-4");
+        EXPECT_EQ(aime[0].question, "p");
+        EXPECT_EQ(aime[0].gold, "73");
+    }
+}
+
+TEST_F(Problems, SamplesOfLmEvalAreProblemsToo) {
+    const auto problems =
+        read(R"({"doc_id": 4, "doc": {"question": "q", "answer": "1+1\n#### 2"}, "target": "2",)"
+             R"( "resps": [["r"]], "filter": "strict-match"})"
+             "\n"
+             R"({"doc_id": 4, "doc": {"question": "q", "answer": "1+1\n#### 2"}, "target": "2",)"
+             R"( "resps": [["r"]], "filter": "flexible-extract"})");
+    ASSERT_EQ(problems.size(), 1U);
+    EXPECT_EQ(problems[0].id, "4");
+    EXPECT_EQ(problems[0].task, ReasoningTask::gsm8k);
+    EXPECT_EQ(problems[0].gold, "2");
+    EXPECT_EQ(read(R"({"doc_id": 0, "doc": {"Problem": "p"}, "target": 7})")[0].gold, "7");
+}
+
 TEST_F(Problems, AMissingFileIsNotFound) {
     try {
         read_problems(folder_.path() / "none.jsonl");

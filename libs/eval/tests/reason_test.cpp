@@ -111,6 +111,20 @@ TEST(ReasonItems, GradeAnAnswerAndReadTheLineBack) {
     EXPECT_EQ(result.extracted, "2");
     EXPECT_EQ(result.new_tokens, 7U);
     EXPECT_FALSE(item->judge({.text = "#### 3"}).at("correct").as_boolean("correct"));
+    // Cut before its answer: the 2 it happens to speak of is none.
+    const Json cut =
+        item->judge({.text = "He sold 2 clips.", .finish = language::FinishReason::length});
+    EXPECT_FALSE(cut.at("correct").as_boolean("correct"));
+    EXPECT_EQ(cut.at("reason").as_string("reason"), "unfinished");
+}
+
+TEST(ReasonSummary, IntervalsOfFewProblemsAreWilsons) {
+    const std::vector<ReasonResult> list{
+        {.checkpoint = "post", .problem = "a", .is_correct = true, .response = "#### 5"},
+        {.checkpoint = "post", .problem = "b", .is_correct = false, .response = "#### 6"}};
+    const ReasonCell cell = summarise(list, {}).cells.front();
+    EXPECT_NEAR(cell.interval.low, 0.0945, 1e-4);
+    EXPECT_NEAR(cell.interval.high, 0.9055, 1e-4);
 }
 
 /// `right` of four samples of each problem are right; wrong ones disagree with one another.

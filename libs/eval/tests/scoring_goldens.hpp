@@ -12,9 +12,10 @@
 
 namespace anamnesis::testing {
 
-/// The lines of testdata/scoring/<name>.
-inline std::vector<Json> scoring_lines(const std::string& name) {
-    std::ifstream file(std::filesystem::path(ANAMNESIS_TESTDATA) / "scoring" / name);
+/// The lines of testdata/<folder>/<name>.
+inline std::vector<Json> scoring_lines(const std::string& name,
+                                       const std::string& folder = "scoring") {
+    std::ifstream file(std::filesystem::path(ANAMNESIS_TESTDATA) / folder / name);
     std::vector<Json> lines;
     std::string text;
     while (std::getline(file, text)) {

@@ -238,5 +238,48 @@ TEST(RecoveredShare, IsUndefinedWhereNothingWasLost) {
     EXPECT_THROW(recovered_share(pre, pre, std::vector<double>{1.0}), Error);
 }
 
+TEST(ShareInterval, IsWilsonsWhereEachProblemHasOneSample) {
+    for (const std::uint64_t right : {0U, 1U, 3U}) {
+        std::vector<ProblemCounts> counts(3, {.samples = 1, .correct = 0});
+        for (std::size_t i = 0; i < right; ++i) {
+            counts[i].correct = 1;
+        }
+        const Interval expected = wilson_interval(right, 3);
+        EXPECT_EQ(share_interval(counts).low, expected.low) << right;
+        EXPECT_EQ(share_interval(counts).high, expected.high) << right;
+    }
+    // 0 of 3 says little: not [0, 0].
+    EXPECT_NEAR(share_interval(std::vector<ProblemCounts>(3, {.samples = 1})).high, 0.5615, 1e-4);
+}
+
+TEST(ShareInterval, StaysWithinZeroAndOneAndIsNoPoint) {
+    for (const std::vector<ProblemCounts>& counts :
+         {std::vector<ProblemCounts>{{4, 0}, {4, 4}},
+          std::vector<ProblemCounts>{{4, 0}, {4, 0}, {4, 0}},
+          std::vector<ProblemCounts>{{4, 4}, {4, 4}, {4, 4}},
+          std::vector<ProblemCounts>{{4, 2}, {4, 2}, {4, 2}},
+          std::vector<ProblemCounts>{{4, 4}, {4, 4}, {4, 3}},
+          std::vector<ProblemCounts>{{8, 3}}}) {
+        const Interval interval = share_interval(counts);
+        const double mean = average_at_k(counts).mean;
+        EXPECT_GE(interval.low, 0.0);
+        EXPECT_LE(interval.high, 1.0);
+        EXPECT_LE(interval.low, mean);
+        EXPECT_GE(interval.high, mean);
+        EXPECT_GT(interval.high - interval.low, 0.2);
+    }
+}
+
+TEST(ShareInterval, IsNearStudentsForManyProblems) {
+    std::vector<ProblemCounts> counts;
+    for (std::uint64_t i = 0; i < 200; ++i) {
+        counts.push_back({.samples = 8, .correct = i % 9});
+    }
+    const Interval interval = share_interval(counts);
+    const Interval student = average_at_k(counts).student;
+    EXPECT_NEAR(interval.low, student.low, 0.002);
+    EXPECT_NEAR(interval.high, student.high, 0.002);
+}
+
 }  // namespace
 }  // namespace anamnesis::eval

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "grading/characters.hpp"
+#include "grading/dollar_signs.hpp"
 #include "grading/sentence_numbers.hpp"
 #include "grading/tokens.hpp"
 #include "grading/value.hpp"
@@ -33,61 +34,6 @@ std::string_view strip_decoration(std::string_view text) {
         text.remove_suffix(1);
     }
     return text;
-}
-
-/// The next dollar sign that is not "\$".
-std::size_t find_dollar(std::string_view text, std::size_t from) {
-    for (std::size_t i = from; i < text.size(); ++i) {
-        if (text[i] == '\\') {
-            ++i;
-        } else if (text[i] == '$') {
-            return i;
-        }
-    }
-    return std::string_view::npos;
-}
-
-/// True where a dollar sign at `position` opens a formula rather than names money.
-bool opens_formula(std::string_view line, std::size_t position) {
-    if (position + 1 >= line.size()) {
-        return false;
-    }
-    const std::size_t close = find_dollar(line, position + 1);
-    if (!is_digit(line[position + 1])) {
-        return close != std::string_view::npos;
-    }
-    if (close == std::string_view::npos) {
-        return false;
-    }
-    // "$18 and costs $20": the next dollar sign opens, it does not close.
-    const bool names_money = close + 1 < line.size() && is_digit(line[close + 1]);
-    return !names_money && !is_space(line[close - 1]);
-}
-
-/// Money as "\$", so that every "$" left delimits a formula.
-std::string with_money_escaped(std::string_view line) {
-    std::string result;
-    std::size_t position = 0;
-    while (position < line.size()) {
-        if (line[position] == '\\' && position + 1 < line.size()) {
-            result += line.substr(position, 2);
-            position += 2;
-        } else if (line[position] != '$') {
-            result += line[position++];
-        } else if (line.substr(position).starts_with("$$")) {
-            result += '$';
-            position += 2;
-        } else if (opens_formula(line, position)) {
-            const std::size_t close = find_dollar(line, position + 1);
-            result += line.substr(position, close - position + 1);
-            position = close + 1;
-        } else {
-            const bool is_money = position + 1 < line.size() && is_digit(line[position + 1]);
-            result += is_money ? "\\$" : "";
-            ++position;
-        }
-    }
-    return result;
 }
 
 /// A place after the sentence that begins `text`: at a line's end, or after ". ", "! ", "? ".
@@ -152,18 +98,19 @@ std::optional<std::size_t> value_place(std::string_view lowered, std::size_t aft
         ++position;
     }
     skip("*_ ");
-    for (const std::string_view verb : {std::string_view("is:"),
-                                        std::string_view("is "),
-                                        std::string_view("is\n"),
-                                        std::string_view("are "),
-                                        std::string_view("are:"),
-                                        std::string_view("would be "),
-                                        std::string_view("will be "),
-                                        std::string_view("should be "),
-                                        std::string_view("to the problem is "),
-                                        std::string_view("to the question is "),
-                                        std::string_view(":"),
-                                        std::string_view("=")}) {
+    constexpr auto verbs = std::to_array<std::string_view>({"is:",
+                                                            "is ",
+                                                            "is\n",
+                                                            "are ",
+                                                            "are:",
+                                                            "would be ",
+                                                            "will be ",
+                                                            "should be ",
+                                                            "to the problem is ",
+                                                            "to the question is ",
+                                                            ":",
+                                                            "="});
+    for (const std::string_view verb : verbs) {
         if (lowered.substr(position).starts_with(verb)) {
             position += verb.size();
             skip(":*_ ");
