@@ -57,11 +57,11 @@ std::size_t opening_end(std::string_view lowered, std::size_t position) {
         if (!lowered.substr(position + 1).starts_with(name) || after >= lowered.size()) {
             continue;
         }
-        if (lowered[after] == '>') {
+        if (lowered[after] == (lowered[position] == '<' ? '>' : ']')) {
             return after + 1;
         }
         const std::size_t close = lowered.substr(0, after + longest_tag).find('>', after);
-        if (lowered[after] == ' ' && close != none) {
+        if (lowered[position] == '<' && lowered[after] == ' ' && close != none) {
             return close + 1;
         }
     }
@@ -69,11 +69,12 @@ std::size_t opening_end(std::string_view lowered, std::size_t position) {
 }
 
 std::size_t closing_begin(std::string_view lowered, std::size_t from) {
-    for (std::size_t at = lowered.find("</", from); at != none; at = lowered.find("</", at + 1)) {
-        if (std::ranges::any_of(answer_names, [&](std::string_view name) {
-                return lowered.substr(at + 2).starts_with(name);
+    for (std::size_t at = lowered.find('/', from); at != none; at = lowered.find('/', at + 1)) {
+        const bool is_tag = lowered[at - 1] == '<' || lowered[at - 1] == '[';
+        if (is_tag && std::ranges::any_of(answer_names, [&](std::string_view name) {
+                return lowered.substr(at + 1).starts_with(name);
             })) {
-            return at;
+            return at - 1;
         }
     }
     return none;
@@ -122,12 +123,23 @@ std::string value_text(const Json& value) {
     return text;
 }
 
+/// The last "answer" between quotes.
+std::size_t find_key(std::string_view text) {
+    const std::string lowered = lower(text);
+    const std::size_t key = find_last(lowered, "answer\"");
+    return key == none ? find_last(lowered, "answer'") : key;
+}
+
 std::optional<std::string> read_object(std::string_view text) {
     if (text.size() > largest_object || !text.starts_with('{') || !text.ends_with('}')) {
         return std::nullopt;
     }
+    std::string json = with_backslashes_escaped(text);
+    if (json.find('"') == std::string::npos) {
+        std::ranges::replace(json, '\'', '"');  // as Python prints it
+    }
     try {
-        const Json object = Json::parse(with_backslashes_escaped(text));
+        const Json object = Json::parse(json);
         for (const auto& [key, value] : object.as_object("answer")) {
             const std::string name = lower(key);
             if (name == "answer" || name == "final_answer" || name == "final answer") {
@@ -168,7 +180,8 @@ AnswerPart after_reasoning(std::string_view response) {
 std::optional<TaggedAnswer> find_tagged_answer(std::string_view text) {
     const std::string lowered = lower(text);
     std::optional<TaggedAnswer> last;
-    for (std::size_t at = lowered.find('<'); at != none; at = lowered.find('<', at + 1)) {
+    for (std::size_t at = lowered.find_first_of("<["); at != none;
+         at = lowered.find_first_of("<[", at + 1)) {
         const std::size_t begin = opening_end(lowered, at);
         if (begin == none) {
             continue;
@@ -191,7 +204,7 @@ std::optional<std::string> find_json_answer(std::string_view text) {
     if (auto answer = read_object(whole)) {
         return answer;
     }
-    const std::size_t key = find_last(lower(text), "answer\"");
+    const std::size_t key = find_key(text);
     const std::size_t open = key == none ? none : text.rfind('{', key);
     const std::size_t close = key == none ? none : text.find('}', key);
     if (open == none || close == none) {

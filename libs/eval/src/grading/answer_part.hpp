@@ -14,7 +14,7 @@ struct TaggedAnswer {
 };
 
 /// The last <answer>…</answer> that encloses something; upper case, attributes and
-/// <final_answer> are taken too. One that never closes reaches to the end: servers leave out the
+/// <final_answer> and [ANSWER] are taken too. One that never closes reaches to the end: servers leave out the
 /// closing tag where it is a stop word.
 std::optional<TaggedAnswer> find_tagged_answer(std::string_view text);
 

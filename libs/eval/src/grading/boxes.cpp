@@ -74,9 +74,10 @@ bool is_line_label(std::string_view text) {
     constexpr auto words = std::to_array<std::string_view>(
         {"part", "case", "question", "root", "solution", "value", "for"});
     text = trim(text);
-    while (!text.empty() && (text.front() == '-' || text.front() == '*' || text.front() == '+')) {
+    while (!text.empty() && std::string_view("-*+>").find(text.front()) != std::string_view::npos) {
         text = trim(text.substr(1));
     }
+    text = text.starts_with("•") ? trim(text.substr(std::string_view("•").size())) : text;
     for (const std::string_view word : words) {
         text = text.starts_with(word) ? trim(text.substr(word.size())) : text;
     }

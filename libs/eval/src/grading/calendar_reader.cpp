@@ -303,8 +303,9 @@ std::optional<Value> read_date(Tokens tokens) {
             }
             (is_day ? value.date.day : value.date.year) = *number;
         } else if (!token.is_symbol(",") && !token.is_symbol(".") && !token.is_symbol("^") &&
-                   !token.is_symbol("{") && !token.is_symbol("}") && !is_ordinal_ending(token) &&
-                   !is_word(token, "of") && !is_word(token, "the") && !is_word(token, "on")) {
+                   !token.is_symbol("-") && !token.is_symbol("{") && !token.is_symbol("}") &&
+                   !is_ordinal_ending(token) && !is_word(token, "of") && !is_word(token, "the") &&
+                   !is_word(token, "on")) {
             return std::nullopt;
         }
     }

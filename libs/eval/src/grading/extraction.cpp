@@ -79,6 +79,8 @@ bool has_value(std::string_view text) {
 
 /// The answer in a text that is to be compared as it is, such as the content of a tag.
 Extraction from_given(std::string_view given, ReasoningTask task) {
+    const auto value = find_json_answer(given);
+    given = value ? std::string_view(*value) : given;
     const Boxes boxes = find_boxes(given);
     if (!boxes.closed.empty()) {
         return from_boxes(given, boxes.closed);
@@ -137,8 +139,8 @@ Extraction extract_answer(std::string_view response, ReasoningTask task, Respons
         return tagged->is_open && is_cut ? Extraction{.source = AnswerSource::unfinished}
                                          : from_given(tagged->text, task);
     }
-    if (const auto given = find_json_answer(text)) {
-        return from_given(*given, task);
+    if (find_json_answer(text)) {
+        return from_given(text, task);
     }
     if (auto marked = from_marked(text, task)) {
         return std::move(*marked);

@@ -97,8 +97,8 @@ std::optional<Grouped> read_unusual_groups(std::string_view text,
         std::size_t size;
         std::size_t fewest;
     };
-    constexpr auto styles =
-        std::to_array<Style>({{".", 3, 2}, {"'", 3, 1}, {"_", 3, 2}, {",", 2, 2}, {"{,}", 2, 2}});
+    constexpr auto styles = std::to_array<Style>(
+        {{".", 3, 2}, {"{.}", 3, 2}, {"'", 3, 1}, {"_", 3, 2}, {",", 2, 2}, {"{,}", 2, 2}});
     for (const Style& style : styles) {
         if (style.separator == "," && commas == Commas::separate) {
             continue;

@@ -94,6 +94,12 @@ std::vector<std::string> take_currency(std::vector<Token>& parts) {
         parts.erase(begin, begin + static_cast<std::ptrdiff_t>(count));
         return words;
     };
+    if (parts.size() > 2 && parts[1].is_command("dollar") && !parts[1].has_space_before &&
+        parts[0].text.size() <= 2 && std::ranges::all_of(parts[0].text, is_upper)) {
+        const std::string country = lower(parts[0].text);  // HK$, R$
+        parts.erase(parts.begin(), parts.begin() + 2);
+        return {country == "us" ? "dollar" : country + " dollar"};
+    }
     for (std::size_t i = 0; i < std::min<std::size_t>(parts.size(), 2); ++i) {
         if (currency(parts[i]) && (i == 0 || parts[0].is_symbol("-"))) {
             const bool has_point = i + 1 < parts.size() && parts[i + 1].is_symbol(".");

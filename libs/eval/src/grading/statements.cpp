@@ -36,6 +36,35 @@ std::string_view strip_decoration(std::string_view text) {
     return text;
 }
 
+/// "Mar. 5", "Rs. 500", "5. March": a full stop at `place` that ends no sentence.
+bool is_abbreviation(std::string_view text, std::size_t place) {
+    constexpr auto cut = std::to_array<std::string_view>({"jan",
+                                                          "feb",
+                                                          "mar",
+                                                          "apr",
+                                                          "jun",
+                                                          "jul",
+                                                          "aug",
+                                                          "sep",
+                                                          "sept",
+                                                          "oct",
+                                                          "nov",
+                                                          "dec",
+                                                          "rs",
+                                                          "approx"});
+    std::size_t begin = place;
+    while (begin > 0 && place - begin < 8 && is_letter(text[begin - 1])) {
+        --begin;
+    }
+    const std::string_view rest = trim(text.substr(place + 1, 16));
+    if (begin == place) {
+        return place > 0 && is_digit(text[place - 1]) && rest.size() >= 3 &&
+               contains(cut, lower(rest.substr(0, 3)));
+    }
+    return !rest.empty() && is_digit(rest.front()) &&
+           contains(cut, lower(text.substr(begin, place - begin)));
+}
+
 /// A place after the sentence that begins `text`: at a line's end, or after ". ", "! ", "? ".
 std::size_t sentence_end(std::string_view text) {
     bool is_formula = false;
@@ -52,7 +81,8 @@ std::size_t sentence_end(std::string_view text) {
         } else if (c == '$') {
             is_formula = !is_formula;
         } else if (!is_formula && (c == '.' || c == '!' || c == '?') &&
-                   (i + 1 == text.size() || is_space(text[i + 1]) || text[i + 1] == '*')) {
+                   (i + 1 == text.size() || is_space(text[i + 1]) || text[i + 1] == '*') &&
+                   !is_abbreviation(text, i)) {
             return i + 1;
         }
     }

@@ -163,6 +163,9 @@ bool is_empty_set(Tokens tokens) {
     }
     std::vector<std::string> words;
     for (const Token& token : tokens) {
+        if (token.is_command("emptyset") || token.is_symbol("(") || token.is_symbol(")")) {
+            continue;  // "no solution (∅)"
+        }
         if (token.kind != TokenKind::word && token.kind != TokenKind::letter) {
             return false;
         }

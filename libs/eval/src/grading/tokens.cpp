@@ -139,7 +139,7 @@ private:
         } else if (contains(transparent_commands, name) || name.starts_with("boxed")) {
             // "\boxed42" boxes what follows.
         } else if (contains(text_commands, name) || contains(font_commands, name) ||
-                   name == "mathbb") {
+                   is_blackboard(name)) {
             font(name, text, position, is_text, depth);
         } else {
             named(name, is_text);
@@ -170,6 +170,8 @@ private:
                                close > 2 && is_letter(rest[close - 1]);
         return is_length ? close + 1 : 0;
     }
+
+    static bool is_blackboard(std::string_view name) { return name == "mathbb" || name == "Bbb"; }
 
     /// -1 for a command that has none to be left out.
     static int count_arguments(std::string_view name) {
@@ -238,7 +240,7 @@ private:
         while (position < text.size() && is_space(text[position])) {
             ++position;
         }
-        if (name == "mathbb" && position < text.size() && is_upper(text[position])) {
+        if (is_blackboard(name) && position < text.size() && is_upper(text[position])) {
             add(TokenKind::command, "bb" + std::string(1, text[position++]), is_text);
             return;
         }
@@ -251,7 +253,7 @@ private:
         const std::size_t end = is_closed ? position - 1 : position;
         const std::string_view content = text.substr(begin, end - begin);
         const bool is_word = std::ranges::all_of(content, is_letter) && content.size() > 1;
-        if (name == "mathbb") {
+        if (is_blackboard(name)) {
             add(TokenKind::command, "bb" + std::string(trim(content)), is_text);
         } else if (contains(plain_functions, content)) {
             add(TokenKind::command, synonym(content), is_text);
@@ -273,7 +275,8 @@ private:
 
 bool is_sign(const Token& token) {
     return token.is_symbol("-") || token.is_symbol("+") || token.is_symbol("=") ||
-           token.is_symbol(",") || token.is_symbol("<") || token.is_symbol(">");
+           token.is_symbol(",") || token.is_symbol("<") || token.is_symbol(">") ||
+           token.is_symbol(":");
 }
 
 /// Line ends and arrows before the answer; full stops and line ends after it.

@@ -278,8 +278,9 @@ private:
         if (sign < tokens.size() || tokens.empty()) {
             return sign;
         }
-        const std::size_t minus =
-            find_outside(tokens, [](const Token& token) { return token.is_symbol("-"); }, 1);
+        const std::size_t minus = find_outside(tokens, [&tokens](const Token& token) {
+            return token.is_symbol("-") && &token != tokens.data();
+        });
         const bool takes_set = minus + 1 < tokens.size() && tokens[minus + 1].is_symbol("\\{");
         return takes_set ? minus : tokens.size();
     }
