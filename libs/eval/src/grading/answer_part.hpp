@@ -14,8 +14,8 @@ struct TaggedAnswer {
 };
 
 /// The last <answer>…</answer> that encloses something; upper case, attributes and
-/// <final_answer> and [ANSWER] are taken too. One that never closes reaches to the end: servers leave out the
-/// closing tag where it is a stop word.
+/// <final_answer> and [ANSWER] are taken too. One that never closes reaches to the end: servers
+/// leave out the closing tag where it is a stop word.
 std::optional<TaggedAnswer> find_tagged_answer(std::string_view text);
 
 /// The value of `answer` or `final_answer` of a JSON object, alone, in a code block, or last in the

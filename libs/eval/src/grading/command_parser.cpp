@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "grading/expression.hpp"
@@ -80,6 +82,9 @@ Parser::Maybe Parser::command(const std::string& name, std::size_t end) {
     if (name == "sqrt") {
         return root(end);
     }
+    if (name == "sum" || name == "prod") {
+        return sum_over(name == "sum" ? Operation::sum : Operation::product, end);
+    }
     if (name == "lfloor" || name == "lceil") {
         return rounding(name, end);
     }
@@ -93,6 +98,66 @@ Parser::Maybe Parser::command(const std::string& name, std::size_t end) {
         return std::nullopt;
     }
     return named(Operation::symbol, "\\" + name + subscript(end));
+}
+
+std::size_t Parser::term_end(std::size_t end) const {
+    int level = 0;
+    for (std::size_t i = position_; i < end; ++i) {
+        const Token& token = tokens_[i];
+        if (token.is_symbol("(") || token.is_symbol("{") || token.is_symbol("[")) {
+            ++level;
+        } else if (token.is_symbol(")") || token.is_symbol("}") || token.is_symbol("]")) {
+            --level;
+        } else if (level == 0 && i > position_ && (token.is_symbol("+") || token.is_symbol("-"))) {
+            return i;
+        }
+    }
+    return end;
+}
+
+Parser::Maybe Parser::sum_over(Operation operation, std::size_t end) {
+    if (is_inside_sum_ || position_ + 4 >= end || !next().is_symbol("_") ||
+        !tokens_[position_ + 1].is_symbol("{") ||
+        tokens_[position_ + 2].kind != TokenKind::letter ||
+        !tokens_[position_ + 3].is_symbol("=")) {
+        return std::nullopt;
+    }
+    const std::size_t close = closing(position_ + 1, end);
+    const std::string variable = tokens_[position_ + 2].text;
+    position_ += 4;
+    const Maybe low = enclosed(close, end);
+    if (!low || !next_is(end, "^")) {
+        return std::nullopt;
+    }
+    ++position_;
+    const std::size_t first_of_high = result_.nodes.size();
+    const Maybe high = argument(end);
+    const bool is_infinite =
+        std::any_of(result_.nodes.begin() + static_cast<std::ptrdiff_t>(first_of_high),
+                    result_.nodes.end(),
+                    [](const Node& node) {
+                        return node.operation == Operation::symbol && node.name == "infty";
+                    });
+    if (!high || is_infinite) {
+        return std::nullopt;
+    }
+    const std::size_t stop = term_end(end);
+    auto body = Parser(Tokens(tokens_).subspan(position_, stop - position_), true).run();
+    if (!body) {
+        return std::nullopt;
+    }
+    position_ = stop;
+    // A name of its own: i is no imaginary unit in here.
+    const std::string name = "sum over " + variable;
+    for (Node& node : body->nodes) {
+        node.name = node.operation == Operation::symbol && node.name == variable ? name : node.name;
+    }
+    result_.has_long_decimal |= body->has_long_decimal;
+    return add({.operation = operation,
+                .name = name,
+                .left = *low,
+                .right = *high,
+                .body = std::make_shared<const Expression>(std::move(*body))});
 }
 
 Parser::Maybe Parser::root(std::size_t end) {

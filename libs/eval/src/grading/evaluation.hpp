@@ -40,4 +40,8 @@ std::optional<ExactComplex> evaluate_exactly(const Expression& expression,
 /// The value in long double arithmetic; may be infinite or NaN.
 NumericValue evaluate(const Expression& expression, const Point& point, const SignReading& reading);
 
+/// How many terms a sum from `low` to `high` has, none for an empty one; nothing where that is not
+/// known or would take too long.
+std::optional<long> count_terms(const Node& node, const Rational& low, const Rational& high);
+
 }  // namespace anamnesis::eval::grading

@@ -160,6 +160,28 @@ Maybe symbol(const std::string& name, const Point& point) {
     return found == point.end() ? std::nullopt : real(found->second);
 }
 
+Maybe sum_over(const Node& node,
+               const Maybe& low,
+               const Maybe& high,
+               const Point& point,
+               const SignReading& reading) {
+    if (!low || !high || !is_real(*low) || !is_real(*high)) {
+        return std::nullopt;
+    }
+    const auto terms = count_terms(node, low->real, high->real);
+    const bool is_sum = node.operation == Operation::sum;
+    Maybe total = terms ? Maybe(ExactComplex{is_sum ? 0 : 1, 0}) : std::nullopt;
+    Point inside = point;
+    for (long i = 0; total && i < *terms; ++i) {
+        inside[node.name] = low->real + i;
+        const Maybe term = evaluate_exactly(*node.body, inside, reading);
+        total = !term    ? std::nullopt
+                : is_sum ? checked({total->real + term->real, total->imaginary + term->imaginary})
+                         : checked(product(*total, *term));
+    }
+    return total;
+}
+
 Maybe evaluate_node(const Node& node,
                     const Maybe& left,
                     const Maybe& right,
@@ -199,6 +221,9 @@ Maybe evaluate_node(const Node& node,
             return reading.percent_is_factor ? quotient(*left, {100, 0}) : left;
         case Operation::function:
             return function(node.name, *left);
+        case Operation::sum:
+        case Operation::product:
+            return sum_over(node, left, right, point, reading);
         case Operation::logarithm:
         case Operation::number:
         case Operation::symbol:
@@ -208,6 +233,17 @@ Maybe evaluate_node(const Node& node,
 }
 
 }  // namespace
+
+std::optional<long> count_terms(const Node& node, const Rational& low, const Rational& high) {
+    constexpr long most_nodes = 4'000;
+    const Rational count = high - low + 1;
+    if (low.get_den() != 1 || high.get_den() != 1 || count > most_nodes) {
+        return std::nullopt;
+    }
+    const long terms = count < 0 ? 0 : count.get_num().get_si();
+    const long size = static_cast<long>(node.body->nodes.size());
+    return terms * size <= most_nodes ? std::optional(terms) : std::nullopt;
+}
 
 std::optional<ExactComplex> evaluate_exactly(const Expression& expression,
                                              const Point& point,

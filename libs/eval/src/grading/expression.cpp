@@ -29,6 +29,13 @@ std::vector<std::string> Expression::variables() const {
         if (node.operation == Operation::symbol && !is_constant_name(node.name)) {
             names.push_back(node.name);
         }
+        if (node.body) {
+            for (const std::string& name : node.body->variables()) {
+                if (name != node.name) {
+                    names.push_back(name);
+                }
+            }
+        }
     }
     std::ranges::sort(names);
     names.erase(std::ranges::unique(names).begin(), names.end());

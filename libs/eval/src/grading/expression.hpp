@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,7 +27,11 @@ enum class Operation : std::uint8_t {
     percent,    ///< times 1/100, or times 1
     logarithm,  ///< left: the argument, right: the base
     function,   ///< of one argument, by name
+    sum,        ///< of `body` over `name` from left to right
+    product,    ///< the same
 };
+
+struct Expression;
 
 struct Node {
     Operation operation = Operation::number;
@@ -34,6 +39,7 @@ struct Node {
     std::string name{};
     std::uint32_t left = 0;
     std::uint32_t right = 0;
+    std::shared_ptr<const Expression> body{};  ///< sum, product; holds no sum itself
 };
 
 /// A tree in the order of evaluation: children come before their parents, the root is last.
@@ -43,7 +49,8 @@ struct Expression {
 
     bool uses(Operation operation) const;
     bool uses_symbol(std::string_view name) const;
-    /// Names of variables, sorted, each once.
+    bool uses_sum() const { return uses(Operation::sum) || uses(Operation::product); }
+    /// Names of variables, sorted, each once; without those that sums run over.
     std::vector<std::string> variables() const;
 };
 

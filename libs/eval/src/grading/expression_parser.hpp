@@ -22,7 +22,7 @@ namespace anamnesis::eval::grading {
 /// command_parser.cpp.
 class Parser {
 public:
-    explicit Parser(Tokens tokens) {
+    explicit Parser(Tokens tokens, bool is_inside_sum = false) : is_inside_sum_(is_inside_sum) {
         for (const Token& token : tokens) {
             split_word(token);
         }
@@ -98,6 +98,10 @@ private:
     /// "_1", "_{n+1}" and primes as part of a name.
     std::string subscript(std::size_t end);
     Maybe command(const std::string& name, std::size_t end);
+    /// \sum_{k=1}^{n} of the term that follows; no sum of sums.
+    Maybe sum_over(Operation operation, std::size_t end);
+    /// The place after the term at the current place: before the next sign at its level.
+    std::size_t term_end(std::size_t end) const;
     Maybe root(std::size_t end);
     Maybe rounding(const std::string& name, std::size_t end);
     /// "\sin^2 x", "\log_2 8", "\sin 2x \cos x".
@@ -108,6 +112,7 @@ private:
     std::vector<Token> tokens_;
     std::size_t position_ = 0;
     int depth_ = 0;
+    bool is_inside_sum_ = false;
     Expression result_;
 };
 

@@ -28,7 +28,7 @@ constexpr long double scale_tolerance = 1e-16L;
 
 /// The first half positive, since many answers hold there alone; the same name has the same value
 /// in both expressions.
-Point make_point(const std::vector<std::string>& names, int index) {
+Point make_point(const std::vector<std::string>& names, int index, bool is_whole) {
     Point point;
     for (const std::string& name : names) {
         std::uint64_t hash = seed + static_cast<std::uint64_t>(index);
@@ -39,7 +39,10 @@ Point make_point(const std::vector<std::string>& names, int index) {
         Rational value(static_cast<long>(3 + random.below(40)),
                        static_cast<long>(7 + 2 * random.below(9)));
         value.canonicalize();
-        if (index >= point_count / 2 && random.below(2) == 0) {
+        if (is_whole) {
+            value = static_cast<long>(1 + random.below(24));  // sums run to whole numbers
+        }
+        if (!is_whole && index >= point_count / 2 && random.below(2) == 0) {
             value = -value;
         }
         point.emplace(name, value);
@@ -87,7 +90,8 @@ std::optional<bool> same_at(const Expression& gold,
     }
     if (!is_finite(right.value)) {
         // Factorials are defined at fewer points than the polynomials they stand for.
-        const bool says_nothing = point.empty() || answer.uses(Operation::factorial);
+        const bool says_nothing =
+            point.empty() || answer.uses(Operation::factorial) || answer.uses_sum();
         return says_nothing ? std::nullopt : std::optional(false);
     }
     const long double tolerance =
@@ -108,8 +112,9 @@ Sameness compare_reading(const Expression& gold,
         return !same ? Sameness::undecided : *same ? Sameness::same : Sameness::different;
     }
     int agreed = 0;
+    const bool is_whole = gold.uses_sum() || answer.uses_sum();
     for (int i = 0; i < point_count; ++i) {
-        const auto same = same_at(gold, answer, make_point(names, i), reading);
+        const auto same = same_at(gold, answer, make_point(names, i, is_whole), reading);
         if (same && !*same) {
             return Sameness::different;
         }
@@ -148,7 +153,7 @@ Sameness compare_equations(const Expression& gold, const Expression& answer) {
     std::optional<std::complex<long double>> ratio;
     int agreed = 0;
     for (int i = 0; i < point_count; ++i) {
-        const Point point = make_point(names, i);
+        const Point point = make_point(names, i, false);
         const auto left = evaluate(gold, point, {}).value;
         const auto right = evaluate(answer, point, {}).value;
         if (!is_finite(left) || !is_finite(right)) {

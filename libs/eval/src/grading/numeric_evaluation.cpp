@@ -180,11 +180,40 @@ Complex evaluate_node(const Node& node,
             return logarithm(left) / logarithm(right);
         case Operation::function:
             return function(node.name, left);
+        case Operation::sum:
+        case Operation::product:
         case Operation::number:
         case Operation::symbol:
             break;
     }
     return not_a_number;
+}
+
+/// Bounds that are not whole numbers give no value.
+Complex sum_over(const Node& node,
+                 const Complex& low,
+                 const Complex& high,
+                 const Point& point,
+                 const SignReading& reading) {
+    constexpr long double largest = 1e6L;
+    const auto is_whole = [](const Complex& bound) {
+        return is_real(bound) && std::abs(bound.real()) < largest &&
+               std::trunc(bound.real()) == bound.real();
+    };
+    if (!is_whole(low) || !is_whole(high)) {
+        return not_a_number;
+    }
+    const auto first = static_cast<long>(low.real());
+    const auto terms = count_terms(node, first, static_cast<long>(high.real()));
+    const bool is_sum = node.operation == Operation::sum;
+    Complex total = !terms ? not_a_number : is_sum ? 0.0L : 1.0L;
+    Point inside = point;
+    for (long i = 0; terms && i < *terms; ++i) {
+        inside[node.name] = first + i;
+        const Complex term = evaluate(*node.body, inside, reading).value;
+        total = is_sum ? total + term : total * term;
+    }
+    return total;
 }
 
 }  // namespace
@@ -200,6 +229,8 @@ NumericValue evaluate(const Expression& expression,
             values[i] = to_long_double(node.value);
         } else if (node.operation == Operation::symbol) {
             values[i] = symbol(node.name, point);
+        } else if (node.body) {
+            values[i] = sum_over(node, values[node.left], values[node.right], point, reading);
         } else {
             values[i] = evaluate_node(node, values[node.left], values[node.right], reading);
         }
