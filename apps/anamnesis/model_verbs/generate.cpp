@@ -22,13 +22,13 @@
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/language/chat_template.hpp"
+#include "anamnesis/language/chat_variables.hpp"
 #include "anamnesis/language/generate_job.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
 #include "model_verbs/open_model.hpp"
 #include "option_group.hpp"
-#include "options/chat.hpp"
 #include "options/common.hpp"
 #include "options/model.hpp"
 #include "options/reading.hpp"
@@ -93,7 +93,7 @@ void declare(CLI::App& app, GenerateOptions& options) {
     prompt.option("--thinking",
                   options.thinking,
                   "With --chat: the thinking switch of the template, 0 or 1.");
-    prompt.option("--chat-var", options.chat_variables, chat_variable_help);
+    prompt.option("--chat-var", options.chat_variables, language::chat_variable_help);
     declare_sampling(app, options);
     declare_model(app, options.model);
     OptionGroup(app, "Running the model")
@@ -207,7 +207,7 @@ language::GenerateJob make_job(const GenerateOptions& options,
     language::GenerateJob job{
         .system = options.system,
         .rendering = {.enable_thinking = options.thinking,
-                      .variables = parse_chat_variables(options.chat_variables)},
+                      .variables = language::parse_chat_variables(options.chat_variables)},
         .how = {.max_new_tokens = options.max_tokens,
                 .sampling = {.temperature = options.temperature,
                              .top_k = options.top_k,

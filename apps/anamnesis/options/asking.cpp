@@ -18,11 +18,11 @@
 #include "anamnesis/eval/engine.hpp"
 #include "anamnesis/eval/run_folder.hpp"
 #include "anamnesis/language/chat_template.hpp"
+#include "anamnesis/language/chat_variables.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
 #include "load_model.hpp"
 #include "option_group.hpp"
-#include "options/chat.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -58,7 +58,7 @@ void declare_server(CLI::App& app, AskingOptions& options) {
 
 eval::PromptForm make_form(const AskingOptions& options, const std::string& folder) {
     eval::PromptForm form{.enable_thinking = options.thinking,
-                          .variables = parse_chat_variables(options.chat_variables)};
+                          .variables = language::parse_chat_variables(options.chat_variables)};
     const bool is_rendered_here =
         options.endpoint.empty() || options.transport != eval::PromptTransport::chat;
     if (options.chat && is_rendered_here) {
@@ -130,7 +130,7 @@ void declare_asking(CLI::App& app, AskingOptions& options) {
     answers.flag("--chat", options.chat, "Put prompts into the model's own chat template.");
     answers.option(
         "--thinking", options.thinking, "The thinking switch of the chat template, 0 or 1.");
-    answers.option("--chat-var", options.chat_variables, chat_variable_help);
+    answers.option("--chat-var", options.chat_variables, language::chat_variable_help);
     answers.option("--max-tokens", options.max_tokens, "The longest answer in tokens.")
         ->default_str("");
     answers.flag("--check-engine",
@@ -155,7 +155,7 @@ void declare_asking(CLI::App& app, AskingOptions& options) {
 }
 
 Json describe_chat(const AskingOptions& options) {
-    Json variables = parse_chat_variables(options.chat_variables);
+    Json variables = language::parse_chat_variables(options.chat_variables);
     if (options.thinking) {
         variables.set("enable_thinking", *options.thinking);
     }

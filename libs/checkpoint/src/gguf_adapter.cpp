@@ -70,7 +70,15 @@ bool is_gguf_adapter(const std::filesystem::path& path) {
     if (path.extension() != ".gguf" || !std::filesystem::is_regular_file(path, ignored)) {
         return false;
     }
-    return formats::open_gguf(path).type() == "adapter";
+    try {
+        return formats::open_gguf(path).type() == "adapter";
+    } catch (const Error& error) {
+        // Whoever opens it as what it is told to be says what is wrong.
+        if (error.kind() != ErrorKind::malformed) {
+            throw;
+        }
+        return false;
+    }
 }
 
 Adapter open_gguf_adapter(const std::filesystem::path& path) {

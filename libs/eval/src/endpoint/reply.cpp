@@ -80,7 +80,7 @@ bool is_passing(std::int64_t status) {
     return status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
-/// An error in a reply that says 200: gateways pass those of the server behind them on so.
+/// An error in a reply that says 200: gateways pass on those of their server so.
 std::optional<Reply> find_error(const Json& json, const HttpReply& reply) {
     const Json* error = json.find("error");
     if (error == nullptr || error->is_null()) {
@@ -210,7 +210,7 @@ Reply parse_answer(const HttpReply& reply, std::optional<std::size_t> sent_token
     return answer;
 }
 
-/// The switch that mends what this server refuses; empty where none is known.
+/// The switch for what this server refuses; empty where none is known.
 std::string find_remedy(const HttpReply& reply, const SentPrompt& sent) {
     const bool is_chat = sent.transport == PromptTransport::chat;
     if (reply.status == 404 || reply.status == 405 || reply.status == 501) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "options/chat.hpp"
+#include "anamnesis/language/chat_variables.hpp"
 
 #include <cstddef>
 #include <string>
@@ -9,7 +9,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 
-namespace anamnesis::app {
+namespace anamnesis::language {
 
 Json parse_chat_variables(const std::vector<std::string>& variables) {
     Json result;
@@ -29,4 +29,4 @@ Json parse_chat_variables(const std::vector<std::string>& variables) {
     return result;
 }
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::language

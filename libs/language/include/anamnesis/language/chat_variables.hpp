@@ -6,14 +6,14 @@
 
 #include "anamnesis/base/json.hpp"
 
-namespace anamnesis::app {
+namespace anamnesis::language {
 
 inline constexpr const char* chat_variable_help =
     "NAME=JSON: a further variable of the chat template, as reasoning_effort='\"high\"'; again for "
     "each.";
 
-/// The object of all `--chat-var NAME=JSON`; null where there is none. A value that is no JSON is a
-/// text.   Errors: `usage` for one without a name.
+/// The object of all `NAME=JSON`, as `--chat-var` takes them; null where there is none. A value
+/// that is no JSON is a text.   Errors: `usage` for one without a name.
 Json parse_chat_variables(const std::vector<std::string>& variables);
 
-}  // namespace anamnesis::app
+}  // namespace anamnesis::language

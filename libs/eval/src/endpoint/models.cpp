@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "endpoint/models.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+
+#include "endpoint/http.hpp"
+
+namespace anamnesis::eval {
+namespace {
+
+std::string list_model_ids(const Json& models) {
+    std::vector<std::string> names;
+    for (const Json& model : models.at("data").as_array("'data'")) {
+        names.push_back(model.at("id").as_string("'id'"));
+    }
+    return join(names, ", ");
+}
+
+/// A server that is still loading says so with 503.
+bool is_loading(const HttpReply& reply) {
+    return reply.status == 429 || reply.status == 502 || reply.status == 503 || reply.status == 504;
+}
+
+}  // namespace
+
+void pause(std::chrono::milliseconds time, const std::stop_token& cancel) {
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    std::unique_lock lock(mutex);
+    wake.wait_for(lock, cancel, time, [] { return false; });
+}
+
+const Json& find_model(const Json& models, const EndpointOptions& options) {
+    const Json::Array& list = models.at("data").as_array("'data'");
+    if (options.model.empty() && list.size() > 1) {
+        throw Error(ErrorKind::usage,
+                    format("several models are served at {}: {}; name one with --model",
+                           options.url,
+                           list_model_ids(models)));
+    }
+    for (const Json& model : list) {
+        if (options.model.empty() || model.at("id").as_string("'id'") == options.model) {
+            return model;
+        }
+    }
+    throw Error(ErrorKind::not_found,
+                options.model.empty() ? format("no model is served at {}", options.url)
+                                      : format("{} is not served at {}; served: {}",
+                                               in_quotes(options.model),
+                                               options.url,
+                                               list_model_ids(models)));
+}
+
+std::optional<std::size_t> find_context_length(const Json& model) {
+    const Json* length = model.find("max_model_len");
+    if (length == nullptr || !length->is_number()) {
+        const Json* meta = model.find("meta");
+        length = meta == nullptr ? nullptr : meta->find("n_ctx");
+    }
+    if (length != nullptr && length->is_number()) {
+        return length->as_unsigned("the context length");
+    }
+    return std::nullopt;
+}
+
+HttpReply ask_for_models(const EndpointOptions& options) {
+    HttpConnection connection(options);
+    HttpReply reply = connection.get("/v1/models");
+    for (unsigned attempt = 0; is_loading(reply) && attempt < options.retries; ++attempt) {
+        pause(options.first_pause * (1U << std::min(attempt, 10U)), {});
+        reply = connection.get("/v1/models");
+    }
+    if (reply.status == 0) {
+        throw Error(ErrorKind::not_found,
+                    format("no server answers at {}: {}", options.url, reply.body));
+    }
+    if (reply.status != 200) {
+        const bool is_passing = is_loading(reply);
+        throw Error(is_passing ? ErrorKind::io : ErrorKind::unsupported,
+                    format("{}/v1/models answered {}: {}; {}",
+                           options.url,
+                           reply.status,
+                           in_quotes(reply.body, 200),
+                           is_passing ? format("asked {} times", options.retries + 1)
+                                      : "an OpenAI-compatible server is expected"));
+    }
+    return reply;
+}
+
+}  // namespace anamnesis::eval
