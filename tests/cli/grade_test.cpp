@@ -120,7 +120,7 @@ TEST_F(Grading, TakesGoldAnswersFromTheDataSetById) {
     EXPECT_EQ(summary.at("correct").as_unsigned("correct"), 2U);
     // avg@k is the mean over problems: (1/2 + 1) / 2.
     EXPECT_EQ(summary.at("share").as_double("share"), 0.75);
-    EXPECT_EQ(summary.at("interval_kind").as_string("kind"), "clustered by problem, Student");
+    EXPECT_EQ(summary.at("interval_kind").as_string("kind"), "Wilson, clustered by problem");
     EXPECT_EQ(graded()[0].at("task").as_string("task"), "gsm8k");
 
     const auto unknown = grade(R"({"id": "gsm8k/9", "response": "2"})", {"--data", data.string()});

@@ -20,6 +20,7 @@
 #include "anamnesis/base/parallel.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/grading/extraction.hpp"
 #include "anamnesis/eval/grading/grade.hpp"
 #include "anamnesis/eval/grading/lm_eval_rules.hpp"
 #include "anamnesis/eval/grading/task.hpp"
@@ -27,6 +28,8 @@
 #include "anamnesis/eval/statistics.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/line_reader.hpp"
+
+#include "problem_fields.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -44,6 +47,7 @@ struct GivenAnswer {
     ReasoningTask task = ReasoningTask::custom;
     std::string gold;
     std::string response;
+    bool is_cut = false;
     std::optional<Json> sample;  ///< carried to the output, where a line has one
 };
 
@@ -95,6 +99,10 @@ public:
         std::size_t bytes = 0;
         Json line;
         while (batch.size() < batch_lines && bytes < batch_bytes && reader_.next(line)) {
+            if (is_lm_eval_sample(line)) {
+                read_samples(line, batch, bytes);
+                continue;
+            }
             batch.push_back(read(line));
             bytes += batch.back().response.size();
         }
@@ -102,38 +110,63 @@ public:
     }
 
 private:
-    GivenAnswer read(const Json& line) const {
-        GivenAnswer answer;
-        const Json* id = line.find("id");
-        const auto id_text = id == nullptr ? std::nullopt : read_identifier(*id);
-        if (!id_text) {
+    GivenAnswer read_problem(const Json& line) const {
+        const auto id = find_identifier(line, reader_);
+        if (!id) {
             throw Error(ErrorKind::malformed,
                         format("{} has no 'id' that is text or an integer", reader_.place()));
         }
-        answer.id = *id_text;
+        GivenAnswer answer;
+        answer.id = *id;
         const auto problem = golds_.find(answer.id);
-        answer.gold = find_gold(line, answer.id, problem);
+        answer.gold = find_gold_answer(line, answer.id, problem);
         answer.task = find_task(line, problem);
+        return answer;
+    }
+
+    GivenAnswer read(const Json& line) const {
+        GivenAnswer answer = read_problem(line);
         if (line.find("response") == nullptr) {
             throw Error(ErrorKind::malformed,
                         format("{} has no field 'response'", reader_.place()));
         }
         // A null is an answer that never came.
         answer.response = find_text(line, "response", reader_).value_or("");
+        answer.is_cut = find_text(line, "finish_reason", reader_) == "length";
         if (const Json* sample = line.find("sample")) {
             answer.sample = *sample;
         }
         return answer;
     }
 
-    std::string find_gold(const Json& line,
-                          const std::string& id,
-                          Golds::const_iterator problem) const {
+    /// A line of lm-eval's samples holds one response, or several of one problem.
+    void read_samples(const Json& line, std::vector<GivenAnswer>& batch, std::size_t& bytes) {
+        if (!is_first_filter(line, filter_)) {
+            return;
+        }
+        const GivenAnswer problem = read_problem(line);
+        const std::vector<std::string> responses = read_lm_eval_responses(line, reader_);
+        for (std::size_t i = 0; i < responses.size(); ++i) {
+            batch.push_back(problem);
+            batch.back().response = responses[i];
+            if (responses.size() > 1) {
+                batch.back().sample = Json(std::uint64_t{i});
+            }
+            bytes += responses[i].size();
+        }
+    }
+
+    std::string find_gold_answer(const Json& line,
+                                 const std::string& id,
+                                 Golds::const_iterator problem) const {
         if (auto gold = find_text(line, "gold", reader_)) {
             return std::move(*gold);
         }
         if (problem != golds_.end()) {
             return problem->second.gold;
+        }
+        if (auto answer = find_gold(line)) {
+            return std::move(*answer);
         }
         throw Error(ErrorKind::mismatch,
                     golds_.empty()
@@ -153,12 +186,14 @@ private:
         if (job_.task) {
             return *job_.task;
         }
-        return problem != golds_.end() ? problem->second.task : ReasoningTask::custom;
+        return problem != golds_.end() ? problem->second.task
+                                       : recognise_task(problem_fields(line));
     }
 
     io::JsonLineReader reader_;
     const GradeJob& job_;
     const Golds& golds_;
+    std::optional<std::string> filter_;  ///< of lm-eval's samples
 };
 
 Json lm_eval_json(const LmEvalVerdicts& verdicts) {
@@ -191,7 +226,8 @@ Json make_line(const GivenAnswer& answer, const Graded& graded) {
 }
 
 Graded grade(const GivenAnswer& answer) {
-    return {.grade = grading::grade_response(answer.task, answer.gold, answer.response),
+    return {.grade = grading::grade_response(
+                answer.task, answer.gold, answer.response, grading::response_end(answer.is_cut)),
             .lm_eval = grading::lm_eval_verdicts(answer.task, answer.gold, answer.response)};
 }
 
@@ -217,12 +253,16 @@ void GradeSummary::add(const std::string& id, ReasoningTask task, const Grade& g
     problem.correct += grade.is_correct ? 1U : 0U;
 }
 
-ClusteredMean GradeSummary::average() const {
+std::vector<ProblemCounts> GradeSummary::counts() const {
     std::vector<ProblemCounts> counts;
     for (const auto& [id, problem] : problems_) {
         counts.push_back(problem);
     }
-    return average_at_k(counts);
+    return counts;
+}
+
+ClusteredMean GradeSummary::average() const {
+    return average_at_k(counts());
 }
 
 std::uint64_t GradeSummary::count(Reason reason) const {
@@ -231,7 +271,7 @@ std::uint64_t GradeSummary::count(Reason reason) const {
 }
 
 Interval GradeSummary::interval() const {
-    return has_samples() ? average().student : wilson_interval(correct_, answers_);
+    return share_interval(counts());
 }
 
 Json to_json(const GradeSummary& summary) {
@@ -242,7 +282,7 @@ Json to_json(const GradeSummary& summary) {
         {"correct", summary.correct()},
         {"share", summary.average().mean},
         {"interval", Json(Json::Array{interval.low, interval.high})},
-        {"interval_kind", summary.has_samples() ? "clustered by problem, Student" : "Wilson"}});
+        {"interval_kind", summary.has_samples() ? "Wilson, clustered by problem" : "Wilson"}});
     Json reasons = Json::object();
     for (const auto& [reason, count] : summary.reasons()) {
         reasons.set(to_string(reason), count);
@@ -260,8 +300,8 @@ std::string to_text(const GradeSummary& summary) {
         with_separators(summary.problems()),
         with_separators(summary.correct()),
         100 * summary.average().mean,
-        100 * std::max(0.0, interval.low),
-        100 * std::min(1.0, interval.high));
+        100 * interval.low,
+        100 * interval.high);
     result += format("extracted nothing: {}, unfinished: {}, undecided: {}\n",
                      summary.count(Reason::no_answer),
                      summary.count(Reason::unfinished),

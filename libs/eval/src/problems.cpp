@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/eval/problems.hpp"
 
-#include <cmath>
 #include <cstddef>
 #include <filesystem>
 #include <initializer_list>
@@ -18,59 +17,22 @@
 #include "anamnesis/eval/grading/task.hpp"
 #include "anamnesis/io/line_reader.hpp"
 
+#include "problem_fields.hpp"
+
 namespace anamnesis::eval {
 namespace {
 
 constexpr std::string_view marks = "####";
 
-const Json* find_any(const Json& line, std::initializer_list<std::string_view> names) {
-    for (const std::string_view name : names) {
-        if (const Json* value = line.find(name)) {
-            return value;
-        }
-    }
-    return nullptr;
-}
-
-/// A number as Python prints it: 27.0, 0.5.
-std::string number_text(const Json& value) {
-    const double number = value.as_double("answer");
-    const bool is_whole = std::trunc(number) == number && std::abs(number) < 1e15;
-    const bool is_integer = is_whole && value.dump().find_first_of(".eE") == std::string::npos;
-    return is_integer ? format("{:.0f}", number)
-           : is_whole ? format("{:.1f}", number)
-                      : format("{}", number);
-}
-
-std::string required_text(const Json& line,
+std::string required_text(const Json& fields,
                           std::initializer_list<std::string_view> names,
                           const io::JsonLineReader& reader) {
-    const Json* value = find_any(line, names);
-    if (value == nullptr || !(value->is_string() || value->is_number())) {
+    const Json* value = find_any(fields, names);
+    if (value == nullptr || !value->is_string()) {
         throw Error(ErrorKind::malformed,
                     format("{} has no field '{}'", reader.place(), *names.begin()));
     }
-    return value->is_string() ? value->as_string(*names.begin()) : number_text(*value);
-}
-
-ReasoningTask recognise(const Json& line) {
-    const Json* answer = line.find("answer");
-    if (line.find("unique_id") != nullptr) {
-        return ReasoningTask::math500;
-    }
-    if (line.find("question") != nullptr && line.find("problem") == nullptr && answer != nullptr &&
-        answer->is_string() && answer->as_string("answer").find(marks) != std::string::npos) {
-        return ReasoningTask::gsm8k;
-    }
-    if (line.find("problem") != nullptr && line.find("id") != nullptr && answer != nullptr) {
-        if (answer->is_number()) {
-            return ReasoningTask::amc23;
-        }
-        if (line.find("solution") != nullptr) {
-            return ReasoningTask::aime24;
-        }
-    }
-    return ReasoningTask::custom;
+    return value->as_string(*names.begin());
 }
 
 std::string without_calculator_marks(std::string_view text) {
@@ -111,22 +73,20 @@ Problem read_problem(const Json& line,
                      ReasoningTask task,
                      std::size_t index,
                      const io::JsonLineReader& reader) {
+    const Json& fields = problem_fields(line);
     Problem problem;
     problem.task = task;
-    problem.id = format("{}/{}", to_string(task), index);
-    if (const Json* id = find_any(line, {"unique_id", "id"})) {
-        const auto text = read_identifier(*id);
-        if (!text) {
-            throw Error(ErrorKind::malformed,
-                        format("the id in {} is neither text nor an integer", reader.place()));
-        }
-        problem.id = *text;
+    problem.id = find_identifier(line, reader).value_or(format("{}/{}", to_string(task), index));
+    problem.question =
+        task == ReasoningTask::gsm8k
+            ? required_text(fields, {"question"}, reader)
+            : required_text(fields, {"problem", "Problem", "question", "Question"}, reader);
+    auto gold = find_gold(line);
+    if (!gold) {
+        throw Error(ErrorKind::malformed, format("{} has no field 'answer'", reader.place()));
     }
-    problem.question = task == ReasoningTask::gsm8k
-                           ? required_text(line, {"question"}, reader)
-                           : required_text(line, {"problem", "question"}, reader);
-    problem.gold = required_text(line, {"answer", "gold"}, reader);
-    if (const Json* solution = line.find("solution");
+    problem.gold = std::move(*gold);
+    if (const Json* solution = find_any(fields, {"solution", "Solution"});
         solution != nullptr && solution->is_string()) {
         problem.solution = solution->as_string("solution");
     }
@@ -156,8 +116,12 @@ std::vector<Problem> read_problems(const std::filesystem::path& path,
     std::vector<Problem> problems;
     std::unordered_map<std::string, std::size_t> line_of_id;
     Json line;
+    std::optional<std::string> filter;
     while (reader.next(line)) {
-        task = task.value_or(recognise(line));
+        if (is_lm_eval_sample(line) && !is_first_filter(line, filter)) {
+            continue;
+        }
+        task = task.value_or(recognise_task(problem_fields(line)));
         Problem problem = read_problem(line, *task, problems.size(), reader);
         const auto [known, is_new] = line_of_id.emplace(problem.id, reader.number());
         if (!is_new) {

@@ -17,6 +17,7 @@
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/back_end.hpp"
+#include "anamnesis/eval/grading/extraction.hpp"
 #include "anamnesis/eval/grading/grade.hpp"
 #include "anamnesis/eval/problems.hpp"
 #include "anamnesis/eval/run.hpp"
@@ -42,7 +43,9 @@ Json to_line(const Problem& problem,
              std::uint64_t seed,
              const std::string& prompt_digest,
              const Answer& answer) {
-    const grading::Grade grade = grading::grade_response(problem.task, problem.gold, answer.text);
+    const bool is_cut = answer.finish == language::FinishReason::length;
+    const grading::Grade grade = grading::grade_response(
+        problem.task, problem.gold, answer.text, grading::response_end(is_cut));
     return Json::Object{{"task", to_string(problem.task)},
                         {"problem", problem.id},
                         {"sample", std::uint64_t{sample}},
@@ -51,7 +54,7 @@ Json to_line(const Problem& problem,
                         {"reason", grading::to_string(grade.reason)},
                         {"extracted", grade.extracted},
                         {"gold", problem.gold},
-                        {"truncated", answer.finish == language::FinishReason::length},
+                        {"truncated", is_cut},
                         {"finish", language::to_string(answer.finish)},
                         {"prompt_tokens", std::uint64_t{answer.prompt_tokens}},
                         {"new_tokens", std::uint64_t{answer.new_tokens}},

@@ -40,6 +40,11 @@ Json interval_json(const Interval& interval) {
     return Json::Array{number_or_null(interval.low), number_or_null(interval.high)};
 }
 
+/// A difference of shares lies between -1 and 1, whatever few problems say.
+Interval within_points(const Interval& interval) {
+    return {std::max(-1.0, interval.low), std::min(1.0, interval.high)};
+}
+
 Json cell_json(const ReasonCell& cell) {
     Json pass = Json::object();
     for (const auto& [k, value] : cell.pass) {
@@ -51,7 +56,7 @@ Json cell_json(const ReasonCell& cell) {
                         {"k", std::uint64_t{cell.fewest}},
                         {"average", cell.average.mean},
                         {"standard_error", number_or_null(cell.average.standard_error)},
-                        {"interval", interval_json(cell.average.student)},
+                        {"interval", interval_json(cell.interval)},
                         {"pass", std::move(pass)},
                         {"majority", cell.majority},
                         {"truncated", cell.truncated},
@@ -62,22 +67,23 @@ Json cell_json(const ReasonCell& cell) {
 }
 
 Json comparison_json(const ReasonComparison& comparison) {
-    return Json::Object{
-        {"first", comparison.first},
-        {"second", comparison.second},
-        {"problems", std::uint64_t{comparison.problems}},
-        {"difference", comparison.difference.difference.mean},
-        {"interval", interval_json(comparison.bootstrap)},
-        {"student_interval", interval_json(comparison.difference.difference.student)},
-        {"p_value", number_or_null(comparison.difference.p_value)}};
+    return Json::Object{{"first", comparison.first},
+                        {"second", comparison.second},
+                        {"problems", std::uint64_t{comparison.problems}},
+                        {"difference", comparison.difference.difference.mean},
+                        {"interval", interval_json(comparison.bootstrap)},
+                        {"student_interval",
+                         interval_json(within_points(comparison.difference.difference.student))},
+                        {"p_value", number_or_null(comparison.difference.p_value)}};
 }
 
 void add_scores(Document& document, const ReasonSummary& summary) {
     report::KeyFigures figures;
     report::Table table{
         .caption =
-            "Percent. avg@k: mean over problems of right samples, 95 % interval clustered by "
-            "problem; pass@k unbiased; maj@k: majority of equal answers",
+            "Percent. avg@k: mean over problems of right samples, 95 % interval by Wilson, "
+            "with several samples clustered by problem; pass@k unbiased; maj@k: majority of equal "
+            "answers",
         .columns = {"checkpoint", "problems", "samples", "avg@k", "interval", "pass@k", "maj@k"},
         .is_number = {false, true, true, true, true, true, true},
         .rows = {}};
@@ -93,7 +99,7 @@ void add_scores(Document& document, const ReasonSummary& summary) {
                               format("{}", cell.problems),
                               format("{}", cell.samples),
                               percent(cell.average.mean),
-                              percent(cell.average.student),
+                              percent(cell.interval),
                               pass,
                               percent(cell.majority)});
     }
@@ -245,8 +251,8 @@ std::string to_csv(const ReasonFindings& findings) {
                       cell.problems,
                       cell.samples,
                       cell.average.mean,
-                      cell.average.student.low,
-                      cell.average.student.high,
+                      cell.interval.low,
+                      cell.interval.high,
                       cell.majority,
                       cell.truncated,
                       cell.unfinished,
@@ -281,7 +287,7 @@ std::string to_text(const ReasonFindings& findings) {
                         format("{}", cell.problems),
                         metric_name("avg", cell.fewest),
                         percent(cell.average.mean),
-                        percent(cell.average.student),
+                        percent(cell.interval),
                         percent(cell.pass.empty() ? 0.0 : cell.pass.back().second),
                         percent(cell.majority),
                         percent(cell.truncated)});

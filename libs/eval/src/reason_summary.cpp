@@ -36,7 +36,8 @@ double compute_share(const ByProblem& problems, std::size_t samples, const Holds
 bool majority_is_right(const std::vector<const ReasonResult*>& samples) {
     std::vector<grading::Extraction> answers;
     for (const ReasonResult* sample : samples) {
-        answers.push_back(grading::extract_answer(sample->response, sample->task));
+        answers.push_back(grading::extract_answer(
+            sample->response, sample->task, grading::response_end(sample->is_truncated)));
     }
     const auto classes = grading::classes_of_answers(answers, samples.front()->task);
     const std::optional<std::size_t> chosen = majority_vote(classes);
@@ -66,6 +67,7 @@ ReasonCell make_cell(const std::string& checkpoint, const ByProblem& problems) {
         }
     }
     cell.average = average_at_k(counts);
+    cell.interval = share_interval(counts);
     for (std::size_t k = 1; k <= cell.fewest; k *= 2) {
         cell.pass.emplace_back(k, pass_at_k(counts, k));
     }

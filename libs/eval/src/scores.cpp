@@ -14,6 +14,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/back_end.hpp"
+#include "anamnesis/eval/grading/extraction.hpp"
 #include "anamnesis/eval/grading/grade.hpp"
 #include "anamnesis/eval/niah.hpp"
 #include "anamnesis/eval/problems.hpp"
@@ -21,6 +22,7 @@
 #include "anamnesis/eval/ruler/niah_generator.hpp"
 #include "anamnesis/eval/run.hpp"
 #include "anamnesis/eval/sample.hpp"
+#include "anamnesis/language/language_model.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -122,9 +124,10 @@ double score_problems(BackEnd& back_end,
         reason_items(problems, asking, remember),
         [&](const Question& question, const Answer& answer) {
             const Problem& problem = asked.at(question.id);
-            right += grading::grade_response(problem.task, problem.gold, answer.text).is_correct
-                         ? 1U
-                         : 0U;
+            const bool is_cut = answer.finish == language::FinishReason::length;
+            const grading::Grade grade = grading::grade_response(
+                problem.task, problem.gold, answer.text, grading::response_end(is_cut));
+            right += grade.is_correct ? 1U : 0U;
         },
         watch);
     return asked.empty() ? 0.0 : static_cast<double>(right) / static_cast<double>(asked.size());

@@ -31,6 +31,17 @@ double compute_mean(std::span<const double> values) {
     return sum / static_cast<double>(values.size());
 }
 
+/// Of a share among `n` independent trials, which need not be whole.
+Interval wilson_of_share(double share, double n, double confidence) {
+    const double z = normal_quantile_two_sided(confidence);
+    const double square = z * z;
+    const double centre = (share + square / (2 * n)) / (1 + square / n);
+    const double half =
+        z / (1 + square / n) * std::sqrt(share * (1 - share) / n + square / (4 * n * n));
+    return {share == 0.0 ? 0.0 : std::max(0.0, centre - half),
+            share == 1.0 ? 1.0 : std::min(1.0, centre + half)};
+}
+
 }  // namespace
 
 Interval wilson_interval(std::uint64_t successes, std::uint64_t count, double confidence) {
@@ -40,14 +51,7 @@ Interval wilson_interval(std::uint64_t successes, std::uint64_t count, double co
         return {0.0, 1.0};
     }
     const auto n = static_cast<double>(count);
-    const double share = static_cast<double>(successes) / n;
-    const double z = normal_quantile_two_sided(confidence);
-    const double square = z * z;
-    const double centre = (share + square / (2 * n)) / (1 + square / n);
-    const double half =
-        z / (1 + square / n) * std::sqrt(share * (1 - share) / n + square / (4 * n * n));
-    return {successes == 0 ? 0.0 : std::max(0.0, centre - half),
-            successes == count ? 1.0 : std::min(1.0, centre + half)};
+    return wilson_of_share(static_cast<double>(successes) / n, n, confidence);
 }
 
 double mcnemar_exact(std::uint64_t only_first_right, std::uint64_t only_second_right) {
@@ -128,6 +132,32 @@ ClusteredMean clustered_mean(std::span<const double> values, double confidence) 
     result.normal = {result.mean - normal, result.mean + normal};
     result.student = {result.mean - student, result.mean + student};
     return result;
+}
+
+Interval share_interval(std::span<const ProblemCounts> problems, double confidence) {
+    const ClusteredMean mean = average_at_k(problems, confidence);
+    std::uint64_t samples = 0;
+    std::uint64_t correct = 0;
+    for (const ProblemCounts& problem : problems) {
+        samples += problem.samples;
+        correct += problem.correct;
+    }
+    const auto clusters = static_cast<double>(mean.clusters);
+    if (samples == mean.clusters) {
+        return wilson_interval(correct, samples, confidence);
+    }
+    if (mean.clusters == 1) {
+        return {0.0, 1.0};
+    }
+    double independent = clusters;
+    const double variance = mean.standard_error * mean.standard_error;
+    if (variance > 1e-12) {
+        const double few = normal_quantile_two_sided(confidence) /
+                           student_quantile_two_sided(confidence, clusters - 1);
+        independent = std::min(mean.mean * (1 - mean.mean) / variance * few * few,
+                               static_cast<double>(samples));
+    }
+    return wilson_of_share(mean.mean, independent, confidence);
 }
 
 ClusteredMean average_at_k(std::span<const ProblemCounts> problems, double confidence) {

@@ -2,6 +2,7 @@
 #include "grading/boxes.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -62,10 +63,71 @@ bool is_label_character(char c) {
            c == ' ' || c == '(' || c == ')';
 }
 
+void blank(std::string& text, std::string_view noise) {
+    for (std::size_t at = text.find(noise); at != std::string::npos; at = text.find(noise)) {
+        text.replace(at, noise.size(), noise.size(), ' ');
+    }
+}
+
+/// "- ", "2. ", "(b) ", "Case 2:", "x =" before a box on a line of its own.
+bool is_line_label(std::string_view text) {
+    constexpr auto words = std::to_array<std::string_view>(
+        {"part", "case", "question", "root", "solution", "value", "for"});
+    text = trim(text);
+    while (!text.empty() && (text.front() == '-' || text.front() == '*' || text.front() == '+')) {
+        text = trim(text.substr(1));
+    }
+    for (const std::string_view word : words) {
+        text = text.starts_with(word) ? trim(text.substr(word.size())) : text;
+    }
+    while (!text.empty() && (text.back() == '*' || text.back() == ':' || text.back() == '=' ||
+                             text.back() == '.' || text.back() == ' ')) {
+        text.remove_suffix(1);
+    }
+    return text.size() <= 6 && std::ranges::all_of(text, is_label_character);
+}
+
+/// True where each box is on a line of its own, with a list's mark or a label before it.
+bool is_next_line(std::string_view gap) {
+    std::string text;
+    for (const char c : gap) {
+        text += lower(c);
+    }
+    for (const std::string_view noise : {std::string_view("\\text"),
+                                         std::string_view("\\quad"),
+                                         std::string_view("\\item"),
+                                         std::string_view("\\("),
+                                         std::string_view("\\)"),
+                                         std::string_view("\\["),
+                                         std::string_view("\\]"),
+                                         std::string_view("$"),
+                                         std::string_view("**")}) {
+        blank(text, noise);
+    }
+    for (std::size_t at = text.find("\\\\"); at != std::string::npos; at = text.find("\\\\")) {
+        text.replace(at, 2, "\n ");
+    }
+    const std::size_t first = text.find('\n');
+    if (first == std::string::npos) {
+        return false;
+    }
+    const std::size_t last = text.rfind('\n');
+    const std::string_view all = text;
+    std::string_view end = trim(all.substr(0, first));
+    while (!end.empty() && (end.back() == '.' || end.back() == ',' || end.back() == ';')) {
+        end.remove_suffix(1);
+    }
+    return end.empty() && trim(all.substr(first, last - first)).empty() &&
+           is_line_label(all.substr(last));
+}
+
 /// True where the text between two boxes makes them one answer.
 bool connects(std::string_view gap) {
     if (gap.size() > longest_gap) {
         return false;
+    }
+    if (is_next_line(gap)) {
+        return true;
     }
     std::string text;
     for (const char c : gap) {
@@ -77,9 +139,7 @@ bool connects(std::string_view gap) {
                                          std::string_view("\\)"),
                                          std::string_view("\\ "),
                                          std::string_view("\\,")}) {
-        for (std::size_t at = text.find(noise); at != std::string::npos; at = text.find(noise)) {
-            text.replace(at, noise.size(), noise.size(), ' ');
-        }
+        blank(text, noise);
     }
     std::string_view rest = trim(text);
     // A label such as "x =" or "x_2 =" before the second box.

@@ -2,15 +2,16 @@
 #include "anamnesis/eval/grading/extraction.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/eval/grading/task.hpp"
 
+#include "grading/answer_part.hpp"
 #include "grading/boxes.hpp"
 #include "grading/characters.hpp"
 #include "grading/statements.hpp"
@@ -18,14 +19,6 @@
 
 namespace anamnesis::eval::grading {
 namespace {
-
-struct Tags {
-    std::string_view open;
-    std::string_view close;
-};
-
-constexpr auto reasoning_tags = std::to_array<Tags>(
-    {{"<think>", "</think>"}, {"<thinking>", "</thinking>"}, {"[THINK]", "[/THINK]"}});
 
 /// Responses have their line breaks as "\n" where they were escaped twice.
 std::string with_line_breaks(std::string text) {
@@ -84,27 +77,28 @@ bool has_value(std::string_view text) {
     return std::ranges::any_of(text, [](char c) { return is_digit(c) || c == '$' || c == '\\'; });
 }
 
-}  // namespace
-
-AnswerPart after_reasoning(std::string_view response) {
-    AnswerPart part{.text = response};
-    for (const Tags& tags : reasoning_tags) {
-        const std::size_t close = find_last(part.text, tags.close);
-        if (close != std::string_view::npos) {
-            part.text.remove_prefix(close + tags.close.size());
-        }
-        part.is_open |= part.text.find(tags.open) != std::string_view::npos;
+/// The answer in a text that is to be compared as it is, such as the content of a tag.
+Extraction from_given(std::string_view given, ReasoningTask task) {
+    const Boxes boxes = find_boxes(given);
+    if (!boxes.closed.empty()) {
+        return from_boxes(given, boxes.closed);
     }
-    return part;
+    if (const auto marks = find_marks(given)) {
+        return from_statement(AnswerSource::marks, *marks, true);
+    }
+    if (const auto line = find_answer_line(given)) {
+        return from_statement(AnswerSource::answer_line, *line, true);
+    }
+    const bool is_line = given.find('\n') == std::string_view::npos;
+    const bool is_numeric = task == ReasoningTask::gsm8k || task == ReasoningTask::aime24;
+    if (const auto last = find_last_sentence(given); last && !is_line) {
+        return from_statement(AnswerSource::answer_line, *last, is_numeric);
+    }
+    return from_statement(AnswerSource::answer_line, whole_statement(given), is_numeric);
 }
 
-Extraction extract_answer(std::string_view response, ReasoningTask task) {
-    const AnswerPart part = after_reasoning(response);
-    if (part.is_open) {
-        return {.source = AnswerSource::unfinished};
-    }
-    const std::string whole = with_line_breaks(unicode_to_latex(part.text));
-    const std::string_view text = without_next_question(whole);
+/// Boxes, marks and what "the answer is"; nothing where the text has none of them.
+std::optional<Extraction> from_marked(std::string_view text, ReasoningTask task) {
     const Boxes boxes = find_boxes(text);
     const bool is_school = task == ReasoningTask::gsm8k;
     const auto marks = find_marks(text);
@@ -118,7 +112,7 @@ Extraction extract_answer(std::string_view response, ReasoningTask task) {
                    : from_boxes(text, boxes.closed);
     }
     if (boxes.has_open) {
-        return {.source = AnswerSource::unfinished};
+        return Extraction{.source = AnswerSource::unfinished};
     }
     if (marks) {
         return from_statement(AnswerSource::marks, *marks, true);
@@ -126,8 +120,35 @@ Extraction extract_answer(std::string_view response, ReasoningTask task) {
     if (const auto line = find_answer_line(text)) {
         return from_statement(AnswerSource::answer_line, *line, true);
     }
+    return std::nullopt;
+}
+
+}  // namespace
+
+Extraction extract_answer(std::string_view response, ReasoningTask task, ResponseEnd end) {
+    const AnswerPart part = after_reasoning(response);
+    const bool is_cut = end == ResponseEnd::cut;
+    if (part.is_open) {
+        return {.source = AnswerSource::unfinished};
+    }
+    const std::string whole = with_line_breaks(unicode_to_latex(part.text));
+    const std::string_view text = without_next_question(whole);
+    if (const auto tagged = find_tagged_answer(text)) {
+        return tagged->is_open && is_cut ? Extraction{.source = AnswerSource::unfinished}
+                                         : from_given(tagged->text, task);
+    }
+    if (const auto given = find_json_answer(text)) {
+        return from_given(*given, task);
+    }
+    if (auto marked = from_marked(text, task)) {
+        return std::move(*marked);
+    }
+    // A last sentence is an answer where the response ends of itself.
+    if (is_cut) {
+        return {.source = AnswerSource::unfinished};
+    }
     if (const auto last = find_last_sentence(text)) {
-        const bool is_numeric = is_school || task == ReasoningTask::aime24;
+        const bool is_numeric = task == ReasoningTask::gsm8k || task == ReasoningTask::aime24;
         return from_statement(AnswerSource::statement, *last, is_numeric);
     }
     return {};

@@ -16,6 +16,7 @@
 #include "anamnesis/eval/grading/extraction.hpp"
 #include "anamnesis/eval/grading/task.hpp"
 
+#include "grading/boxes.hpp"
 #include "grading/characters.hpp"
 #include "grading/identity.hpp"
 #include "grading/text_answers.hpp"
@@ -45,6 +46,13 @@ Reason reason_of_same(const Value& gold, const Value& answer) {
     return gold.expression.variables().empty() ? Reason::equal_number : Reason::equal_expression;
 }
 
+/// A formula that is not understood, such as a sum or an integral.
+bool has_mathematics(Tokens tokens) {
+    return std::ranges::any_of(tokens, [](const Token& token) {
+        return token.kind == TokenKind::command || token.is_symbol("^");
+    });
+}
+
 /// "1,234" read both ways, but the same way on both sides.
 bool has_ambiguous_comma(std::string_view text) {
     for (std::size_t i = 1; i + 1 < text.size(); ++i) {
@@ -64,7 +72,7 @@ public:
 
     Reason run() const {
         const Reason reason = with(Commas::group_digits);
-        if (is_correct(reason) || !has_ambiguous_comma(gold_)) {
+        if (is_correct(reason) || !(has_ambiguous_comma(gold_) || has_ambiguous_comma(answer_))) {
             return reason;
         }
         const Reason other = with(Commas::separate);
@@ -86,11 +94,14 @@ private:
         }
         const auto gold_value = read_value(gold);
         if (!gold_value) {
-            return says_the_same(gold, answer) ? Reason::equal_text : Reason::different;
+            return says_the_same(gold, answer) ? Reason::equal_text
+                   : has_mathematics(gold)     ? Reason::undecided
+                                               : Reason::different;
         }
-        const auto answer_value = read_value(without_choice(answer));
+        const auto answer_value = read_value(without_label(without_choice(answer)));
         if (!answer_value) {
-            return Reason::undecided;
+            const bool is_said = is_empty_set(gold) && says_the_same(gold, answer);
+            return is_said ? Reason::equal_text : Reason::undecided;
         }
         const auto result = compare_values(*gold_value, *answer_value, rules_);
         switch (result.sameness) {
@@ -123,6 +134,17 @@ std::string as_list(const std::vector<std::string>& boxes) {
     return join(boxes, " , ");
 }
 
+/// "She has 6 · 7 = 42 apples.\n#### 42" is 42, and a worked solution its last box.
+std::string_view short_gold(std::string_view gold) {
+    constexpr std::string_view marks = "####";
+    if (const std::size_t at = find_last(gold, marks); at != std::string_view::npos) {
+        return trim(gold.substr(at + marks.size()));
+    }
+    const std::vector<Box> boxes = find_boxes(gold).closed;
+    const bool is_worked = !boxes.empty() && gold.find(' ') < boxes.back().begin;
+    return is_worked ? trim(boxes.back().content) : gold;
+}
+
 /// The sentence decides where the gold answer is in words.
 bool sentence_says(std::string_view gold, const Extraction& extraction) {
     if (extraction.sentence.empty()) {
@@ -130,7 +152,7 @@ bool sentence_says(std::string_view gold, const Extraction& extraction) {
     }
     const std::vector<Token> wanted = tokenise(gold);
     const std::vector<Token> found = tokenise(extraction.sentence);
-    if (wanted.empty() || read_value(wanted)) {
+    if (wanted.empty() || (read_value(wanted) && !is_empty_set(wanted))) {
         return false;
     }
     if (const auto choice = find_choice(wanted)) {
@@ -174,6 +196,7 @@ Reason compare_answers(std::string_view gold, std::string_view answer, Reasoning
 }
 
 Grade grade_extraction(ReasoningTask task, std::string_view gold, const Extraction& extraction) {
+    gold = short_gold(gold);
     Grade grade{.extracted = extraction.text};
     if (trim(gold).empty()) {
         grade.reason = Reason::no_gold;
@@ -198,8 +221,11 @@ Grade grade_extraction(ReasoningTask task, std::string_view gold, const Extracti
     return grade;
 }
 
-Grade grade_response(ReasoningTask task, std::string_view gold, std::string_view response) {
-    return grade_extraction(task, gold, extract_answer(response, task));
+Grade grade_response(ReasoningTask task,
+                     std::string_view gold,
+                     std::string_view response,
+                     ResponseEnd end) {
+    return grade_extraction(task, gold, extract_answer(response, task, end));
 }
 
 std::vector<std::optional<std::size_t>> classes_of_answers(std::span<const Extraction> answers,

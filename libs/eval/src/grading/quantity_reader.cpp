@@ -43,14 +43,37 @@ constexpr auto comparisons = std::to_array<std::string_view>({"more",
                                                               "over",
                                                               "between"});
 
+/// True for a word beyond ASCII, such as the unit of 500元.
+bool is_foreign(std::string_view word) {
+    return std::ranges::any_of(word, [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+}
+
 /// A word that is not a product of letters.
 bool is_prose(const Token& token) {
     return token.kind == TokenKind::word &&
-           (token.is_text || token.text.size() > 3 || contains(short_words, lower(token.text)) ||
-            is_unit_word(token.text));
+           (token.is_text || token.text.size() > 3 || is_foreign(token.text) ||
+            contains(short_words, lower(token.text)) || is_unit_word(token.text));
 }
 
+/// The unit that a sign, or a code before its amount, names.
 std::optional<std::string> currency(const Token& token) {
+    constexpr auto commands = std::to_array<std::string_view>({"euro",
+                                                               "yen",
+                                                               "rupee",
+                                                               "ruble",
+                                                               "won",
+                                                               "shekel",
+                                                               "dong",
+                                                               "lira",
+                                                               "peso",
+                                                               "baht",
+                                                               "naira",
+                                                               "hryvnia"});
+    constexpr auto codes = std::to_array<std::string_view>(
+        {"usd", "eur", "gbp", "jpy", "cny", "rmb", "inr", "rs", "krw", "chf", "rub"});
+    if (token.kind == TokenKind::word && contains(codes, lower(token.text))) {
+        return lower(token.text);
+    }
     if (token.kind != TokenKind::command) {
         return std::nullopt;
     }
@@ -60,7 +83,27 @@ std::optional<std::string> currency(const Token& token) {
     if (token.text == "pounds") {
         return "sterling";
     }
-    return token.text == "euro" || token.text == "yen" ? std::optional(token.text) : std::nullopt;
+    return contains(commands, token.text) ? std::optional(token.text) : std::nullopt;
+}
+
+/// Takes the currency before or after the amount out of it.
+std::vector<std::string> take_currency(std::vector<Token>& parts) {
+    const auto take = [&parts](std::size_t place, std::size_t count) {
+        std::vector<std::string> words{*currency(parts[place])};
+        const auto begin = parts.begin() + static_cast<std::ptrdiff_t>(place);
+        parts.erase(begin, begin + static_cast<std::ptrdiff_t>(count));
+        return words;
+    };
+    for (std::size_t i = 0; i < std::min<std::size_t>(parts.size(), 2); ++i) {
+        if (currency(parts[i]) && (i == 0 || parts[0].is_symbol("-"))) {
+            const bool has_point = i + 1 < parts.size() && parts[i + 1].is_symbol(".");
+            return take(i, has_point ? 2 : 1);
+        }
+    }
+    if (parts.size() > 1 && parts.back().kind == TokenKind::command && currency(parts.back())) {
+        return take(parts.size() - 1, 1);
+    }
+    return {};
 }
 
 /// 52_8, 52_{eight}, 1A_{16}, "52 base 8"; number words are numbers by now.
@@ -135,24 +178,6 @@ std::vector<Token> with_signs(Tokens tokens) {
     return result;
 }
 
-/// Without words and signs of approximation before the value; empty where a word negates or
-/// compares.
-std::optional<Tokens> without_lead(Tokens tokens) {
-    const auto is_article = [](Tokens rest) {
-        return rest.size() > 1 && rest[0].kind == TokenKind::letter &&
-               (lower(rest[0].text) == "a" || rest[0].text == "I") && is_prose(rest[1]);
-    };
-    while (!tokens.empty() &&
-           (is_prose(tokens.front()) || is_article(tokens) || tokens.front().is_command("approx") ||
-            tokens.front().is_symbol(":"))) {
-        if (is_negation(tokens.front().text) || contains(comparisons, lower(tokens.front().text))) {
-            return std::nullopt;
-        }
-        tokens = tokens.subspan(1);
-    }
-    return tokens;
-}
-
 bool has_digit_or_letter(Tokens tokens) {
     return std::ranges::any_of(tokens, [](const Token& token) {
         return token.kind == TokenKind::number || token.kind == TokenKind::letter ||
@@ -177,6 +202,25 @@ std::optional<Expression> read_thousands(Tokens tokens) {
 
 }  // namespace
 
+std::optional<Tokens> without_lead(Tokens tokens) {
+    const auto is_article = [](Tokens rest) {
+        return rest.size() > 1 && rest[0].kind == TokenKind::letter &&
+               (lower(rest[0].text) == "a" || rest[0].text == "I") && is_prose(rest[1]);
+    };
+    while (!tokens.empty() &&
+           (is_prose(tokens.front()) || is_article(tokens) || tokens.front().is_command("approx") ||
+            tokens.front().is_symbol(":"))) {
+        if (tokens.size() > 1 && currency(tokens.front())) {
+            break;
+        }
+        if (is_negation(tokens.front().text) || contains(comparisons, lower(tokens.front().text))) {
+            return std::nullopt;
+        }
+        tokens = tokens.subspan(1);
+    }
+    return tokens;
+}
+
 std::optional<Value> read_quantity(Tokens tokens) {
     if (auto based = read_based(tokens)) {
         return based;
@@ -187,14 +231,7 @@ std::optional<Value> read_quantity(Tokens tokens) {
         return std::nullopt;
     }
     std::vector<Token> parts(rest->begin(), rest->end());
-    std::vector<std::string> words;
-    for (std::size_t i = 0; i < std::min<std::size_t>(parts.size(), 2); ++i) {
-        if (const auto money = currency(parts[i]); money && (i == 0 || parts[0].is_symbol("-"))) {
-            words = {*money};
-            parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(i));
-            break;
-        }
-    }
+    std::vector<std::string> words = take_currency(parts);
     const auto first_word = std::ranges::find_if(parts, is_prose);
     auto place = static_cast<std::size_t>(first_word - parts.begin());
     const std::size_t end = place;

@@ -11,4 +11,8 @@ namespace anamnesis::eval::grading {
 /// An expression with what surrounds it: words before it, money, a unit, a base.
 std::optional<Value> read_quantity(Tokens tokens);
 
+/// Without words and signs of approximation before the value; empty where a word negates or
+/// compares.
+std::optional<Tokens> without_lead(Tokens tokens);
+
 }  // namespace anamnesis::eval::grading

@@ -260,6 +260,11 @@ bool is_readable(std::string_view text) {
     return read_value(tokenise(text)).has_value();
 }
 
+/// "0.333...": the full stops are part of the number.
+bool ends_in_repetition(std::string_view text) {
+    return text.size() > 3 && text.ends_with("...") && is_digit(text[text.size() - 4]);
+}
+
 /// "12, attained at x=3" without what begins with a word after a comma.
 std::string_view without_remark(std::string_view text) {
     for (std::size_t comma = text.find(", "); comma != std::string_view::npos;
@@ -356,6 +361,12 @@ std::optional<Statement> find_last_sentence(std::string_view text) {
     return Statement{begin, std::move(result)};
 }
 
+Statement whole_statement(std::string_view text) {
+    const std::string line =
+        with_money_escaped(text.substr(0, std::min(text.size(), longest_sentence)));
+    return {.begin = 0, .sentence = std::string(strip_decoration(line))};
+}
+
 std::string value_of_sentence(std::string_view sentence,
                               bool takes_first,
                               bool may_search_numbers) {
@@ -367,7 +378,8 @@ std::string value_of_sentence(std::string_view sentence,
         return joined(sentence, formulas, takes_first ? 0 : formulas.size() - 1);
     }
     std::string_view text = strip_decoration(sentence);
-    while (!text.empty() && (text.back() == '.' || text.back() == '!' || text.back() == '?')) {
+    while (!text.empty() && !ends_in_repetition(text) &&
+           (text.back() == '.' || text.back() == '!' || text.back() == '?')) {
         text.remove_suffix(1);
     }
     if (is_readable(text) && !is_list_in_prose(text)) {

@@ -22,6 +22,9 @@ std::optional<Statement> find_marks(std::string_view text);
 /// The last sentence, unless it breaks off.
 std::optional<Statement> find_last_sentence(std::string_view text);
 
+/// A text that is an answer as a whole.
+Statement whole_statement(std::string_view text);
+
 /// The value a sentence gives: its mathematics, the whole of "42 meters", or, of a sentence in
 /// prose with several numbers, the one it states. `takes_first`: of several formulas the first.
 /// The sentence itself where it holds no value.

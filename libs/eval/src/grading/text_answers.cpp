@@ -149,4 +149,80 @@ bool says_the_same(Tokens gold, Tokens answer) {
            std::ranges::none_of(after, is_bad);
 }
 
+bool is_empty_set(Tokens tokens) {
+    constexpr auto things = std::to_array<std::string_view>(
+        {"solution", "solutions", "root", "roots", "value", "values"});
+    constexpr auto kinds = std::to_array<std::string_view>(
+        {"real", "such", "possible", "valid", "integer", "integral", "rational", "positive"});
+    constexpr auto others = std::to_array<std::string_view>(
+        {"the",        "there", "is",   "are",   "equation",  "equations", "system",
+         "inequality", "has",   "have", "exist", "exists",    "of",        "x",
+         "to",         "for",   "this", "so",    "therefore", "it",        "set"});
+    if (tokens.size() == 1 && tokens.front().is_command("emptyset")) {
+        return true;
+    }
+    std::vector<std::string> words;
+    for (const Token& token : tokens) {
+        if (token.kind != TokenKind::word && token.kind != TokenKind::letter) {
+            return false;
+        }
+        words.push_back(lower(token.text));
+    }
+    if (words == std::vector<std::string>{"none"}) {
+        return true;
+    }
+    for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+        std::size_t end = i + 1;
+        if (words[i] == "empty" && words[end] == "set") {
+            ++end;
+        } else if (words[i] == "no") {
+            while (end < words.size() && contains(kinds, words[end])) {
+                ++end;
+            }
+            if (end == words.size() || !contains(things, words[end])) {
+                return false;
+            }
+            ++end;
+        } else if (contains(others, words[i])) {
+            continue;
+        } else {
+            return false;
+        }
+        return std::all_of(words.begin() + static_cast<std::ptrdiff_t>(end),
+                           words.end(),
+                           [&](const std::string& word) { return contains(others, word); });
+    }
+    return false;
+}
+
+Tokens without_label(Tokens tokens) {
+    constexpr auto leads = std::to_array<std::string_view>(
+        {"the", "final", "my", "correct", "so", "therefore", "thus", "hence"});
+    constexpr auto names = std::to_array<std::string_view>({"answer", "ans", "result", "solution"});
+    const auto is_word = [&](std::size_t i, const auto& words) {
+        return i < tokens.size() && tokens[i].kind == TokenKind::word &&
+               contains(words, lower(tokens[i].text));
+    };
+    std::size_t place = 0;
+    while (is_word(place, leads)) {
+        ++place;
+    }
+    if (is_word(place, names)) {
+        const std::size_t after = place + 1;
+        const bool has_sign =
+            after < tokens.size() && (tokens[after].is_symbol(":") ||
+                                      tokens[after].is_symbol("=") || tokens[after].text == "is");
+        return has_sign && after + 1 < tokens.size() ? tokens.subspan(after + 1) : tokens;
+    }
+    // "Total area: 42"
+    place = 0;
+    while (place < tokens.size() && tokens[place].kind == TokenKind::word &&
+           !is_negation(tokens[place].text)) {
+        ++place;
+    }
+    const bool is_label = place > 0 && place + 1 < tokens.size() && tokens[place].is_symbol(":") &&
+                          tokens[place + 1].kind != TokenKind::word;
+    return is_label ? tokens.subspan(place + 1) : tokens;
+}
+
 }  // namespace anamnesis::eval::grading

@@ -25,4 +25,10 @@ std::vector<std::string> extract_words(Tokens tokens);
 /// them ("due east", "Evelyn had the greatest speed") that neither negates nor offers another.
 bool says_the_same(Tokens gold, Tokens answer);
 
+/// \emptyset, "no solution", "there are no real roots", "the empty set", "none".
+bool is_empty_set(Tokens tokens);
+
+/// Without "Answer:", "Final answer is", "Total area:" before a value.
+Tokens without_label(Tokens tokens);
+
 }  // namespace anamnesis::eval::grading

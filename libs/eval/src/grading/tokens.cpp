@@ -10,6 +10,7 @@
 
 #include "grading/characters.hpp"
 #include "grading/latex_commands.hpp"
+#include "grading/number_lexer.hpp"
 #include "grading/unicode_math.hpp"
 #include "grading/word_list.hpp"
 
@@ -49,7 +50,7 @@ private:
             command(text, position, is_text, depth);
         } else if (is_digit(c) ||
                    (c == '.' && position + 1 < text.size() && is_digit(text[position + 1]))) {
-            number(text, position, is_text);
+            add(TokenKind::number, lex_number(text, position, commas_), is_text);
         } else if (is_word_byte(c)) {
             letters(text, position, is_text);
         } else if (c == '"' || c == '`' || c == '$' || static_cast<unsigned char>(c) < ' ') {
@@ -112,94 +113,6 @@ private:
         return std::string(name);
     }
 
-    /// The length of a separator of thousands at `position`, 0 for none.
-    std::size_t separator(std::string_view text, std::size_t position) const {
-        const std::string_view rest = text.substr(position);
-        for (const std::string_view separator : {std::string_view(",\\! "),
-                                                 std::string_view(",\\!"),
-                                                 std::string_view("{,}\\!"),
-                                                 std::string_view("{,}"),
-                                                 std::string_view("\\,"),
-                                                 std::string_view("\\!"),
-                                                 std::string_view("\\ "),
-                                                 std::string_view("~"),
-                                                 std::string_view(" ")}) {
-            if (rest.starts_with(separator)) {
-                return separator.size();
-            }
-        }
-        return commas_ == Commas::group_digits && rest.starts_with(',') ? 1 : 0;
-    }
-
-    static std::size_t digits_at(std::string_view text, std::size_t position) {
-        std::size_t count = 0;
-        while (position + count < text.size() && is_digit(text[position + count])) {
-            ++count;
-        }
-        return count;
-    }
-
-    void number(std::string_view text, std::size_t& position, bool is_text) {
-        std::size_t count = digits_at(text, position);
-        std::string value(text.substr(position, count));
-        position += count;
-        if (count >= 1 && count <= 3 && value.front() != '0') {
-            std::size_t gap = separator(text, position);
-            while (gap > 0 && digits_at(text, position + gap) == 3) {
-                value += text.substr(position + gap, 3);
-                position += gap + 3;
-                gap = separator(text, position);
-            }
-        }
-        if (position < text.size() && text[position] == '.') {
-            count = digits_at(text, position + 1);
-            value += count > 0 ? text.substr(position, count + 1) : std::string_view();
-            position += count > 0 ? count + 1 : 0;
-            repetition(text, position, value);
-        }
-        exponent(text, position, value);
-        add(TokenKind::number, value, is_text);
-    }
-
-    /// "0.1\overline{6}": the point may come right before the bar.
-    static void repetition(std::string_view text, std::size_t& position, std::string& value) {
-        const std::string_view rest = text.substr(position);
-        for (const std::string_view bar : {std::string_view("\\overline{"),
-                                           std::string_view(".\\overline{"),
-                                           std::string_view("\\bar{"),
-                                           std::string_view(".\\bar{")}) {
-            if (!rest.starts_with(bar)) {
-                continue;
-            }
-            const std::size_t count = digits_at(text, position + bar.size());
-            const std::size_t end = position + bar.size() + count;
-            if (count > 0 && end < text.size() && text[end] == '}') {
-                value += bar.front() == '.' ? "." : "";
-                value += "(" + std::string(text.substr(end - count, count)) + ")";
-                position = end + 1;
-            }
-            return;
-        }
-    }
-
-    static void exponent(std::string_view text, std::size_t& position, std::string& value) {
-        if (position >= text.size() || (text[position] != 'e' && text[position] != 'E') ||
-            value.ends_with(')')) {
-            return;
-        }
-        std::size_t digits = position + 1;
-        if (digits < text.size() && (text[digits] == '-' || text[digits] == '+')) {
-            ++digits;
-        }
-        const std::size_t count = digits_at(text, digits);
-        const std::size_t end = digits + count;
-        if (count == 0 || (end < text.size() && is_letter(text[end]))) {
-            return;
-        }
-        value += "e" + std::string(text.substr(position + 1, end - position - 1));
-        position = end;
-    }
-
     void command(std::string_view text, std::size_t& position, bool is_text, int depth) {
         ++position;
         if (position >= text.size()) {
@@ -219,6 +132,8 @@ private:
         const std::string_view name = text.substr(begin, position - begin);
         if (contains(ignored_commands, name)) {
             skip_no_delimiter(text, position);
+        } else if (const int count = count_arguments(name); count >= 0) {
+            skip_arguments(text, position, count);
         } else if (contains(spacing_commands, name)) {
             has_space_ = true;
         } else if (contains(transparent_commands, name) || name.starts_with("boxed")) {
@@ -256,6 +171,43 @@ private:
         return is_length ? close + 1 : 0;
     }
 
+    /// -1 for a command that has none to be left out.
+    static int count_arguments(std::string_view name) {
+        const auto found = std::ranges::find(
+            commands_with_arguments, name, &std::pair<std::string_view, int>::first);
+        return found == commands_with_arguments.end() ? -1 : found->second;
+    }
+
+    /// A star, "[rgb]" and `count` groups in braces.
+    static void skip_arguments(std::string_view text, std::size_t& position, int count) {
+        position += position < text.size() && text[position] == '*' ? 1 : 0;
+        while (position < text.size() && is_space(text[position])) {
+            ++position;
+        }
+        if (position < text.size() && text[position] == '[') {
+            const std::size_t close = text.find(']', position);
+            position = close == std::string_view::npos ? position : close + 1;
+        }
+        for (; count > 0 && position < text.size() && text[position] == '{'; --count) {
+            position = end_of_group(text, position);
+        }
+    }
+
+    /// The place after the brace that closes the one at `position`; the end where none does.
+    static std::size_t end_of_group(std::string_view text, std::size_t position) {
+        std::size_t open = 0;
+        for (; position < text.size(); ++position) {
+            if (text[position] == '\\') {
+                ++position;
+            } else if (text[position] == '{') {
+                ++open;
+            } else if (text[position] == '}' && --open == 0) {
+                return position + 1;
+            }
+        }
+        return text.size();
+    }
+
     /// The invisible delimiter of "\left." and "\right.".
     static void skip_no_delimiter(std::string_view text, std::size_t& position) {
         if (position < text.size() && text[position] == '.' &&
@@ -286,24 +238,17 @@ private:
         while (position < text.size() && is_space(text[position])) {
             ++position;
         }
+        if (name == "mathbb" && position < text.size() && is_upper(text[position])) {
+            add(TokenKind::command, "bb" + std::string(1, text[position++]), is_text);
+            return;
+        }
         if (position >= text.size() || text[position] != '{' || depth >= deepest_text) {
             return;
         }
-        const std::size_t begin = ++position;
-        std::size_t open = 1;
-        while (position < text.size() && open > 0) {
-            const char c = text[position];
-            if (c == '\\') {
-                ++position;
-            } else if (c == '{') {
-                ++open;
-            } else if (c == '}') {
-                --open;
-            }
-            ++position;
-        }
-        position = std::min(position, text.size());
-        const std::size_t end = open == 0 ? position - 1 : position;
+        const std::size_t begin = position + 1;
+        position = end_of_group(text, position);
+        const bool is_closed = position > begin && text[position - 1] == '}';
+        const std::size_t end = is_closed ? position - 1 : position;
         const std::string_view content = text.substr(begin, end - begin);
         const bool is_word = std::ranges::all_of(content, is_letter) && content.size() > 1;
         if (name == "mathbb") {
@@ -331,6 +276,34 @@ bool is_sign(const Token& token) {
            token.is_symbol(",") || token.is_symbol("<") || token.is_symbol(">");
 }
 
+/// Line ends and arrows before the answer; full stops and line ends after it.
+void strip_ends(std::vector<Token>& tokens) {
+    const auto is_lead = [](const Token& token) {
+        return token.text == "\\" || token.is_command("Rightarrow") ||
+               token.is_command("implies") || token.is_command("Longrightarrow") ||
+               token.is_command("to") || token.is_command("rightarrow");
+    };
+    const auto is_full_stop = [](const Token& token) {
+        return token.is_symbol(".") || token.is_symbol(",") || token.is_symbol(";") ||
+               token.is_symbol(":") || token.is_symbol("?") || token.text == "\\";
+    };
+    while (!tokens.empty() && is_full_stop(tokens.back())) {
+        tokens.pop_back();
+    }
+    tokens.erase(tokens.begin(), std::ranges::find_if_not(tokens, is_lead));
+}
+
+/// "1.2 x 10^5": an x between two numbers is a sign.
+void name_products(std::vector<Token>& tokens) {
+    for (std::size_t i = 1; i + 1 < tokens.size(); ++i) {
+        const bool is_x = tokens[i].text == "x" || tokens[i].text == "X";
+        if (is_x && tokens[i].kind != TokenKind::command &&
+            tokens[i - 1].kind == TokenKind::number && tokens[i + 1].kind == TokenKind::number) {
+            tokens[i] = {TokenKind::command, "times", tokens[i].has_space_before, false};
+        }
+    }
+}
+
 }  // namespace
 
 std::vector<Token> tokenise(std::string_view text, Commas commas) {
@@ -346,13 +319,8 @@ std::vector<Token> tokenise(std::string_view text, Commas commas) {
         tokens.push_back(std::move(read[i]));
         i += is_wrapped_sign ? 1 : 0;
     }
-    const auto is_full_stop = [](const Token& token) {
-        return token.is_symbol(".") || token.is_symbol(",") || token.is_symbol(";") ||
-               token.is_symbol(":") || token.is_symbol("?");
-    };
-    while (!tokens.empty() && is_full_stop(tokens.back())) {
-        tokens.pop_back();
-    }
+    strip_ends(tokens);
+    name_products(tokens);
     return tokens;
 }
 

@@ -56,6 +56,7 @@ constexpr auto known_units = std::to_array<KnownUnit>({
     {"week", "time", 604'800},
     {"month", "month"},
     {"year", "month", 12},
+    {"yr", "month", 12},
     {"g", "mass"},
     {"gram", "mass"},
     {"kg", "mass", 1000},
@@ -73,8 +74,39 @@ constexpr auto known_units = std::to_array<KnownUnit>({
     {"euro", "euro"},
     {"eur", "euro"},
     {"sterling", "sterling"},
+    {"€", "euro"},
+    {"gbp", "sterling"},
+    {"pence", "sterling", 1, 100},
     {"yen", "yen"},
+    {"jpy", "yen"},
+    {"円", "yen"},
+    {"圓", "yen"},
+    {"yuan", "yuan"},
+    {"元", "yuan"},
+    {"块", "yuan"},
+    {"cny", "yuan"},
+    {"rmb", "yuan"},
     {"rupee", "rupee"},
+    {"inr", "rupee"},
+    {"rs", "rupee"},
+    {"paise", "rupee", 1, 100},
+    {"paisa", "rupee", 1, 100},
+    {"ruble", "ruble"},
+    {"rouble", "ruble"},
+    {"rub", "ruble"},
+    {"kopeck", "ruble", 1, 100},
+    {"won", "won"},
+    {"krw", "won"},
+    {"원", "won"},
+    {"shekel", "shekel"},
+    {"dong", "dong"},
+    {"lira", "lira"},
+    {"peso", "peso"},
+    {"baht", "baht"},
+    {"naira", "naira"},
+    {"hryvnia", "hryvnia"},
+    {"franc", "franc"},
+    {"chf", "franc"},
     {"l", "volume"},
     {"liter", "volume"},
     {"litre", "volume"},
@@ -85,6 +117,9 @@ constexpr auto known_units = std::to_array<KnownUnit>({
     {"gallon", "measure", 8},
     {"mph", "length/time", 1'609'344, 3'600'000},
     {"kph", "length/time", 1000, 3600},
+    {"penny", "money", 1, 100},
+    {"pennies", "money", 1, 100},
+    {"nickel", "money", 5, 100},
     {"radian", ""},
     {"rad", ""},
     {"unit", ""},
@@ -97,6 +132,9 @@ std::string singular(std::string_view word) {
     }
     if (text == "inches") {
         return "inch";
+    }
+    if (text == "rs") {
+        return text;
     }
     if (text.size() > 2 && text.ends_with('s') && !text.ends_with("ss")) {
         text.pop_back();
@@ -184,6 +222,7 @@ Unit parse_unit(const std::vector<std::string>& words) {
         unit.dimension.clear();
         unit.factor = 1;
     } else if (unit.dimension.empty()) {
+        unit.is_radian = singulars.front().starts_with("rad");
         unit.words.clear();  // "units" and "radians" say nothing
     }
     unit.factor.canonicalize();
@@ -192,6 +231,13 @@ Unit parse_unit(const std::vector<std::string>& words) {
 
 std::optional<Rational> conversion(const Unit& from, const Unit& to) {
     if (from.words.empty() || to.words.empty() || from.words == to.words) {
+        return Rational(1);
+    }
+    // The sign ¥ is that of both.
+    const auto is_sign = [](const Unit& sign, const Unit& other) {
+        return sign.words == "yen" && other.dimension == "yuan";
+    };
+    if (is_sign(from, to) || is_sign(to, from)) {
         return Rational(1);
     }
     if (!from.dimension.empty() && from.dimension == to.dimension) {

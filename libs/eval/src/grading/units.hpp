@@ -15,6 +15,7 @@ struct Unit {
     std::string words{};      ///< as it was written, singular and lower case; empty for none
     std::string dimension{};  ///< "length^2", "money"; empty where the words are no known unit
     Rational factor = 1;      ///< to the first unit of its dimension
+    bool is_radian = false;   ///< radians were named; `words` is empty then
 };
 
 /// "square inches", "cm^2", "miles per hour", "mph", "cents", "people".

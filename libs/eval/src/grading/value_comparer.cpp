@@ -13,6 +13,7 @@
 
 #include <gmpxx.h>
 
+#include "grading/calendar_reader.hpp"
 #include "grading/evaluation.hpp"
 #include "grading/expression.hpp"
 #include "grading/identity.hpp"
@@ -81,6 +82,12 @@ private:
     }
 
     Comparison contents(const Value& gold, const Value& answer) const {
+        if (gold.kind == ValueKind::clock || answer.kind == ValueKind::clock) {
+            return to_comparison(same_clock(gold, answer));
+        }
+        if (gold.kind == ValueKind::date || answer.kind == ValueKind::date) {
+            return to_comparison(gold.kind == answer.kind && same_date(gold.date, answer.date));
+        }
         if (gold.kind == ValueKind::intervals || answer.kind == ValueKind::intervals) {
             return intervals(gold, answer);
         }
@@ -109,8 +116,9 @@ private:
         const SignRules signs{
             .percent_may_be_missing = (gold_has_percent && !answer_has_percent) ||
                                       (answer_has_percent && rules_.gold_drops_percent),
-            .degree_may_be_missing = gold.expression.uses(Operation::degree) ||
-                                     answer.expression.uses(Operation::degree)};
+            .degree_may_be_missing = (gold.expression.uses(Operation::degree) ||
+                                      answer.expression.uses(Operation::degree)) &&
+                                     !gold.unit.is_radian && !answer.unit.is_radian};
         const auto compare = [&](const Expression& expression) {
             if (*factor == 1) {
                 return compare_expressions(gold.expression, expression, signs);
@@ -122,6 +130,10 @@ private:
         Sameness sameness = compare(answer.expression);
         if (sameness != Sameness::same && answer.thousands && gold.expression.variables().empty()) {
             sameness = compare(*answer.thousands);
+        }
+        // "3 hours 30 minutes" where 210 is asked for.
+        if (sameness != Sameness::same && answer.in_last_unit && gold.unit.words.empty()) {
+            sameness = compare(*answer.in_last_unit);
         }
         return {.sameness = sameness};
     }
@@ -185,7 +197,10 @@ private:
             return &list == &gold ? values(gold.items[0], answer) : values(gold, answer.items[0]);
         }
         if (is_order_free(gold)) {
-            if (answer.brackets == "[)" || answer.brackets == "(]") {
+            // A set of two is no interval between them.
+            const bool is_between =
+                answer.brackets == "[]" && gold.brackets == "{}" && answer.items.size() == 2;
+            if (answer.brackets == "[)" || answer.brackets == "(]" || is_between) {
                 return different;
             }
             const bool are_named = has_distinct_names(gold);
@@ -275,11 +290,30 @@ private:
         if (answer.kind == ValueKind::quantity) {
             return identity_multiple(gold, answer);
         }
-        // A vector may be written as a tuple.
         const Value& matrix = gold.kind == ValueKind::matrix ? gold : answer;
         const Value& other = gold.kind == ValueKind::matrix ? answer : gold;
+        if (const auto rows = as_matrix(other)) {
+            return &other == &gold ? matrices(*rows, answer) : matrices(gold, *rows);
+        }
+        // A vector may be written as a tuple.
         const bool is_vector = matrix.columns == 1 || matrix.columns == matrix.items.size();
         return to_comparison(is_vector && is_tuple(other) && same_items(gold, answer));
+    }
+
+    /// A list of equally long lists.
+    static std::optional<Value> as_matrix(const Value& list) {
+        if (list.kind != ValueKind::collection || list.brackets.empty() || list.items.empty()) {
+            return std::nullopt;
+        }
+        Value matrix{.kind = ValueKind::matrix, .columns = list.items.front().items.size()};
+        for (const Value& row : list.items) {
+            if (row.kind != ValueKind::collection || row.brackets.empty() ||
+                row.items.size() != matrix.columns || matrix.columns == 0) {
+                return std::nullopt;
+            }
+            matrix.items.insert(matrix.items.end(), row.items.begin(), row.items.end());
+        }
+        return matrix;
     }
 
     bool same_items(const Value& gold, const Value& answer) const {

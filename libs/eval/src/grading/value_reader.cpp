@@ -9,10 +9,13 @@
 #include <utility>
 #include <vector>
 
+#include "grading/calendar_reader.hpp"
 #include "grading/characters.hpp"
+#include "grading/compound_reader.hpp"
 #include "grading/number_words.hpp"
 #include "grading/quantity_reader.hpp"
 #include "grading/relation_reader.hpp"
+#include "grading/text_answers.hpp"
 #include "grading/token_ranges.hpp"
 #include "grading/tokens.hpp"
 #include "grading/value.hpp"
@@ -40,7 +43,9 @@ bool is_intersection(Tokens tokens) {
 
 bool are_all_reals(Tokens tokens) {
     const std::string text = canonical(tokens);
-    return text == "\\bbR " || text == " all  real  numbers " || text == " all  reals ";
+    return text == "\\bbR " || text == "\\R " || text == " all  real  numbers " ||
+           text == " all  reals " || text == " real  numbers " || text == " reals " ||
+           text == " any  real  number " || text == " the  real  numbers ";
 }
 
 /// "28 (mod 30)": the modulus is no part of the value.
@@ -91,6 +96,14 @@ public:
     /// A whole answer or the inside of brackets.
     std::optional<Value> list(Tokens tokens, int depth) const {
         tokens = without_braces(tokens);
+        if (auto whole = read_undivided(tokens)) {
+            return whole;
+        }
+        const std::size_t sign = find_set_difference(tokens);
+        if (sign > 0 && sign < tokens.size() && depth <= deepest_nesting &&
+            !has_relation(tokens.first(sign))) {
+            return without_part(tokens, sign, depth);
+        }
         const std::vector<Tokens> parts = split_outside(tokens, is_connector);
         if (parts.empty() || parts.size() > largest_collection || depth > deepest_nesting) {
             return std::nullopt;
@@ -110,6 +123,15 @@ public:
     }
 
 private:
+    /// Dates, times and "3 hours, 30 minutes", in which commas separate nothing.
+    static std::optional<Value> read_undivided(Tokens tokens) {
+        auto value = read_date(tokens);
+        if (!value) {
+            value = read_clock(tokens);
+        }
+        return value ? value : read_compound(tokens);
+    }
+
     /// Lists inside a list are flat, as those of ± are.
     static void append(Value& list, Value value) {
         if (value.kind == ValueKind::collection && value.brackets.empty()) {
@@ -146,39 +168,6 @@ private:
         return result;
     }
 
-    static std::vector<RealInterval> common_parts(const std::vector<RealInterval>& left,
-                                                  const std::vector<RealInterval>& right) {
-        std::vector<RealInterval> result;
-        for (const RealInterval& one : left) {
-            for (const RealInterval& other : right) {
-                const RealInterval part = common_part(one, other);
-                const bool is_point = part.low_value == part.high_value;
-                if (part.low_value < part.high_value ||
-                    (is_point && part.has_low && part.has_high)) {
-                    result.push_back(part);
-                }
-            }
-        }
-        result.resize(std::min(result.size(), largest_collection));
-        return result;
-    }
-
-    static RealInterval common_part(RealInterval left, const RealInterval& right) {
-        if (right.low_value > left.low_value ||
-            (right.low_value == left.low_value && !right.has_low)) {
-            left.low = right.low;
-            left.low_value = right.low_value;
-            left.has_low = right.has_low;
-        }
-        if (right.high_value < left.high_value ||
-            (right.high_value == left.high_value && !right.has_high)) {
-            left.high = right.high;
-            left.high_value = right.high_value;
-            left.has_high = right.has_high;
-        }
-        return left;
-    }
-
     std::optional<Value> item(Tokens tokens, int depth) const {
         tokens = without_braces(tokens);
         if (depth > deepest_nesting || tokens.empty()) {
@@ -186,6 +175,9 @@ private:
         }
         if (are_all_reals(tokens)) {
             return all_reals();
+        }
+        if (is_empty_set(tokens)) {
+            return Value{.kind = ValueKind::collection, .brackets = "{}"};
         }
         const bool is_set =
             tokens.front().is_symbol("\\{") && closing_place(tokens) == tokens.size() - 1;
@@ -239,11 +231,10 @@ private:
             }
             if (value->kind == ValueKind::collection && value->brackets == "{}") {
                 set.items.insert(set.items.end(), value->items.begin(), value->items.end());
-            } else if (const auto interval = as_interval(*value)) {
-                result.intervals.push_back(*interval);
-            } else if (value->kind == ValueKind::intervals) {
+            } else if (const auto part_of_line = as_real_set(*value);
+                       part_of_line && value->kind != ValueKind::quantity) {
                 result.intervals.insert(
-                    result.intervals.end(), value->intervals.begin(), value->intervals.end());
+                    result.intervals.end(), part_of_line->begin(), part_of_line->end());
             } else {
                 return std::nullopt;
             }
@@ -251,16 +242,46 @@ private:
         if (result.intervals.empty()) {
             return set;
         }
-        for (const Value& point : set.items) {
-            const auto interval = as_interval(
-                {.kind = ValueKind::collection, .brackets = "[]", .items = {point, point}});
-            if (!interval) {
-                return std::nullopt;
-            }
-            result.intervals.push_back(*interval);
+        const auto points = as_real_set(set);
+        if (!points) {
+            return std::nullopt;
         }
+        result.intervals.insert(result.intervals.end(), points->begin(), points->end());
         result.intervals = merged(std::move(result.intervals));
         return result;
+    }
+
+    /// "\mathbb{R} \setminus \{0\}", "(0,5) - \{1, 2\}", "all real numbers except 0".
+    std::optional<Value> without_part(Tokens tokens, std::size_t sign, int depth) const {
+        const Tokens base = tokens.first(sign);
+        const auto whole = base.size() == 1 && base.front().is(TokenKind::letter, "R")
+                               ? std::optional(all_reals())
+                               : item(base, depth + 1);
+        const auto part = list(tokens.subspan(sign + 1), depth + 1);
+        const auto left = whole ? as_real_set(*whole) : std::nullopt;
+        const auto right = part ? as_real_set(*part) : std::nullopt;
+        if (!left || !right || whole->kind == ValueKind::quantity) {
+            return std::nullopt;
+        }
+        Value result{.kind = ValueKind::intervals};
+        result.intervals = difference(*left, *right);
+        return result;
+    }
+
+    /// The place of the sign of a difference of sets; the number of tokens where there is none.
+    static std::size_t find_set_difference(Tokens tokens) {
+        const std::size_t sign = find_outside(tokens, [](const Token& token) {
+            return token.is_command("setminus") ||
+                   (token.kind == TokenKind::word &&
+                    (lower(token.text) == "except" || lower(token.text) == "excluding"));
+        });
+        if (sign < tokens.size() || tokens.empty()) {
+            return sign;
+        }
+        const std::size_t minus =
+            find_outside(tokens, [](const Token& token) { return token.is_symbol("-"); }, 1);
+        const bool takes_set = minus + 1 < tokens.size() && tokens[minus + 1].is_symbol("\\{");
+        return takes_set ? minus : tokens.size();
     }
 
     std::optional<Value> bracketed(Tokens tokens, int depth) const {

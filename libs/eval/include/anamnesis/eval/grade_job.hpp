@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/watch.hpp"
@@ -40,10 +41,12 @@ public:
     /// Samples of one problem depend on each other: with several the problems are the clusters.
     bool has_samples() const { return problems_.size() < answers_; }
     ClusteredMean average() const;
-    /// 95 % of the share of right answers: Wilson's, or Student's over problems with samples.
+    /// 95 % of the share of right answers: `share_interval`.
     Interval interval() const;
 
 private:
+    std::vector<ProblemCounts> counts() const;
+
     std::uint64_t answers_ = 0;
     std::uint64_t correct_ = 0;
     std::map<grading::Reason, std::uint64_t> reasons_;

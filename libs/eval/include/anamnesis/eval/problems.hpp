@@ -28,9 +28,12 @@ struct Problem {
 ///   amc23    id, problem or question, answer (a number)
 ///   custom   problem or question, answer; perhaps id, solution
 ///
-/// Without `task` the fields of the first line decide. Calculator marks <<48/2=24>> of GSM8K are
-/// taken out of the solution. A number is written as the file writes it: 27.0.
-/// Errors: `not_found`; `malformed` naming file, line and field, also where two problems have one
+/// AIME's other names are taken too (Problem, Question, Answer, Solution, ID, url), and
+/// lm-evaluation-harness's samples_*.jsonl: `doc` is the problem, `doc_id` its id, `target` the
+/// answer where `doc` has none; of a task with several filters the lines of the first count.
+/// /// Without `task` the fields of the first line decide. Calculator marks <<48/2=24>> of GSM8K
+/// are taken out of the solution. A number is written as the file writes it: 27.0. Errors:
+/// `not_found`; `malformed` naming file, line and field, also where two problems have one
 ///         id or the file holds none.
 std::vector<Problem> read_problems(const std::filesystem::path& path,
                                    std::optional<ReasoningTask> task = std::nullopt);

@@ -20,6 +20,7 @@ struct ReasonCell {
     std::size_t samples = 0;                             ///< really generated
     std::size_t fewest = 0;                              ///< samples of the problem that has fewest
     ClusteredMean average{};                             ///< avg@k
+    Interval interval{};                                 ///< of avg@k, within [0, 1]
     std::vector<std::pair<std::size_t, double>> pass{};  ///< pass@k for k = 1, 2, 4, … fewest
     double majority = 0.0;   ///< maj@k: ties go to the class whose first vote came earliest
     double truncated = 0.0;  ///< shares of answers

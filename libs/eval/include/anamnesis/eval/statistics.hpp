@@ -62,6 +62,17 @@ ClusteredMean clustered_mean(std::span<const double> values,
 ClusteredMean average_at_k(std::span<const ProblemCounts> problems,
                            double confidence = default_confidence);
 
+/// The interval of the share of right samples, never outside [0, 1] and never a point. With one
+/// sample of each problem it is Wilson's. With several it is Wilson's for the number of independent
+/// samples that spread as far between problems as these do, corrected by Student's t for few
+/// problems; for the number of problems where all have the same share. One problem with several
+/// samples says nothing of others: [0, 1].
+/// Errors: `internal` without problems, or for one without samples.
+/// Source: Korn & Graubard, Survey Methodology 24 (1998) 193, with Wilson's interval; Dean &
+///         Pagano, J. Survey Stat. Methodol. 3 (2015) 484.
+Interval share_interval(std::span<const ProblemCounts> problems,
+                        double confidence = default_confidence);
+
 /// Means of `first - second`, problem by problem, and Student's paired t test.
 struct PairedDifference {
     ClusteredMean difference;

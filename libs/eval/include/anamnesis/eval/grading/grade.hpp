@@ -25,7 +25,7 @@ enum class Reason : std::uint8_t {
     other_unit,  ///< the units measure different things
     undecided,   ///< not understood: wrong, and worth a look
     no_answer,   ///< the response gives none
-    unfinished,  ///< it ended inside its reasoning or inside a box
+    unfinished,  ///< it ended inside its reasoning or a box, or was cut before it gave an answer
     no_gold,     ///< there is nothing to compare with
 };
 
@@ -46,8 +46,11 @@ struct Grade {
     std::string extracted{};  ///< what was compared; empty where nothing was found
 };
 
-/// Extracts and compares.
-Grade grade_response(ReasoningTask task, std::string_view gold, std::string_view response);
+/// Extracts and compares. Of a worked gold answer what comes after its last "####" counts.
+Grade grade_response(ReasoningTask task,
+                     std::string_view gold,
+                     std::string_view response,
+                     ResponseEnd end = ResponseEnd::finished);
 
 /// The same for an answer that was extracted before.
 Grade grade_extraction(ReasoningTask task, std::string_view gold, const Extraction& extraction);
