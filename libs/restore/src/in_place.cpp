@@ -22,6 +22,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/gguf_shards.hpp"
 #include "anamnesis/formats/safetensors.hpp"
 #include "anamnesis/io/atomic_file.hpp"
@@ -262,7 +263,7 @@ bool has_undo(const fs::path& checkpoint) {
     }
     // Sets of shards share a folder, and its one undo file is of the set that was repaired.
     return fs::is_directory(checkpoint, ignored) || checkpoint.extension() != ".gguf" ||
-           is_of_set(UndoFile::open(place), checkpoint);
+           checkpoint::is_whole_gguf(checkpoint) || is_of_set(UndoFile::open(place), checkpoint);
 }
 
 Result write_in_place(const Plan& plan, const Execution& execution) {

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/checkpoint/gguf.hpp"
+
+#include "anamnesis/runtime/torch.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/half.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/runtime/hybrid_model.hpp"
+#include "anamnesis/runtime/network.hpp"
+
+#include "temporary_folder.hpp"
+#include "tiny_model.hpp"
+
+namespace anamnesis::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The values of a tensor as the bytes of float32.
+std::string read_f32(const checkpoint::TensorEntry& tensor) {
+    std::vector<std::byte> bytes(tensor.bytes);
+    tensor.read_at(0, bytes);
+    std::vector<std::byte> wide(count_elements(tensor.dtype, bytes.size()) * sizeof(float));
+    convert(tensor.dtype, bytes, DType::f32, wide);
+    return {reinterpret_cast<const char*>(wide.data()), wide.size()};
+}
+
+/// A GGUF file as a checkpoint of float32 in safetensors.
+void write_dequantised(const fs::path& file, const testing::TemporaryFolder& folder) {
+    const auto view = checkpoint::view_for_running(checkpoint::Checkpoint::open(file));
+    std::vector<testing::NamedBytes> tensors;
+    for (const checkpoint::TensorEntry& tensor : view.checkpoint.tensors()) {
+        tensors.push_back({.name = tensor.name,
+                           .dtype = "F32",
+                           .shape = {tensor.shape.begin(), tensor.shape.end()},
+                           .bytes = read_f32(tensor)});
+    }
+    folder.write("model.safetensors", testing::make_safetensors(tensors));
+    folder.write("config.json", view.checkpoint.config().dump(2));
+}
+
+at::Tensor find_logits(const fs::path& path) {
+    const auto opened = checkpoint::Checkpoint::open(path);
+    const Network network =
+        load_network(opened, checkpoint::recognise(opened), {.dtype = DType::f32, .threads = 1});
+    const at::NoGradGuard no_gradients;
+    return network.logits(network.forward(at::arange(1, 40).unsqueeze(0)));
+}
+
+TEST(GgufWeights, GiveTheLogitsOfTheSameValuesInSafetensors) {
+    for (const char* name : {"qwen2-fused-q8_0", "qwen3-q5_k_m"}) {
+        SCOPED_TRACE(name);
+        const fs::path file = fs::path(ANAMNESIS_TESTDATA) / "gguf/surgery" / name / "pre.gguf";
+        const testing::TemporaryFolder folder;
+        write_dequantised(file, folder);
+        const at::Tensor expected = find_logits(folder.path());
+        const at::Tensor logits = find_logits(file);
+        EXPECT_LT((logits - expected).abs().max().item<double>(),
+                  1e-6 * expected.abs().max().item<double>());
+    }
+}
+
+}  // namespace
+}  // namespace anamnesis::runtime
