@@ -70,7 +70,7 @@ TEST_F(Tokenizing, AnswersEveryLine) {
 {"messages": [{"role": "robot", "content": "Hi"}]}
 )");
     ASSERT_EQ(lines.size(), 3U);
-    EXPECT_EQ(lines[0].at("id"), Json(7));
+    EXPECT_EQ(lines[0].at("id").as_unsigned("id"), 7U);
     const std::string chat =
         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
     EXPECT_EQ(lines[1].at("text").as_string("text"), chat);

@@ -97,7 +97,8 @@ private:
 
     void render(const Json& line, Json& result) {
         if (!chat_) {
-            chat_ = ChatTemplate::open(fs::is_directory(folder_) ? folder_ : folder_.parent_path());
+            const bool holds_template = fs::is_directory(folder_) || folder_.extension() == ".gguf";
+            chat_ = ChatTemplate::open(holds_template ? folder_ : folder_.parent_path());
         }
         RenderOptions options{.add_generation_prompt =
                                   read_flag(line, "add_generation_prompt", false)};
