@@ -62,7 +62,8 @@ StopSignals::StopSignals() {
 }
 
 StopSignals::~StopSignals() {
-    handle_with(SIG_DFL);
+    // After a stop the process ends with its own exit code: a second signal is the same wish still.
+    handle_with(source_.stop_requested() ? SIG_IGN : SIG_DFL);
     ::close(write_end_);  // which ends the listener
     if (listener_.joinable()) {
         listener_.join();

@@ -25,7 +25,7 @@ std::unique_ptr<language::LanguageModel> load_model(const char* path) {
 
 void continue_prompt(language::LanguageModel& model, std::string_view prompt, std::size_t tokens) {
     const std::unique_ptr<language::Sequence> sequence = model.start();
-    model.prefill(*sequence, model.encode(prompt));
+    model.prefill(*sequence, model.encode_beginning(prompt));
 
     language::GenerateOptions options;
     options.max_new_tokens = tokens;
