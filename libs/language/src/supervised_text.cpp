@@ -36,6 +36,27 @@ const std::string& read_text(const Json& row, std::string_view key) {
     return row.at(key).as_string(in_quotes(key));
 }
 
+/// A text, or a list of parts {"type": "text", "text": …} as OpenAI's interface writes it.
+/// Errors: `unsupported` for parts that are no text.
+std::string read_content(const Json& turn, std::string_view key) {
+    const Json& content = turn.at(key);
+    if (!content.is_array()) {
+        return content.as_string(in_quotes(key));
+    }
+    std::string text;
+    for (const Json& part : content.as_array(in_quotes(key))) {
+        const Json* type = part.find("type");
+        if (type != nullptr && *type != Json("text")) {
+            throw Error(ErrorKind::unsupported,
+                        format("a part of {} is of type {}; only text is learnt",
+                               in_quotes(key),
+                               in_quotes(type->dump(), 60)));
+        }
+        text += read_text(part, "text");
+    }
+    return text;
+}
+
 std::string translate_role(const std::string& word) {
     if (word == "human") {
         return "user";
@@ -49,7 +70,7 @@ std::vector<ChatMessage> read_turns(const Json& turns,
     std::vector<ChatMessage> messages;
     for (const Json& turn : turns.as_array("a conversation")) {
         ChatMessage message{.role = translate_role(read_text(turn, role)),
-                            .content = read_text(turn, content)};
+                            .content = read_content(turn, content)};
         if (const Json* thinking = turn.find("reasoning_content");
             thinking != nullptr && thinking->is_string()) {
             message.reasoning_content = thinking->as_string("'reasoning_content'");

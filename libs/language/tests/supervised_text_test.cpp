@@ -103,5 +103,18 @@ TEST_F(SupervisedRows, ThatAreWrongNameTheirLine) {
     }
 }
 
+TEST_F(SupervisedRows, JoinTheTextsOfContentInParts) {
+    const auto read = [&](const char* row) {
+        return read_supervised_row(Json::parse(row), rules_);
+    };
+    EXPECT_EQ(decode_supervised(read(R"({"messages": [
+        {"role": "user", "content": [{"type": "text", "text": "A"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "B"}, {"type": "text", "text": "C"}]}]})")),
+              "BC");
+    EXPECT_THROW(read(R"({"messages": [
+        {"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "content": "B"}]})"),
+                 Error);
+}
+
 }  // namespace
 }  // namespace anamnesis::language
