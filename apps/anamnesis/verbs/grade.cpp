@@ -29,7 +29,11 @@ struct GradeOptions {
 
 void declare(CLI::App& app, GradeOptions& options) {
     OptionGroup required(app, "Required");
-    required.option("--in", options.in, "JSON lines with id, task, gold and response, or lm-eval's samples_*.jsonl.")->required();
+    required
+        .option("--in",
+                options.in,
+                "JSON lines with id, task, gold and response, or lm-eval's samples_*.jsonl.")
+        ->required();
     required
         .option("--out", options.out, "JSON lines with id, correct, extracted, reason and lm_eval.")
         ->required();
