@@ -81,6 +81,17 @@ TEST_F(Tokenizing, AnswersEveryLine) {
     EXPECT_EQ(answer(back.dump() + "\n")[0].at("text").as_string("text"), chat);
 }
 
+TEST_F(Tokenizing, TellsOfBytesThatGetLost) {
+    fs::copy_file(
+        fs::path(ANAMNESIS_TESTDATA) / "field/tokenizer/bytes_missing_trained/tokenizer.json",
+        folder_.path() / "tokenizer.json",
+        fs::copy_options::overwrite_existing);
+    const CommandResult told = tokenize({"a", "--json"});
+    ASSERT_EQ(told.exit_code, 0) << told.errors;
+    EXPECT_THAT(told.output, HasSubstr("of the 256 bytes"));
+    EXPECT_THAT(tokenize({"a"}).errors, HasSubstr("of the 256 bytes"));
+}
+
 TEST_F(Tokenizing, RefusesWhatItCannotAnswer) {
     EXPECT_EQ(tokenize({}).exit_code, 2);
     EXPECT_EQ(tokenize({"a", "--in", "b", "--out", "c"}).exit_code, 2);

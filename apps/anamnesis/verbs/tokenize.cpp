@@ -48,7 +48,7 @@ int run(const TokenizeOptions& options, Terminal& terminal, const Watch& watch) 
         throw Error(ErrorKind::usage, "give a text, or --in and --out");
     }
     if (options.job.in.empty()) {
-        const Json tokens = language::tokenize_text(options.job.tokenizer, options.text);
+        const Json tokens = language::tokenize_text(options.job.tokenizer, options.text, watch);
         if (options.common.json) {
             terminal.result(tokens.dump(2) + "\n");
             return 0;
@@ -63,13 +63,7 @@ int run(const TokenizeOptions& options, Terminal& terminal, const Watch& watch) 
     }
     const language::TokenizeSummary summary = language::tokenize_lines(options.job, watch);
     if (options.common.json) {
-        terminal.result(Json(Json::Object{{"in", options.job.in.string()},
-                                          {"out", options.job.out.string()},
-                                          {"lines", summary.lines},
-                                          {"tokens", summary.tokens},
-                                          {"refused", summary.refused}})
-                            .dump(2) +
-                        "\n");
+        terminal.result(to_json(options.job, summary).dump(2) + "\n");
     } else if (!terminal.is_quiet()) {
         terminal.result(format("{} lines, {} tokens; {} chats refused by the template\n",
                                with_separators(summary.lines),

@@ -68,6 +68,26 @@ TEST(GgufForRunning, IsTheCheckpointThatTheFileWasMadeFrom) {
     expect_same_model(cases / "qwen2-q4_0/pre.gguf", cases / "qwen2-q4_0/pre_hf", 0.15);
 }
 
+TEST(GgufForRunning, PutsTheHalvesOfHeadsBackInOrder) {
+    const fs::path file = fs::path(ANAMNESIS_TESTDATA) / "gguf/surgery/mistral-split-bf16/pre.gguf";
+    RecognisedCheckpoint stored;
+    stored.checkpoint = Checkpoint::open(file);
+    stored.model = recognise(stored.checkpoint);
+    // There and back: the writer's own order of rows.
+    const RecognisedCheckpoint view = view_for_running(stored.checkpoint);
+    const RecognisedCheckpoint back = view_as_gguf(view, stored);
+    int moved = 0;
+    for (const char* part : {"q", "k"}) {
+        const std::string letter = part;
+        const TensorEntry& original = stored.checkpoint.at("blk.0.attn_" + letter + ".weight");
+        EXPECT_EQ(read_values(back.checkpoint.at(original.name)), read_values(original));
+        const auto& viewed =
+            view.checkpoint.at("model.layers.0.self_attn." + letter + "_proj.weight");
+        moved += read_values(viewed) != read_values(original) ? 1 : 0;
+    }
+    EXPECT_EQ(moved, 2);
+}
+
 TEST(GgufForRunning, TakesFusedTensorsApart) {
     const fs::path file = fs::path(ANAMNESIS_TESTDATA) / "gguf/surgery/qwen2-fused-q8_0/pre.gguf";
     const Checkpoint stored = Checkpoint::open(file);

@@ -61,6 +61,9 @@ public:
 
 private:
     std::optional<EvaluationReport> ask_all() {
+        for (const std::string& note : job_.tokenizer->list_notes()) {
+            watch_.warn(note);
+        }
         for (const AskedModel& model : job_.models) {
             if (job_.check) {
                 job_.check(model);

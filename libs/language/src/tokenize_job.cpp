@@ -42,6 +42,16 @@ Json list_pieces(const Tokenizer& tokenizer, const std::vector<TokenId>& tokens)
     return pieces;
 }
 
+/// Warns of each note of the tokenizer, and lists them.
+Json tell_notes(const Tokenizer& tokenizer, const Watch& watch) {
+    Json notes = Json::array();
+    for (const std::string& note : tokenizer.list_notes()) {
+        watch.warn(note);
+        notes.push_back(note);
+    }
+    return notes;
+}
+
 bool read_flag(const Json& line, std::string_view name, bool otherwise) {
     const Json* value = line.find(name);
     return value == nullptr || value->is_null() ? otherwise : value->as_boolean(in_quotes(name));
@@ -50,8 +60,10 @@ bool read_flag(const Json& line, std::string_view name, bool otherwise) {
 /// Answers the lines of one file.
 class LineAnswerer {
 public:
-    explicit LineAnswerer(const fs::path& tokenizer)
-        : folder_(tokenizer), tokenizer_(Tokenizer::open(tokenizer)) {}
+    LineAnswerer(const fs::path& tokenizer, const Watch& watch)
+        : folder_(tokenizer),
+          tokenizer_(Tokenizer::open(tokenizer)),
+          summary_{.notes = tell_notes(tokenizer_, watch)} {}
 
     Json answer(const Json& line) {
         Json result = line;
@@ -124,16 +136,18 @@ private:
     fs::path folder_;
     Tokenizer tokenizer_;
     std::optional<ChatTemplate> chat_{};
-    TokenizeSummary summary_{};
+    TokenizeSummary summary_;
 };
 
 }  // namespace
 
-Json tokenize_text(const fs::path& tokenizer, std::string_view text) {
+Json tokenize_text(const fs::path& tokenizer, std::string_view text, const Watch& watch) {
     const Tokenizer known = Tokenizer::open(tokenizer);
     const std::vector<TokenId> ids = known.encode(text);
-    return Json::Object{
-        {"text", text}, {"ids", list_ids(ids)}, {"pieces", list_pieces(known, ids)}};
+    return Json::Object{{"text", text},
+                        {"ids", list_ids(ids)},
+                        {"pieces", list_pieces(known, ids)},
+                        {"notes", tell_notes(known, watch)}};
 }
 
 TokenizeSummary tokenize_lines(const TokenizeJob& job, const Watch& watch) {
@@ -143,7 +157,7 @@ TokenizeSummary tokenize_lines(const TokenizeJob& job, const Watch& watch) {
                     format("--out {} is the file of --in; name another",
                            in_quotes(job.out.string(), 1000)));
     }
-    LineAnswerer answerer(job.tokenizer);
+    LineAnswerer answerer(job.tokenizer, watch);
     io::JsonLineReader lines(job.in);
     io::AtomicFile output(job.out);
     std::uint64_t written = 0;
@@ -159,7 +173,17 @@ TokenizeSummary tokenize_lines(const TokenizeJob& job, const Watch& watch) {
     output.commit();
     summary.tokens = answerer.summary().tokens;
     summary.refused = answerer.summary().refused;
+    summary.notes = answerer.summary().notes;
     return summary;
+}
+
+Json to_json(const TokenizeJob& job, const TokenizeSummary& summary) {
+    return Json::Object{{"in", job.in.string()},
+                        {"out", job.out.string()},
+                        {"lines", summary.lines},
+                        {"tokens", summary.tokens},
+                        {"refused", summary.refused},
+                        {"notes", summary.notes}};
 }
 
 }  // namespace anamnesis::language

@@ -20,12 +20,15 @@ struct TokenizeJob {
 struct TokenizeSummary {
     std::uint64_t lines = 0;
     std::uint64_t tokens = 0;
-    std::uint64_t refused = 0;  ///< chats that the template refuses
+    std::uint64_t refused = 0;   ///< chats that the template refuses
+    Json notes = Json::array();  ///< of the tokenizer, as strings; also warned of
 };
 
 /// `ids` and `pieces` (as the vocabulary spells them) of a text.
 /// Errors: those of `Tokenizer::open`.
-Json tokenize_text(const std::filesystem::path& tokenizer, std::string_view text);
+Json tokenize_text(const std::filesystem::path& tokenizer,
+                   std::string_view text,
+                   const Watch& watch);
 
 /// A line with `text` (and `add_special`) gets `ids` and `pieces`; one with `ids` (and
 /// `skip_special`) gets `text`; one with `messages` gets the rendered `text` and its `ids`, where
@@ -35,5 +38,8 @@ Json tokenize_text(const std::filesystem::path& tokenizer, std::string_view text
 ///         `unsupported` for what a template needs and is not known; `usage` where the output is
 ///         the input; `cancelled` after a stop.
 TokenizeSummary tokenize_lines(const TokenizeJob& job, const Watch& watch);
+
+/// As docs/json.md gives it.
+Json to_json(const TokenizeJob& job, const TokenizeSummary& summary);
 
 }  // namespace anamnesis::language
