@@ -238,7 +238,7 @@ void check(const Network& network,
                            ids.size()));
     }
     if (std::ranges::none_of(network.spec().layers, [](const runtime::LayerSpec& layer) {
-            return std::holds_alternative<AttentionSpec>(layer.mixer);
+            return find_attention(layer.mixer) != nullptr;
         })) {
         throw Error(
             ErrorKind::unsupported,
@@ -261,7 +261,7 @@ std::vector<LayerAttention> attention_statistics(const Network& network,
         std::vector<LayerAttention> layers;
         network.forward(
             to_token_row(ids), {}, [&](std::size_t layer, const AttentionValues& values) {
-                const auto& spec = std::get<AttentionSpec>(network.spec().layers[layer].mixer);
+                const AttentionSpec& spec = *find_attention(network.spec().layers[layer].mixer);
                 layers.push_back(measure_layer(layer, spec, values, asked));
             });
         return layers;

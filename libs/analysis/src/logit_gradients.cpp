@@ -65,7 +65,7 @@ Projections find_projections(const Network& network, std::size_t layer) {
 void ask_for_gradients(const Network& network) {
     bool has_softmax = false;
     for (std::size_t i = 0; i < network.spec().layers.size(); ++i) {
-        if (std::holds_alternative<AttentionSpec>(network.spec().layers[i].mixer)) {
+        if (find_attention(network.spec().layers[i].mixer) != nullptr) {
             has_softmax = true;
             const Projections weights = find_projections(network, i);
             for (const at::Tensor& weight :
@@ -174,7 +174,7 @@ LayerGradients measure_layer(const Network& network,
                              const at::Tensor& output_grad,
                              const LabelledText& text,
                              const GradientOptions& options) {
-    const auto& spec = std::get<AttentionSpec>(network.spec().layers[observed.layer].mixer);
+    const AttentionSpec& spec = *find_attention(network.spec().layers[observed.layer].mixer);
     const AttentionValues& values = observed.values;
     const auto length = static_cast<std::int64_t>(text.ids.size());
     const LayerPass pass{

@@ -46,8 +46,7 @@ constexpr const char* keys_by_attention = "k_attention";
 constexpr const char* keys_centred = "k_centred";
 
 std::optional<std::uint32_t> find_window(const runtime::Network& network, LayerIndex layer) {
-    const auto* spec =
-        std::get_if<checkpoint::AttentionSpec>(&network.spec().layers[layer.value].mixer);
+    const auto* spec = find_attention(network.spec().layers[layer.value].mixer);
     return spec == nullptr ? std::nullopt : spec->window;
 }
 

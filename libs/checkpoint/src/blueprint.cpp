@@ -40,9 +40,6 @@ void read_sizes(Blueprint& blueprint, const ConfigReader& config, const Blueprin
     blueprint.hidden_size = read_hidden_size(config, options.hidden_size);
     blueprint.vocabulary_size =
         options.vocabulary_size != 0 ? options.vocabulary_size : config.count("vocab_size", 0);
-    if (const Json* word = config.find("hidden_act"); word != nullptr && word->is_string()) {
-        blueprint.activation = word->as_string("hidden_act");
-    }
     if (config.has("tie_word_embeddings")) {
         blueprint.is_head_tied = config.flag("tie_word_embeddings", true);
     }
@@ -54,7 +51,6 @@ void plan_whole_model(Blueprint& blueprint, const Family& family, const ConfigRe
     try {
         whole.context_length = config.count("max_position_embeddings", 32'768);
         whole.norm_eps = config.find_number("rms_norm_eps").value_or(1e-6);
-        static_cast<void>(config.find_word("hidden_act"));  // refuses what is no word
         family.plan_layers(whole, config);
         blueprint = std::move(whole);
         blueprint.is_complete = true;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layer_plan.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -37,6 +38,23 @@ PlannedTensor make_gain(const Blueprint& blueprint,
     return tensor;
 }
 
+/// The gain, and of norms that have one the bias.
+void add_with_bias(Blueprint& blueprint, PlannedTensor gain) {
+    PlannedTensor bias = gain;
+    blueprint.tensors.push_back(std::move(gain));
+    if (blueprint.norm_kind == NormKind::rms) {
+        return;
+    }
+    const auto rename = [](std::string& name) {
+        name.replace(name.rfind("weight"), std::string_view("weight").size(), "bias");
+    };
+    rename(bias.name);
+    std::ranges::for_each(bias.other_names, rename);
+    bias.role = role::to_bias_role(bias.role);
+    bias.initial = Initial::zeros;
+    blueprint.tensors.push_back(std::move(bias));
+}
+
 void add_norm(Blueprint& blueprint,
               std::string_view role,
               LayerIndex layer,
@@ -48,7 +66,7 @@ void add_norm(Blueprint& blueprint,
     }
     PlannedTensor tensor = make_gain(blueprint, role, std::move(whole));
     tensor.layer = layer;
-    blueprint.tensors.push_back(std::move(tensor));
+    add_with_bias(blueprint, std::move(tensor));
 }
 
 template <class Spec>
@@ -56,8 +74,9 @@ void list_any(const Spec& spec, LayerTensors& tensors) {
     std::visit(
         [&](const auto& one) {
             using One = std::decay_t<decltype(one)>;
-            if constexpr (!std::is_same_v<One, UnknownMixer> &&
-                          !std::is_same_v<One, UnknownFeedForward>) {
+            if constexpr (!std::is_same_v<One, UnknownMixer> && !std::is_same_v<One, NoMixer> &&
+                          !std::is_same_v<One, UnknownFeedForward> &&
+                          !std::is_same_v<One, NoFeedForward>) {
                 list_tensors(one, tensors);
             }
         },
@@ -65,7 +84,7 @@ void list_any(const Spec& spec, LayerTensors& tensors) {
 }
 
 void refuse_wrong_mixer(const Blueprint& blueprint, const Layer& layer, const MixerSpec& mixer) {
-    if (layer.is_softmax() != std::holds_alternative<AttentionSpec>(mixer)) {
+    if (layer.is_softmax() != is_softmax(mixer)) {
         throw Error(ErrorKind::unsupported,
                     format("layer {} is {}, which models of family {} do not run here",
                            layer.index.value,
@@ -76,12 +95,33 @@ void refuse_wrong_mixer(const Blueprint& blueprint, const Layer& layer, const Mi
 
 void add_layer(Blueprint& blueprint, const Layer& layer, const LayerPlan& plan) {
     refuse_wrong_mixer(blueprint, layer, plan.spec.mixer);
-    add_norm(blueprint, role::mixer_norm, layer.index, plan.mixer_norm);
-    LayerTensors mixer(blueprint, layer.index, plan.mixer, TensorGroup::mixer);
-    list_any(plan.spec.mixer, mixer);
-    add_norm(blueprint, role::feed_forward_norm, layer.index, plan.feed_forward_norm);
-    LayerTensors feed_forward(blueprint, layer.index, plan.feed_forward, TensorGroup::mlp);
-    list_any(plan.spec.feed_forward, feed_forward);
+    const auto add_norms = [&](const ResidualSpec& residual,
+                               std::pair<std::string_view, std::string_view> roles,
+                               const std::vector<std::string_view>& names,
+                               const std::vector<std::string_view>& post_names) {
+        if (residual.norms != NormPlacement::inside && !names.empty()) {
+            add_norm(blueprint, roles.first, layer.index, names);
+        }
+        if (residual.norms == NormPlacement::both) {
+            add_norm(blueprint, roles.second, layer.index, post_names);
+        }
+    };
+    if (!std::holds_alternative<NoMixer>(plan.spec.mixer)) {
+        add_norms(plan.spec.mixer_residual,
+                  {role::mixer_norm, role::mixer_post_norm},
+                  plan.mixer_norm,
+                  plan.mixer_post_norm);
+        LayerTensors mixer(blueprint, layer.index, plan.mixer, TensorGroup::mixer);
+        list_any(plan.spec.mixer, mixer);
+    }
+    if (!std::holds_alternative<NoFeedForward>(plan.spec.feed_forward)) {
+        add_norms(plan.spec.feed_forward_residual,
+                  {role::feed_forward_norm, role::feed_forward_post_norm},
+                  plan.feed_forward_norm,
+                  plan.feed_forward_post_norm);
+        LayerTensors feed_forward(blueprint, layer.index, plan.feed_forward, TensorGroup::mlp);
+        list_any(plan.spec.feed_forward, feed_forward);
+    }
 }
 
 PlannedTensor make_head(const Blueprint& blueprint, std::string_view name) {
@@ -113,8 +153,8 @@ void plan_body(Blueprint& blueprint,
         add_layer(blueprint, blueprint.layers[i], plan);
         blueprint.specs[i] = plan.spec;
     }
-    blueprint.tensors.push_back(
-        make_gain(blueprint, role::final_norm, {format("{}.weight", names.final_norm)}));
+    add_with_bias(blueprint,
+                  make_gain(blueprint, role::final_norm, {format("{}.weight", names.final_norm)}));
     blueprint.tensors.push_back(make_head(blueprint, names.head));
 }
 

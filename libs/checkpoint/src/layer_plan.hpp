@@ -20,8 +20,12 @@ struct LayerPlan {
     Module mixer{.name = "self_attn"};
     Module feed_forward{.name = "mlp"};
     /// Within the layer, without ".weight"; the first is what is written, the others are read too.
+    /// In a parallel layer an empty list is for one norm before both.
     std::vector<std::string_view> mixer_norm{"input_layernorm"};
     std::vector<std::string_view> feed_forward_norm{"post_attention_layernorm"};
+    /// After them, where there are norms before and after.
+    std::vector<std::string_view> mixer_post_norm{"post_attention_layernorm"};
+    std::vector<std::string_view> feed_forward_post_norm{"post_feedforward_layernorm"};
 };
 
 /// Names outside the layers, without ".weight".
@@ -34,6 +38,7 @@ struct BodyNames {
 /// Lists embedding, layers, final norm and head, in this order, and sets the specs of the layers.
 /// Errors: `malformed` where the config states no hidden_size; `unsupported` for a softmax layer
 /// whose mixer is another, or the other way round.
+/// A layer without a mixer or a feed-forward has no norm for it.
 void plan_body(Blueprint& blueprint,
                const std::function<LayerPlan(const Layer&)>& plan_layer,
                const BodyNames& names = {});

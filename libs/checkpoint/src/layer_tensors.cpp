@@ -15,23 +15,30 @@
 
 namespace anamnesis::checkpoint {
 
-std::string LayerTensors::find_name(std::string_view role, std::string_view name) const {
+std::string_view LayerTensors::find_name(std::string_view role, std::string_view name) const {
     const auto renamed = std::ranges::find(module_.renamed, role, &Renamed::role);
-    return format("layers.{}.{}.{}",
-                  layer_.value,
-                  module_.name,
-                  renamed == module_.renamed.end() ? name : renamed->name);
+    return renamed == module_.renamed.end() ? name : renamed->name;
 }
 
 PlannedTensor LayerTensors::make(std::string_view role,
                                  const std::string& name,
                                  const Shape& shape) const {
-    return {
-        .name = name, .shape = shape, .role = std::string(role), .layer = layer_, .group = group_};
+    const auto in_module = [&](std::string_view module) {
+        return format("layers.{}.{}{}{}", layer_.value, module, module.empty() ? "" : ".", name);
+    };
+    PlannedTensor tensor{.name = in_module(module_.name),
+                         .shape = shape,
+                         .role = std::string(role),
+                         .layer = layer_,
+                         .group = group_};
+    for (const std::string_view other : module_.other_names) {
+        tensor.other_names.push_back(in_module(other));
+    }
+    return tensor;
 }
 
 void LayerTensors::add(const Matrix& matrix) {
-    const std::string name = find_name(matrix.role, matrix.name);
+    const std::string name(find_name(matrix.role, matrix.name));
     PlannedTensor weight = make(matrix.role, name + ".weight", {matrix.outputs, matrix.inputs});
     weight.presence = matrix.presence;
     weight.initial = matrix.initial;
@@ -48,7 +55,8 @@ void LayerTensors::add(const Matrix& matrix) {
 }
 
 void LayerTensors::add(const Vector& vector) {
-    PlannedTensor tensor = make(vector.role, find_name(vector.role, vector.name), vector.shape);
+    PlannedTensor tensor =
+        make(vector.role, std::string(find_name(vector.role, vector.name)), vector.shape);
     tensor.other_shapes = vector.other_shapes;
     tensor.presence = vector.presence;
     tensor.precision = Precision::vector;
@@ -57,8 +65,10 @@ void LayerTensors::add(const Vector& vector) {
 }
 
 void LayerTensors::add(const Stack& stack) {
-    PlannedTensor tensor = make(stack.role, find_name(stack.role, stack.name), stack.shape);
-    tensor.storage = Storage::stacked;
+    PlannedTensor tensor =
+        make(stack.role, std::string(find_name(stack.role, stack.name)), stack.shape);
+    tensor.initial = stack.initial;
+    tensor.storage = stack.storage;
     blueprint_.tensors.push_back(std::move(tensor));
 }
 

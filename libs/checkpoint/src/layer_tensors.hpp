@@ -21,8 +21,10 @@ struct Renamed {
 
 /// Where the tensors of a mixer or of a feed-forward are, within a layer.
 struct Module {
-    std::string_view name;           ///< "self_attn"
+    std::string_view name;           ///< "self_attn"; empty: the layer itself
     std::vector<Renamed> renamed{};  ///< what is not called as the mixer calls it
+    /// Of the module in other versions of the family's libraries.
+    std::vector<std::string_view> other_names{};
 };
 
 /// Lists the tensors of one module of one layer in a blueprint.
@@ -64,6 +66,8 @@ public:
         std::string_view role;
         std::string_view name;  ///< whole
         Shape shape;
+        Initial initial = Initial::matrix;
+        Storage storage = Storage::stacked;
     };
     void add(const Stack& stack);
 
@@ -76,8 +80,9 @@ public:
     void set_group(TensorGroup group) { group_ = group; }
 
 private:
-    std::string find_name(std::string_view role, std::string_view name) const;
+    std::string_view find_name(std::string_view role, std::string_view name) const;
     void add_softmax_rules(bool (*wants)(AttentionGroup));
+    /// `name` within the module.
     PlannedTensor make(std::string_view role, const std::string& name, const Shape& shape) const;
 
     Blueprint& blueprint_;

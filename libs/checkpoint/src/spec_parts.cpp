@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "spec_parts.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/index.hpp"
@@ -53,25 +57,97 @@ AttentionSpec make_attention(const Blueprint& blueprint) {
     }
     return {.heads = *blueprint.heads,
             .rotary = make_rotary_settings(blueprint),
-            .qk_norm = blueprint.qk_norm};
+            .qk_norm = blueprint.qk_norm,
+            .logit_scale = blueprint.position.attention_scale};
+}
+
+Activation read_activation(const ConfigReader& config, std::string_view key, Activation fallback) {
+    constexpr std::array<std::pair<std::string_view, Activation>, 8> words{
+        {{"silu", Activation::silu},
+         {"swish", Activation::silu},
+         {"gelu", Activation::gelu},
+         {"gelu_python", Activation::gelu},
+         {"gelu_pytorch_tanh", Activation::gelu_tanh},
+         {"gelu_new", Activation::gelu_tanh},
+         {"gelu_fast", Activation::gelu_tanh},
+         {"relu2", Activation::squared_relu}}};
+    const std::optional<std::string> word = config.find_word(key);
+    if (!word) {
+        return fallback;
+    }
+    const auto* const found =
+        std::ranges::find(words, *word, [](const auto& entry) { return entry.first; });
+    if (found == words.end()) {
+        throw Error(ErrorKind::unsupported,
+                    format("{} is {}, which does not run here; silu, gelu, gelu_pytorch_tanh and "
+                           "relu2 do",
+                           key,
+                           in_quotes(*word)));
+    }
+    return found->second;
 }
 
 DenseSpec read_dense(const ConfigReader& config, std::uint32_t default_width) {
-    return {.width = read_size(config, "intermediate_size", default_width)};
+    return {.width = read_size(config, "intermediate_size", default_width),
+            .activation = read_activation(config)};
 }
 
-MixtureSpec read_mixture(const ConfigReader& config, const MixtureSpec& defaults) {
-    const MixtureSpec spec{
-        .experts = read_size(config, "num_experts", defaults.experts),
-        .experts_per_token = read_size(config, "num_experts_per_tok", defaults.experts_per_token),
-        .expert_width = read_size(config, "moe_intermediate_size", defaults.expert_width),
-        .shared_width = read_size(config, "shared_expert_intermediate_size", defaults.shared_width),
-        .is_renormalised = defaults.is_renormalised};
-    if (spec.experts_per_token > spec.experts) {
+std::uint32_t read_experts_per_token(const ConfigReader& config,
+                                     std::uint32_t experts,
+                                     std::uint32_t fallback) {
+    for (const std::string_view key :
+         {"num_experts_per_tok", "num_experts_per_token", "experts_per_token"}) {
+        if (!config.has(key)) {
+            continue;
+        }
+        const std::uint32_t count = read_size(config, key, fallback);
+        if (count > experts) {
+            throw Error(
+                ErrorKind::malformed,
+                format("config key {} is {}, of {} experts", in_quotes(key), count, experts));
+        }
+        return count;
+    }
+    return std::min(check_size(fallback, "num_experts_per_tok"), experts);
+}
+
+RouterSpec read_corrected_router(const ConfigReader& config, std::uint32_t experts) {
+    const auto count = [&](std::string_view key, std::string_view other) {
+        return read_size(config, config.has(key) ? key : other, 1);
+    };
+    const RouterSpec router{
+        .scores = RouterSpec::Scores::sigmoid,
+        .is_corrected = true,
+        .groups = count("n_group", "num_expert_group"),
+        .kept_groups = count("topk_group", "topk_group"),
+        .is_renormalised =
+            config.flag(config.has("norm_topk_prob") ? "norm_topk_prob" : "moe_renormalize", true),
+        .renormalisation = 1e-20,
+        .scale = config.find_number("routed_scaling_factor").value_or(1.0)};
+    if (experts % router.groups != 0 || router.kept_groups > router.groups) {
         throw Error(ErrorKind::malformed,
-                    format("config key 'num_experts_per_tok' is {}, of {} experts",
-                           spec.experts_per_token,
-                           spec.experts));
+                    format("{} experts cannot lie in {} groups of which {} are kept",
+                           experts,
+                           router.groups,
+                           router.kept_groups));
+    }
+    return router;
+}
+
+MixtureSpec read_qwen_mixture(const ConfigReader& config, const QwenMixtureDefaults& defaults) {
+    const Activation activation = read_activation(config);
+    MixtureSpec spec{.experts = read_size(config, "num_experts", defaults.experts),
+                     .expert = {.width = read_size(config, "moe_intermediate_size", defaults.width),
+                                .activation = activation},
+                     .router = {.is_renormalised = defaults.is_renormalised}};
+    spec.experts_per_token =
+        read_experts_per_token(config, spec.experts, defaults.experts_per_token);
+    if (defaults.shared_width != 0) {
+        spec.shared = SharedExpertSpec{
+            .dense = {.width = read_size(
+                          config, "shared_expert_intermediate_size", defaults.shared_width),
+                      .activation = activation},
+            .is_weighted = true};
     }
     return spec;
 }

@@ -18,11 +18,37 @@ std::uint32_t read_size(const ConfigReader& config, std::string_view key, std::u
 /// `sliding_window` or `window_size`.
 std::optional<std::uint32_t> read_window(const ConfigReader& config);
 
-/// Softmax attention with the blueprint's heads, rotary encoding and QK-norm.
+/// Softmax attention with the blueprint's heads, rotary encoding, QK-norm and scale.
 AttentionSpec make_attention(const Blueprint& blueprint);
 
+/// The activation that the config key names. Errors: `unsupported` for one that does not run.
+Activation read_activation(const ConfigReader& config,
+                           std::string_view key = "hidden_act",
+                           Activation fallback = Activation::silu);
+
+/// SwiGLU with `intermediate_size` and `hidden_act`.
 DenseSpec read_dense(const ConfigReader& config, std::uint32_t default_width);
-MixtureSpec read_mixture(const ConfigReader& config, const MixtureSpec& defaults);
+
+/// `num_experts_per_tok` or its other names.
+/// Errors: `malformed` for 0, and for more than there are experts.
+std::uint32_t read_experts_per_token(const ConfigReader& config,
+                                     std::uint32_t experts,
+                                     std::uint32_t fallback);
+
+/// Sigmoid scores with a stored correction, in groups where the config says so (DeepSeek-V3).
+/// Errors: `malformed` for groups that do not divide the experts.
+RouterSpec read_corrected_router(const ConfigReader& config, std::uint32_t experts);
+
+/// What the library of Qwen's mixtures fills in.
+struct QwenMixtureDefaults {
+    std::uint32_t experts = 0;
+    std::uint32_t experts_per_token = 0;
+    std::uint32_t width = 0;
+    std::uint32_t shared_width = 0;  ///< 0: no shared expert
+    bool is_renormalised = true;
+};
+/// Qwen2-MoE, Qwen3-MoE, Qwen3-Next, Qwen3.5.
+MixtureSpec read_qwen_mixture(const ConfigReader& config, const QwenMixtureDefaults& defaults);
 GatedDeltaSpec read_gated_delta(const ConfigReader& config, DeltaProjections projections);
 
 }  // namespace anamnesis::checkpoint

@@ -57,7 +57,7 @@ void replace_length_scaling(ModelSpec& spec, const std::string& word) {
         in_context([] { return std::string("reading --attn-logits-scaling"); },
                    [&] { return checkpoint::parse_length_scaling(word); });
     for (LayerSpec& layer : spec.layers) {
-        if (auto* attention = std::get_if<AttentionSpec>(&layer.mixer)) {
+        if (AttentionSpec* attention = find_attention(layer.mixer)) {
             attention->scaling = scaling;
         }
     }

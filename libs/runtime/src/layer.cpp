@@ -42,18 +42,40 @@ std::uint64_t count_kept_values_of_any(const Part& part) {
     return std::visit([](const auto& one) { return count_kept_values(one); }, part);
 }
 
+Residual load_residual(const checkpoint::ResidualSpec& spec,
+                       std::string_view role,
+                       std::string_view post_role,
+                       const LayerWeights& weights) {
+    Residual residual{.spec = spec};
+    if (spec.norms != checkpoint::NormPlacement::inside) {
+        residual.norm = weights.stream_norm(role);
+    }
+    if (spec.norms == checkpoint::NormPlacement::both) {
+        residual.post_norm = weights.stream_norm(post_role);
+    }
+    return residual;
+}
+
 }  // namespace
 
 Layer load_layer(const checkpoint::LayerSpec& spec, const LayerWeights& weights) {
-    const checkpoint::Blueprint& blueprint = weights.blueprint();
-    const auto norm = [&](std::string_view role) {
-        return weights.norm(role, blueprint.norm_eps, blueprint.gain);
-    };
-    return {.mixer = load_any(spec.mixer, weights),
-            .feed_forward = load_any(spec.feed_forward, weights),
-            .mixer_norm = norm(checkpoint::role::mixer_norm),
-            .feed_forward_norm = norm(checkpoint::role::feed_forward_norm),
-            .norms = spec.norms};
+    namespace role = checkpoint::role;
+    Layer layer{.mixer = load_any(spec.mixer, weights),
+                .feed_forward = load_any(spec.feed_forward, weights),
+                .is_parallel = spec.is_parallel};
+    if (!std::holds_alternative<NoMixerLayer>(layer.mixer)) {
+        layer.mixer_residual =
+            load_residual(spec.mixer_residual, role::mixer_norm, role::mixer_post_norm, weights);
+    }
+    if (!std::holds_alternative<NoFeedForwardLayer>(layer.feed_forward)) {
+        const bool shares_norm = spec.is_parallel && !weights.has(role::feed_forward_norm);
+        layer.feed_forward_residual = shares_norm ? layer.mixer_residual
+                                                  : load_residual(spec.feed_forward_residual,
+                                                                  role::feed_forward_norm,
+                                                                  role::feed_forward_post_norm,
+                                                                  weights);
+    }
+    return layer;
 }
 
 std::uint64_t count_kept_values(const Layer& layer, std::uint64_t hidden_size) {

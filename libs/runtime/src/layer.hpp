@@ -14,12 +14,19 @@
 
 namespace anamnesis::runtime {
 
+/// How a branch of a layer joins the residual stream.
+struct Residual {
+    checkpoint::ResidualSpec spec{};
+    Norm norm{};
+    Norm post_norm{};  ///< where norms are before and after
+};
+
 struct Layer {
-    Mixer mixer;
-    FeedForward feed_forward;
-    RmsNorm mixer_norm;
-    RmsNorm feed_forward_norm;
-    checkpoint::NormPlacement norms = checkpoint::NormPlacement::before;
+    Mixer mixer{};
+    FeedForward feed_forward{};
+    Residual mixer_residual{};
+    Residual feed_forward_residual{};
+    bool is_parallel = false;
 };
 
 /// Takes the tensors of one layer.

@@ -71,6 +71,29 @@ at::Tensor PlannedWeights::take(const TensorPlace& place) {
                                                               : weights_.vector(name, shape);
 }
 
+at::Tensor PlannedWeights::take_bytes(const TensorPlace& place) {
+    const checkpoint::PlannedTensor& planned = find(place);
+    const std::string name = find_name(planned);
+    return weights_.bytes(name, choose_shape(planned, checkpoint_.at(name).shape));
+}
+
+Norm PlannedWeights::take_stream_norm(const TensorPlace& place) {
+    const checkpoint::Blueprint& blueprint = *spec_.blueprint;
+    if (blueprint.norm_kind == checkpoint::NormKind::layer) {
+        return LayerNorm{.gain = take(place),
+                         .bias = take({place.first, checkpoint::role::to_bias_role(place.second)}),
+                         .eps = blueprint.norm_eps};
+    }
+    return RmsNorm{.gain = take(place),
+                   .eps = blueprint.norm_eps,
+                   .is_offset = blueprint.gain == checkpoint::Gain::offset};
+}
+
+at::Tensor LayerWeights::as_weight(const at::Tensor& decoded) const {
+    const WeightOptions& options = all_.weights().options();
+    return decoded.to(options.device, options.dtype.value_or(decoded.scalar_type()));
+}
+
 Linear LayerWeights::linear(std::string_view role) const {
     Linear linear{.weight = tensor(role)};
     if (const std::string bias = checkpoint::role::to_bias_role(role); has(bias)) {

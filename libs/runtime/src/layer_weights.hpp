@@ -40,6 +40,12 @@ public:
     /// `mismatch` for another shape; `unsupported` for types that do not compute.
     at::Tensor take(const TensorPlace& place);
 
+    /// Codes of a tensor of bytes, on the host.
+    /// Errors: as above; `unsupported` where weights are trained, which codes cannot be.
+    at::Tensor take_bytes(const TensorPlace& place);
+    /// A norm of the residual stream, of the kind that the blueprint says.
+    Norm take_stream_norm(const TensorPlace& place);
+
     const ModelSpec& spec() const& noexcept { return spec_; }
     const Weights& weights() const& noexcept { return weights_; }
     /// The name in the checkpoint of everything taken.
@@ -66,11 +72,15 @@ public:
 
     bool has(std::string_view role) const { return all_.has(place(role)); }
     at::Tensor tensor(std::string_view role) const { return all_.take(place(role)); }
+    at::Tensor bytes(std::string_view role) const { return all_.take_bytes(place(role)); }
+    /// A matrix that was decoded, in the type and on the device of weights.
+    at::Tensor as_weight(const at::Tensor& decoded) const;
     /// With its bias, where the checkpoint has one.
     Linear linear(std::string_view role) const;
     RmsNorm norm(std::string_view role,
                  double eps,
                  checkpoint::Gain gain = checkpoint::Gain::plain) const;
+    Norm stream_norm(std::string_view role) const { return all_.take_stream_norm(place(role)); }
     /// The number of the encoding in `Call::tables`.
     std::size_t add_rotary(const checkpoint::RotarySettings& settings) const;
 

@@ -43,7 +43,7 @@ std::string find_prefix(const checkpoint::Checkpoint& checkpoint, const std::str
         format("no tensor {} in {}", in_quotes("model." + embedding), checkpoint.path().string()));
 }
 
-/// Errors: `unsupported` for a family or an activation that does not run.
+/// Errors: `unsupported` for a family that does not run.
 void refuse_what_does_not_run(const checkpoint::Model& model) {
     if (model.blueprint == nullptr ||
         (!model.blueprint->is_complete && !model.blueprint->obstacle)) {
@@ -58,11 +58,6 @@ void refuse_what_does_not_run(const checkpoint::Model& model) {
                     format("models of family {} do not run here; these do: {}",
                            in_quotes(model.family),
                            join(running, ", ")));
-    }
-    const std::string& activation = model.blueprint->activation;
-    if (!activation.empty() && activation != "silu" && activation != "swish") {
-        throw Error(ErrorKind::unsupported,
-                    format("hidden_act is {}, only silu is supported", in_quotes(activation)));
     }
 }
 

@@ -19,6 +19,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/tanh.h>
 
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
@@ -97,6 +98,39 @@ struct Passage {
     std::vector<Segment> segments{};
 };
 
+/// What `branch` adds to the stream x, by the norms around it, and the stream that it is added to.
+template <class Branch>
+std::pair<at::Tensor, at::Tensor> run_branch(const Residual& residual,
+                                             const at::Tensor& x,
+                                             const Branch& branch) {
+    using checkpoint::NormPlacement;
+    switch (residual.spec.norms) {
+        case NormPlacement::before:
+            return {branch(normalise(residual.norm, x)), x};
+        case NormPlacement::after:
+            return {normalise(residual.norm, branch(x)), x};
+        case NormPlacement::both:
+            return {normalise(residual.post_norm, branch(normalise(residual.norm, x))), x};
+        case NormPlacement::inside:
+            return {branch(x), x};
+        case NormPlacement::of_stream:
+            break;
+    }
+    const at::Tensor stream = normalise(residual.norm, x);
+    return {branch(stream), stream};
+}
+
+at::Tensor scaled(const at::Tensor& x, double scale) {
+    return scale == 1.0 ? x : x * scale;
+}
+
+template <class Branch>
+at::Tensor add_branch(const Residual& residual, const at::Tensor& x, const Branch& branch) {
+    const auto [added, stream] = run_branch(residual, x, branch);
+    // What a layer adds is a tensor of its own, and takes the sum.
+    return scaled(added, residual.spec.branch_scale).add_(stream, residual.spec.stream_scale);
+}
+
 /// The residual stream after a layer.
 at::Tensor pass(const Layer& layer,
                 const at::Tensor& x,
@@ -111,13 +145,17 @@ at::Tensor pass(const Layer& layer,
         return std::visit([&](const auto& one) { return apply(one, input, call); },
                           layer.feed_forward);
     };
-    // What a layer adds is a tensor of its own, and takes the sum.
-    if (layer.norms == checkpoint::NormPlacement::after) {
-        const at::Tensor y = apply(layer.mixer_norm, mixed(x)).add_(x);
-        return apply(layer.feed_forward_norm, fed(y)).add_(y);
+    const bool has_mixer = !std::holds_alternative<NoMixerLayer>(layer.mixer);
+    const bool has_feed_forward = !std::holds_alternative<NoFeedForwardLayer>(layer.feed_forward);
+    const at::Tensor y = has_mixer ? add_branch(layer.mixer_residual, x, mixed) : x;
+    if (!has_feed_forward) {
+        return y;
     }
-    const at::Tensor y = mixed(apply(layer.mixer_norm, x)).add_(x);
-    return fed(apply(layer.feed_forward_norm, y)).add_(y);
+    if (layer.is_parallel) {
+        const auto [added, stream] = run_branch(layer.feed_forward_residual, x, fed);
+        return scaled(added, layer.feed_forward_residual.spec.branch_scale).add_(y);
+    }
+    return add_branch(layer.feed_forward_residual, y, fed);
 }
 
 }  // namespace
@@ -162,7 +200,7 @@ struct Network::Parts {
     at::ScalarType cache_type = at::kFloat;
     at::Tensor embedding{};  ///< [vocabulary, d]
     std::vector<Layer> layers{};
-    RmsNorm final_norm{};
+    Norm final_norm{};
     Linear head{};
     std::vector<RotarySpec> rotaries{};
     std::vector<at::Tensor> frequencies{};  ///< of each of them, where they are needed
@@ -208,9 +246,7 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
         parts->frequencies.push_back(make_frequencies(
             rotary, parts->embedding.options().dtype(parts->activation_type).requires_grad(false)));
     }
-    parts->final_norm = {.gain = weights.take(make_place(checkpoint::role::final_norm)),
-                         .eps = model.blueprint->norm_eps,
-                         .is_offset = model.blueprint->gain == checkpoint::Gain::offset};
+    parts->final_norm = weights.take_stream_norm(make_place(checkpoint::role::final_norm));
     parts->head.weight =
         model.is_head_tied ? parts->embedding : weights.take(make_place(checkpoint::role::head));
     parts->cache_type = options.cache_type.value_or(parts->embedding.scalar_type());
@@ -262,8 +298,8 @@ at::Tensor Network::run(const at::Tensor& ids,
                         const InputObserver& inputs) const {
     const Parts& parts = *parts_;
     check_shape(ids, {-1, -1}, "token ids");
-    at::Tensor x =
-        at::embedding(parts.embedding, ids.to(parts.embedding.device())).to(parts.activation_type);
+    const at::Tensor rows = at::embedding(parts.embedding, ids.to(parts.embedding.device()));
+    at::Tensor x = scaled(rows.to(parts.activation_type), parts.spec.blueprint->embedding_scale);
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0))),
               .attention = attention ? &attention : nullptr,
               .inputs = inputs ? &inputs : nullptr};
@@ -300,7 +336,7 @@ at::Tensor Network::run(const at::Tensor& ids,
     for (NetworkState* state : states) {
         state->length_ += ids.size(1);
     }
-    return apply(parts.final_norm, x);
+    return normalise(parts.final_norm, x);
 }
 
 at::Tensor Network::forward(const at::Tensor& ids,
@@ -349,7 +385,12 @@ at::Tensor Network::advance(const at::Tensor& ids,
 }
 
 at::Tensor Network::logits(const at::Tensor& hidden) const {
-    return apply(parts_->head, hidden);
+    const checkpoint::Blueprint& blueprint = *parts_->spec.blueprint;
+    const at::Tensor logits = scaled(apply(parts_->head, hidden), blueprint.logit_scale);
+    if (!blueprint.logit_softcap) {
+        return logits;
+    }
+    return at::tanh(logits / *blueprint.logit_softcap) * *blueprint.logit_softcap;
 }
 
 }  // namespace anamnesis::runtime

@@ -4,11 +4,13 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <variant>
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/layer_norm.h>
 #include <ATen/ops/rms_norm.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/sigmoid.h>
@@ -63,13 +65,21 @@ at::Tensor apply(const RmsNorm& norm, const at::Tensor& x) {
     return gain * (x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + norm.eps));
 }
 
+at::Tensor apply(const LayerNorm& norm, const at::Tensor& x) {
+    return at::layer_norm(x, {x.size(-1)}, norm.gain, norm.bias, norm.eps);
+}
+
+at::Tensor normalise(const Norm& norm, const at::Tensor& x) {
+    return std::visit([&](const auto& one) { return apply(one, x); }, norm);
+}
+
 at::Tensor l2_normalised(const at::Tensor& x) {
     constexpr double eps = 1e-6;
     if (runs_in_kernel(x) || runs_in_one_operator(x) || differentiable::applies_to(x, x)) {
         // sum + eps is width times mean + eps / width.
         const auto width = static_cast<double>(x.size(-1));
-        return apply({.gain = at::full({x.size(-1)}, 1.0 / std::sqrt(width), x.options()),
-                      .eps = eps / width},
+        return apply(RmsNorm{.gain = at::full({x.size(-1)}, 1.0 / std::sqrt(width), x.options()),
+                             .eps = eps / width},
                      x);
     }
     return x * at::rsqrt(x.square().sum(-1, /*keepdim=*/true) + eps);

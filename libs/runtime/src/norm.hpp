@@ -3,6 +3,8 @@
 
 #include "anamnesis/runtime/torch.hpp"
 
+#include <variant>
+
 namespace anamnesis::runtime {
 
 /// Root-mean-square normalisation over the last dimension.
@@ -17,6 +19,23 @@ struct RmsNorm {
 
 /// Shapes: x [..., width] -> the same.
 at::Tensor apply(const RmsNorm& norm, const at::Tensor& x);
+
+/// Normalisation to mean 0 and variance 1 over the last dimension.
+/// Source: Ba et al. 2016, "Layer Normalization".
+struct LayerNorm {
+    at::Tensor gain{};  ///< [width]
+    at::Tensor bias{};  ///< [width]
+    double eps = 1e-5;
+};
+
+/// Shapes: x [..., width] -> the same.
+at::Tensor apply(const LayerNorm& norm, const at::Tensor& x);
+
+/// A norm of the residual stream.
+using Norm = std::variant<RmsNorm, LayerNorm>;
+
+/// Shapes: x [..., width] -> the same.
+at::Tensor normalise(const Norm& norm, const at::Tensor& x);
 
 /// x / sqrt(sum of squares + 1e-6) over the last dimension.
 at::Tensor l2_normalised(const at::Tensor& x);

@@ -21,6 +21,7 @@ constexpr std::array table{
     std::pair{DType::bf16, at::kBFloat16},
     std::pair{DType::i64, at::kLong},
     std::pair{DType::i32, at::kInt},
+    std::pair{DType::u8, at::kByte},
 };
 
 }  // namespace

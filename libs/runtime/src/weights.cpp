@@ -74,6 +74,36 @@ at::Tensor Weights::vector(const std::string& name, at::IntArrayRef shape) {
     return take(name, shape, activation_type_);
 }
 
+at::Tensor Weights::bytes(const std::string& name, at::IntArrayRef shape) {
+    const checkpoint::TensorEntry& entry = find(name, shape);
+    if (entry.dtype != DType::u8) {
+        throw Error(ErrorKind::unsupported,
+                    format("tensor {} has type {}, expected codes in U8",
+                           in_quotes(name),
+                           to_string(entry.dtype)));
+    }
+    if (options_.copies) {
+        throw Error(ErrorKind::unsupported,
+                    format("tensor {} holds quantised experts, which cannot be trained; store them "
+                           "in BF16 first",
+                           in_quotes(name)));
+    }
+    return mapped(entry);
+}
+
+const checkpoint::TensorEntry& Weights::find(const std::string& name, at::IntArrayRef shape) const {
+    const checkpoint::TensorEntry& entry = checkpoint_.at(name);
+    const Shape expected(shape.begin(), shape.end());
+    if (entry.shape != expected) {
+        throw Error(ErrorKind::mismatch,
+                    format("tensor {} has shape {}, expected {}",
+                           in_quotes(name),
+                           to_string(entry.shape),
+                           to_string(expected)));
+    }
+    return entry;
+}
+
 at::Tensor Weights::mapped(const checkpoint::TensorEntry& entry) {
     if (entry.computed) {
         const std::vector<std::int64_t> shape(entry.shape.begin(), entry.shape.end());
@@ -99,15 +129,7 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, at::Sca
     if (const auto found = taken_.find(name); found != taken_.end()) {
         return found->second;
     }
-    const checkpoint::TensorEntry& entry = checkpoint_.at(name);
-    const Shape expected(shape.begin(), shape.end());
-    if (entry.shape != expected) {
-        throw Error(ErrorKind::mismatch,
-                    format("tensor {} has shape {}, expected {}",
-                           in_quotes(name),
-                           to_string(entry.shape),
-                           to_string(expected)));
-    }
+    const checkpoint::TensorEntry& entry = find(name, shape);
     if (!is_arithmetic(entry.dtype)) {
         throw Error(ErrorKind::unsupported,
                     format("tensor {} has type {}; models run on F32, BF16 and F16",

@@ -47,12 +47,16 @@ public:
     at::Tensor matrix(const std::string& name, at::IntArrayRef shape);
     /// A gain, bias, decay or kernel, in the type of activations.
     at::Tensor vector(const std::string& name, at::IntArrayRef shape);
+    /// Codes that something else decodes, on the host.
+    /// Errors: as above; `unsupported` where weights are to be trained.
+    at::Tensor bytes(const std::string& name, at::IntArrayRef shape);
 
     /// Everything handed out so far, by name.
     const std::map<std::string, at::Tensor>& taken() const& noexcept { return taken_; }
 
 private:
     at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType type);
+    const checkpoint::TensorEntry& find(const std::string& name, at::IntArrayRef shape) const;
     at::Tensor mapped(const checkpoint::TensorEntry& entry);
 
     const checkpoint::Checkpoint& checkpoint_;

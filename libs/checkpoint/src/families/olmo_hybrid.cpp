@@ -55,10 +55,12 @@ void plan_olmo_layers(Blueprint& blueprint, const ConfigReader& config) {
     const DenseSpec dense = read_dense(config, 11'008);
     plan_body(blueprint, [&](const Layer& layer) {
         if (is_only(layer, LayerKind::full)) {
-            return LayerPlan{
-                .spec = {.mixer = softmax, .feed_forward = dense, .norms = NormPlacement::after},
-                .mixer_norm = {"feedforward_layer_norm", "post_attention_layernorm"},
-                .feed_forward_norm = {"post_feedforward_layernorm"}};
+            return LayerPlan{.spec = {.mixer = softmax,
+                                      .feed_forward = dense,
+                                      .mixer_residual = {.norms = NormPlacement::after},
+                                      .feed_forward_residual = {.norms = NormPlacement::after}},
+                             .mixer_norm = {"feedforward_layer_norm", "post_attention_layernorm"},
+                             .feed_forward_norm = {"post_feedforward_layernorm"}};
         }
         return LayerPlan{
             .spec = {.mixer = delta, .feed_forward = dense},

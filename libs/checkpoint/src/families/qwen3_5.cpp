@@ -40,8 +40,8 @@ FeedForwardSpec read_feed_forward(const ConfigReader& config) {
     if (!has_experts(config)) {
         return read_dense(config, 12'288);
     }
-    return read_mixture(
-        config, {.experts = 256, .experts_per_token = 8, .expert_width = 512, .shared_width = 512});
+    return read_qwen_mixture(
+        config, {.experts = 256, .experts_per_token = 8, .width = 512, .shared_width = 512});
 }
 
 void plan_qwen3_5_layers(Blueprint& blueprint, const ConfigReader& config) {

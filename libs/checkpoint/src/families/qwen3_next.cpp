@@ -50,12 +50,12 @@ FeedForwardSpec read_feed_forward(const ConfigReader& config, bool has_experts) 
     if (!has_experts) {
         return dense;
     }
-    return read_mixture(config,
-                        {.experts = 512,
-                         .experts_per_token = 10,
-                         .expert_width = 512,
-                         .shared_width = 512,
-                         .is_renormalised = config.flag("norm_topk_prob", true)});
+    return read_qwen_mixture(config,
+                             {.experts = 512,
+                              .experts_per_token = 10,
+                              .width = 512,
+                              .shared_width = 512,
+                              .is_renormalised = config.flag("norm_topk_prob", true)});
 }
 
 void plan_qwen3_next_layers(Blueprint& blueprint, const ConfigReader& config) {

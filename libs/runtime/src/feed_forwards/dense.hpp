@@ -13,10 +13,17 @@
 
 namespace anamnesis::runtime {
 
-/// SwiGLU.
+/// down(a(gate(x)) * up(x)), or down(a(up(x))).
 struct DenseFeedForward {
-    Linear gate_proj{}, up_proj{}, down_proj{};
+    checkpoint::DenseSpec spec{};
+    Linear gate_proj{};  ///< undefined without a gate
+    Linear up_proj{}, down_proj{};
 };
+
+/// The two halves of rows of a matrix that is gate and up in one.
+DenseFeedForward split_gate_up(const checkpoint::DenseSpec& spec,
+                               const Linear& gate_up,
+                               const Linear& down);
 
 DenseFeedForward load_feed_forward(const checkpoint::DenseSpec& spec, const LayerWeights& weights);
 

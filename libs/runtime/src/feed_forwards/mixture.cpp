@@ -3,93 +3,128 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
+#include <string_view>
 #include <vector>
 
 #include <ATen/ops/sigmoid.h>
-#include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/topk.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "feed_forwards/expert_stacks.hpp"
 
 namespace anamnesis::runtime {
 namespace {
 
 namespace role = checkpoint::role;
+using checkpoint::MixtureSpec;
 
-std::vector<DenseFeedForward> load_experts(const checkpoint::MixtureSpec& spec,
-                                           const LayerWeights& weights) {
-    std::vector<DenseFeedForward> experts;
-    if (!weights.has(role::experts_gate_up)) {
-        for (std::uint32_t e = 0; e < spec.experts; ++e) {
-            experts.push_back({.gate_proj = weights.linear(role::expert(e, role::gate)),
-                               .up_proj = weights.linear(role::expert(e, role::up)),
-                               .down_proj = weights.linear(role::expert(e, role::down))});
-        }
-        return experts;
+std::vector<DenseFeedForward> load_experts(const MixtureSpec& spec, const LayerWeights& weights) {
+    if (spec.layout == checkpoint::ExpertLayout::transposed) {
+        return load_transposed_experts(spec, weights);
     }
-    const std::int64_t width = spec.expert_width;
-    const at::Tensor gate_up = weights.tensor(role::experts_gate_up);
-    const at::Tensor down = weights.tensor(role::experts_down);
-    for (std::int64_t e = 0; e < spec.experts; ++e) {
-        const at::Tensor both = gate_up.select(0, e);
-        experts.push_back({.gate_proj = {.weight = both.narrow(0, 0, width)},
-                           .up_proj = {.weight = both.narrow(0, width, width)},
-                           .down_proj = {.weight = down.select(0, e)}});
+    if (weights.has(role::experts_down)) {
+        return load_stacked_experts(spec, weights);
+    }
+    std::vector<DenseFeedForward> experts;
+    for (std::uint32_t e = 0; e < spec.experts; ++e) {
+        const auto part = [&](std::string_view one) {
+            return weights.linear(role::expert(e, one));
+        };
+        experts.push_back({.spec = spec.expert,
+                           .gate_proj = spec.expert.is_gated ? part(role::gate) : Linear(),
+                           .up_proj = part(role::up),
+                           .down_proj = part(role::down)});
     }
     return experts;
 }
 
-}  // namespace
-
-MixtureFeedForward load_feed_forward(const checkpoint::MixtureSpec& spec,
-                                     const LayerWeights& weights) {
+DenseFeedForward load_shared(const checkpoint::DenseSpec& spec, const LayerWeights& weights) {
+    const Linear down = weights.linear(role::shared_down);
+    if (spec.is_gated && spec.is_fused) {
+        return split_gate_up(spec, weights.linear(role::shared_gate_up), down);
+    }
     return {.spec = spec,
-            .router = weights.linear(role::router),
-            .experts = load_experts(spec, weights),
-            .shared = {.gate_proj = weights.linear(role::shared_gate),
-                       .up_proj = weights.linear(role::shared_up),
-                       .down_proj = weights.linear(role::shared_down)},
-            .shared_gate = weights.linear(role::shared_weight)};
+            .gate_proj = spec.is_gated ? weights.linear(role::shared_gate) : Linear(),
+            .up_proj = weights.linear(role::shared_up),
+            .down_proj = down};
 }
 
-at::Tensor apply(const MixtureFeedForward& mixture, const at::Tensor& x, const Call& /*call*/) {
-    // Each expert reads tokens of its own.
+/// What the chosen experts make of each token, weighted and summed.
+at::Tensor apply_experts(const MixtureFeedForward& mixture,
+                         const at::Tensor& tokens,
+                         const Choice& choice) {
+    // Each expert reads tokens of its own, which observers are not told.
     const Call untold;
-    const at::Tensor tokens = x.reshape({-1, x.size(-1)});
-    const at::Tensor chances = at::softmax(apply(mixture.router, tokens), -1);
-    auto [weights, chosen] = at::topk(chances, mixture.spec.experts_per_token, -1);
-    if (mixture.spec.is_renormalised) {
-        weights = weights / weights.sum(-1, /*keepdim=*/true);
-    }
     // Where each expert is wanted: positions in the flat list of choices.
-    const at::Tensor choices = chosen.to(at::kCPU).contiguous();
+    const at::Tensor choices = choice.experts.to(at::kCPU).contiguous();
     std::vector<std::vector<std::int64_t>> wanted(mixture.experts.size());
     const auto* experts = choices.const_data_ptr<std::int64_t>();
     for (std::int64_t i = 0; i < choices.numel(); ++i) {
         wanted[static_cast<std::size_t>(experts[i])].push_back(i);
     }
-    const at::Tensor flat_weights = weights.reshape({-1, 1});
-    at::Tensor y =
-        at::sigmoid(apply(mixture.shared_gate, tokens)) * apply(mixture.shared, tokens, untold);
+    const at::Tensor flat_weights = choice.weights.reshape({-1, 1});
+    at::Tensor y = at::zeros_like(tokens);
     for (std::size_t e = 0; e < wanted.size(); ++e) {
         if (wanted[e].empty()) {
             continue;
         }
-        const at::Tensor at_choices = at::tensor(wanted[e], at::kLong).to(x.device());
-        const at::Tensor at_tokens =
-            at_choices.floor_divide(static_cast<std::int64_t>(mixture.spec.experts_per_token));
+        const at::Tensor at_choices = at::tensor(wanted[e], at::kLong).to(tokens.device());
+        const at::Tensor at_tokens = at_choices.floor_divide(mixture.router.experts_per_token);
         y = y.index_add(0,
                         at_tokens,
                         apply(mixture.experts[e], tokens.index_select(0, at_tokens), untold) *
                             flat_weights.index_select(0, at_choices));
     }
+    return y;
+}
+
+}  // namespace
+
+MixtureFeedForward load_feed_forward(const MixtureSpec& spec, const LayerWeights& weights) {
+    MixtureFeedForward mixture{.spec = spec,
+                               .router = {.spec = spec.router,
+                                          .experts_per_token = spec.experts_per_token,
+                                          .logits = weights.linear(role::router)},
+                               .experts = load_experts(spec, weights)};
+    if (spec.router.is_corrected) {
+        mixture.router.correction = weights.tensor(role::router_correction);
+    }
+    if (spec.shared) {
+        mixture.shared = load_shared(spec.shared->dense, weights);
+        if (spec.shared->is_weighted) {
+            mixture.shared_gate = weights.linear(role::shared_weight);
+        }
+    }
+    if (spec.latent_width != 0) {
+        mixture.latent_input = weights.linear(role::latent_input);
+        mixture.latent_output = weights.linear(role::latent_output);
+    }
+    return mixture;
+}
+
+at::Tensor apply(const MixtureFeedForward& mixture, const at::Tensor& x, const Call& /*call*/) {
+    const at::Tensor tokens = x.reshape({-1, x.size(-1)});
+    const bool is_latent = mixture.latent_input.is_defined();
+    at::Tensor y = apply_experts(mixture,
+                                 is_latent ? apply(mixture.latent_input, tokens) : tokens,
+                                 choose_experts(mixture.router, tokens));
+    if (is_latent) {
+        y = apply(mixture.latent_output, y);
+    }
+    if (mixture.spec.shared) {
+        const at::Tensor shared = apply(mixture.shared, tokens, Call());
+        y = y + (mixture.shared_gate.is_defined()
+                     ? at::sigmoid(apply(mixture.shared_gate, tokens)) * shared
+                     : shared);
+    }
     return y.view(x.sizes());
 }
 
 std::uint64_t count_kept_values(const MixtureFeedForward& mixture) {
-    const checkpoint::MixtureSpec& spec = mixture.spec;
-    return 4 * (std::uint64_t{spec.experts_per_token} * spec.expert_width + spec.shared_width) +
-           2 * std::uint64_t{spec.experts};
+    const MixtureSpec& spec = mixture.spec;
+    const std::uint64_t shared = spec.shared ? spec.shared->dense.width : 0;
+    return 4 * (std::uint64_t{spec.experts_per_token} * spec.expert.width + shared) +
+           2 * (std::uint64_t{spec.experts} + spec.latent_width);
 }
 
 }  // namespace anamnesis::runtime

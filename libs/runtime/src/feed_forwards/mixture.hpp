@@ -9,19 +9,21 @@
 #include "anamnesis/checkpoint/feed_forwards/mixture.hpp"
 
 #include "feed_forwards/dense.hpp"
+#include "feed_forwards/router.hpp"
 #include "layer_call.hpp"
 #include "layer_weights.hpp"
 #include "linear.hpp"
 
 namespace anamnesis::runtime {
 
-/// SwiGLU experts after a router, and one that every token takes.
+/// Experts after a router.
 struct MixtureFeedForward {
     checkpoint::MixtureSpec spec{};
-    Linear router{};
+    Router router{};
     std::vector<DenseFeedForward> experts{};
-    DenseFeedForward shared{};
-    Linear shared_gate{};
+    DenseFeedForward shared{};               ///< where there is one
+    Linear shared_gate{};                    ///< where the shared expert is weighted
+    Linear latent_input{}, latent_output{};  ///< where experts compute in a width of their own
 };
 
 MixtureFeedForward load_feed_forward(const checkpoint::MixtureSpec& spec,

@@ -60,12 +60,19 @@ Routing make_routing(const AttentionLayer& layer,
         made.q = apply(layer.q_norm, made.q);
         made.k = apply(layer.k_norm, made.k);
     }
+    if (spec.key_scale != 1.0) {
+        made.k = made.k * spec.key_scale;
+    }
     if (spec.rotary) {
         made.q = rotate(made.q.contiguous(), call.tables[layer.table]);
         made.k = rotate(made.k.contiguous(), call.tables[layer.table]);
     }
     if (spec.scaling) {
         made.q = scale_by_length(made.q, *spec.scaling, call);
+    }
+    if (spec.logit_scale) {
+        // Attention itself multiplies by head_dim^-0.5.
+        made.q = made.q * (*spec.logit_scale * std::sqrt(static_cast<double>(spec.heads.head_dim)));
     }
     return made;
 }

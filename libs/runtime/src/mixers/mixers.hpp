@@ -7,10 +7,11 @@
 #include "mixers/gated_delta.hpp"
 #include "mixers/jet.hpp"
 #include "mixers/lightning.hpp"
+#include "mixers/none.hpp"
 
 namespace anamnesis::runtime {
 
 /// Every mixer that runs. A new one is a pair of files here and its name in this list.
-using Mixer = std::variant<AttentionLayer, LightningLayer, GatedDeltaLayer, JetLayer>;
+using Mixer = std::variant<NoMixerLayer, AttentionLayer, LightningLayer, GatedDeltaLayer, JetLayer>;
 
 }  // namespace anamnesis::runtime

@@ -27,7 +27,7 @@ enum class Presence : std::uint8_t {
 /// How a stored norm weight w acts on the normalised value.
 enum class Gain : std::uint8_t {
     plain,   ///< w * x
-    offset,  ///< (1 + w) * x: Qwen3-Next, Qwen3.5
+    offset,  ///< (1 + w) * x: Qwen3-Next, Qwen3.5, Gemma
 };
 
 /// Which type a tensor has where a model runs.
@@ -104,16 +104,36 @@ struct SoftmaxRules {
     std::vector<LayerIndex> stored_in{};
 };
 
+/// Where the norms of a mixer or of a feed-forward f are. The residual stream is x.
 enum class NormPlacement : std::uint8_t {
-    before,  ///< of mixer and feed-forward
-    after,   ///< OLMo's softmax layers
+    before,     ///< x + f(norm(x))
+    after,      ///< x + norm(f(x)): OLMo's softmax layers
+    both,       ///< x + post_norm(f(norm(x))): Gemma 3, LFM3
+    of_stream,  ///< norm(x) + f(norm(x)): MiniMax
+    inside,     ///< x + f(x), where f normalises by itself: Zamba2
 };
 
-/// What a layer computes.
+/// How what a mixer or a feed-forward computes joins the residual stream.
+struct ResidualSpec {
+    NormPlacement norms = NormPlacement::before;
+    double stream_scale = 1.0;  ///< of the stream that it is added to
+    double branch_scale = 1.0;  ///< of what is added
+};
+
+/// What a layer computes: its mixer, then its feed-forward.
 struct LayerSpec {
     MixerSpec mixer{};
     FeedForwardSpec feed_forward{};
-    NormPlacement norms = NormPlacement::before;
+    ResidualSpec mixer_residual{};
+    ResidualSpec feed_forward_residual{};
+    /// True where both read the layer's input, and the stream takes both at once (GPT-NeoX).
+    bool is_parallel = false;
+};
+
+/// What the norms of layers and the final one compute.
+enum class NormKind : std::uint8_t {
+    rms,
+    layer,  ///< less the mean, and with a bias (GPT-NeoX)
 };
 
 /// What a config (or a routing file) says that a model is.
@@ -126,9 +146,12 @@ struct Blueprint {
     std::uint32_t context_length = 0;   ///< max_position_embeddings
     double norm_eps = 1e-6;
     Gain gain = Gain::plain;             ///< of the norms of layers and the final one
-    std::string activation{};            ///< `hidden_act`; empty: not stated
-    std::optional<bool> is_head_tied{};  ///< absent: told from the tensors
-    std::string prefix = "model.";       ///< of the names in files that the family's library writes
+    NormKind norm_kind = NormKind::rms;  ///< of the same
+    double embedding_scale = 1.0;
+    double logit_scale = 1.0;
+    std::optional<double> logit_softcap{};  ///< c: logits are c tanh(logits / c), after the scale
+    std::optional<bool> is_head_tied{};     ///< absent: told from the tensors
+    std::string prefix = "model.";  ///< of the names in files that the family's library writes
     std::optional<HeadLayout> heads{};
     RotaryLayout rotary{};
     QkNorm qk_norm = QkNorm::none;

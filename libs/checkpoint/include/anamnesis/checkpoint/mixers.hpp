@@ -13,8 +13,19 @@ namespace anamnesis::checkpoint {
 /// A mixer of a family whose layers are known by their rows alone: it cannot run.
 struct UnknownMixer {};
 
+/// A layer that has a feed-forward alone (Nemotron-H).
+struct NoMixer {};
+
 /// What mixes the tokens of a layer, with its sizes. A new mixer is one file in mixers/, its list
 /// of tensors in src/mixers/, and its name here.
-using MixerSpec = std::variant<UnknownMixer, AttentionSpec, LightningSpec, GatedDeltaSpec, JetSpec>;
+using MixerSpec =
+    std::variant<UnknownMixer, NoMixer, AttentionSpec, LightningSpec, GatedDeltaSpec, JetSpec>;
+
+/// The softmax attention with grouped queries of a mixer, or within it; null where it has none.
+const AttentionSpec* find_attention(const MixerSpec& mixer);
+AttentionSpec* find_attention(MixerSpec& mixer);
+
+/// True for a mixer with softmax attention of any kind.
+bool is_softmax(const MixerSpec& mixer);
 
 }  // namespace anamnesis::checkpoint

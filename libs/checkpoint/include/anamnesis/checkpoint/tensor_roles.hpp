@@ -13,7 +13,9 @@ inline constexpr std::string_view final_norm = "final_norm";
 inline constexpr std::string_view head = "head";
 
 inline constexpr std::string_view mixer_norm = "mixer_norm";
+inline constexpr std::string_view mixer_post_norm = "mixer_post_norm";
 inline constexpr std::string_view feed_forward_norm = "feed_forward_norm";
+inline constexpr std::string_view feed_forward_post_norm = "feed_forward_post_norm";
 
 inline constexpr std::string_view query = "query";
 inline constexpr std::string_view key = "key";

@@ -37,6 +37,8 @@ struct AttentionSpec {
     OutputGate gate = OutputGate::none;
     std::optional<std::uint32_t> window{};  ///< keys a query sees, itself included
     std::optional<LengthScaling> scaling{};
+    std::optional<double> logit_scale{};  ///< of q k^T; absent: head_dim^-0.5
+    double key_scale = 1.0;               ///< of keys before they turn (Falcon-H1)
 };
 
 /// Lists what softmax attention stores: rows of queries, keys and values as the blueprint's rules
