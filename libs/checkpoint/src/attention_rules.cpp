@@ -141,7 +141,8 @@ void add(Blueprint& blueprint, const FusedProjection& projection) {
                         std::string(projection.module),
                         projection.layout,
                         projection.columns,
-                        projection.bias);
+                        projection.bias,
+                        role::query_key_value);
 }
 
 RowLayout make_query_key_value_blocks(const HeadLayout& heads) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -190,19 +191,67 @@ void tie_head_by_default(Blueprint& blueprint) {
     blueprint.is_head_tied = blueprint.is_head_tied.value_or(true);
 }
 
-void plan_softmax_layers(Blueprint& blueprint, const ConfigReader& config) {
-    const AttentionSpec full = make_attention(blueprint);
-    AttentionSpec sliding = full;
-    sliding.window = read_window(config);
-    const DenseSpec dense = read_dense(config, 0);
-    plan_body(blueprint, [&](const Layer& layer) {
-        const bool is_sliding = is_only(layer, LayerKind::sliding);
-        if (is_sliding && !sliding.window) {
-            throw Error(ErrorKind::malformed,
-                        format("layer {} is sliding, and config.json has no sliding_window",
-                               layer.index.value));
+SoftmaxKinds make_softmax_kinds(const Blueprint& blueprint,
+                                const ConfigReader& config,
+                                std::optional<std::uint32_t> default_window) {
+    SoftmaxKinds kinds{.full = make_attention(blueprint), .sliding = make_attention(blueprint)};
+    const bool slides = std::ranges::any_of(
+        blueprint.layers, [](const Layer& layer) { return is_only(layer, LayerKind::sliding); });
+    if (slides) {
+        const std::optional<std::uint32_t> stated = read_window(config);
+        kinds.sliding.window = stated ? stated : default_window;
+    }
+    return kinds;
+}
+
+void set_default_theta(SoftmaxKinds& kinds, const Blueprint& blueprint, double theta) {
+    for (AttentionSpec* attention : {&kinds.full, &kinds.sliding}) {
+        if (attention->rotary && !blueprint.position.rope_theta) {
+            attention->rotary->theta = theta;
         }
-        return LayerPlan{.spec = {.mixer = is_sliding ? sliding : full, .feed_forward = dense}};
+    }
+}
+
+const AttentionSpec& choose_attention(const SoftmaxKinds& kinds, const Layer& layer) {
+    if (!is_only(layer, LayerKind::sliding)) {
+        return kinds.full;
+    }
+    if (!kinds.sliding.window) {
+        throw Error(ErrorKind::malformed,
+                    format("layer {} is sliding, and config.json has no sliding_window",
+                           layer.index.value));
+    }
+    return kinds.sliding;
+}
+
+void plan_softmax_body(Blueprint& blueprint,
+                       const SoftmaxKinds& kinds,
+                       const LayerPlan& like,
+                       const BodyNames& names) {
+    plan_body(
+        blueprint,
+        [&](const Layer& layer) {
+            LayerPlan plan = like;
+            plan.spec.mixer = choose_attention(kinds, layer);
+            return plan;
+        },
+        names);
+}
+
+void plan_softmax_layers(Blueprint& blueprint, const ConfigReader& config) {
+    plan_softmax_body(blueprint,
+                      make_softmax_kinds(blueprint, config),
+                      {.spec = {.feed_forward = read_dense(config, 0)}});
+}
+
+void plan_qwen_mixtures(Blueprint& blueprint,
+                        const ConfigReader& config,
+                        const QwenMixtureDefaults& defaults) {
+    const SoftmaxKinds kinds = make_softmax_kinds(blueprint, config);
+    plan_body(blueprint, [&](const Layer& layer) {
+        return LayerPlan{
+            .spec = {.mixer = choose_attention(kinds, layer),
+                     .feed_forward = read_qwen_feed_forward(config, layer.index.value, defaults)}};
     });
 }
 

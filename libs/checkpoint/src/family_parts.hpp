@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -10,6 +11,8 @@
 #include "anamnesis/checkpoint/model.hpp"
 
 #include "attention_rules.hpp"
+#include "layer_plan.hpp"
+#include "spec_parts.hpp"
 
 /// What several families have in common.
 namespace anamnesis::checkpoint {
@@ -71,6 +74,32 @@ void tie_head_by_default(Blueprint& blueprint);
 
 /// Every layer of the softmax kinds has softmax attention, then a SwiGLU (Llama, Qwen2, Qwen3).
 void plan_softmax_layers(Blueprint& blueprint, const ConfigReader& config);
+
+/// The softmax attention of full and of sliding layers.
+struct SoftmaxKinds {
+    AttentionSpec full{};
+    AttentionSpec sliding{};
+};
+/// As `make_attention` has it, with the config's window for sliding layers.
+SoftmaxKinds make_softmax_kinds(const Blueprint& blueprint,
+                                const ConfigReader& config,
+                                std::optional<std::uint32_t> default_window = {});
+/// The base of rotary encoding where the config states none.
+void set_default_theta(SoftmaxKinds& kinds, const Blueprint& blueprint, double theta);
+/// The one that a layer has. Errors: `malformed` for a sliding layer without a window.
+const AttentionSpec& choose_attention(const SoftmaxKinds& kinds, const Layer& layer);
+
+/// Every layer has softmax attention, and is else as `like` says.
+void plan_softmax_body(Blueprint& blueprint,
+                       const SoftmaxKinds& kinds,
+                       const LayerPlan& like,
+                       const BodyNames& names = {});
+
+/// Softmax attention, then experts but in the layers that the config makes dense (Qwen2-MoE,
+/// Qwen3-MoE).
+void plan_qwen_mixtures(Blueprint& blueprint,
+                        const ConfigReader& config,
+                        const QwenMixtureDefaults& defaults);
 
 /// What names of layers tell a checkpoint of Llama's parts without a config.
 std::vector<std::string_view> llama_parts();

@@ -8,12 +8,14 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -55,10 +57,16 @@ AttentionSpec make_attention(const Blueprint& blueprint) {
     if (!blueprint.heads) {
         throw Error(ErrorKind::malformed, "nothing tells how many attention heads the model has");
     }
-    return {.heads = *blueprint.heads,
-            .rotary = make_rotary_settings(blueprint),
-            .qk_norm = blueprint.qk_norm,
-            .logit_scale = blueprint.position.attention_scale};
+    AttentionSpec attention{.heads = *blueprint.heads,
+                            .rotary = make_rotary_settings(blueprint),
+                            .qk_norm = blueprint.qk_norm,
+                            .logit_scale = blueprint.position.attention_scale};
+    const auto fused =
+        std::ranges::find(blueprint.softmax.tensors, role::query_key_value, &TensorRule::role);
+    if (fused != blueprint.softmax.tensors.end()) {
+        attention.fused = fused->layout;
+    }
+    return attention;
 }
 
 Activation read_activation(const ConfigReader& config, std::string_view key, Activation fallback) {
@@ -90,6 +98,15 @@ Activation read_activation(const ConfigReader& config, std::string_view key, Act
 DenseSpec read_dense(const ConfigReader& config, std::uint32_t default_width) {
     return {.width = read_size(config, "intermediate_size", default_width),
             .activation = read_activation(config)};
+}
+
+std::uint32_t read_expert_count(const ConfigReader& config, std::uint32_t fallback) {
+    for (const std::string_view key : {"num_experts", "num_local_experts", "n_routed_experts"}) {
+        if (config.has(key)) {
+            return read_size(config, key, fallback);
+        }
+    }
+    return check_size(fallback, "num_experts");
 }
 
 std::uint32_t read_experts_per_token(const ConfigReader& config,
@@ -136,7 +153,7 @@ RouterSpec read_corrected_router(const ConfigReader& config, std::uint32_t exper
 
 MixtureSpec read_qwen_mixture(const ConfigReader& config, const QwenMixtureDefaults& defaults) {
     const Activation activation = read_activation(config);
-    MixtureSpec spec{.experts = read_size(config, "num_experts", defaults.experts),
+    MixtureSpec spec{.experts = read_expert_count(config, defaults.experts),
                      .expert = {.width = read_size(config, "moe_intermediate_size", defaults.width),
                                 .activation = activation},
                      .router = {.is_renormalised = defaults.is_renormalised}};
@@ -150,6 +167,20 @@ MixtureSpec read_qwen_mixture(const ConfigReader& config, const QwenMixtureDefau
             .is_weighted = true};
     }
     return spec;
+}
+
+FeedForwardSpec read_qwen_feed_forward(const ConfigReader& config,
+                                       std::uint32_t layer,
+                                       const QwenMixtureDefaults& defaults) {
+    const auto dense_only =
+        config.find_counts("mlp_only_layers").value_or(std::vector<std::uint32_t>{});
+    const bool has_experts = config.count("num_experts", defaults.experts) > 0 &&
+                             (layer + 1) % read_size(config, "decoder_sparse_step", 1) == 0 &&
+                             std::ranges::count(dense_only, layer) == 0;
+    if (has_experts) {
+        return read_qwen_mixture(config, defaults);
+    }
+    return read_dense(config, defaults.dense_width);
 }
 
 GatedDeltaSpec read_gated_delta(const ConfigReader& config, DeltaProjections projections) {

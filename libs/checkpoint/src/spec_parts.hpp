@@ -29,6 +29,9 @@ Activation read_activation(const ConfigReader& config,
 /// SwiGLU with `intermediate_size` and `hidden_act`.
 DenseSpec read_dense(const ConfigReader& config, std::uint32_t default_width);
 
+/// `num_experts` or its other names. Errors: `malformed` for 0.
+std::uint32_t read_expert_count(const ConfigReader& config, std::uint32_t fallback);
+
 /// `num_experts_per_tok` or its other names.
 /// Errors: `malformed` for 0, and for more than there are experts.
 std::uint32_t read_experts_per_token(const ConfigReader& config,
@@ -45,10 +48,15 @@ struct QwenMixtureDefaults {
     std::uint32_t experts_per_token = 0;
     std::uint32_t width = 0;
     std::uint32_t shared_width = 0;  ///< 0: no shared expert
+    std::uint32_t dense_width = 0;   ///< of layers without experts
     bool is_renormalised = true;
 };
 /// Qwen2-MoE, Qwen3-MoE, Qwen3-Next, Qwen3.5.
 MixtureSpec read_qwen_mixture(const ConfigReader& config, const QwenMixtureDefaults& defaults);
+/// The same for one layer: dense where the config says so.
+FeedForwardSpec read_qwen_feed_forward(const ConfigReader& config,
+                                       std::uint32_t layer,
+                                       const QwenMixtureDefaults& defaults);
 GatedDeltaSpec read_gated_delta(const ConfigReader& config, DeltaProjections projections);
 
 }  // namespace anamnesis::checkpoint

@@ -64,17 +64,32 @@ protected:
         : checkpoint_(Checkpoint::open(GetParam())),
           blueprint_(make_blueprint(checkpoint_.config())) {}
 
+    /// Tables that a library saves though they follow from the config (MiniMax).
+    static bool is_table(const std::string& name) {
+        return name.ends_with("_decay") || name.ends_with("slope_rate");
+    }
+
     /// Text tensors by canonical name; draft heads and vision towers are not the text model's.
     std::map<std::string, Shape> stored() const {
         std::map<std::string, Shape> tensors;
         for (const TensorEntry& tensor : checkpoint_.tensors()) {
             const std::string name = canonical_name(tensor.name);
             if (!name.starts_with("mtp.") && !name.starts_with("visual.") &&
-                !name.ends_with("_scale_inv")) {
+                !name.starts_with("vision_tower.") && !name.starts_with("multi_modal_") &&
+                !name.ends_with("_scale_inv") && !is_table(name)) {
                 tensors[name] = tensor.shape;
             }
         }
         return tensors;
+    }
+
+    /// True where the layer's experts are stored in the other way.
+    bool is_stacked(LayerIndex layer) const {
+        const std::map<std::string, Shape> all = stored();
+        return std::ranges::any_of(blueprint_.tensors, [&](const PlannedTensor& tensor) {
+            return tensor.layer == layer && tensor.storage == Storage::stacked &&
+                   all.contains(tensor.name);
+        });
     }
 
     Checkpoint checkpoint_;
@@ -88,7 +103,9 @@ TEST_P(CompleteBlueprint, PlansEveryTensorWithItsShapeAndNoOther) {
         if (tensor.presence == Presence::absent) {
             EXPECT_TRUE(found == left.end()) << tensor.name;
         } else if (found == left.end()) {
-            EXPECT_TRUE(tensor.presence == Presence::optional || tensor.storage == Storage::stacked)
+            EXPECT_TRUE(tensor.presence == Presence::optional ||
+                        tensor.storage == Storage::stacked ||
+                        (tensor.storage == Storage::separate && is_stacked(*tensor.layer)))
                 << tensor.name << " is missing";
         } else {
             std::vector<Shape> shapes = tensor.other_shapes;
@@ -128,8 +145,7 @@ TEST_P(CompleteBlueprint, HasASpecForEveryLayer) {
     EXPECT_FALSE(blueprint_.obstacle);
     ASSERT_EQ(blueprint_.specs.size(), blueprint_.layers.size());
     for (std::size_t i = 0; i < blueprint_.layers.size(); ++i) {
-        EXPECT_EQ(std::holds_alternative<AttentionSpec>(blueprint_.specs[i].mixer),
-                  blueprint_.layers[i].is_softmax());
+        EXPECT_EQ(is_softmax(blueprint_.specs[i].mixer), blueprint_.layers[i].is_softmax());
         EXPECT_FALSE(std::holds_alternative<UnknownFeedForward>(blueprint_.specs[i].feed_forward));
     }
 }
@@ -145,7 +161,6 @@ TEST(CompleteBlueprints, CoverEveryFamilyThatRuns) {
         families.insert(make_blueprint(Json::parse(io::read_text(folder / "config.json"))).family);
     }
     EXPECT_THAT(families_that_run(), ::testing::ElementsAreArray(families));
-    EXPECT_EQ(families.size(), 9U);
 }
 
 fs::path golden(const char* name) {

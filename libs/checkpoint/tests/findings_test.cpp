@@ -117,8 +117,9 @@ TEST(Findings, TellMissingEmptyAndMisshapenTensors) {
 
 TEST(Findings, TellTensorsThatSistersHaveWhereThePlanIsNotWhole) {
     ForgedCheckpoint forged = whole_llama();
-    // Mixtral's plan lists softmax attention alone.
-    forged.config.set("model_type", "mixtral");
+    // Gemma 2's plan lists softmax attention alone.
+    forged.config.set("model_type", "gemma2");
+    forged.config.set("head_dim", 4);
     EXPECT_THAT(list_codes(forged), ElementsAre("family_from_memory"));
     forged.remove("model.layers.2.mlp.up_proj.weight").remove("model.norm.weight");
     const auto findings = collect_findings(forged);

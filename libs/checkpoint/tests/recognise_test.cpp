@@ -181,7 +181,8 @@ TEST(Recognise, TakesALayerAfterTheLastForADraftHeadWhereOneIsDeclared) {
 
 TEST(Recognise, SaysWhenRowsAreFromMemory) {
     ForgedCheckpoint forged = forged_llama();
-    forged.config.set("model_type", "mixtral");
+    forged.config.set("model_type", "gemma2");
+    forged.config.set("head_dim", 4);
     const Model model = recognised(forged);
     EXPECT_EQ(model.evidence, "from memory, confirmed by the shapes");
     EXPECT_THAT(list_sentences(model.findings), ElementsAre(HasSubstr("from memory")));

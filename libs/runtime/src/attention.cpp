@@ -27,14 +27,14 @@ namespace {
 at::Tensor visible(std::int64_t first,
                    std::int64_t queries,
                    std::int64_t keys,
-                   const Visibility& visibility,
+                   const AttentionOptions& options,
                    const at::Tensor& like) {
-    const auto options = like.options().dtype(at::kLong);
-    const at::Tensor query = at::arange(first, first + queries, options).unsqueeze(1);
-    const at::Tensor key = at::arange(keys, options).unsqueeze(0);
+    const auto whole = like.options().dtype(at::kLong);
+    const at::Tensor query = at::arange(first, first + queries, whole).unsqueeze(1);
+    const at::Tensor key = at::arange(keys, whole).unsqueeze(0);
     at::Tensor mask = key <= query;
-    if (visibility.window) {
-        mask = mask.logical_and(key > query - *visibility.window);
+    if (options.window) {
+        mask = mask.logical_and(key > query - *options.window);
     }
     return mask;
 }
@@ -43,6 +43,25 @@ at::Tensor visible(std::int64_t first,
 /// kernels that keep no scores want that, except flash attention.
 at::Tensor for_each_query_head(const at::Tensor& heads, std::int64_t dim, std::int64_t group) {
     return group == 1 ? heads : heads.repeat_interleave(group, dim);
+}
+
+/// All scores of a block of queries at once, with a sink for each head.
+/// Shapes: q [B, heads, T, D], k, v [B, kv_heads, S, D], mask [T, S] -> [B, heads, T, D].
+at::Tensor attend_with_sinks(const at::Tensor& q,
+                             const at::Tensor& k,
+                             const at::Tensor& v,
+                             const at::Tensor& mask,
+                             const at::Tensor& sinks) {
+    const std::int64_t group = q.size(1) / k.size(1);
+    const at::Tensor keys = for_each_query_head(k, 1, group);
+    const at::Tensor values = for_each_query_head(v, 1, group);
+    const at::Tensor scores =
+        (at::matmul(q, keys.transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(-1))))
+            .masked_fill(mask.logical_not(), -std::numeric_limits<double>::infinity());
+    const at::Tensor sink =
+        sinks.to(q.options()).view({1, -1, 1, 1}).expand({q.size(0), -1, q.size(2), -1});
+    const at::Tensor weights = at::softmax(at::cat({scores, sink}, -1), -1);
+    return at::matmul(weights.narrow(-1, 0, keys.size(2)), values);
 }
 
 /// True where the library would take its flash kernel, which lays the causal mask of fewer queries
@@ -67,11 +86,11 @@ bool takes_flash_kernel(const at::Tensor& q, const KeyValueCache::Page& all) {
 /// What `attend_to_cache` does by the library's kernels.
 at::Tensor attend_to_gathered(const at::Tensor& q,
                               const KeyValueCache& cache,
-                              const Visibility& visibility) {
+                              const AttentionOptions& options) {
     const std::int64_t end = cache.length();
     const std::int64_t first_query = end - q.size(0);
     const std::int64_t begin =
-        visibility.window ? std::max<std::int64_t>(0, first_query - *visibility.window + 1) : 0;
+        options.window ? std::max<std::int64_t>(0, first_query - *options.window + 1) : 0;
     const at::ScalarType type = q.is_cpu() ? q.scalar_type() : cache.type();
     const at::Tensor queries = q.transpose(0, 1).unsqueeze(0).to(type);
     const KeyValueCache::Page gathered = cache.gather(begin, end, type);
@@ -80,7 +99,15 @@ at::Tensor attend_to_gathered(const at::Tensor& q,
     const auto in_rows = [&](const at::Tensor& y) {
         return y.squeeze(0).transpose(0, 1).to(q.scalar_type());
     };
-    if (!visibility.window && takes_flash_kernel(queries, all)) {
+    if (options.sinks.defined()) {
+        return in_rows(
+            attend_with_sinks(queries,
+                              all.keys,
+                              all.values,
+                              visible(first_query - begin, q.size(0), end - begin, options, q),
+                              options.sinks));
+    }
+    if (!options.window && takes_flash_kernel(queries, all)) {
         return in_rows(std::get<0>(at::_scaled_dot_product_flash_attention(
             queries, all.keys, all.values, /*dropout_p=*/0.0, /*is_causal=*/true)));
     }
@@ -92,7 +119,7 @@ at::Tensor attend_to_gathered(const at::Tensor& q,
         for_each_query_head(all.values, 1, group),
         sees_all
             ? std::nullopt
-            : std::optional(visible(first_query - begin, q.size(0), end - begin, visibility, q))));
+            : std::optional(visible(first_query - begin, q.size(0), end - begin, options, q))));
 }
 
 }  // namespace
@@ -100,13 +127,21 @@ at::Tensor attend_to_gathered(const at::Tensor& q,
 at::Tensor attend_within(const at::Tensor& q,
                          const at::Tensor& k,
                          const at::Tensor& v,
-                         const Visibility& visibility) {
+                         const AttentionOptions& options) {
     const std::int64_t length = q.size(1);
     const std::int64_t group = q.is_cpu() ? 1 : q.size(2) / k.size(2);
-    const auto attend = [group](const at::Tensor& queries,
-                                const at::Tensor& keys,
-                                const at::Tensor& values,
-                                const std::optional<at::Tensor>& mask) {
+    const auto attend = [&](const at::Tensor& queries,
+                            const at::Tensor& keys,
+                            const at::Tensor& values,
+                            const std::optional<at::Tensor>& mask) {
+        if (options.sinks.defined()) {
+            return attend_with_sinks(queries.transpose(1, 2),
+                                     keys.transpose(1, 2),
+                                     values.transpose(1, 2),
+                                     *mask,
+                                     options.sinks)
+                .transpose(1, 2);
+        }
         return at::scaled_dot_product_attention(
                    queries.transpose(1, 2),
                    for_each_query_head(keys, 2, group).transpose(1, 2),
@@ -118,7 +153,8 @@ at::Tensor attend_within(const at::Tensor& q,
                    /*enable_gqa=*/true)
             .transpose(1, 2);
     };
-    if (!visibility.window || *visibility.window >= length) {
+    const std::int64_t window = options.window.value_or(length);
+    if (window >= length && !options.sinks.defined()) {
         return attend(q, k, v, std::nullopt);
     }
     // The mask of a whole text would be as large as all its logits.
@@ -126,42 +162,46 @@ at::Tensor attend_within(const at::Tensor& q,
     std::vector<at::Tensor> blocks;
     for (std::int64_t first = 0; first < length; first += block) {
         const std::int64_t queries = std::min(block, length - first);
-        const std::int64_t begin = std::max<std::int64_t>(0, first - *visibility.window + 1);
+        const std::int64_t begin = std::max<std::int64_t>(0, first - window + 1);
         const std::int64_t keys = first + queries - begin;
         blocks.push_back(attend(q.narrow(1, first, queries),
                                 k.narrow(1, begin, keys),
                                 v.narrow(1, begin, keys),
-                                visible(first - begin, queries, keys, visibility, q)));
+                                visible(first - begin, queries, keys, options, q)));
     }
     return blocks.size() == 1 ? blocks.front() : at::cat(blocks, 1);
 }
 
 at::Tensor attend_to_cache(const at::Tensor& q,
                            const KeyValueCache& cache,
-                           const Visibility& visibility) {
+                           const AttentionOptions& options) {
     if (q.is_cpu() && q.scalar_type() == at::kFloat) {
-        const std::int64_t window = visibility.window.value_or(cache.length());
         if (can_attend_by_pages(q, cache)) {
-            return attend_by_pages(q, cache, window);
+            return attend_by_pages(q, cache, options);
         }
-        return can_attend_in_tiles(q, cache) ? attend_in_tiles(q, cache, window)
-                                             : attend_in_blocks(q, cache, window);
+        return can_attend_in_tiles(q, cache) ? attend_in_tiles(q, cache, options)
+                                             : attend_in_blocks(q, cache, options);
     }
-    return attend_to_gathered(q, cache, visibility);
+    return attend_to_gathered(q, cache, options);
 }
 
 at::Tensor naive_attention(const at::Tensor& q,
                            const at::Tensor& keys,
                            const at::Tensor& values,
-                           const Visibility& visibility) {
+                           const AttentionOptions& options) {
     const std::int64_t group = q.size(1) / keys.size(0);
     const at::Tensor k = keys.repeat_interleave(group, 0);
     const at::Tensor v = values.repeat_interleave(group, 0);
-    const at::Tensor mask =
-        visible(keys.size(1) - q.size(0), q.size(0), keys.size(1), visibility, q);
+    const at::Tensor mask = visible(keys.size(1) - q.size(0), q.size(0), keys.size(1), options, q);
     at::Tensor scores = at::matmul(q.transpose(0, 1), k.transpose(-1, -2)) /
                         std::sqrt(static_cast<double>(q.size(2)));
     scores = scores.masked_fill(mask.logical_not(), -std::numeric_limits<double>::infinity());
+    if (options.sinks.defined()) {
+        const at::Tensor sink = options.sinks.to(scores.options()).view({-1, 1, 1});
+        const at::Tensor weights =
+            at::softmax(at::cat({scores, sink.expand({-1, scores.size(1), 1})}, -1), -1);
+        return at::matmul(weights.narrow(-1, 0, scores.size(2)), v).transpose(0, 1);
+    }
     return at::matmul(at::softmax(scores, -1), v).transpose(0, 1);
 }
 

@@ -10,9 +10,14 @@
 
 namespace anamnesis::runtime {
 
-/// Which keys a query at position p sees: those at positions <= p, the nearest `window` of them.
-struct Visibility {
+struct AttentionOptions {
+    /// A query at position p sees the keys at positions <= p, the nearest `window` of them.
     std::optional<std::int64_t> window{};
+    /// [heads], float32 on the CPU unless gradients flow: a logit beside those of the keys, which
+    /// takes weight and has no value; undefined: none.
+    /// Source: Xiao et al. 2023, "Efficient Streaming Language Models with Attention Sinks";
+    /// gpt-oss.
+    at::Tensor sinks{};
 };
 
 /// Causal softmax attention within one call, queries and keys starting together.
@@ -21,7 +26,7 @@ struct Visibility {
 at::Tensor attend_within(const at::Tensor& q,
                          const at::Tensor& k,
                          const at::Tensor& v,
-                         const Visibility& visibility);
+                         const AttentionOptions& options);
 
 /// The last T tokens of a cache look back over all of it, block by block: memory does not grow
 /// with the cache.
@@ -29,13 +34,13 @@ at::Tensor attend_within(const at::Tensor& q,
 /// Source: Milakov & Gimelshein 2018 (online softmax); Dao et al. 2022, algorithm 1.
 at::Tensor attend_to_cache(const at::Tensor& q,
                            const KeyValueCache& cache,
-                           const Visibility& visibility);
+                           const AttentionOptions& options);
 
 /// The slow twin of both: all scores at once.
 /// Shapes: q [T, heads, D], keys and values [kv_heads, S, D], the queries being the last T of S.
 at::Tensor naive_attention(const at::Tensor& q,
                            const at::Tensor& keys,
                            const at::Tensor& values,
-                           const Visibility& visibility);
+                           const AttentionOptions& options);
 
 }  // namespace anamnesis::runtime

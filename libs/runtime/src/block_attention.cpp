@@ -69,7 +69,10 @@ public:
             cpu::scale(query, scale, dim);
         }
         std::fill_n(sums, static_cast<std::size_t>(task.rows) * dim, 0.0F);
-        std::fill(running_.begin(), running_.end(), cpu::SoftmaxRow{});
+        for (std::int64_t row = 0; row < task.rows; ++row) {
+            running_[static_cast<std::size_t>(row)] =
+                shape_.begin_softmax(task.kv_head, task.first + row);
+        }
         add_blocks(task);
         for (std::int64_t row = 0; row < task.rows; ++row) {
             float* target = output_ + shape_.offset(task.kv_head, task.first + row);
@@ -172,10 +175,12 @@ void share_tasks(std::int64_t count,
     });
 }
 
-at::Tensor attend_in_blocks(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window) {
+at::Tensor attend_in_blocks(const at::Tensor& q,
+                            const KeyValueCache& cache,
+                            const AttentionOptions& options) {
     const at::Tensor queries = q.contiguous();
     at::Tensor output = at::empty_like(queries);
-    const AttentionShape shape(queries, cache, window);
+    const AttentionShape shape(queries, cache, options);
     const std::int64_t all = shape.tokens * shape.group;
     const std::int64_t most = std::min(all, block_rows);
     const std::int64_t parts = (all + most - 1) / most;

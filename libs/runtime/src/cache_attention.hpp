@@ -3,41 +3,51 @@
 
 #include "anamnesis/runtime/torch.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 
+#include "attention.hpp"
+#include "cpu_kernels.hpp"
 #include "key_value_cache.hpp"
 
 namespace anamnesis::runtime {
 
-/// Attention over a cache on the CPU: a query at position p sees the keys in (p - window, p].
+/// Attention over a cache on the CPU.
 /// Shapes: q [T, heads, D] float32, the last T tokens of the cache -> the same.
 
 /// In float32: blocks of keys and values go through products of matrices.
-at::Tensor attend_in_blocks(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window);
+at::Tensor attend_in_blocks(const at::Tensor& q,
+                            const KeyValueCache& cache,
+                            const AttentionOptions& options);
 
 /// On bfloat16 products: q is rounded to bfloat16, and so are the weights of the values.
-at::Tensor attend_in_tiles(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window);
+at::Tensor attend_in_tiles(const at::Tensor& q,
+                           const KeyValueCache& cache,
+                           const AttentionOptions& options);
 /// True where tiles are possible and faster.
 bool can_attend_in_tiles(const at::Tensor& q, const KeyValueCache& cache);
 
 /// In float32, for few queries: keys and values are read once and as they lie, each page by itself.
-at::Tensor attend_by_pages(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window);
+at::Tensor attend_by_pages(const at::Tensor& q,
+                           const KeyValueCache& cache,
+                           const AttentionOptions& options);
 /// True where reading them is the work.
 bool can_attend_by_pages(const at::Tensor& q, const KeyValueCache& cache);
 
 /// What all know of a call. Rows are the queries of one kv head: token by token, in each token
 /// head by head.
 struct AttentionShape {
-    AttentionShape(const at::Tensor& q, const KeyValueCache& cache, std::int64_t seen)
+    AttentionShape(const at::Tensor& q, const KeyValueCache& cache, const AttentionOptions& options)
         : tokens(q.size(0)),
           heads(q.size(1)),
           dim(q.size(2)),
           kv_heads(cache.page(cache.page_count() - 1)->keys.size(0)),
           group(heads / kv_heads),
           first_position(cache.length() - tokens),
-          window(seen) {}
+          window(std::min(options.window.value_or(cache.length()), cache.length())),
+          sinks(options.sinks.defined() ? options.sinks.const_data_ptr<float>() : nullptr) {}
 
     /// Offset of a row in q and in the output.
     std::int64_t offset(std::int64_t kv_head, std::int64_t row) const {
@@ -45,7 +55,15 @@ struct AttentionShape {
     }
     std::int64_t position(std::int64_t row) const { return first_position + row / group; }
 
+    /// The softmax of a row before its first key.
+    cpu::SoftmaxRow begin_softmax(std::int64_t kv_head, std::int64_t row) const {
+        return sinks == nullptr
+                   ? cpu::SoftmaxRow{}
+                   : cpu::SoftmaxRow{.maximum = sinks[kv_head * group + row % group], .sum = 1.0F};
+    }
+
     std::int64_t tokens, heads, dim, kv_heads, group, first_position, window;
+    const float* sinks;  ///< [heads], or null
 };
 
 /// The rows of one kv head in a page, from a position on.

@@ -48,7 +48,7 @@ const checkpoint::PlannedTensor& PlannedWeights::find(const TensorPlace& place) 
 }
 
 std::string PlannedWeights::find_name(const checkpoint::PlannedTensor& tensor) const {
-    const std::string prefix = tensor.is_in_body ? spec_.prefix : std::string();
+    const std::string& prefix = tensor.is_in_body ? spec_.prefix : spec_.head_prefix;
     for (const std::string& other : tensor.other_names) {
         if (checkpoint_.find(prefix + tensor.name) == nullptr && weights_.has(prefix + other)) {
             return prefix + other;

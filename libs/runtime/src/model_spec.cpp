@@ -33,7 +33,12 @@ std::string find_name(const Blueprint& blueprint,
 
 /// Where the text model's tensors are: a flat config may come with nested names.
 std::string find_prefix(const checkpoint::Checkpoint& checkpoint, const std::string& embedding) {
-    for (const std::string_view prefix : {"model.language_model.", "model.", ""}) {
+    for (const std::string_view prefix : {"model.language_model.",
+                                          "language_model.model.",
+                                          "model.",
+                                          "backbone.",
+                                          "gpt_neox.",
+                                          ""}) {
         if (checkpoint.find(std::string(prefix) + embedding) != nullptr) {
             return std::string(prefix);
         }
@@ -82,8 +87,13 @@ ModelSpec describe(const checkpoint::Checkpoint& checkpoint, const checkpoint::M
     refuse_what_does_not_run(model);
     const std::string name =
         find_name(*model.blueprint, checkpoint::role::embedding, "embed_tokens.weight");
-    const std::string head = find_name(*model.blueprint, checkpoint::role::head, "lm_head.weight");
+    std::string head = find_name(*model.blueprint, checkpoint::role::head, "lm_head.weight");
     ModelSpec spec{.blueprint = model.blueprint, .prefix = find_prefix(checkpoint, name)};
+    // A wrapper may keep the whole text model, head and all, below one name.
+    if (spec.prefix == "language_model.model." && checkpoint.find(head) == nullptr) {
+        spec.head_prefix = "language_model.";
+        head = spec.head_prefix + head;
+    }
     spec.is_head_tied = find_head_tied(checkpoint, config, head);
     const checkpoint::TensorEntry& embedding = checkpoint.at(spec.prefix + name);
     if (embedding.shape.size() != 2 || embedding.shape[0] > ConfigReader::largest_count ||

@@ -98,13 +98,18 @@ private:
     std::vector<float> scores_;  ///< [rows, block_keys]
 };
 
-/// target = the sums of all parts, under their common maximum, over the sum of all weights.
-void join(std::span<const Part> parts, std::size_t row, std::size_t dim, float* target) {
-    float maximum = -std::numeric_limits<float>::infinity();
+/// target = the sums of all parts, under their common maximum, over the sum of all weights, of
+/// which `begun` are there before the first part.
+void join(std::span<const Part> parts,
+          const cpu::SoftmaxRow& begun,
+          std::size_t row,
+          std::size_t dim,
+          float* target) {
+    float maximum = begun.maximum;
     for (const Part& part : parts) {
         maximum = std::max(maximum, part.rows[row].maximum);
     }
-    float total = 0.0F;
+    float total = begun.sum == 0.0F ? 0.0F : begun.sum * std::exp(begun.maximum - maximum);
     std::fill_n(target, dim, 0.0F);
     for (const Part& part : parts) {
         const float factor = std::exp(part.rows[row].maximum - maximum);
@@ -141,6 +146,7 @@ at::Tensor attend(const at::Tensor& q, const KeyValueCache& cache, const Attenti
     for (std::int64_t i = 0; i < shape.kv_heads * count; ++i) {
         join(std::span(parts).subspan(static_cast<std::size_t>(i / count * pages),
                                       static_cast<std::size_t>(pages)),
+             shape.begin_softmax(i / count, i % count),
              static_cast<std::size_t>(i % count),
              dim,
              output.mutable_data_ptr<float>() + shape.offset(i / count, i % count));
@@ -151,14 +157,16 @@ at::Tensor attend(const at::Tensor& q, const KeyValueCache& cache, const Attenti
 }  // namespace
 
 bool can_attend_by_pages(const at::Tensor& q, const KeyValueCache& cache) {
-    const AttentionShape shape(q, cache, 1);
+    const AttentionShape shape(q, cache, {});
     return shape.tokens * shape.group <= most_rows &&
            (cache.type() == at::kBFloat16 || cache.type() == at::kFloat);
 }
 
-at::Tensor attend_by_pages(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window) {
+at::Tensor attend_by_pages(const at::Tensor& q,
+                           const KeyValueCache& cache,
+                           const AttentionOptions& options) {
     const at::Tensor queries = q.contiguous();
-    const AttentionShape shape(queries, cache, window);
+    const AttentionShape shape(queries, cache, options);
     return cache.type() == at::kFloat ? attend<float>(queries, cache, shape)
                                       : attend<cpu::Bf16>(queries, cache, shape);
 }

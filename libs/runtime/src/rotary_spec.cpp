@@ -96,6 +96,34 @@ void scale_as_yarn(RotarySpec& spec, const checkpoint::RotarySettings& settings)
     }
 }
 
+/// A factor for every pair: those for texts beyond the original context where the model's context
+/// is longer than that, as servers that hold the whole context take them.
+/// Source: Ding et al. 2024, "LongRoPE"; transformers 5.23, modeling_rope_utils.py.
+void scale_as_longrope(RotarySpec& spec, const checkpoint::RotarySettings& settings) {
+    const Json& scaling = settings.scaling;
+    const double context = settings.context_length;
+    const double original = positive(scaling, "original_max_position_embeddings", context);
+    const bool is_long = context > original;
+    const std::string_view key = is_long ? "long_factor" : "short_factor";
+    const Json* factors = scaling.find(key);
+    if (factors == nullptr || factors->as_array(key).size() != spec.frequencies.size()) {
+        throw Error(ErrorKind::malformed,
+                    format("rope_scaling needs {} to list {} numbers",
+                           in_quotes(key),
+                           spec.frequencies.size()));
+    }
+    for (std::size_t j = 0; j < spec.frequencies.size(); ++j) {
+        spec.frequencies[j] /= checkpoint::number_from(factors->as_array(key)[j], key);
+    }
+    const double stretch = find_number(scaling, "factor").value_or(context / original);
+    spec.magnitude =
+        find_number(scaling, is_long ? "long_mscale" : "short_mscale")
+            .value_or(find_number(scaling, "attention_factor")
+                          .value_or(stretch <= 1.0
+                                        ? 1.0
+                                        : std::sqrt(1.0 + std::log(stretch) / std::log(original))));
+}
+
 std::string scaling_name(const Json& scaling) {
     for (const std::string_view key : {"rope_type", "type"}) {
         if (const Json* value = scaling.find(key); value != nullptr && value->is_string()) {
@@ -127,11 +155,14 @@ RotarySpec make_rotary(const checkpoint::RotarySettings& settings) {
         scale_as_llama3(spec, settings.scaling);
     } else if (name == "yarn") {
         scale_as_yarn(spec, settings);
+    } else if (name == "longrope" || name == "su") {
+        scale_as_longrope(spec, settings);
     } else if (name != "default") {
-        throw Error(ErrorKind::unsupported,
-                    format("rope_scaling of type {} is not supported; default, linear, llama3 and "
-                           "yarn are",
-                           in_quotes(name)));
+        throw Error(
+            ErrorKind::unsupported,
+            format("rope_scaling of type {} is not supported; default, linear, llama3, yarn "
+                   "and longrope are",
+                   in_quotes(name)));
     }
     return spec;
 }

@@ -54,8 +54,11 @@ public:
                           1.0F / std::sqrt(static_cast<float>(dim_)),
                           static_cast<std::size_t>(dim_),
                           static_cast<cpu::Bf16*>(queries_.mutable_data_ptr()));
-        maxima_.fill(cpu::no_score);
-        totals_.fill(0.0F);
+        for (std::int64_t row = 0; row < lanes; ++row) {
+            const auto begun = shape.begin_softmax(kv_head, first + std::min(row, rows - 1));
+            maxima_[static_cast<std::size_t>(row)] = std::max(begun.maximum, cpu::no_score);
+            totals_[static_cast<std::size_t>(row)] = begun.sum;
+        }
         sums_.zero_();
     }
 
@@ -183,15 +186,17 @@ private:
 
 bool can_attend_in_tiles(const at::Tensor& q, const KeyValueCache& cache) {
     constexpr std::int64_t last_position = std::int64_t{1} << 30;
-    const AttentionShape shape(q, cache, 1);
+    const AttentionShape shape(q, cache, {});
     return cpu::has_bf16_products() && cache.type() == at::kBFloat16 && shape.dim % 2 == 0 &&
            shape.tokens * shape.group >= least_rows && cache.length() < last_position;
 }
 
-at::Tensor attend_in_tiles(const at::Tensor& q, const KeyValueCache& cache, std::int64_t window) {
+at::Tensor attend_in_tiles(const at::Tensor& q,
+                           const KeyValueCache& cache,
+                           const AttentionOptions& options) {
     const at::Tensor queries = q.contiguous();
     at::Tensor output = at::empty_like(queries);
-    const AttentionShape shape(queries, cache, std::min(window, cache.length()));
+    const AttentionShape shape(queries, cache, options);
     const std::int64_t all = shape.tokens * shape.group;
     const std::int64_t most = most_tiles * lanes;
     const std::int64_t parts = (all + most - 1) / most;

@@ -7,6 +7,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +24,7 @@ using Case = std::tuple<int, int, int, int, int, int>;
 class CacheAttention : public testing::TestWithParam<Case> {
 protected:
     /// Errors against the slow twin, which sees the same rounded keys and values in float64.
-    double error_over(at::ScalarType cache_type, double& size) const {
+    double error_over(at::ScalarType cache_type, double& size, bool has_sinks = false) const {
         const at::NoGradGuard no_gradients;
         at::Generator generator = at::detail::getDefaultCPUGenerator();
         generator.set_current_seed(1);
@@ -33,14 +34,17 @@ protected:
         const at::Tensor q = at::randn({tokens, heads, dim});
         KeyValueCache cache(cache_type, 300);
         cache.append(keys, values);
-        const Visibility visibility{.window = window == 0 ? std::nullopt
-                                                          : std::optional<std::int64_t>(window)};
+        AttentionOptions options{.window = window == 0 ? std::nullopt
+                                                       : std::optional<std::int64_t>(window)};
+        if (has_sinks) {
+            options.sinks = at::randn({heads}) * 2.0 + 1.0;
+        }
         const auto rounded = [&](const at::Tensor& x) {
             return x.to(cache_type).to(at::kDouble).transpose(0, 1);
         };
         const at::Tensor expected =
-            naive_attention(q.to(at::kDouble), rounded(keys), rounded(values), visibility);
-        const at::Tensor error = attend_to_cache(q, cache, visibility).to(at::kDouble) - expected;
+            naive_attention(q.to(at::kDouble), rounded(keys), rounded(values), options);
+        const at::Tensor error = attend_to_cache(q, cache, options).to(at::kDouble) - expected;
         size = expected.square().mean().sqrt().item<double>();
         return error.square().mean().sqrt().item<double>();
     }
@@ -58,6 +62,47 @@ TEST_P(CacheAttention, over_bfloat16_keys_is_off_by_the_rounding_of_queries_and_
     const auto [tokens, heads, kv_heads, dim, length, window] = GetParam();
     const bool rounds = tokens * heads / kv_heads > 16 && cpu::has_bf16_products();
     EXPECT_LT(error, (rounds ? 8e-3 : 1e-6) * size);
+}
+
+TEST_P(CacheAttention, with_sinks_is_as_exact) {
+    double size = 0.0;
+    const double error = error_over(at::kFloat, size, /*has_sinks=*/true);
+    EXPECT_LT(error, 1e-6 * size);
+    const double narrow_error = error_over(at::kBFloat16, size, /*has_sinks=*/true);
+    EXPECT_LT(narrow_error, 8e-3 * size);
+}
+
+TEST(Attention, of_a_whole_text_gives_sinks_their_weight_and_their_gradient) {
+    at::Generator generator = at::detail::getDefaultCPUGenerator();
+    generator.set_current_seed(1);
+    const auto whole = at::TensorOptions().dtype(at::kDouble);
+    const at::Tensor q = at::randn({1, 40, 6, 16}, whole);
+    const at::Tensor k = at::randn({1, 40, 2, 16}, whole);
+    const at::Tensor v = at::randn({1, 40, 2, 16}, whole);
+    const at::Tensor sinks = at::randn({6}, whole).requires_grad_(true);
+    for (const std::optional<std::int64_t> window :
+         {std::optional<std::int64_t>(), std::optional<std::int64_t>(7)}) {
+        const AttentionOptions options{.window = window, .sinks = sinks};
+        const at::Tensor y = attend_within(q, k, v, options);
+        const at::Tensor expected = naive_attention(q.select(0, 0),
+                                                    k.select(0, 0).transpose(0, 1),
+                                                    v.select(0, 0).transpose(0, 1),
+                                                    options);
+        EXPECT_TRUE(at::allclose(y.select(0, 0), expected, 1e-12, 1e-12));
+        y.square().sum().backward();
+        const at::Tensor slope = sinks.grad().clone();
+        sinks.mutable_grad().reset();
+        const at::NoGradGuard no_gradients;
+        const auto loss_at = [&](double step) {
+            at::Tensor moved = sinks.detach().clone();
+            moved[3] += step;
+            return attend_within(q, k, v, {.window = window, .sinks = moved})
+                .square()
+                .sum()
+                .item<double>();
+        };
+        EXPECT_NEAR(slope[3].item<double>(), (loss_at(1e-5) - loss_at(-1e-5)) / 2e-5, 1e-6);
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(shapes,

@@ -7,14 +7,20 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/io/file.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
 
@@ -35,8 +41,12 @@ inline Tensors read_tensors(const std::filesystem::path& path) {
     return tensors;
 }
 
+/// The folder of a golden model: in testdata, or in the collection beside the project.
 inline std::filesystem::path golden_model(const std::string& name) {
-    return std::filesystem::path(ANAMNESIS_TESTDATA) / "models" / name;
+    const std::filesystem::path own = std::filesystem::path(ANAMNESIS_TESTDATA) / "models" / name;
+    const std::filesystem::path shared =
+        std::filesystem::path(ANAMNESIS_SHARED) / "data/golden/models" / name;
+    return std::filesystem::exists(own) || !std::filesystem::exists(shared) ? own : shared;
 }
 
 inline runtime::ModelSpec golden_spec(const std::string& name) {
@@ -74,25 +84,38 @@ inline ::testing::AssertionResult is_near(const at::Tensor& actual,
            << "relative RMS " << error << ", at most " << tolerance << " allowed";
 }
 
-/// Every golden model.
-inline const std::vector<std::string>& golden_models() {
-    static const std::vector<std::string> names{"hypenet_base",
-                                                "hypenet_rope_attn",
-                                                "hypenet_scaled",
-                                                "jet_base",
-                                                "jet_other",
-                                                "olmo_hybrid_base",
-                                                "qwen2_5_base",
-                                                "qwen2_5_sliding",
-                                                "qwen3_5_base",
-                                                "qwen3_5_moe",
-                                                "qwen3_5_multimodal_wrapper",
-                                                "qwen3_5_odd",
-                                                "qwen3_5_resaved_text",
-                                                "qwen3_base",
-                                                "qwen3_next_base",
-                                                "qwen3_next_odd"};
-    return names;
+inline bool is_of_a_family_that_runs(const std::filesystem::path& folder) {
+    try {
+        const auto config = Json::parse(io::read_text(folder / "config.json"));
+        return checkpoint::make_blueprint(config).is_complete;
+    } catch (const Error&) {
+        return false;
+    }
+}
+
+/// Every golden model of testdata that has `file`, sorted; with `is_everywhere` also those of the
+/// collection beside the project, where it is, whose families run.
+inline std::vector<std::string> golden_models(std::string_view file = "expected.safetensors",
+                                              bool is_everywhere = true) {
+    std::set<std::string> names;
+    for (const std::filesystem::path& folder :
+         {std::filesystem::path(ANAMNESIS_TESTDATA) / "models",
+          std::filesystem::path(ANAMNESIS_SHARED) / "data/golden/models"}) {
+        if (!std::filesystem::exists(folder)) {
+            continue;
+        }
+        for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+            if (std::filesystem::exists(entry.path() / file) &&
+                (folder.string().starts_with(ANAMNESIS_TESTDATA) ||
+                 is_of_a_family_that_runs(entry.path()))) {
+                names.insert(entry.path().filename().string());
+            }
+        }
+        if (!is_everywhere) {
+            break;
+        }
+    }
+    return {names.begin(), names.end()};
 }
 
 }  // namespace anamnesis::testing

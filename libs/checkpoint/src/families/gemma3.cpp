@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cmath>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -11,7 +14,9 @@
 #include "family.hpp"
 #include "family_parts.hpp"
 #include "layer_kinds.hpp"
+#include "layer_plan.hpp"
 #include "rotary.hpp"
+#include "spec_parts.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -37,6 +42,47 @@ void plan_gemma3_attention(Blueprint& blueprint, const ConfigReader& config) {
     add_rotary(blueprint, config, {.theta = 1e6});
 }
 
+/// Positions of sliding layers: a base of their own, and no scaling that is not stated for them.
+RotarySettings read_local_rotary(const ConfigReader& config, RotarySettings rotary) {
+    rotary.theta = config.find_number("rope_local_base_freq").value_or(10'000.0);
+    rotary.scaling = {};
+    const Json* all = config.find("rope_parameters");
+    const Json* local = all == nullptr ? nullptr : all->find("sliding_attention");
+    if (local != nullptr) {
+        rotary.scaling = *local;
+        if (const Json* theta = local->find("rope_theta")) {
+            rotary.theta = number_from(*theta, "rope_theta");
+        }
+    }
+    return rotary;
+}
+
+void plan_gemma3_layers(Blueprint& blueprint, const ConfigReader& config) {
+    if (config.flag("use_bidirectional_attention", false)) {
+        throw Error(ErrorKind::unsupported,
+                    "use_bidirectional_attention is set: an encoder writes no text");
+    }
+    blueprint.gain = Gain::offset;
+    blueprint.embedding_scale = std::sqrt(static_cast<double>(blueprint.hidden_size));
+    blueprint.logit_softcap = config.find_number("final_logit_softcapping");
+    SoftmaxKinds kinds = make_softmax_kinds(blueprint, config, 4096);
+    if (kinds.sliding.rotary) {
+        kinds.sliding.rotary = read_local_rotary(config, *kinds.sliding.rotary);
+    }
+    DenseSpec dense = read_dense(config, 9216);
+    dense.activation =
+        read_activation(config,
+                        config.has("hidden_activation") ? "hidden_activation" : "hidden_act",
+                        Activation::gelu_tanh);
+    const ResidualSpec sandwich{.norms = NormPlacement::both};
+    plan_softmax_body(blueprint,
+                      kinds,
+                      {.spec = {.feed_forward = dense,
+                                .mixer_residual = sandwich,
+                                .feed_forward_residual = sandwich},
+                       .feed_forward_norm = {"pre_feedforward_layernorm"}});
+}
+
 }  // namespace
 
 namespace families {
@@ -46,7 +92,8 @@ Family gemma3() {
             .model_types = {"gemma3_text", "gemma3"},
             .evidence = verified,
             .read_layers = read_gemma3_layers,
-            .plan_attention = plan_gemma3_attention};
+            .plan_attention = plan_gemma3_attention,
+            .plan_layers = plan_gemma3_layers};
 }
 
 }  // namespace families

@@ -11,7 +11,9 @@
 #include "family.hpp"
 #include "family_parts.hpp"
 #include "layer_kinds.hpp"
+#include "layer_plan.hpp"
 #include "rotary.hpp"
+#include "spec_parts.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -30,6 +32,33 @@ void plan_gpt_oss_attention(Blueprint& blueprint, const ConfigReader& config) {
     add_rotary(blueprint, config);
 }
 
+MixtureSpec read_gpt_oss_mixture(const ConfigReader& config) {
+    MixtureSpec spec{.experts = read_expert_count(config, 128),
+                     .expert = {.width = read_size(config, "intermediate_size", 2880),
+                                .activation = Activation::clamped_swiglu,
+                                .alpha = config.find_number("swiglu_alpha").value_or(1.702),
+                                .limit = config.find_number("swiglu_limit").value_or(7.0)},
+                     .router = {.scores = RouterSpec::Scores::chosen_softmax},
+                     .layout = ExpertLayout::transposed};
+    spec.experts_per_token = read_experts_per_token(config, spec.experts, 4);
+    return spec;
+}
+
+void plan_gpt_oss_layers(Blueprint& blueprint, const ConfigReader& config) {
+    SoftmaxKinds kinds = make_softmax_kinds(blueprint, config, 128);
+    set_default_theta(kinds, blueprint, 150'000.0);
+    for (AttentionSpec* attention : {&kinds.full, &kinds.sliding}) {
+        attention->has_sinks = true;
+        if (attention->rotary) {
+            attention->rotary->context_length = config.count("initial_context_length", 4096);
+        }
+    }
+    plan_softmax_body(blueprint,
+                      kinds,
+                      {.spec = {.feed_forward = read_gpt_oss_mixture(config)},
+                       .feed_forward = {.name = "mlp", .renamed = {{role::router, "router"}}}});
+}
+
 }  // namespace
 
 namespace families {
@@ -39,7 +68,8 @@ Family gpt_oss() {
             .model_types = {"gpt_oss"},
             .evidence = verified,
             .read_layers = read_gpt_oss_layers,
-            .plan_attention = plan_gpt_oss_attention};
+            .plan_attention = plan_gpt_oss_attention,
+            .plan_layers = plan_gpt_oss_layers};
 }
 
 }  // namespace families

@@ -5,7 +5,9 @@
 #include "attention_rules.hpp"
 #include "family.hpp"
 #include "family_parts.hpp"
+#include "layer_plan.hpp"
 #include "rotary.hpp"
+#include "spec_parts.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -18,6 +20,21 @@ void plan_phi3_attention(Blueprint& blueprint, const ConfigReader& config) {
     add_rotary(blueprint, config);
 }
 
+void plan_phi3_layers(Blueprint& blueprint, const ConfigReader& config) {
+    DenseSpec dense = read_dense(config, 8192);
+    dense.is_fused = true;
+    SoftmaxKinds kinds = make_softmax_kinds(blueprint, config);
+    // The context that the scaling starts from is beside it.
+    if (const auto original = config.find("original_max_position_embeddings")) {
+        for (AttentionSpec* attention : {&kinds.full, &kinds.sliding}) {
+            if (attention->rotary && attention->rotary->scaling.is_object()) {
+                attention->rotary->scaling.set("original_max_position_embeddings", *original);
+            }
+        }
+    }
+    plan_softmax_body(blueprint, kinds, {.spec = {.feed_forward = dense}});
+}
+
 }  // namespace
 
 namespace families {
@@ -27,7 +44,8 @@ Family phi3() {
             .model_types = {"phi3"},
             .evidence = verified,
             .read_layers = read_layers_by_window,
-            .plan_attention = plan_phi3_attention};
+            .plan_attention = plan_phi3_attention,
+            .plan_layers = plan_phi3_layers};
 }
 
 }  // namespace families

@@ -1,9 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/checkpoint/blueprint.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
+
 #include "attention_rules.hpp"
 #include "family.hpp"
 #include "family_parts.hpp"
+#include "layer_plan.hpp"
+#include "spec_parts.hpp"
 
 namespace anamnesis::checkpoint {
+namespace {
+
+void plan_qwen3_moe_layers(Blueprint& blueprint, const ConfigReader& config) {
+    plan_qwen_mixtures(blueprint,
+                       config,
+                       {.experts = 128,
+                        .experts_per_token = 8,
+                        .width = 768,
+                        .dense_width = 6144,
+                        .is_renormalised = config.flag("norm_topk_prob", false)});
+}
+
+}  // namespace
 
 namespace families {
 
@@ -13,6 +31,7 @@ Family qwen3_moe() {
             .evidence = from_memory,
             .read_layers = read_qwen_layers,
             .plan_attention = plan_qwen3_attention,
+            .plan_layers = plan_qwen3_moe_layers,
             .nameless = NamelessForm{.signs = {"self_attn.q_norm.weight", "mlp.gate.weight"},
                                      .only_parts = qwen3_parts()}};
 }

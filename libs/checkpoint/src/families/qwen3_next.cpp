@@ -26,36 +26,15 @@ void plan_qwen3_next_attention(Blueprint& blueprint, const ConfigReader& config)
                          {.query_heads = 16, .kv_heads = 2, .head_dim = 256, .hidden_size = 2048});
 }
 
-/// Which layers have experts; the others are dense.
-class SparseLayers {
-public:
-    explicit SparseLayers(const ConfigReader& config)
-        : dense_only_(config.find_counts("mlp_only_layers").value_or(std::vector<std::uint32_t>{})),
-          step_(read_size(config, "decoder_sparse_step", 1)),
-          has_experts_(config.count("num_experts", 512) > 0) {}
-
-    bool contains(std::uint32_t layer) const {
-        return has_experts_ && (layer + 1) % step_ == 0 &&
-               std::ranges::count(dense_only_, layer) == 0;
-    }
-
-private:
-    std::vector<std::uint32_t> dense_only_;
-    std::uint32_t step_;
-    bool has_experts_;
-};
-
-FeedForwardSpec read_feed_forward(const ConfigReader& config, bool has_experts) {
-    const DenseSpec dense = read_dense(config, 5632);
-    if (!has_experts) {
-        return dense;
-    }
-    return read_qwen_mixture(config,
-                             {.experts = 512,
-                              .experts_per_token = 10,
-                              .width = 512,
-                              .shared_width = 512,
-                              .is_renormalised = config.flag("norm_topk_prob", true)});
+FeedForwardSpec read_feed_forward(const ConfigReader& config, std::uint32_t layer) {
+    return read_qwen_feed_forward(config,
+                                  layer,
+                                  {.experts = 512,
+                                   .experts_per_token = 10,
+                                   .width = 512,
+                                   .shared_width = 512,
+                                   .dense_width = 5632,
+                                   .is_renormalised = config.flag("norm_topk_prob", true)});
 }
 
 void plan_qwen3_next_layers(Blueprint& blueprint, const ConfigReader& config) {
@@ -63,10 +42,8 @@ void plan_qwen3_next_layers(Blueprint& blueprint, const ConfigReader& config) {
     AttentionSpec softmax = make_attention(blueprint);
     softmax.gate = OutputGate::interleaved;
     const GatedDeltaSpec delta = read_gated_delta(config, DeltaProjections::grouped);
-    const SparseLayers sparse(config);
     plan_body(blueprint, [&](const Layer& layer) {
-        const FeedForwardSpec feed_forward =
-            read_feed_forward(config, sparse.contains(layer.index.value));
+        const FeedForwardSpec feed_forward = read_feed_forward(config, layer.index.value);
         return is_only(layer, LayerKind::full)
                    ? LayerPlan{.spec = {.mixer = softmax, .feed_forward = feed_forward}}
                    : LayerPlan{.spec = {.mixer = delta, .feed_forward = feed_forward},

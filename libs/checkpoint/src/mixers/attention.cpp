@@ -53,6 +53,13 @@ void list_tensors(const AttentionSpec& spec, LayerTensors& tensors) {
                                      .inputs = queries,
                                      .initial = Initial::stream_matrix});
     tensors.add_softmax_norms();
+    if (spec.has_sinks) {
+        tensors.set_group(TensorGroup::other);
+        tensors.add(LayerTensors::Vector{.role = role::sinks,
+                                         .name = "sinks",
+                                         .shape = {spec.heads.query_heads},
+                                         .initial = Initial::zeros});
+    }
     if (spec.gate == OutputGate::separate) {
         tensors.set_group(TensorGroup::gate);
         tensors.add(LayerTensors::Matrix{

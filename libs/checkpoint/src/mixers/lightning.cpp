@@ -20,10 +20,18 @@ void list_tensors(const LightningSpec& spec, LayerTensors& tensors) {
     };
     using Matrix = LayerTensors::Matrix;
     using Vector = LayerTensors::Vector;
-    tensors.add(
-        Matrix{.role = role::query, .name = "q_proj", .outputs = queries, .inputs = hidden});
-    tensors.add(Matrix{.role = role::key, .name = "k_proj", .outputs = keys, .inputs = hidden});
-    tensors.add(Matrix{.role = role::value, .name = "v_proj", .outputs = keys, .inputs = hidden});
+    if (spec.is_fused) {
+        tensors.add(Matrix{.role = role::query_key_value,
+                           .name = "qkv_proj",
+                           .outputs = queries + 2 * keys,
+                           .inputs = hidden});
+    } else {
+        tensors.add(
+            Matrix{.role = role::query, .name = "q_proj", .outputs = queries, .inputs = hidden});
+        tensors.add(Matrix{.role = role::key, .name = "k_proj", .outputs = keys, .inputs = hidden});
+        tensors.add(
+            Matrix{.role = role::value, .name = "v_proj", .outputs = keys, .inputs = hidden});
+    }
     tensors.add(Matrix{.role = role::output,
                        .name = "o_proj",
                        .outputs = hidden,

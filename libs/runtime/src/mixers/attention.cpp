@@ -39,6 +39,42 @@ at::Tensor in_heads(const at::Tensor& rows, std::int64_t heads) {
     return rows.reshape({rows.size(0), rows.size(1), heads, -1});
 }
 
+/// The rows of one role of what a fused projection gives.
+/// Shapes: rows [B, T, all rows] -> [B, T, rows of the role].
+at::Tensor take_rows(const at::Tensor& rows,
+                     const checkpoint::RowLayout& layout,
+                     checkpoint::RowRole role) {
+    const at::Tensor repeated = rows.view({rows.size(0), rows.size(1), layout.repeat, -1});
+    std::int64_t first = 0;
+    for (const checkpoint::RowSegment& segment : layout.segments) {
+        const auto count = static_cast<std::int64_t>(segment.rows * segment.heads);
+        if (segment.role == role) {
+            return repeated.narrow(-1, first, count).flatten(2);
+        }
+        first += count;
+    }
+    return {};
+}
+
+/// What the projections of x give.
+struct ProjectedRows {
+    at::Tensor query{}, key{}, value{}, gate{};
+};
+
+ProjectedRows project(const AttentionLayer& layer, const at::Tensor& x) {
+    if (layer.spec.fused) {
+        using checkpoint::RowRole;
+        const auto [rows, gate] = apply_each(x, layer.qkv_proj, layer.o_gate);
+        return {.query = take_rows(rows, *layer.spec.fused, RowRole::query),
+                .key = take_rows(rows, *layer.spec.fused, RowRole::key),
+                .value = take_rows(rows, *layer.spec.fused, RowRole::value),
+                .gate = gate};
+    }
+    const auto [query, key, value, gate] =
+        apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.o_gate);
+    return {.query = query, .key = key, .value = value, .gate = gate};
+}
+
 /// Queries and keys of what the projections give; gates among the query rows are left out.
 Routing make_routing(const AttentionLayer& layer,
                      const at::Tensor& query_rows,
@@ -80,11 +116,17 @@ Routing make_routing(const AttentionLayer& layer,
 }  // namespace
 
 AttentionLayer load_mixer(const checkpoint::AttentionSpec& spec, const LayerWeights& weights) {
-    AttentionLayer layer{.spec = spec,
-                         .q_proj = weights.linear(role::query),
-                         .k_proj = weights.linear(role::key),
-                         .v_proj = weights.linear(role::value),
-                         .o_proj = weights.linear(role::output)};
+    AttentionLayer layer{.spec = spec, .o_proj = weights.linear(role::output)};
+    if (spec.fused) {
+        layer.qkv_proj = weights.linear(role::query_key_value);
+    } else {
+        layer.q_proj = weights.linear(role::query);
+        layer.k_proj = weights.linear(role::key);
+        layer.v_proj = weights.linear(role::value);
+    }
+    if (spec.has_sinks) {
+        layer.sinks = weights.tensor(role::sinks);
+    }
     if (spec.gate == checkpoint::OutputGate::separate) {
         layer.o_gate = weights.linear(role::output_gate);
     }
@@ -108,8 +150,7 @@ at::Tensor mix(const AttentionLayer& layer,
                std::span<LayerState* const> states) {
     const checkpoint::AttentionSpec& spec = layer.spec;
     call.tell_input(role::query, x);
-    const auto [query_rows, key_rows, value_rows, gate_rows] =
-        apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.o_gate);
+    const auto [query_rows, key_rows, value_rows, gate_rows] = project(layer, x);
     const auto [q, k] = make_routing(layer, query_rows, key_rows, call);
     const at::Tensor v = in_heads(value_rows, spec.heads.kv_heads);
     at::Tensor gate;
@@ -119,17 +160,17 @@ at::Tensor mix(const AttentionLayer& layer,
     } else if (spec.gate == checkpoint::OutputGate::separate) {
         gate = in_heads(gate_rows, spec.heads.query_heads);
     }
-    const Visibility visibility{.window = spec.window};
+    const AttentionOptions options{.window = spec.window, .sinks = layer.sinks};
     at::Tensor y;
     if (states.empty()) {
-        y = attend_within(q, k, v, visibility);
+        y = attend_within(q, k, v, options);
     } else {
         std::vector<at::Tensor> rows;
         for (std::size_t b = 0; b < states.size(); ++b) {
             KeyValueCache& cache = *states[b]->cache;
             const auto row = static_cast<std::int64_t>(b);
             cache.append(k.select(0, row), v.select(0, row));
-            rows.push_back(attend_to_cache(q.select(0, row), cache, visibility));
+            rows.push_back(attend_to_cache(q.select(0, row), cache, options));
             if (spec.window) {
                 cache.forget_before(cache.length() - *spec.window + 1);
             }
@@ -148,8 +189,8 @@ at::Tensor mix(const AttentionLayer& layer,
 }
 
 Routing route(const AttentionLayer& layer, const at::Tensor& x, const Call& call) {
-    const auto [query_rows, key_rows] = apply_each(x, layer.q_proj, layer.k_proj);
-    return make_routing(layer, query_rows, key_rows, call);
+    const ProjectedRows rows = project(layer, x);
+    return make_routing(layer, rows.query, rows.key, call);
 }
 
 LayerState make_state(const AttentionLayer& /*layer*/, const CacheOptions& options) {

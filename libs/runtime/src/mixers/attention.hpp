@@ -20,6 +20,8 @@ namespace anamnesis::runtime {
 struct AttentionLayer {
     checkpoint::AttentionSpec spec{};
     Linear q_proj{}, k_proj{}, v_proj{}, o_proj{};
+    Linear qkv_proj{};   ///< in place of the three where spec.fused says how its rows lie
+    at::Tensor sinks{};  ///< [heads], where spec.has_sinks
     Linear o_gate{};
     RmsNorm q_norm{}, k_norm{};
     std::size_t table = 0;  ///< into Call::tables, where spec.rotary is set

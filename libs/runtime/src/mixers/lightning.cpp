@@ -21,43 +21,86 @@ namespace {
 namespace role = checkpoint::role;
 using checkpoint::Part;
 
-/// Slopes of lightning heads: 2^(-8 (h + 1) / n) for a power of two; else those of the next lower
-/// power, then every second of the next higher.
+/// 2^(-8 h / heads) for h from 1.
+std::vector<double> make_plain_slopes(std::uint32_t heads) {
+    std::vector<double> values;
+    for (std::uint32_t h = 1; h <= heads; ++h) {
+        values.push_back(std::exp2(-8.0 * h / heads));
+    }
+    return values;
+}
+
+/// Those of ALiBi: plain for a power of two; else those of the next lower power, then every second
+/// of the next higher.
 /// Source: Press et al. 2022, "ALiBi"; docs/runtime.md.
-std::vector<double> make_slopes(std::uint32_t heads) {
-    const auto regular = [](std::uint32_t count) {
-        std::vector<double> values;
-        for (std::uint32_t h = 1; h <= count; ++h) {
-            values.push_back(std::exp2(-8.0 * h / count));
-        }
-        return values;
-    };
+std::vector<double> make_alibi_slopes(std::uint32_t heads) {
     const std::uint32_t lower = std::bit_floor(heads);
-    std::vector<double> values = regular(lower);
-    const std::vector<double> more = regular(2 * lower);
+    std::vector<double> values = make_plain_slopes(lower);
+    const std::vector<double> more = make_plain_slopes(2 * lower);
     for (std::uint32_t i = 0; values.size() < heads; i += 2) {
         values.push_back(more[i]);
     }
     return values;
 }
 
+at::Tensor make_log_decay(const checkpoint::LightningSpec& spec) {
+    const std::vector<double> slopes = spec.slopes == checkpoint::Slopes::alibi
+                                           ? make_alibi_slopes(spec.heads.query_heads)
+                                           : make_plain_slopes(spec.heads.query_heads);
+    return at::tensor(slopes, at::kDouble) * -spec.slope_scale;
+}
+
+struct Projected {
+    at::Tensor q{}, k{}, v{};  ///< [B, T, heads, D]
+    at::Tensor gate{};         ///< [B, T, heads D]
+};
+
+Projected project(const LightningLayer& layer, const at::Tensor& x) {
+    const checkpoint::LightningSpec& spec = layer.spec;
+    const auto in_heads = [&](const at::Tensor& rows, std::int64_t heads) {
+        return rows.view({x.size(0), x.size(1), heads, -1});
+    };
+    if (spec.is_fused) {
+        const auto [rows, gate] = apply_each(x, layer.qkv_proj, layer.z_proj);
+        const std::int64_t dim = spec.heads.head_dim;
+        const at::Tensor heads =
+            in_heads(spec.is_activated ? activated(rows) : rows, spec.heads.query_heads);
+        return {.q = heads.narrow(-1, 0, dim),
+                .k = heads.narrow(-1, dim, dim),
+                .v = heads.narrow(-1, 2 * dim, dim),
+                .gate = gate};
+    }
+    auto [q, k, v, gate] = apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.z_proj);
+    if (spec.is_activated) {
+        q = activated(q);
+        k = activated(k);
+        v = activated(v);
+    }
+    return {.q = in_heads(q, spec.heads.query_heads),
+            .k = in_heads(k, spec.heads.kv_heads),
+            .v = in_heads(v, spec.heads.kv_heads),
+            .gate = gate};
+}
+
 }  // namespace
 
 LightningLayer load_mixer(const checkpoint::LightningSpec& spec, const LayerWeights& weights) {
     const double eps = weights.blueprint().norm_eps;
-    LightningLayer layer{.spec = spec,
-                         .q_proj = weights.linear(role::query),
-                         .k_proj = weights.linear(role::key),
-                         .v_proj = weights.linear(role::value),
-                         .o_proj = weights.linear(role::output)};
-    layer.log_decay = (-at::tensor(make_slopes(spec.heads.query_heads), at::kDouble))
-                          .to(weights.device(), weights.activation_type());
+    LightningLayer layer{.spec = spec, .o_proj = weights.linear(role::output)};
+    if (spec.is_fused) {
+        layer.qkv_proj = weights.linear(role::query_key_value);
+    } else {
+        layer.q_proj = weights.linear(role::query);
+        layer.k_proj = weights.linear(role::key);
+        layer.v_proj = weights.linear(role::value);
+    }
+    layer.log_decay = make_log_decay(spec).to(weights.device(), weights.activation_type());
     if (spec.qk_norm == Part::present) {
         layer.q_norm = weights.norm(role::query_norm, eps);
         layer.k_norm = weights.norm(role::key_norm, eps);
     }
     if (spec.output_norm == Part::present) {
-        layer.o_norm = weights.norm(role::output_norm, eps);
+        layer.o_norm = weights.norm(role::output_norm, spec.output_eps.value_or(eps));
     }
     if (spec.output_gate == Part::present) {
         layer.z_proj = weights.linear(role::output_gate);
@@ -73,13 +116,7 @@ at::Tensor mix(const LightningLayer& layer,
                const Call& call,
                std::span<LayerState* const> states) {
     const checkpoint::LightningSpec& spec = layer.spec;
-    const auto projected = apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.z_proj);
-    const auto in_heads = [&](const at::Tensor& rows, std::int64_t heads) {
-        return rows.view({x.size(0), x.size(1), heads, spec.heads.head_dim});
-    };
-    at::Tensor q = in_heads(projected[0], spec.heads.query_heads);
-    at::Tensor k = in_heads(projected[1], spec.heads.kv_heads);
-    at::Tensor v = in_heads(projected[2], spec.heads.kv_heads);
+    auto [q, k, v, gate] = project(layer, x);
     if (layer.q_norm.is_defined()) {
         q = apply(layer.q_norm, q);
         k = apply(layer.k_norm, k);
@@ -100,7 +137,7 @@ at::Tensor mix(const LightningLayer& layer,
         y = apply(layer.o_norm, y);
     }
     if (layer.z_proj.is_defined()) {
-        y = gated(y, projected[3]);
+        y = gated(y, gate);
     }
     return apply(layer.o_proj, y);
 }

@@ -20,6 +20,7 @@ struct ModelSpec {
     /// Complete: what each layer is, and where its tensors are.
     std::shared_ptr<const checkpoint::Blueprint> blueprint{};
     std::string prefix;  ///< of the text model's tensors: "model." or "model.language_model."
+    std::string head_prefix{};  ///< of the head's: empty, or "language_model."
     std::uint32_t hidden_size = 0;
     std::uint32_t vocabulary_size = 0;
     std::uint32_t context_length = 0;  ///< max_position_embeddings

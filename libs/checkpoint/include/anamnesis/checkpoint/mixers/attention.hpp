@@ -8,6 +8,7 @@
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/checkpoint/rotary_settings.hpp"
+#include "anamnesis/checkpoint/row_layout.hpp"
 
 namespace anamnesis::checkpoint {
 
@@ -39,6 +40,8 @@ struct AttentionSpec {
     std::optional<LengthScaling> scaling{};
     std::optional<double> logit_scale{};  ///< of q k^T; absent: head_dim^-0.5
     double key_scale = 1.0;               ///< of keys before they turn (Falcon-H1)
+    bool has_sinks = false;               ///< a logit for each head that takes weight (gpt-oss)
+    std::optional<RowLayout> fused{};     ///< how rows lie where one matrix makes q, k and v
 };
 
 /// Lists what softmax attention stores: rows of queries, keys and values as the blueprint's rules

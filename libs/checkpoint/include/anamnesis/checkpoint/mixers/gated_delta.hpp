@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "anamnesis/checkpoint/tensor_roles.hpp"
+
 namespace anamnesis::checkpoint {
 
 class LayerTensors;
@@ -11,7 +13,6 @@ class LayerTensors;
 namespace role {
 
 inline constexpr std::string_view query_key_value_gate = "query_key_value_gate";
-inline constexpr std::string_view query_key_value = "query_key_value";
 inline constexpr std::string_view rate_and_step = "rate_and_step";
 inline constexpr std::string_view learning_rate = "learning_rate";  ///< beta before its sigmoid
 inline constexpr std::string_view step = "step";                    ///< of the decay

@@ -15,6 +15,12 @@ class LayerTensors;
 /// hold its tensors.
 enum class Part : std::uint8_t { absent, present, unstated };
 
+/// Where the slopes of a head's decay come from.
+enum class Slopes : std::uint8_t {
+    alibi,  ///< those of ALiBi (HypeNet)
+    plain,  ///< 2^(-8 h / heads) for h from 1, whatever the number of heads
+};
+
 /// Linear attention with a fixed decay for each head.
 /// Source: Qin et al. 2024, "Lightning Attention-2"; Chen et al. 2026, "HypeNet".
 struct LightningSpec {
@@ -24,6 +30,11 @@ struct LightningSpec {
     Part qk_norm = Part::absent;
     Part output_norm = Part::absent;  ///< over all heads together
     Part output_gate = Part::absent;
+    std::optional<double> output_eps{};  ///< of the output norm; absent: the model's
+    Slopes slopes = Slopes::alibi;
+    double slope_scale = 1.0;   ///< of all slopes of the layer
+    bool is_fused = false;      ///< one matrix makes q, k and v, head by head (MiniMax)
+    bool is_activated = false;  ///< silu of q, k and v
 };
 
 /// Lists q_proj, k_proj, v_proj, o_proj, gains, and `z_proj` for the gate.
