@@ -35,20 +35,26 @@ ConvolutionResult convolve_with(const at::Tensor& x,
     return {.output = y, .past = all.narrow(1, length, width - 1).clone()};
 }
 
-bool runs_in_kernel(const at::Tensor& x, const at::Tensor& kernel, const at::Tensor& past) {
-    return x.is_cpu() && x.scalar_type() == at::kFloat && !records_gradients(x) &&
-           !records_gradients(kernel) && !(past.defined() && records_gradients(past));
+bool runs_in_kernel(const at::Tensor& x,
+                    const at::Tensor& kernel,
+                    const at::Tensor& past,
+                    const at::Tensor& bias) {
+    const auto asks = [](const at::Tensor& one) { return one.defined() && records_gradients(one); };
+    return x.is_cpu() && x.scalar_type() == at::kFloat && !asks(x) && !asks(kernel) &&
+           !asks(past) && !asks(bias);
 }
 
 /// Without a copy of what came before and what comes now side by side.
 ConvolutionResult convolve_in_kernel(const at::Tensor& input,
                                      const at::Tensor& kernel,
-                                     const at::Tensor& past) {
+                                     const at::Tensor& past,
+                                     const at::Tensor& bias) {
     const std::int64_t length = input.size(1);
     const std::int64_t channels = input.size(2);
     const std::int64_t taps = kernel.size(1);
     const at::Tensor x = input.contiguous();
     const at::Tensor weights = kernel.t().contiguous();
+    const at::Tensor added = bias.defined() ? bias.contiguous() : bias;
     const at::Tensor before = past.defined()
                                   ? past.contiguous()
                                   : at::zeros({x.size(0), taps - 1, channels}, x.options());
@@ -69,6 +75,7 @@ ConvolutionResult convolve_in_kernel(const at::Tensor& input,
             }
             cpu::convolve(inputs.data(),
                           weights.const_data_ptr<float>(),
+                          added.defined() ? added.const_data_ptr<float>() : nullptr,
                           y.mutable_data_ptr<float>() + i * channels,
                           static_cast<std::size_t>(taps),
                           static_cast<std::size_t>(channels));
@@ -86,13 +93,20 @@ ConvolutionResult convolve_in_kernel(const at::Tensor& input,
 
 }  // namespace
 
-ConvolutionResult convolve(const at::Tensor& x, const at::Tensor& kernel, const at::Tensor& past) {
+ConvolutionResult convolve(const at::Tensor& x,
+                           const at::Tensor& kernel,
+                           const at::Tensor& past,
+                           const at::Tensor& bias) {
     check_shape(kernel, {x.size(2), -1}, "kernel of a convolution");
-    if (runs_in_kernel(x, kernel, past)) {
-        return convolve_in_kernel(x, kernel, past);
+    if (runs_in_kernel(x, kernel, past, bias)) {
+        return convolve_in_kernel(x, kernel, past, bias);
     }
-    return convolve_with(
-        x, kernel.size(1), past, [&](std::int64_t w) { return kernel.select(1, w); });
+    ConvolutionResult result =
+        convolve_with(x, kernel.size(1), past, [&](std::int64_t w) { return kernel.select(1, w); });
+    if (bias.defined()) {
+        result.output = result.output + bias;
+    }
+    return result;
 }
 
 ConvolutionResult convolve_dynamically(const at::Tensor& x,

@@ -175,11 +175,17 @@ void silu(float* x, std::size_t count) {
 ANAMNESIS_FOR_EACH_CPU
 void convolve(const float* const* inputs,
               const float* kernel,
+              const float* bias,
               float* y,
               std::size_t taps,
               std::size_t channels) {
+    if (bias == nullptr) {
+        std::fill(y, y + channels, 0.0F);
+    } else {
+        std::copy(bias, bias + channels, y);
+    }
     for (std::size_t c = 0; c < channels; ++c) {
-        y[c] = kernel[c] * inputs[0][c];
+        y[c] += kernel[c] * inputs[0][c];
     }
     for (std::size_t w = 1; w < taps; ++w) {
         const float* row = inputs[w];
@@ -194,7 +200,8 @@ ANAMNESIS_FOR_EACH_CPU
 void convolve_next(const ConvolutionStep& step, float* y, std::size_t begin, std::size_t end) {
     const std::size_t before = step.taps - 1;
     for (std::size_t c = begin; c < end; ++c) {
-        y[c] = step.kernel[c * step.taps + before] * step.x[c];
+        y[c] = (step.bias == nullptr ? 0.0F : step.bias[c]) +
+               step.kernel[c * step.taps + before] * step.x[c];
     }
     for (std::size_t w = 0; w < before; ++w) {
         const bool is_newest = w + 1 == before;

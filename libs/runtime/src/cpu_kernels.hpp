@@ -53,19 +53,22 @@ void rotate(float* head, const float* cosine, const float* sine, std::size_t pai
 void swiglu(float* gate, const float* up, std::size_t count);
 void swiglu(Bf16* gate, const Bf16* up, std::size_t count);
 
-/// One token of a convolution of each channel by itself: y[c] = sum_w kernel[w][c] inputs[w][c].
-/// Shapes: inputs: `taps` rows of [channels], kernel [taps, channels], y [channels].
+/// One token of a convolution of each channel by itself: y[c] = sum_w kernel[w][c] inputs[w][c],
+/// plus the bias, which may be null.
+/// Shapes: inputs: `taps` rows of [channels], kernel [taps, channels], bias, y [channels].
 void convolve(const float* const* inputs,
               const float* kernel,
+              const float* bias,
               float* y,
               std::size_t taps,
               std::size_t channels);
 
 /// The next token of the same convolution in channels [begin, end), whose past moves on.
-/// Shapes: x, y [channels], kernel [channels, taps], past [taps - 1, channels].
+/// Shapes: x, y, bias [channels], kernel [channels, taps], past [taps - 1, channels].
 struct ConvolutionStep {
     const float* x = nullptr;
     const float* kernel = nullptr;
+    const float* bias = nullptr;  ///< may be null
     float* past = nullptr;
     std::size_t taps = 0;
     std::size_t channels = 0;
@@ -122,14 +125,15 @@ struct RecurrentStep {
 };
 void recurrent_step(float* state, const RecurrentStep& step);
 
-/// The tokens of one chunk in one head, in matrix form. Rows of q, k, v and out lie `*_stride`
-/// apart; decays are logarithms.
+/// The tokens of one chunk in one head, in matrix form. Rows of q, k, v, scores and out lie
+/// `*_stride` apart; decays are logarithms.
 struct RecurrentChunk {
     const float* q = nullptr;
     const float* k = nullptr;
     const float* v = nullptr;
     const float* decay = nullptr;
-    const float* beta = nullptr;  ///< null: values are added as they are
+    const float* beta = nullptr;    ///< null: values are added as they are
+    const float* scores = nullptr;  ///< q_i . k_j where heads share them; null: not computed yet
     float* out = nullptr;
     std::size_t length = 0;
     std::size_t key_dim = 0;
@@ -138,6 +142,7 @@ struct RecurrentChunk {
     std::size_t value_stride = 0;
     std::size_t decay_stride = 0;  ///< 0: one for all tokens
     std::size_t beta_stride = 0;
+    std::size_t scores_stride = 0;
     float scale = 1.0F;
 };
 /// Values of `scratch` that a chunk of this length needs.

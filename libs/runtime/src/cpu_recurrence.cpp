@@ -57,6 +57,7 @@ struct Workspace {
         weights = take(tokens * tokens);
         lower = take(tokens * tokens);
         decays = take(tokens);
+        rests = take(tokens);
         factors = take(tokens);
         state = take(keys * values);
     }
@@ -65,12 +66,14 @@ struct Workspace {
     float *q, *k, *transposed;  // [tokens, keys] twice, [keys, tokens]
     float *added, *from_state;  // [tokens, values]
     float *weights, *lower;     // [tokens, tokens]
-    float *decays, *factors;    // running sums of log decays, and e to their power
-    float* state;               // [keys, values]: rows filled up
+    // Running sums of log decays, each as two numbers, so that differences are exact however far
+    // the sums are from zero; e to the power of the first.
+    float *decays, *rests, *factors;
+    float* state;  // [keys, values]: rows filled up
 };
 
 ANAMNESIS_INLINE void gather(const RecurrentChunk& chunk, const Workspace& w) {
-    float running = 0.0F;
+    double running = 0.0;
     for (std::size_t t = 0; t < w.tokens; ++t) {
         const bool is_token = t < chunk.length;
         for (std::size_t d = 0; d < w.keys; ++d) {
@@ -82,15 +85,38 @@ ANAMNESIS_INLINE void gather(const RecurrentChunk& chunk, const Workspace& w) {
             w.added[t * w.values + d] = is_token ? chunk.v[t * chunk.value_stride + d] : 0.0F;
         }
         running += is_token ? chunk.decay[t * chunk.decay_stride] : 0.0F;
-        w.decays[t] = running;
+        w.decays[t] = static_cast<float>(running);
+        w.rests[t] = static_cast<float>(running - static_cast<double>(w.decays[t]));
+    }
+    for (std::size_t t = 0; t < w.tokens; t += width) {
+        store(w.factors + t, exp_of_negative(load(w.decays + t)));
+    }
+}
+
+/// weights = q k^T, and lower = k k^T where values are corrected.
+ANAMNESIS_INLINE void score(const RecurrentChunk& chunk, const Workspace& w) {
+    if (chunk.scores != nullptr) {
+        for (std::size_t i = 0; i < w.tokens; ++i) {
+            for (std::size_t j = 0; j < w.tokens; ++j) {
+                const bool is_token = i < chunk.length && j < chunk.length;
+                w.weights[i * w.tokens + j] =
+                    is_token ? chunk.scale * chunk.scores[i * chunk.scores_stride + j] : 0.0F;
+            }
+        }
+    }
+    if (chunk.scores != nullptr && chunk.beta == nullptr) {
+        return;
     }
     for (std::size_t d = 0; d < w.keys; ++d) {
         for (std::size_t t = 0; t < w.tokens; ++t) {
             w.transposed[d * w.tokens + t] = w.k[t * w.keys + d];
         }
     }
-    for (std::size_t t = 0; t < w.tokens; t += width) {
-        store(w.factors + t, exp_of_negative(load(w.decays + t)));
+    if (chunk.scores == nullptr) {
+        multiply({w.q, w.keys, 1}, w.transposed, w.weights, w.tokens, w.keys, w.tokens, 0.0F);
+    }
+    if (chunk.beta != nullptr) {
+        multiply({w.k, w.keys, 1}, w.transposed, w.lower, w.tokens, w.keys, w.tokens, 0.0F);
     }
 }
 
@@ -104,7 +130,8 @@ ANAMNESIS_INLINE void decay_scores(const RecurrentChunk& chunk, const Workspace&
         float* lower = w.lower + i * w.tokens;
         for (std::size_t j = 0; j <= i; j += width) {
             // Later tokens are in the rest of the vector; their powers might overflow.
-            const Floats difference = w.decays[i] - load(w.decays + j);
+            const Floats difference =
+                (w.decays[i] - load(w.decays + j)) + (w.rests[i] - load(w.rests + j));
             const Floats between =
                 exp_of_negative(difference > 80.0F ? Floats{} + 80.0F : difference);
             store(weights + j, load(weights + j) * between);
@@ -148,8 +175,10 @@ ANAMNESIS_INLINE void write_outputs(const RecurrentChunk& chunk, const Workspace
 /// S = e^(whole decay) S + sum_t e^(decay after t) k_t values_t^T.
 ANAMNESIS_INLINE void move_state(const Workspace& w) {
     const float whole = w.decays[w.tokens - 1];
+    const float rest = w.rests[w.tokens - 1];
     for (std::size_t t = 0; t < w.tokens; t += width) {
-        store(w.factors + t, exp_of_negative(whole - load(w.decays + t)));
+        store(w.factors + t,
+              exp_of_negative((whole - load(w.decays + t)) + (rest - load(w.rests + t))));
     }
     for (std::size_t t = 0; t < w.tokens; ++t) {
         for (std::size_t d = 0; d < w.keys; ++d) {
@@ -169,10 +198,7 @@ ANAMNESIS_INLINE void recurrent_chunk_body(float* state,
         w.state[i] = i < used ? state[i] : 0.0F;
     }
     gather(chunk, w);
-    multiply({w.q, w.keys, 1}, w.transposed, w.weights, w.tokens, w.keys, w.tokens, 0.0F);
-    if (chunk.beta != nullptr) {
-        multiply({w.k, w.keys, 1}, w.transposed, w.lower, w.tokens, w.keys, w.tokens, 0.0F);
-    }
+    score(chunk, w);
     decay_scores(chunk, w);
     if (chunk.beta != nullptr) {
         correct(chunk, w);
@@ -255,7 +281,7 @@ std::size_t recurrent_chunk_scratch(std::size_t length,
                                     std::size_t value_dim) {
     const std::size_t tokens = padded(length);
     const std::size_t keys = padded(key_dim);
-    return 3 * tokens * keys + 2 * padded(tokens * value_dim) + 2 * tokens * tokens + 2 * tokens +
+    return 3 * tokens * keys + 2 * padded(tokens * value_dim) + 2 * tokens * tokens + 3 * tokens +
            padded(keys * value_dim);
 }
 

@@ -78,5 +78,49 @@ TEST(Convolution, FollowsTheReferenceWithAKernelForEveryToken) {
     EXPECT_TRUE(is_near(past, golden.at("cache.final").narrow(2, 1, 3).transpose(1, 2), tolerance));
 }
 
+/// Mamba's convolution: with a bias, then silu.
+TEST(Convolution, FollowsTheReferenceWithABias) {
+    const testing::Tensors golden = mixer_golden("short_conv");
+    for (const std::string name : {"silu_bias", "silu_bias_short"}) {
+        const auto at = [&](const std::string& key) { return golden.at(name + "." + key); };
+        for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+            testing::Tensors leaves;
+            for (const std::string key : {"x", "weight", "bias", "past"}) {
+                leaves[key] = at(key).to(type).clone().requires_grad_(true);
+            }
+            const ConvolutionResult result =
+                convolve(leaves["x"], leaves["weight"], leaves["past"], leaves["bias"]);
+            EXPECT_TRUE(is_near(at::silu(result.output), at("output"), tolerance));
+            EXPECT_TRUE(is_near(result.past, at("final_past"), tolerance));
+            ((at::silu(result.output) * at("d_output").to(type)).sum() +
+             (result.past * at("d_final_past").to(type)).sum())
+                .backward();
+            for (const auto& [key, leaf] : leaves) {
+                EXPECT_TRUE(is_near(leaf.grad(), at("grad." + key), tolerance)) << key;
+            }
+        }
+    }
+}
+
+TEST(Convolution, AddsTheBiasInPiecesToo) {
+    const testing::Tensors golden = mixer_golden("short_conv");
+    for (const std::string name : {"silu_bias", "silu_bias_short"}) {
+        const auto at = [&](const std::string& key) { return golden.at(name + "." + key); };
+        EXPECT_TRUE(is_near(at::silu(convolve(at("x"), at("weight"), {}, at("bias")).output),
+                            at("output_from_zero_past"),
+                            tolerance));
+        at::Tensor past = at("past");
+        std::vector<at::Tensor> outputs;
+        for (std::int64_t t = 0; t < at("x").size(1); ++t) {
+            const ConvolutionResult step =
+                convolve(at("x").narrow(1, t, 1), at("weight"), past, at("bias"));
+            past = step.past;
+            outputs.push_back(at::silu(step.output));
+        }
+        EXPECT_TRUE(is_near(at::cat(outputs, 1), at("output"), tolerance));
+        EXPECT_TRUE(is_near(past, at("final_past"), tolerance));
+    }
+}
+
 }  // namespace
 }  // namespace anamnesis::runtime

@@ -124,6 +124,11 @@ std::vector<double> make_values(const PlannedTensor& tensor, Random random, cons
         case Initial::log_rate:
             std::ranges::generate(values, [&] { return make_log_rate(random); });
             break;
+        case Initial::log_ranks:
+            for (std::size_t i = 0; i < values.size(); ++i) {
+                values[i] = std::log(1.0 + static_cast<double>(i % tensor.shape.back()));
+            }
+            break;
         case Initial::step_bias:
             std::ranges::generate(values, [&] { return make_step_bias(random); });
             break;

@@ -7,11 +7,19 @@
 #include "mixers/gated_delta.hpp"
 #include "mixers/jet.hpp"
 #include "mixers/lightning.hpp"
+#include "mixers/mamba1.hpp"
+#include "mixers/mamba2.hpp"
 #include "mixers/none.hpp"
 
 namespace anamnesis::runtime {
 
 /// Every mixer that runs. A new one is a pair of files here and its name in this list.
-using Mixer = std::variant<NoMixerLayer, AttentionLayer, LightningLayer, GatedDeltaLayer, JetLayer>;
+using Mixer = std::variant<NoMixerLayer,
+                           AttentionLayer,
+                           LightningLayer,
+                           GatedDeltaLayer,
+                           JetLayer,
+                           Mamba1Layer,
+                           Mamba2Layer>;
 
 }  // namespace anamnesis::runtime

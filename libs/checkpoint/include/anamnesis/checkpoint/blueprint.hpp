@@ -45,6 +45,7 @@ enum class Initial : std::uint8_t {
     zeros,
     kernel,     ///< of a convolution: [channels, 1, taps]
     log_rate,   ///< A_log: ln of a rate between 0 and 16
+    log_ranks,  ///< A_log of Mamba-1: ln of 1, 2, ... in each row
     step_bias,  ///< dt_bias: softplus of it is a step between 0.001 and 0.1
 };
 

@@ -7,6 +7,8 @@
 #include "anamnesis/checkpoint/mixers/gated_delta.hpp"
 #include "anamnesis/checkpoint/mixers/jet.hpp"
 #include "anamnesis/checkpoint/mixers/lightning.hpp"
+#include "anamnesis/checkpoint/mixers/mamba1.hpp"
+#include "anamnesis/checkpoint/mixers/mamba2.hpp"
 
 namespace anamnesis::checkpoint {
 
@@ -18,8 +20,14 @@ struct NoMixer {};
 
 /// What mixes the tokens of a layer, with its sizes. A new mixer is one file in mixers/, its list
 /// of tensors in src/mixers/, and its name here.
-using MixerSpec =
-    std::variant<UnknownMixer, NoMixer, AttentionSpec, LightningSpec, GatedDeltaSpec, JetSpec>;
+using MixerSpec = std::variant<UnknownMixer,
+                               NoMixer,
+                               AttentionSpec,
+                               LightningSpec,
+                               GatedDeltaSpec,
+                               JetSpec,
+                               Mamba1Spec,
+                               Mamba2Spec>;
 
 /// The softmax attention with grouped queries of a mixer, or within it; null where it has none.
 const AttentionSpec* find_attention(const MixerSpec& mixer);
