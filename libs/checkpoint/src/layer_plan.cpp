@@ -85,11 +85,7 @@ void list_any(const Spec& spec, LayerTensors& tensors) {
 
 void refuse_wrong_mixer(const Blueprint& blueprint, const Layer& layer, const MixerSpec& mixer) {
     if (layer.is_softmax() != is_softmax(mixer)) {
-        throw Error(ErrorKind::unsupported,
-                    format("layer {} is {}, which models of family {} do not run here",
-                           layer.index.value,
-                           layer.kinds.empty() ? "of no kind" : to_string(layer.kinds.front()),
-                           in_quotes(blueprint.family)));
+        refuse_layer(blueprint, layer);
     }
 }
 
@@ -156,6 +152,14 @@ void plan_body(Blueprint& blueprint,
     add_with_bias(blueprint,
                   make_gain(blueprint, role::final_norm, {format("{}.weight", names.final_norm)}));
     blueprint.tensors.push_back(make_head(blueprint, names.head));
+}
+
+void refuse_layer(const Blueprint& blueprint, const Layer& layer) {
+    throw Error(ErrorKind::unsupported,
+                format("layer {} is {}, which models of family {} do not run here",
+                       layer.index.value,
+                       layer.kinds.empty() ? "of no kind" : to_string(layer.kinds.front()),
+                       in_quotes(blueprint.family)));
 }
 
 bool is_only(const Layer& layer, LayerKind kind) {

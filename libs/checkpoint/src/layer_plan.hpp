@@ -43,6 +43,9 @@ void plan_body(Blueprint& blueprint,
                const std::function<LayerPlan(const Layer&)>& plan_layer,
                const BodyNames& names = {});
 
+/// The error for a layer whose kind the family has no mixer for.
+[[noreturn]] void refuse_layer(const Blueprint& blueprint, const Layer& layer);
+
 /// True for a layer of this kind and no other.
 bool is_only(const Layer& layer, LayerKind kind);
 

@@ -2,6 +2,8 @@
 #include "layer_tensors.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,15 +22,19 @@ std::string_view LayerTensors::find_name(std::string_view role, std::string_view
     return renamed == module_.renamed.end() ? name : renamed->name;
 }
 
+Presence LayerTensors::find_presence(Presence presence) const {
+    return is_optional_ && presence == Presence::required ? Presence::optional : presence;
+}
+
 PlannedTensor LayerTensors::make(std::string_view role,
                                  const std::string& name,
                                  const Shape& shape) const {
     const auto in_module = [&](std::string_view module) {
-        return format("layers.{}.{}{}{}", layer_.value, module, module.empty() ? "" : ".", name);
+        return format("layers.{}.{}{}{}", home_.value, module, module.empty() ? "" : ".", name);
     };
     PlannedTensor tensor{.name = in_module(module_.name),
                          .shape = shape,
-                         .role = std::string(role),
+                         .role = format("{}{}", role_prefix_, role),
                          .layer = layer_,
                          .group = group_};
     for (const std::string_view other : module_.other_names) {
@@ -40,7 +46,8 @@ PlannedTensor LayerTensors::make(std::string_view role,
 void LayerTensors::add(const Matrix& matrix) {
     const std::string name(find_name(matrix.role, matrix.name));
     PlannedTensor weight = make(matrix.role, name + ".weight", {matrix.outputs, matrix.inputs});
-    weight.presence = matrix.presence;
+    const Presence weight_presence = find_presence(matrix.presence);
+    weight.presence = weight_presence;
     weight.initial = matrix.initial;
     weight.storage = matrix.storage;
     blueprint_.tensors.push_back(std::move(weight));
@@ -48,7 +55,7 @@ void LayerTensors::add(const Matrix& matrix) {
         return;
     }
     PlannedTensor bias = make(role::to_bias_role(matrix.role), name + ".bias", {matrix.outputs});
-    bias.presence = matrix.presence == Presence::required ? matrix.bias : Presence::optional;
+    bias.presence = weight_presence == Presence::required ? matrix.bias : Presence::optional;
     bias.precision = Precision::vector;
     bias.initial = matrix.initial_bias;
     blueprint_.tensors.push_back(std::move(bias));
@@ -58,7 +65,7 @@ void LayerTensors::add(const Vector& vector) {
     PlannedTensor tensor =
         make(vector.role, std::string(find_name(vector.role, vector.name)), vector.shape);
     tensor.other_shapes = vector.other_shapes;
-    tensor.presence = vector.presence;
+    tensor.presence = find_presence(vector.presence);
     tensor.precision = Precision::vector;
     tensor.initial = vector.initial;
     blueprint_.tensors.push_back(std::move(tensor));
@@ -73,9 +80,11 @@ void LayerTensors::add(const Stack& stack) {
 }
 
 void LayerTensors::add_softmax_rules(bool (*wants)(AttentionGroup)) {
+    const auto before = std::span(blueprint_.layers).first(layer_.value);
+    const auto user = static_cast<std::uint32_t>(std::ranges::count_if(before, &Layer::is_softmax));
     for (const TensorRule& rule : blueprint_.softmax.tensors) {
         if (wants(rule.group)) {
-            blueprint_.tensors.push_back(plan_softmax_tensor(blueprint_, rule, layer_.value, 0));
+            blueprint_.tensors.push_back(plan_softmax_tensor(blueprint_, rule, layer_.value, user));
         }
     }
 }

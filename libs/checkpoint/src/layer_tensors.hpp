@@ -34,7 +34,22 @@ public:
     LayerTensors(Blueprint& blueprint, LayerIndex layer, const Module& module, TensorGroup group)
         : blueprint_(blueprint), layer_(layer), module_(module), group_(group) {}
 
+    /// The same layer in another module, which must live as long, for a mixer of several modules.
+    LayerTensors in_module(const Module& module, TensorGroup group) const {
+        LayerTensors other(blueprint_, layer_, module, group);
+        other.role_prefix_ = role_prefix_;
+        other.is_optional_ = is_optional_;
+        return other;
+    }
+    /// Roles of what is added from here on begin so: two parts of a layer may have the same roles.
+    void set_role_prefix(std::string_view prefix) { role_prefix_ = prefix; }
+    /// What is added from here on is named as of the layer that stores it for this one.
+    void set_home(LayerIndex home) { home_ = home; }
+    /// What is added from here on may be missing: another layer may store it.
+    void make_optional() { is_optional_ = true; }
+
     const Blueprint& blueprint() const { return blueprint_; }
+    LayerIndex layer() const { return layer_; }
     std::uint64_t hidden_size() const { return blueprint_.hidden_size; }
 
     struct Matrix {
@@ -81,6 +96,7 @@ public:
 
 private:
     std::string_view find_name(std::string_view role, std::string_view name) const;
+    Presence find_presence(Presence presence) const;
     void add_softmax_rules(bool (*wants)(AttentionGroup));
     /// `name` within the module.
     PlannedTensor make(std::string_view role, const std::string& name, const Shape& shape) const;
@@ -89,6 +105,9 @@ private:
     LayerIndex layer_;
     const Module& module_;
     TensorGroup group_;
+    std::string_view role_prefix_{};
+    bool is_optional_ = false;
+    LayerIndex home_ = layer_;
 };
 
 }  // namespace anamnesis::checkpoint

@@ -181,7 +181,7 @@ TEST(IncompleteBlueprints, SayWhyAModelCannotRunAndKeepItsRows) {
 
 TEST(IncompleteBlueprints, ListSoftmaxTensorsOfFamiliesThatDoNotRun) {
     const Blueprint blueprint = make_blueprint(Json::parse(io::read_text(
-        fs::path(ANAMNESIS_TESTDATA) / "surgery" / "jamba" / "post" / "config.json")));
+        fs::path(ANAMNESIS_TESTDATA) / "surgery" / "deepseek_v3" / "post" / "config.json")));
     EXPECT_FALSE(blueprint.is_complete);
     EXPECT_FALSE(blueprint.obstacle);
     EXPECT_FALSE(blueprint.tensors.empty());

@@ -35,6 +35,7 @@ struct Call {
     std::vector<std::int64_t> starts;    ///< position of the first token, for each sequence
     std::vector<RotaryTables> tables{};  ///< one for each rotary encoding of the model
     std::size_t layer = 0;               ///< the one that is computed
+    at::Tensor embeddings{};  ///< [B, T, d], what entered layer 0; where a mixer reads it
     const AttentionObserver* attention = nullptr;
     const InputObserver* inputs = nullptr;
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,10 +42,24 @@ PlannedWeights::PlannedWeights(const ModelSpec& spec,
     }
 }
 
+const checkpoint::PlannedTensor* PlannedWeights::find_planned(const TensorPlace& place) const {
+    const auto find_in = [&](std::optional<LayerIndex> layer) {
+        const auto found = planned_.find({layer, place.second});
+        return found == planned_.end() ? nullptr : found->second;
+    };
+    const checkpoint::PlannedTensor* own = find_in(place.first);
+    const std::vector<LayerIndex>& homes = spec_.blueprint->softmax.stored_in;
+    if (!place.first || homes.empty() || own == nullptr || weights_.has(find_name(*own))) {
+        return own;
+    }
+    const checkpoint::PlannedTensor* shared = find_in(homes[place.first->value]);
+    return shared == nullptr ? own : shared;
+}
+
 const checkpoint::PlannedTensor& PlannedWeights::find(const TensorPlace& place) const {
-    const auto found = planned_.find(place);
-    ANAMNESIS_CHECK(found != planned_.end(), "a tensor of every role that is loaded is planned");
-    return *found->second;
+    const checkpoint::PlannedTensor* found = find_planned(place);
+    ANAMNESIS_CHECK(found != nullptr, "a tensor of every role that is loaded is planned");
+    return *found;
 }
 
 std::string PlannedWeights::find_name(const checkpoint::PlannedTensor& tensor) const {
@@ -58,8 +73,8 @@ std::string PlannedWeights::find_name(const checkpoint::PlannedTensor& tensor) c
 }
 
 bool PlannedWeights::has(const TensorPlace& place) const {
-    const auto found = planned_.find(place);
-    return found != planned_.end() && weights_.has(find_name(*found->second));
+    const checkpoint::PlannedTensor* found = find_planned(place);
+    return found != nullptr && weights_.has(find_name(*found));
 }
 
 at::Tensor PlannedWeights::take(const TensorPlace& place) {

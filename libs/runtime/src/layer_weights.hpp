@@ -54,6 +54,9 @@ public:
     std::vector<RotarySpec>& rotaries() & noexcept { return rotaries_; }
 
 private:
+    /// Null where none is planned. Of a block that layers share, what the layer that stores it
+    /// has, unless this one has its own.
+    const checkpoint::PlannedTensor* find_planned(const TensorPlace& place) const;
     const checkpoint::PlannedTensor& find(const TensorPlace& place) const;
     std::string find_name(const checkpoint::PlannedTensor& tensor) const;
 
@@ -69,6 +72,13 @@ private:
 class LayerWeights {
 public:
     LayerWeights(PlannedWeights& all, LayerIndex layer) : all_(all), layer_(layer) {}
+
+    /// The same layer, where the roles of a part begin so.
+    LayerWeights with_roles(std::string_view prefix) const {
+        LayerWeights part = *this;
+        part.role_prefix_ = prefix;
+        return part;
+    }
 
     bool has(std::string_view role) const { return all_.has(place(role)); }
     at::Tensor tensor(std::string_view role) const { return all_.take(place(role)); }
@@ -89,10 +99,13 @@ public:
     at::ScalarType activation_type() const { return all_.weights().activation_type(); }
 
 private:
-    TensorPlace place(std::string_view role) const { return {layer_, std::string(role)}; }
+    TensorPlace place(std::string_view role) const {
+        return {layer_, role_prefix_ + std::string(role)};
+    }
 
     PlannedWeights& all_;
     LayerIndex layer_;
+    std::string role_prefix_{};
 };
 
 }  // namespace anamnesis::runtime

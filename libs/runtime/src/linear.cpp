@@ -161,6 +161,10 @@ at::Tensor apply(const Linear& linear, const LinearInput& input) {
     return apply_each(input, linear).front();
 }
 
+at::Tensor add_low_rank(const at::Tensor& rows, const LowRank& adapter, const LinearInput& input) {
+    return adapter.is_defined() ? rows + apply(adapter.output, apply(adapter.input, input)) : rows;
+}
+
 void apply_all(const LinearInput& input,
                std::span<const Linear* const> linears,
                std::span<at::Tensor> outputs) {

@@ -18,6 +18,14 @@ struct Linear {
     bool is_defined() const { return weight.defined(); }
 };
 
+/// What two narrow matrices add to a product: output(input(x)).
+/// Source: Hu et al. 2021, "LoRA".
+struct LowRank {
+    Linear input{}, output{};
+
+    bool is_defined() const { return input.is_defined(); }
+};
+
 /// The input of one or several matrices; what it is rounded to is kept for the next.
 class LinearInput {
 public:
@@ -38,6 +46,9 @@ private:
 /// to it; elsewhere weights are widened block by block, so that memory does not grow. Gradients
 /// flow where both types agree.
 at::Tensor apply(const Linear& linear, const LinearInput& input);
+
+/// rows + output(input(x)), or the rows alone where there is no such adapter.
+at::Tensor add_low_rank(const at::Tensor& rows, const LowRank& adapter, const LinearInput& input);
 
 /// `apply` of several matrices to one input. Where reading them is the work, all are read in one
 /// parallel loop. A matrix that is not defined gives an undefined tensor.

@@ -73,6 +73,9 @@ std::vector<Segment> make_segments(std::span<const std::int64_t> boundaries, con
             segments.emplace_back(Segment{.begin = boundaries[i],
                                           .length = boundaries[i + 1] - boundaries[i],
                                           .call = {.starts = {0}}});
+        if (whole.embeddings.defined()) {
+            segment.call.embeddings = whole.embeddings.narrow(1, segment.begin, segment.length);
+        }
         for (const RotaryTables& table : whole.tables) {
             segment.call.tables.push_back({.cosine = table.cosine.narrow(1, 0, segment.length),
                                            .sine = table.sine.narrow(1, 0, segment.length)});
@@ -95,6 +98,7 @@ at::Tensor mix_segments(const Mixer& mixer,
 /// What all layers of one pass share.
 struct Passage {
     Call call;
+    std::vector<std::int64_t> boundaries{};
     std::vector<Segment> segments{};
 };
 
@@ -205,6 +209,7 @@ struct Network::Parts {
     std::vector<RotarySpec> rotaries{};
     std::vector<at::Tensor> frequencies{};  ///< of each of them, where they are needed
     bool recomputes_layers = false;
+    bool reads_embeddings = false;  ///< within its layers
     std::map<std::string, at::Tensor> parameters{};
     std::map<TensorPlace, std::string> names{};
 
@@ -241,6 +246,9 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
     for (std::uint32_t i = 0; i < model.layers.size(); ++i) {
         parts->layers.push_back(load_layer(model.layers[i], LayerWeights(weights, LayerIndex(i))));
     }
+    parts->reads_embeddings = std::ranges::any_of(parts->layers, [](const Layer& layer) {
+        return std::holds_alternative<SharedBlockLayer>(layer.mixer);
+    });
     parts->rotaries = std::move(weights.rotaries());
     for (const RotarySpec& rotary : parts->rotaries) {
         parts->frequencies.push_back(make_frequencies(
@@ -307,20 +315,30 @@ at::Tensor Network::run(const at::Tensor& ids,
         call.starts[b] = states[b]->length_;
     }
     parts.add_tables(call, ids.size(1));
+    if (parts.reads_embeddings) {
+        call.embeddings = x;
+    }
     if (observer) {
         observer(0, x);
     }
     const bool recomputes =
         parts.recomputes_layers && states.empty() && !observer && !attention && !inputs;
     // Kept for the backward pass where layers run again in it.
-    const auto passage = std::make_shared<Passage>(
-        Passage{.call = call, .segments = make_segments(boundaries, call)});
+    const auto passage =
+        std::make_shared<Passage>(Passage{.call = call,
+                                          .boundaries = {boundaries.begin(), boundaries.end()},
+                                          .segments = make_segments(boundaries, call)});
     std::vector<LayerState*> layer_states(states.size());
     for (std::size_t i = 0; i < parts.layers.size(); ++i) {
         const Layer& layer = parts.layers[i];
         if (recomputes) {
-            x = recomputed(x, [&layer, passage](const at::Tensor& input) {
-                return pass(layer, input, passage->call, passage->segments, {});
+            x = recomputed(x, call.embeddings, [&layer, passage](const auto& input, const auto& e) {
+                if (!e.defined()) {
+                    return pass(layer, input, passage->call, passage->segments, {});
+                }
+                Call own = passage->call;
+                own.embeddings = e;
+                return pass(layer, input, own, make_segments(passage->boundaries, own), {});
             });
             continue;
         }
@@ -347,13 +365,11 @@ at::Tensor Network::forward(const at::Tensor& ids,
 }
 
 Routing Network::route(LayerIndex layer, const at::Tensor& input) const {
-    check_shape(input,
-                {-1, -1, static_cast<std::int64_t>(parts_->spec.hidden_size)},
-                "inputs of a softmax layer");
     const auto* softmax = layer.value < parts_->layers.size()
-                              ? std::get_if<AttentionLayer>(&parts_->layers[layer.value].mixer)
+                              ? find_attention(parts_->layers[layer.value].mixer)
                               : nullptr;
     ANAMNESIS_CHECK(softmax != nullptr, "a layer without softmax attention routes nothing");
+    check_shape(input, {-1, -1, softmax->q_proj.weight.size(1)}, "inputs of a softmax layer");
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(input.size(0)))};
     parts_->add_tables(call, input.size(1));
     return runtime::route(*softmax, input.to(parts_->activation_type), call);

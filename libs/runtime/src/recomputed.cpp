@@ -17,7 +17,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-using Body = std::function<at::Tensor(const at::Tensor&)>;
+using Body = std::function<at::Tensor(const at::Tensor&, const at::Tensor&)>;
 
 struct KeptBody : torch::CustomClassHolder {
     explicit KeptBody(Body body) : run(std::move(body)) {}
@@ -26,33 +26,39 @@ struct KeptBody : torch::CustomClassHolder {
 
 /// An input with a graph of its own.
 at::Tensor fresh(const at::Tensor& x) {
-    return x.detach().requires_grad_(true);
+    return x.defined() ? x.detach().requires_grad_(true) : x;
 }
 
 struct Recomputed : Function<Recomputed> {
-    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const Body& body) {
-        context->save_for_backward({x});
+    static at::Tensor forward(AutogradContext* context,
+                              const at::Tensor& x,
+                              const at::Tensor& beside,
+                              const Body& body) {
+        context->save_for_backward({x, beside});
         context->saved_data["body"] =
             c10::IValue::make_capsule(c10::make_intrusive<KeptBody>(body));
         // With gradients: operators that have another path without must take the same one twice.
         const at::AutoGradMode records(true);
-        return body(fresh(x)).detach();
+        return body(fresh(x), fresh(beside)).detach();
     }
 
     static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-        const at::Tensor x = fresh(context->get_saved_variables().front());
+        const variable_list saved = context->get_saved_variables();
+        const at::Tensor x = fresh(saved[0]);
+        const at::Tensor beside = fresh(saved[1]);
         const auto kept = context->saved_data["body"].toCapsule();
         const at::AutoGradMode records(true);
-        const at::Tensor y = static_cast<const KeptBody&>(*kept).run(x);
+        const at::Tensor y = static_cast<const KeptBody&>(*kept).run(x, beside);
         torch::autograd::backward({y}, {gradients.front()});
-        return {x.grad(), at::Tensor()};
+        return {x.grad(), beside.defined() ? beside.grad() : at::Tensor(), at::Tensor()};
     }
 };
 
 }  // namespace
 
-at::Tensor recomputed(const at::Tensor& x, const Body& body) {
-    return x.requires_grad() && at::GradMode::is_enabled() ? Recomputed::apply(x, body) : body(x);
+at::Tensor recomputed(const at::Tensor& x, const at::Tensor& beside, const Body& body) {
+    return x.requires_grad() && at::GradMode::is_enabled() ? Recomputed::apply(x, beside, body)
+                                                           : body(x, beside);
 }
 
 }  // namespace anamnesis::runtime

@@ -12,7 +12,10 @@
 #include "family.hpp"
 #include "family_parts.hpp"
 #include "layer_kinds.hpp"
+#include "layer_plan.hpp"
+#include "mamba_parts.hpp"
 #include "rotary.hpp"
+#include "spec_parts.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -38,6 +41,24 @@ void plan_bamba_attention(Blueprint& blueprint, const ConfigReader& config) {
     blueprint.softmax.mixer_only = {in_layer("mamba.A_log"), in_layer("mamba.in_proj.weight")};
 }
 
+void plan_bamba_layers(Blueprint& blueprint, const ConfigReader& config) {
+    blueprint.norm_eps = config.find_number("rms_norm_eps").value_or(1e-5);
+    const AttentionSpec attention = make_attention(blueprint);
+    const DenseSpec dense = read_dense(config, 14'336);
+    plan_body(blueprint,
+              [&](const Layer& layer) {
+                  LayerPlan plan{.spec = {.mixer = attention, .feed_forward = dense},
+                                 .feed_forward = {.name = "feed_forward"},
+                                 .feed_forward_norm = {"pre_ff_layernorm"}};
+                  if (!is_only(layer, LayerKind::full)) {
+                      plan.spec.mixer = read_mamba2(config, blueprint);
+                      plan.mixer = {.name = "mamba"};
+                  }
+                  return plan;
+              },
+              {.final_norm = "final_layernorm"});
+}
+
 }  // namespace
 
 namespace families {
@@ -47,7 +68,8 @@ Family bamba() {
             .model_types = {"bamba"},
             .evidence = verified,
             .read_layers = read_bamba_layers,
-            .plan_attention = plan_bamba_attention};
+            .plan_attention = plan_bamba_attention,
+            .plan_layers = plan_bamba_layers};
 }
 
 }  // namespace families

@@ -19,7 +19,10 @@
 #include "attention_rules.hpp"
 #include "family.hpp"
 #include "layer_kinds.hpp"
+#include "layer_plan.hpp"
+#include "mamba_parts.hpp"
 #include "rotary.hpp"
+#include "spec_parts.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -89,12 +92,14 @@ void plan_zamba2_attention(Blueprint& blueprint, const ConfigReader& config) {
                 {.name = name + ".0.weight",
                  .group = AttentionGroup::adapter,
                  .layout = {.segments = {{.role = role, .rows = rank}}},
-                 .columns = width});
+                 .columns = width,
+                 .role = role::to_adapter_input_role(to_string(role))});
             blueprint.softmax.tensors.push_back(
                 {.name = name + ".1.weight",
                  .group = AttentionGroup::adapter,
                  .layout = {.segments = {{.role = role, .rows = heads.head_dim, .heads = count}}},
-                 .columns = rank});
+                 .columns = rank,
+                 .role = role::to_adapter_output_role(to_string(role))});
         }
     }
     blueprint.softmax.stored_in =
@@ -107,6 +112,62 @@ void plan_zamba2_attention(Blueprint& blueprint, const ConfigReader& config) {
     }
 }
 
+Mamba2Spec read_zamba2_mamba(const ConfigReader& config, const Blueprint& blueprint) {
+    const std::uint32_t inner = read_size(config, "mamba_expand", 2) * blueprint.hidden_size;
+    const std::uint32_t heads = read_size(config, "n_mamba_heads", 8);
+    const bool has_bias = config.flag("add_bias_linear", false);
+    Mamba2Spec spec{.heads = heads,
+                    .head_dim = check_size(inner / heads, "n_mamba_heads"),
+                    .groups = read_size(config, "mamba_ngroups", 1),
+                    .state_size = read_size(config, "mamba_d_state", 64),
+                    .conv_width = read_size(config, "mamba_d_conv", 4),
+                    .has_input_bias = has_bias,
+                    .has_output_bias = has_bias,
+                    // Whatever the config says.
+                    .norm_eps = 1e-5};
+    read_step_floor(config, spec);
+    check_mamba2(spec, inner);
+    return spec;
+}
+
+SharedBlockSpec read_shared_block(const ConfigReader& config, const Blueprint& blueprint) {
+    const std::uint32_t hidden = blueprint.hidden_size;
+    SharedBlockSpec block{
+        .attention = make_attention(blueprint),
+        .feed_forward = {.width = read_size(config, "intermediate_size", 4 * hidden),
+                         .activation = read_activation(config, "hidden_act", Activation::gelu),
+                         .is_fused = true},
+        .mamba = read_zamba2_mamba(config, blueprint),
+        .norm_eps = blueprint.norm_eps,
+        .adapter_rank = config.count("adapter_rank", 128)};
+    block.adapts_attention =
+        block.adapter_rank != 0 && config.flag("use_shared_attention_adapter", false);
+    return block;
+}
+
+/// Every layer has a state space; hybrid ones feed it what a shared block makes of the stream.
+void plan_zamba2_layers(Blueprint& blueprint, const ConfigReader& config) {
+    blueprint.norm_eps = config.find_number("rms_norm_eps").value_or(1e-5);
+    SharedBlockSpec block = read_shared_block(config, blueprint);
+    plan_body(blueprint,
+              [&](const Layer& layer) {
+                  LayerPlan plan{.spec = {.feed_forward = NoFeedForward()},
+                                 .mixer = {.name = "mamba"}};
+                  if (is_only(layer, LayerKind::linear)) {
+                      plan.spec.mixer = block.mamba;
+                  } else if (layer.kinds == Kinds{LayerKind::full, LayerKind::linear}) {
+                      block.home = blueprint.softmax.stored_in[layer.index.value];
+                      plan.spec.mixer = block;
+                      plan.spec.mixer_residual.norms = NormPlacement::inside;
+                      ++block.user;
+                  } else {
+                      refuse_layer(blueprint, layer);
+                  }
+                  return plan;
+              },
+              {.final_norm = "final_layernorm"});
+}
+
 }  // namespace
 
 namespace families {
@@ -116,7 +177,8 @@ Family zamba2() {
             .model_types = {"zamba2"},
             .evidence = verified,
             .read_layers = read_zamba2_layers,
-            .plan_attention = plan_zamba2_attention};
+            .plan_attention = plan_zamba2_attention,
+            .plan_layers = plan_zamba2_layers};
 }
 
 }  // namespace families

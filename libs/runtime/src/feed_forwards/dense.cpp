@@ -23,8 +23,9 @@ using checkpoint::Activation;
 /// True where all of a feed-forward is computed in bfloat16: not in float16, whose range is small.
 bool runs_in_bf16(const DenseFeedForward& dense, const at::Tensor& x) {
     if (!dense.spec.is_gated || dense.spec.activation != Activation::silu ||
-        dense.spec.gate_scale != 1.0 || dense.gate_proj.bias.defined() ||
-        dense.up_proj.bias.defined() || dense.down_proj.bias.defined()) {
+        dense.spec.gate_scale != 1.0 || dense.adapter.is_defined() ||
+        dense.gate_proj.bias.defined() || dense.up_proj.bias.defined() ||
+        dense.down_proj.bias.defined()) {
         return false;
     }
     const auto is_bf16 = [](const Linear& linear) {
@@ -110,7 +111,12 @@ at::Tensor apply(const DenseFeedForward& dense, const at::Tensor& x, const Call&
         return scaled_output(dense.spec,
                              narrow_product(dense.down_proj.weight, inner, x.scalar_type()));
     }
-    const auto [gate, up] = apply_each(input, dense.gate_proj, dense.up_proj);
+    auto [gate, up] = apply_each(input, dense.gate_proj, dense.up_proj);
+    if (dense.adapter.is_defined()) {
+        const at::Tensor both = apply(dense.adapter.output, apply(dense.adapter.input, input));
+        gate = gate + both.narrow(-1, 0, dense.spec.width);
+        up = up + both.narrow(-1, dense.spec.width, dense.spec.width);
+    }
     const at::Tensor inner =
         dense.spec.is_gated ? combine(dense.spec, gate, up) : activate(dense.spec, up);
     call.tell_input(role::down, inner);

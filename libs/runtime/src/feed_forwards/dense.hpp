@@ -18,6 +18,7 @@ struct DenseFeedForward {
     checkpoint::DenseSpec spec{};
     Linear gate_proj{};  ///< undefined without a gate
     Linear up_proj{}, down_proj{};
+    LowRank adapter{};  ///< of gate and up as one, where layers share them
 };
 
 /// The two halves of rows of a matrix that is gate and up in one.

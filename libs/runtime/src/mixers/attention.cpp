@@ -72,7 +72,10 @@ ProjectedRows project(const AttentionLayer& layer, const at::Tensor& x) {
     }
     const auto [query, key, value, gate] =
         apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.o_gate);
-    return {.query = query, .key = key, .value = value, .gate = gate};
+    return {.query = add_low_rank(query, layer.q_adapter, x),
+            .key = add_low_rank(key, layer.k_adapter, x),
+            .value = add_low_rank(value, layer.v_adapter, x),
+            .gate = gate};
 }
 
 /// Queries and keys of what the projections give; gates among the query rows are left out.

@@ -23,6 +23,7 @@ struct AttentionLayer {
     Linear qkv_proj{};   ///< in place of the three where spec.fused says how its rows lie
     at::Tensor sinks{};  ///< [heads], where spec.has_sinks
     Linear o_gate{};
+    LowRank q_adapter{}, k_adapter{}, v_adapter{};  ///< where layers share the projections
     RmsNorm q_norm{}, k_norm{};
     std::size_t table = 0;  ///< into Call::tables, where spec.rotary is set
 };

@@ -10,6 +10,8 @@
 #include "mixers/mamba1.hpp"
 #include "mixers/mamba2.hpp"
 #include "mixers/none.hpp"
+#include "mixers/parallel.hpp"
+#include "mixers/shared_block.hpp"
 
 namespace anamnesis::runtime {
 
@@ -20,6 +22,19 @@ using Mixer = std::variant<NoMixerLayer,
                            GatedDeltaLayer,
                            JetLayer,
                            Mamba1Layer,
-                           Mamba2Layer>;
+                           Mamba2Layer,
+                           ParallelLayer,
+                           SharedBlockLayer>;
+
+/// The softmax attention of a mixer, or within it; null where it has none.
+inline const AttentionLayer* find_attention(const Mixer& mixer) {
+    if (const auto* parallel = std::get_if<ParallelLayer>(&mixer)) {
+        return &parallel->attention;
+    }
+    if (const auto* block = std::get_if<SharedBlockLayer>(&mixer)) {
+        return &block->attention;
+    }
+    return std::get_if<AttentionLayer>(&mixer);
+}
 
 }  // namespace anamnesis::runtime

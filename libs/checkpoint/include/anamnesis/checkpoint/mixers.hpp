@@ -9,6 +9,8 @@
 #include "anamnesis/checkpoint/mixers/lightning.hpp"
 #include "anamnesis/checkpoint/mixers/mamba1.hpp"
 #include "anamnesis/checkpoint/mixers/mamba2.hpp"
+#include "anamnesis/checkpoint/mixers/parallel.hpp"
+#include "anamnesis/checkpoint/mixers/shared_block.hpp"
 
 namespace anamnesis::checkpoint {
 
@@ -27,7 +29,9 @@ using MixerSpec = std::variant<UnknownMixer,
                                GatedDeltaSpec,
                                JetSpec,
                                Mamba1Spec,
-                               Mamba2Spec>;
+                               Mamba2Spec,
+                               ParallelSpec,
+                               SharedBlockSpec>;
 
 /// The softmax attention with grouped queries of a mixer, or within it; null where it has none.
 const AttentionSpec* find_attention(const MixerSpec& mixer);
