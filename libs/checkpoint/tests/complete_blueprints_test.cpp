@@ -45,7 +45,7 @@ std::vector<fs::path> complete_checkpoints() {
     }
     std::erase_if(candidates, [](const fs::path& folder) {
         return !fs::exists(folder / "config.json") ||
-               !make_blueprint(Json::parse(io::read_text(folder / "config.json"))).is_complete;
+               !make_blueprint(Json::parse_python(io::read_text(folder / "config.json"))).is_complete;
     });
     std::ranges::sort(candidates);
     return candidates;
@@ -158,7 +158,7 @@ INSTANTIATE_TEST_SUITE_P(Checkpoints,
 TEST(CompleteBlueprints, CoverEveryFamilyThatRuns) {
     std::set<std::string> families;
     for (const fs::path& folder : complete_checkpoints()) {
-        families.insert(make_blueprint(Json::parse(io::read_text(folder / "config.json"))).family);
+        families.insert(make_blueprint(Json::parse_python(io::read_text(folder / "config.json"))).family);
     }
     EXPECT_THAT(families_that_run(), ::testing::ElementsAreArray(families));
 }

@@ -76,7 +76,7 @@ TEST(Mamba2Step, GoesOnWhereAWholeTextEnds) {
         for (std::int64_t t = 0; t < x.size(1); ++t) {
             outputs.push_back(mix(layer, x.narrow(1, t, 1), {}, both));
         }
-        EXPECT_TRUE(is_near(at::cat(outputs, 1), whole, 1e-6));
+        EXPECT_TRUE(is_near(at::cat(outputs, 1), whole, 1e-5));
     }
 }
 
@@ -93,7 +93,7 @@ TEST(Mamba2Step, LeavesTheStatesOfAWholeText) {
         }
         state = &at_once;
         mix(layer, x, {}, {&state, 1});
-        EXPECT_TRUE(is_near(by_steps.recurrent, at_once.recurrent, 1e-6));
+        EXPECT_TRUE(is_near(by_steps.recurrent, at_once.recurrent, 1e-5));
         EXPECT_TRUE(by_steps.past.allclose(at_once.past, 1e-5, 1e-5));
     }
 }

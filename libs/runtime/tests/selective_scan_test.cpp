@@ -140,8 +140,10 @@ TEST(SelectiveScan, MeetsItsDefinitionForAnyNumberOfChannels) {
                     leaf.mutable_grad().reset();
                 }
                 for (std::size_t i = 0; i < exact.size(); ++i) {
-                    EXPECT_TRUE(is_near(all[i], exact[i], 1e-5))
-                        << channels << " " << length << " " << i;
+                    // Sums over texts may cancel: errors are held against terms of size 1.
+                    const double error = (all[i] - exact[i]).abs().max().item<double>();
+                    const double size = exact[i].abs().max().item<double>();
+                    EXPECT_LE(error, 2e-5 * (1.0 + size)) << channels << " " << length << " " << i;
                 }
                 exact = all;
             }
