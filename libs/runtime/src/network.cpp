@@ -17,7 +17,6 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/tanh.h>
 
@@ -33,10 +32,10 @@
 #include "key_value_cache.hpp"
 #include "layer.hpp"
 #include "layer_call.hpp"
+#include "layer_pass.hpp"
 #include "layer_weights.hpp"
 #include "linear.hpp"
 #include "norm.hpp"
-#include "recomputed.hpp"
 #include "rotary.hpp"
 
 namespace anamnesis::runtime {
@@ -46,120 +45,9 @@ namespace {
 /// page run at full speed.
 constexpr std::int64_t page_length = 1024;
 
-at::Tensor mix_any(const Mixer& mixer,
-                   const at::Tensor& x,
-                   const Call& call,
-                   std::span<LayerState* const> states) {
-    return std::visit([&](const auto& one) { return mix(one, x, call, states); }, mixer);
-}
-
 /// Outside the layers.
 TensorPlace make_place(std::string_view role) {
     return {std::nullopt, std::string(role)};
-}
-
-/// One text of a packed row.
-struct Segment {
-    std::int64_t begin = 0;
-    std::int64_t length = 0;
-    Call call;
-};
-
-/// `whole` has the tables of the row; those of a text are their beginning.
-std::vector<Segment> make_segments(std::span<const std::int64_t> boundaries, const Call& whole) {
-    std::vector<Segment> segments;
-    for (std::size_t i = 0; i + 1 < boundaries.size(); ++i) {
-        Segment& segment =
-            segments.emplace_back(Segment{.begin = boundaries[i],
-                                          .length = boundaries[i + 1] - boundaries[i],
-                                          .call = {.starts = {0}}});
-        if (whole.embeddings.defined()) {
-            segment.call.embeddings = whole.embeddings.narrow(1, segment.begin, segment.length);
-        }
-        for (const RotaryTables& table : whole.tables) {
-            segment.call.tables.push_back({.cosine = table.cosine.narrow(1, 0, segment.length),
-                                           .sine = table.sine.narrow(1, 0, segment.length)});
-        }
-    }
-    return segments;
-}
-
-at::Tensor mix_segments(const Mixer& mixer,
-                        const at::Tensor& x,
-                        std::span<const Segment> segments) {
-    std::vector<at::Tensor> mixed;
-    for (const Segment& segment : segments) {
-        mixed.push_back(
-            mix_any(mixer, x.narrow(1, segment.begin, segment.length), segment.call, {}));
-    }
-    return at::cat(mixed, 1);
-}
-
-/// What all layers of one pass share.
-struct Passage {
-    Call call;
-    std::vector<std::int64_t> boundaries{};
-    std::vector<Segment> segments{};
-};
-
-/// What `branch` adds to the stream x, by the norms around it, and the stream that it is added to.
-template <class Branch>
-std::pair<at::Tensor, at::Tensor> run_branch(const Residual& residual,
-                                             const at::Tensor& x,
-                                             const Branch& branch) {
-    using checkpoint::NormPlacement;
-    switch (residual.spec.norms) {
-        case NormPlacement::before:
-            return {branch(normalise(residual.norm, x)), x};
-        case NormPlacement::after:
-            return {normalise(residual.norm, branch(x)), x};
-        case NormPlacement::both:
-            return {normalise(residual.post_norm, branch(normalise(residual.norm, x))), x};
-        case NormPlacement::inside:
-            return {branch(x), x};
-        case NormPlacement::of_stream:
-            break;
-    }
-    const at::Tensor stream = normalise(residual.norm, x);
-    return {branch(stream), stream};
-}
-
-at::Tensor scaled(const at::Tensor& x, double scale) {
-    return scale == 1.0 ? x : x * scale;
-}
-
-template <class Branch>
-at::Tensor add_branch(const Residual& residual, const at::Tensor& x, const Branch& branch) {
-    const auto [added, stream] = run_branch(residual, x, branch);
-    // What a layer adds is a tensor of its own, and takes the sum.
-    return scaled(added, residual.spec.branch_scale).add_(stream, residual.spec.stream_scale);
-}
-
-/// The residual stream after a layer.
-at::Tensor pass(const Layer& layer,
-                const at::Tensor& x,
-                const Call& call,
-                std::span<const Segment> segments,
-                std::span<LayerState* const> states) {
-    const auto mixed = [&](const at::Tensor& input) {
-        return segments.empty() ? mix_any(layer.mixer, input, call, states)
-                                : mix_segments(layer.mixer, input, segments);
-    };
-    const auto fed = [&](const at::Tensor& input) {
-        return std::visit([&](const auto& one) { return apply(one, input, call); },
-                          layer.feed_forward);
-    };
-    const bool has_mixer = !std::holds_alternative<NoMixerLayer>(layer.mixer);
-    const bool has_feed_forward = !std::holds_alternative<NoFeedForwardLayer>(layer.feed_forward);
-    const at::Tensor y = has_mixer ? add_branch(layer.mixer_residual, x, mixed) : x;
-    if (!has_feed_forward) {
-        return y;
-    }
-    if (layer.is_parallel) {
-        const auto [added, stream] = run_branch(layer.feed_forward_residual, x, fed);
-        return scaled(added, layer.feed_forward_residual.spec.branch_scale).add_(y);
-    }
-    return add_branch(layer.feed_forward_residual, y, fed);
 }
 
 }  // namespace
@@ -324,29 +212,19 @@ at::Tensor Network::run(const at::Tensor& ids,
     const bool recomputes =
         parts.recomputes_layers && states.empty() && !observer && !attention && !inputs;
     // Kept for the backward pass where layers run again in it.
-    const auto passage =
-        std::make_shared<Passage>(Passage{.call = call,
-                                          .boundaries = {boundaries.begin(), boundaries.end()},
-                                          .segments = make_segments(boundaries, call)});
+    const auto passage = std::make_shared<Passage>(make_passage(call, boundaries));
     std::vector<LayerState*> layer_states(states.size());
     for (std::size_t i = 0; i < parts.layers.size(); ++i) {
         const Layer& layer = parts.layers[i];
         if (recomputes) {
-            x = recomputed(x, call.embeddings, [&layer, passage](const auto& input, const auto& e) {
-                if (!e.defined()) {
-                    return pass(layer, input, passage->call, passage->segments, {});
-                }
-                Call own = passage->call;
-                own.embeddings = e;
-                return pass(layer, input, own, make_segments(passage->boundaries, own), {});
-            });
+            x = pass_and_forget(layer, x, passage);
             continue;
         }
         passage->call.layer = i;
         for (std::size_t b = 0; b < states.size(); ++b) {
             layer_states[b] = &states[b]->layers_[i];
         }
-        x = pass(layer, x, passage->call, passage->segments, layer_states);
+        x = pass(layer, x, *passage, layer_states);
         if (observer) {
             observer(i + 1, x);
         }
@@ -365,14 +243,11 @@ at::Tensor Network::forward(const at::Tensor& ids,
 }
 
 Routing Network::route(LayerIndex layer, const at::Tensor& input) const {
-    const auto* softmax = layer.value < parts_->layers.size()
-                              ? find_attention(parts_->layers[layer.value].mixer)
-                              : nullptr;
-    ANAMNESIS_CHECK(softmax != nullptr, "a layer without softmax attention routes nothing");
-    check_shape(input, {-1, -1, softmax->q_proj.weight.size(1)}, "inputs of a softmax layer");
+    check_shape(input, {-1, -1, -1}, "inputs of a softmax layer");
+    ANAMNESIS_CHECK(layer.value < parts_->layers.size(), "the model has the layer");
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(input.size(0)))};
     parts_->add_tables(call, input.size(1));
-    return runtime::route(*softmax, input.to(parts_->activation_type), call);
+    return runtime::route(parts_->layers[layer.value], input.to(parts_->activation_type), call);
 }
 
 at::Tensor Network::forward_packed(const at::Tensor& ids,

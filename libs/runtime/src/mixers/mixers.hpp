@@ -26,15 +26,4 @@ using Mixer = std::variant<NoMixerLayer,
                            ParallelLayer,
                            SharedBlockLayer>;
 
-/// The softmax attention of a mixer, or within it; null where it has none.
-inline const AttentionLayer* find_attention(const Mixer& mixer) {
-    if (const auto* parallel = std::get_if<ParallelLayer>(&mixer)) {
-        return &parallel->attention;
-    }
-    if (const auto* block = std::get_if<SharedBlockLayer>(&mixer)) {
-        return &block->attention;
-    }
-    return std::get_if<AttentionLayer>(&mixer);
-}
-
 }  // namespace anamnesis::runtime

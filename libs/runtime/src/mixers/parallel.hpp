@@ -32,6 +32,11 @@ at::Tensor mix(const ParallelLayer& layer,
                const Call& call,
                std::span<LayerState* const> states);
 
+/// Queries and keys of given inputs of the attention, factor and all. Shapes: x [B, T, d].
+inline Routing route(const ParallelLayer& layer, const at::Tensor& x, const Call& call) {
+    return route(layer.attention, x, call);
+}
+
 /// What is kept of a sequence before its first token.
 LayerState make_state(const ParallelLayer& layer, const CacheOptions& options);
 

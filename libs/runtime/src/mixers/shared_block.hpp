@@ -40,6 +40,11 @@ at::Tensor mix(const SharedBlockLayer& layer,
                const Call& call,
                std::span<LayerState* const> states);
 
+/// Queries and keys of given inputs of the attention. Shapes: x [B, T, 2 d].
+inline Routing route(const SharedBlockLayer& layer, const at::Tensor& x, const Call& call) {
+    return route(layer.attention, x, call);
+}
+
 /// What is kept of a sequence before its first token.
 LayerState make_state(const SharedBlockLayer& layer, const CacheOptions& options);
 
