@@ -8,14 +8,19 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
 #include <benchmark/benchmark.h>
 
 #include "attention.hpp"
 #include "key_value_cache.hpp"
+#include "layer_call.hpp"
 #include "linear.hpp"
+#include "mixers/mamba2.hpp"
 #include "norm.hpp"
 #include "recurrence.hpp"
+#include "selective_scan.hpp"
+#include "state_space.hpp"
 
 namespace {
 
@@ -114,6 +119,89 @@ BENCHMARK(gated_delta)
     ->Arg(65536)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
+
+void set_tokens(benchmark::State& state, std::int64_t tokens) {
+    state.counters["tokens/s"] = benchmark::Counter(
+        static_cast<double>(tokens * state.iterations()), benchmark::Counter::kIsRate);
+}
+
+/// Mamba-2's recurrence over many tokens: 48 heads of 64 that share 128 states.
+void state_space(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const std::int64_t tokens = state.range(0);
+    const StateSpace input{.x = at::randn({1, tokens, 48, 64}),
+                           .step = at::rand({1, tokens, 48}),
+                           .b = at::randn({1, tokens, 1, 128}),
+                           .c = at::randn({1, tokens, 1, 128}),
+                           .log_rate = at::randn({48}),
+                           .skip = at::randn({48}),
+                           .state = at::randn({1, 48, 128, 64})};
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(run_state_space(input));
+    }
+    set_tokens(state, tokens);
+}
+BENCHMARK(state_space)
+    ->Arg(1024)
+    ->Arg(4096)
+    ->Arg(65536)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// A whole Mamba-2 layer of 48 heads of 64 in a stream of 1536, in bf16: `tokens` of a text that
+/// goes on, `piece` at a time. Pieces of one token are its step form.
+void mamba2_layer(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const std::int64_t tokens = state.range(0);
+    const std::int64_t piece = state.range(1);
+    const anamnesis::checkpoint::Mamba2Spec spec{
+        .heads = 48, .head_dim = 64, .groups = 1, .state_size = 128, .conv_width = 4};
+    const std::int64_t inner = 48 * 64;
+    const std::int64_t channels = inner + 2 * 128;
+    const Mamba2Layer layer{
+        .spec = spec,
+        .in_proj = {.weight = (at::randn({inner + channels + 48, 1536}) * 0.02).to(at::kBFloat16)},
+        .kernel = at::randn({channels, 1, 4}),
+        .kernel_bias = at::randn({channels}),
+        .dt_bias = at::randn({48}),
+        .log_rate = at::randn({48}),
+        .skip = at::randn({48}),
+        .norm = {.gain = at::rand({inner})},
+        .out_proj = {.weight = (at::randn({1536, inner}) * 0.02).to(at::kBFloat16)}};
+    const at::Tensor x = at::randn({1, tokens, 1536});
+    LayerState kept;
+    LayerState* const one = &kept;
+    for (auto _ : state) {
+        for (std::int64_t first = 0; first < tokens; first += piece) {
+            benchmark::DoNotOptimize(mix(layer, x.narrow(1, first, piece), {}, {&one, 1}));
+        }
+    }
+    set_tokens(state, tokens);
+}
+BENCHMARK(mamba2_layer)
+    ->Args({4096, 1})
+    ->Args({4096, 4096})
+    ->Args({65536, 4096})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// Mamba-1's recurrence over many tokens: 4096 channels of 16 states.
+void selective_scan(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const std::int64_t tokens = state.range(0);
+    const SelectiveScan input{.x = at::randn({1, tokens, 4096}),
+                              .step = at::rand({1, tokens, 4096}),
+                              .b = at::randn({1, tokens, 16}),
+                              .c = at::randn({1, tokens, 16}),
+                              .log_rate = at::randn({4096, 16}),
+                              .skip = at::randn({4096}),
+                              .state = at::randn({1, 4096, 16})};
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(run_selective_scan(input));
+    }
+    set_tokens(state, tokens);
+}
+BENCHMARK(selective_scan)->Arg(1)->Arg(4096)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace
 

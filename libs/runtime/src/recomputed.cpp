@@ -6,6 +6,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/core/ivalue.h>
+#include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
@@ -26,7 +27,7 @@ struct KeptBody : torch::CustomClassHolder {
 
 /// An input with a graph of its own.
 at::Tensor fresh(const at::Tensor& x) {
-    return x.defined() ? x.detach().requires_grad_(true) : x;
+    return x.detach().requires_grad_(true);
 }
 
 struct Recomputed : Function<Recomputed> {
@@ -50,15 +51,23 @@ struct Recomputed : Function<Recomputed> {
         const at::AutoGradMode records(true);
         const at::Tensor y = static_cast<const KeptBody&>(*kept).run(x, beside);
         torch::autograd::backward({y}, {gradients.front()});
-        return {x.grad(), beside.defined() ? beside.grad() : at::Tensor(), at::Tensor()};
+        return {x.grad(), beside.grad(), at::Tensor()};
     }
 };
 
 }  // namespace
 
 at::Tensor recomputed(const at::Tensor& x, const at::Tensor& beside, const Body& body) {
-    return x.requires_grad() && at::GradMode::is_enabled() ? Recomputed::apply(x, beside, body)
-                                                           : body(x, beside);
+    if (!x.requires_grad() || !at::GradMode::is_enabled()) {
+        return body(x, beside);
+    }
+    if (beside.defined()) {
+        return Recomputed::apply(x, beside, body);
+    }
+    // A node of the graph takes no undefined input; nothing flows through this one.
+    return Recomputed::apply(x, at::empty({0}, x.options()), [body](const auto& y, const auto&) {
+        return body(y, at::Tensor());
+    });
 }
 
 }  // namespace anamnesis::runtime

@@ -34,7 +34,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 Json load_config(const std::string& model) {
-    return Json::parse(
+    return Json::parse_python(
         io::read_text(fs::path(ANAMNESIS_TESTDATA) / "models" / model / "config.json"));
 }
 
@@ -93,7 +93,14 @@ TEST_P(InitialCheckpointOf, IsRecognisedWithoutWarningAndRuns) {
 
 INSTANTIATE_TEST_SUITE_P(Families,
                          InitialCheckpointOf,
-                         ::testing::Values("hypenet_base",
+                         ::testing::Values("bamba_hub_config",
+                                           "falcon_h1_odd",
+                                           "granitemoehybrid_hub_config",
+                                           "hypenet_base",
+                                           "jamba_hub_config",
+                                           "jamba_odd",
+                                           "nemotron_h_hub_config",
+                                           "zamba2_odd",
                                            "jet_base",
                                            "jet_other",
                                            "olmo_hybrid_base",
@@ -124,6 +131,17 @@ TEST(InitialCheckpoint, DrawsDecaysAsMamba2HasThem) {
         EXPECT_LT(step, 0.101);
     }
     EXPECT_EQ(rates.size(), 3U);
+}
+
+TEST(InitialCheckpoint, NumbersTheRatesOfMamba1) {
+    const TemporaryFolder folder;
+    write_initial_checkpoint(load_config("jamba_odd"), Initialiser::fan_in, 3, folder.path());
+    const at::Tensor rates = testing::read_tensors(folder.path() / "model.safetensors")
+                                 .at("model.layers.1.mamba.A_log")
+                                 .exp();
+    for (std::int64_t n = 0; n < rates.size(1); ++n) {
+        EXPECT_NEAR(rates[5][n].item<double>(), static_cast<double>(n + 1), 1e-4);
+    }
 }
 
 std::string describe_failure(const Json& config) {
