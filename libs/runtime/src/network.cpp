@@ -350,13 +350,20 @@ Routing Network::route(LayerIndex layer, const at::Tensor& input) const {
     check_shape(input,
                 {-1, -1, static_cast<std::int64_t>(parts_->spec.hidden_size)},
                 "inputs of a softmax layer");
-    const auto* softmax = layer.value < parts_->layers.size()
-                              ? std::get_if<AttentionLayer>(&parts_->layers[layer.value].mixer)
-                              : nullptr;
-    ANAMNESIS_CHECK(softmax != nullptr, "a layer without softmax attention routes nothing");
+    ANAMNESIS_CHECK(layer.value < parts_->layers.size(), "the model has the layer");
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(input.size(0)))};
     parts_->add_tables(call, input.size(1));
-    return runtime::route(*softmax, input.to(parts_->activation_type), call);
+    const at::Tensor x = input.to(parts_->activation_type);
+    return std::visit(
+        [&](const auto& mixer) -> Routing {
+            if constexpr (requires { runtime::route(mixer, x, call); }) {
+                return runtime::route(mixer, x, call);
+            } else {
+                throw Error(ErrorKind::internal,
+                            "a layer without softmax attention routes nothing");
+            }
+        },
+        parts_->layers[layer.value].mixer);
 }
 
 at::Tensor Network::forward_packed(const at::Tensor& ids,

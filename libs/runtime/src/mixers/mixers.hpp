@@ -6,12 +6,22 @@
 #include "mixers/attention.hpp"
 #include "mixers/gated_delta.hpp"
 #include "mixers/jet.hpp"
+#include "mixers/kimi_delta.hpp"
+#include "mixers/latent_attention.hpp"
 #include "mixers/lightning.hpp"
 #include "mixers/none.hpp"
+#include "mixers/short_convolution.hpp"
 
 namespace anamnesis::runtime {
 
 /// Every mixer that runs. A new one is a pair of files here and its name in this list.
-using Mixer = std::variant<NoMixerLayer, AttentionLayer, LightningLayer, GatedDeltaLayer, JetLayer>;
+using Mixer = std::variant<NoMixerLayer,
+                           AttentionLayer,
+                           LatentAttentionLayer,
+                           LightningLayer,
+                           GatedDeltaLayer,
+                           JetLayer,
+                           KimiDeltaLayer,
+                           ShortConvolutionLayer>;
 
 }  // namespace anamnesis::runtime

@@ -6,7 +6,10 @@
 #include "anamnesis/checkpoint/mixers/attention.hpp"
 #include "anamnesis/checkpoint/mixers/gated_delta.hpp"
 #include "anamnesis/checkpoint/mixers/jet.hpp"
+#include "anamnesis/checkpoint/mixers/kimi_delta.hpp"
+#include "anamnesis/checkpoint/mixers/latent_attention.hpp"
 #include "anamnesis/checkpoint/mixers/lightning.hpp"
+#include "anamnesis/checkpoint/mixers/short_convolution.hpp"
 
 namespace anamnesis::checkpoint {
 
@@ -18,8 +21,15 @@ struct NoMixer {};
 
 /// What mixes the tokens of a layer, with its sizes. A new mixer is one file in mixers/, its list
 /// of tensors in src/mixers/, and its name here.
-using MixerSpec =
-    std::variant<UnknownMixer, NoMixer, AttentionSpec, LightningSpec, GatedDeltaSpec, JetSpec>;
+using MixerSpec = std::variant<UnknownMixer,
+                               NoMixer,
+                               AttentionSpec,
+                               LatentAttentionSpec,
+                               LightningSpec,
+                               GatedDeltaSpec,
+                               JetSpec,
+                               KimiDeltaSpec,
+                               ShortConvolutionSpec>;
 
 /// The softmax attention with grouped queries of a mixer, or within it; null where it has none.
 const AttentionSpec* find_attention(const MixerSpec& mixer);
