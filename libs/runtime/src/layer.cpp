@@ -78,6 +78,19 @@ Layer load_layer(const checkpoint::LayerSpec& spec, const LayerWeights& weights)
     return layer;
 }
 
+Routing route(const Layer& layer, const at::Tensor& x, const Call& call) {
+    return std::visit(
+        [&](const auto& mixer) -> Routing {
+            if constexpr (requires { runtime::route(mixer, x, call); }) {
+                return runtime::route(mixer, x, call);
+            } else {
+                throw Error(ErrorKind::internal,
+                            "a layer without softmax attention routes nothing");
+            }
+        },
+        layer.mixer);
+}
+
 std::uint64_t count_kept_values(const Layer& layer, std::uint64_t hidden_size) {
     return count_kept_values_of_any(layer.mixer) + count_kept_values_of_any(layer.feed_forward) +
            6 * hidden_size;

@@ -32,6 +32,10 @@ struct Layer {
 /// Takes the tensors of one layer.
 Layer load_layer(const checkpoint::LayerSpec& spec, const LayerWeights& weights);
 
+/// Queries and keys of given inputs of the mixer. Shapes: x [B, T, d].
+/// Errors: `internal` for a layer without softmax attention.
+Routing route(const Layer& layer, const at::Tensor& x, const Call& call);
+
 /// Values that a token leaves in the layer for the backward pass.
 std::uint64_t count_kept_values(const Layer& layer, std::uint64_t hidden_size);
 

@@ -353,17 +353,7 @@ Routing Network::route(LayerIndex layer, const at::Tensor& input) const {
     ANAMNESIS_CHECK(layer.value < parts_->layers.size(), "the model has the layer");
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(input.size(0)))};
     parts_->add_tables(call, input.size(1));
-    const at::Tensor x = input.to(parts_->activation_type);
-    return std::visit(
-        [&](const auto& mixer) -> Routing {
-            if constexpr (requires { runtime::route(mixer, x, call); }) {
-                return runtime::route(mixer, x, call);
-            } else {
-                throw Error(ErrorKind::internal,
-                            "a layer without softmax attention routes nothing");
-            }
-        },
-        parts_->layers[layer.value].mixer);
+    return runtime::route(parts_->layers[layer.value], input.to(parts_->activation_type), call);
 }
 
 at::Tensor Network::forward_packed(const at::Tensor& ids,
