@@ -112,7 +112,8 @@ void KeyValueCache::append(const at::Tensor& keys, const at::Tensor& values) {
     const std::int64_t tokens = keys.size(0);
     is_off_cpu_ = !keys.is_cpu();
     if (is_off_cpu_) {
-        write_tokens(rows, 0, tokens, page_with_room(tokens, rows), length_ - begin_);
+        Page& page = page_with_room(tokens, rows);  // may move `begin_`
+        write_tokens(rows, 0, tokens, page, length_ - begin_);
         length_ += tokens;
         return;
     }
