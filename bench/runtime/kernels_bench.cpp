@@ -12,11 +12,15 @@
 #include <ATen/ops/randn.h>
 #include <benchmark/benchmark.h>
 
+#include "anamnesis/checkpoint/mixers/latent_attention.hpp"
+
 #include "attention.hpp"
 #include "key_value_cache.hpp"
+#include "latent_cache_attention.hpp"
 #include "layer_call.hpp"
 #include "linear.hpp"
 #include "mixers/mamba2.hpp"
+#include "mixers/short_convolution.hpp"
 #include "norm.hpp"
 #include "recurrence.hpp"
 #include "selective_scan.hpp"
@@ -51,6 +55,37 @@ BENCHMARK(attention)
     ->Args({1024, 8192})
     ->Args({1, 2048})
     ->Args({1, 8192})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// Latent attention of Kimi Linear's sizes: `tokens` queries at the end of a cache of `length`.
+/// "caches/s" times the cache's bytes is the rate at which it would be read.
+void latent_attention(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const std::int64_t tokens = state.range(0);
+    const std::int64_t length = state.range(1);
+    const anamnesis::checkpoint::LatentAttentionSpec spec{
+        .heads = 32, .nope_dim = 128, .rope_dim = 64, .value_dim = 128, .kv_rank = 512};
+    KeyValueCache cache(at::kBFloat16, 1024);
+    cache.append(at::randn({length, 1, spec.cached_dim()}), {});
+    const Linear key_value{.weight = at::randn({32 * 256, 512}).to(at::kBFloat16)};
+    const at::Tensor q = at::randn({tokens, spec.heads, spec.key_dim()});
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(attend_to_latents(spec, key_value, q, cache));
+    }
+    state.counters["cache GB/s"] = benchmark::Counter(
+        static_cast<double>(cache.bytes() * state.iterations()) / 1e9, benchmark::Counter::kIsRate);
+    const auto seen = static_cast<double>(tokens) *
+                      (static_cast<double>(length) - static_cast<double>(tokens) / 2.0);
+    // Of the form with fewer operations: on latents for one token, on keys and values for many.
+    set_rate(state, 2.0 * 32.0 * (tokens == 1 ? 1088.0 : 320.0) * seen);
+}
+BENCHMARK(latent_attention)
+    ->Args({1, 2048})
+    ->Args({1, 32768})
+    ->Args({64, 8192})
+    ->Args({1024, 1024})
+    ->Args({1024, 8192})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
@@ -202,6 +237,35 @@ void selective_scan(benchmark::State& state) {
     set_tokens(state, tokens);
 }
 BENCHMARK(selective_scan)->Arg(1)->Arg(4096)->UseRealTime()->Unit(benchmark::kMillisecond);
+/// The same with a decay for each key channel (Kimi delta attention).
+void kimi_delta(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const std::int64_t tokens = state.range(0);
+    const at::Tensor x = at::randn({1, tokens, 16, 128});
+    const at::Tensor k = l2_normalised(at::randn({1, tokens, 16, 128}));
+    const at::Tensor gate = at::randn({1, tokens, 16}).sigmoid();
+    const at::Tensor decay = -at::randn({1, tokens, 16, 128}).sigmoid();
+    const at::Tensor start = at::randn({1, 16, 128, 128});
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(
+            run_recurrence({.q = x, .k = k, .v = x, .decay = decay, .beta = gate, .state = start}));
+    }
+    state.counters["tokens/s"] = benchmark::Counter(
+        static_cast<double>(tokens * state.iterations()), benchmark::Counter::kIsRate);
+}
+BENCHMARK(kimi_delta)->Arg(1)->Arg(1024)->Arg(4096)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+/// What lies between the projections of LFM2's gated short convolution, 2048 wide.
+void short_convolution(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const ShortConvolutionLayer layer{.kernel = at::randn({2048, 1, 3})};
+    const at::Tensor projected = at::randn({1, state.range(0), 3 * 2048});
+    at::Tensor past;
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(gate_and_convolve(layer, projected, past));
+    }
+}
+BENCHMARK(short_convolution)->Arg(1)->Arg(1024)->UseRealTime()->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 

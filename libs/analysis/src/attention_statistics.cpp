@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
-#include <variant>
 #include <vector>
 
 #include <ATen/Parallel.h>
@@ -26,7 +26,6 @@
 namespace anamnesis::analysis {
 namespace {
 
-using runtime::AttentionSpec;
 using runtime::AttentionValues;
 using runtime::Network;
 
@@ -189,7 +188,7 @@ HeadAttention measure_head(const HeadPair& head, const Asked& asked) {
 }
 
 LayerAttention measure_layer(std::size_t layer,
-                             const AttentionSpec& spec,
+                             const std::optional<std::uint32_t>& seen,
                              const AttentionValues& values,
                              const Asked& asked) {
     const auto by_head = [](const at::Tensor& tensor) {
@@ -198,7 +197,7 @@ LayerAttention measure_layer(std::size_t layer,
     const at::Tensor q = by_head(values.q);
     const at::Tensor k = by_head(values.k);
     const std::int64_t length = q.size(1);
-    const std::int64_t window = spec.window ? std::min<std::int64_t>(*spec.window, length) : length;
+    const std::int64_t window = seen ? std::min<std::int64_t>(*seen, length) : length;
     LayerAttention result{.layer = layer,
                           .heads = std::vector<HeadAttention>(static_cast<std::size_t>(q.size(0)))};
     at::parallel_for(0, q.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
@@ -238,7 +237,7 @@ void check(const Network& network,
                            ids.size()));
     }
     if (std::ranges::none_of(network.spec().layers, [](const runtime::LayerSpec& layer) {
-            return find_attention(layer.mixer) != nullptr;
+            return is_softmax(layer.mixer);
         })) {
         throw Error(
             ErrorKind::unsupported,
@@ -261,8 +260,11 @@ std::vector<LayerAttention> attention_statistics(const Network& network,
         std::vector<LayerAttention> layers;
         network.forward(
             to_token_row(ids), {}, [&](std::size_t layer, const AttentionValues& values) {
-                const AttentionSpec& spec = *find_attention(network.spec().layers[layer].mixer);
-                layers.push_back(measure_layer(layer, spec, values, asked));
+                // Latent attention has no window.
+                const checkpoint::AttentionSpec* spec =
+                    find_attention(network.spec().layers[layer].mixer);
+                layers.push_back(measure_layer(
+                    layer, spec == nullptr ? std::nullopt : spec->window, values, asked));
             });
         return layers;
     });

@@ -34,7 +34,6 @@
 namespace anamnesis::analysis {
 namespace {
 
-using runtime::AttentionSpec;
 using runtime::AttentionValues;
 using runtime::Network;
 
@@ -65,7 +64,15 @@ Projections find_projections(const Network& network, std::size_t layer) {
 void ask_for_gradients(const Network& network) {
     bool has_softmax = false;
     for (std::size_t i = 0; i < network.spec().layers.size(); ++i) {
-        if (find_attention(network.spec().layers[i].mixer) != nullptr) {
+        const checkpoint::MixerSpec& mixer = network.spec().layers[i].mixer;
+        if (is_softmax(mixer) && find_attention(mixer) == nullptr) {
+            throw Error(ErrorKind::unsupported,
+                        format("layer {} has latent attention, whose keys and values are no "
+                               "products of matrices of their own; gradients of its logits are "
+                               "not measured",
+                               i));
+        }
+        if (find_attention(mixer) != nullptr) {
             has_softmax = true;
             const Projections weights = find_projections(network, i);
             for (const at::Tensor& weight :
@@ -174,7 +181,8 @@ LayerGradients measure_layer(const Network& network,
                              const at::Tensor& output_grad,
                              const LabelledText& text,
                              const GradientOptions& options) {
-    const AttentionSpec& spec = *find_attention(network.spec().layers[observed.layer].mixer);
+    const checkpoint::AttentionSpec& spec =
+        *find_attention(network.spec().layers[observed.layer].mixer);
     const AttentionValues& values = observed.values;
     const auto length = static_cast<std::int64_t>(text.ids.size());
     const LayerPass pass{

@@ -191,28 +191,41 @@ void add(Blueprint& blueprint, const LatentAttention& attention) {
     const std::uint64_t hidden = attention.hidden_size;
     if (attention.query_rank) {
         const RowLayout low{.segments = {{.role = RowRole::query, .rows = *attention.query_rank}}};
-        add_weight_and_bias(blueprint, named("q_a_proj"), low, hidden, attention.bias);
+        add_weight_and_bias(
+            blueprint, named("q_a_proj"), low, hidden, attention.bias, role::query_input);
         blueprint.softmax.tensors.push_back({.name = in_layer(named("q_a_layernorm.weight")),
                                              .group = AttentionGroup::norm,
-                                             .layout = low});
-        add_weight_and_bias(
-            blueprint, named("q_b_proj"), query, *attention.query_rank, Presence::absent);
+                                             .layout = low,
+                                             .role = std::string(role::query_input_norm)});
+        add_weight_and_bias(blueprint,
+                            named("q_b_proj"),
+                            query,
+                            *attention.query_rank,
+                            Presence::absent,
+                            role::query);
     } else {
-        add_weight_and_bias(blueprint, named("q_proj"), query, hidden, Presence::absent);
+        add_weight_and_bias(
+            blueprint, named("q_proj"), query, hidden, Presence::absent, role::query);
     }
     const RowLayout compressed{.segments = {{.role = RowRole::latent, .rows = attention.kv_rank},
                                             {.role = RowRole::key, .rows = attention.rope_dim}}};
-    add_weight_and_bias(blueprint, named("kv_a_proj_with_mqa"), compressed, hidden, attention.bias);
+    add_weight_and_bias(
+        blueprint, named("kv_a_proj_with_mqa"), compressed, hidden, attention.bias, role::latent);
     blueprint.softmax.tensors.push_back(
         {.name = in_layer(named("kv_a_layernorm.weight")),
          .group = AttentionGroup::norm,
-         .layout = {.segments = {{.role = RowRole::latent, .rows = attention.kv_rank}}}});
+         .layout = {.segments = {{.role = RowRole::latent, .rows = attention.kv_rank}}},
+         .role = std::string(role::latent_norm)});
     const RowLayout expanded{
         .segments = {{.role = RowRole::key, .rows = attention.nope_dim, .heads = 1},
                      {.role = RowRole::value, .rows = attention.value_dim, .heads = 1}},
         .repeat = attention.heads};
-    add_weight_and_bias(
-        blueprint, named("kv_b_proj"), expanded, attention.kv_rank, Presence::absent);
+    add_weight_and_bias(blueprint,
+                        named("kv_b_proj"),
+                        expanded,
+                        attention.kv_rank,
+                        Presence::absent,
+                        role::key_value);
 }
 
 }  // namespace anamnesis::checkpoint

@@ -18,6 +18,7 @@
 #include "attention_rules.hpp"
 #include "layer_kinds.hpp"
 #include "layer_plan.hpp"
+#include "lfm_parts.hpp"
 #include "rotary.hpp"
 #include "spec_parts.hpp"
 
@@ -150,15 +151,20 @@ void plan_lfm2_attention(Blueprint& blueprint, const ConfigReader& config) {
     plan_separate(blueprint, config, Presence::absent);
     add(blueprint, QkNorms{.query = "q_layernorm", .key = "k_layernorm"});
     add_rotary(blueprint, config, {.theta = 1e6});
-    tie_head_by_default(blueprint);
+    read_lfm_head(blueprint, config);
     blueprint.softmax.mixer_only = {in_layer("conv.conv.weight"), in_layer("conv.in_proj.weight")};
 }
 
-void plan_deepseek_attention(Blueprint& blueprint, const ConfigReader& config) {
+LatentAttention read_deepseek_attention(const ConfigReader& config) {
     LatentAttention attention = read_latent_attention(config, "self_attn");
     if (!attention.query_rank && !config.is_null("q_lora_rank")) {
         attention.query_rank = 1536;
     }
+    return attention;
+}
+
+void plan_deepseek_attention(Blueprint& blueprint, const ConfigReader& config) {
+    const LatentAttention attention = read_deepseek_attention(config);
     add(blueprint, attention);
     add_latent_rotary(blueprint,
                       config,

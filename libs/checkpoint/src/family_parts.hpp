@@ -62,6 +62,7 @@ void plan_gemma_heads(Blueprint& blueprint,
                       const HeadDefaults& defaults);
 void plan_lfm2_attention(Blueprint& blueprint, const ConfigReader& config);
 /// Latent attention of DeepSeek V2 and V3.
+LatentAttention read_deepseek_attention(const ConfigReader& config);
 void plan_deepseek_attention(Blueprint& blueprint, const ConfigReader& config);
 /// Latent attention of Ring 2.5 and Bailing hybrids.
 void plan_bailing_latent_attention(Blueprint& blueprint, const ConfigReader& config);

@@ -21,7 +21,7 @@ AttentionSpec* find_attention(MixerSpec& mixer) {
 }
 
 bool is_softmax(const MixerSpec& mixer) {
-    return find_attention(mixer) != nullptr;
+    return find_attention(mixer) != nullptr || std::holds_alternative<LatentAttentionSpec>(mixer);
 }
 
 }  // namespace anamnesis::checkpoint

@@ -18,20 +18,6 @@
 #include "anamnesis/checkpoint/tensor_roles.hpp"
 
 namespace anamnesis::checkpoint {
-namespace {
-
-std::optional<RotarySettings> make_rotary_settings(const Blueprint& blueprint) {
-    if (blueprint.rotary.pairs == RotaryLayout::Pairs::none || blueprint.rotary.dimensions == 0) {
-        return std::nullopt;
-    }
-    return RotarySettings{.dimensions = blueprint.rotary.dimensions,
-                          .theta = blueprint.position.rope_theta.value_or(10'000.0),
-                          .scaling = blueprint.position.rope_scaling,
-                          .context_length = blueprint.context_length};
-}
-
-}  // namespace
-
 std::uint32_t check_size(std::uint32_t value, std::string_view key) {
     if (value == 0) {
         throw Error(ErrorKind::malformed,
@@ -51,6 +37,16 @@ std::optional<std::uint32_t> read_window(const ConfigReader& config) {
         }
     }
     return std::nullopt;
+}
+
+std::optional<RotarySettings> make_rotary_settings(const Blueprint& blueprint) {
+    if (blueprint.rotary.pairs == RotaryLayout::Pairs::none || blueprint.rotary.dimensions == 0) {
+        return std::nullopt;
+    }
+    return RotarySettings{.dimensions = blueprint.rotary.dimensions,
+                          .theta = blueprint.position.rope_theta.value_or(10'000.0),
+                          .scaling = blueprint.position.rope_scaling,
+                          .context_length = blueprint.context_length};
 }
 
 AttentionSpec make_attention(const Blueprint& blueprint) {
@@ -128,19 +124,7 @@ std::uint32_t read_experts_per_token(const ConfigReader& config,
     return std::min(check_size(fallback, "num_experts_per_tok"), experts);
 }
 
-RouterSpec read_corrected_router(const ConfigReader& config, std::uint32_t experts) {
-    const auto count = [&](std::string_view key, std::string_view other) {
-        return read_size(config, config.has(key) ? key : other, 1);
-    };
-    const RouterSpec router{
-        .scores = RouterSpec::Scores::sigmoid,
-        .is_corrected = true,
-        .groups = count("n_group", "num_expert_group"),
-        .kept_groups = count("topk_group", "topk_group"),
-        .is_renormalised =
-            config.flag(config.has("norm_topk_prob") ? "norm_topk_prob" : "moe_renormalize", true),
-        .renormalisation = 1e-20,
-        .scale = config.find_number("routed_scaling_factor").value_or(1.0)};
+void check_groups(const RouterSpec& router, std::uint32_t experts) {
     if (experts % router.groups != 0 || router.kept_groups > router.groups) {
         throw Error(ErrorKind::malformed,
                     format("{} experts cannot lie in {} groups of which {} are kept",
@@ -148,6 +132,22 @@ RouterSpec read_corrected_router(const ConfigReader& config, std::uint32_t exper
                            router.groups,
                            router.kept_groups));
     }
+}
+
+RouterSpec read_corrected_router(const ConfigReader& config,
+                                 std::uint32_t experts,
+                                 const GroupDefaults& defaults) {
+    const RouterSpec router{
+        .scores = RouterSpec::Scores::sigmoid,
+        .is_corrected = true,
+        .groups = read_size(
+            config, config.has("n_group") ? "n_group" : "num_expert_group", defaults.groups),
+        .kept_groups = read_size(config, "topk_group", defaults.kept_groups),
+        .is_renormalised =
+            config.flag(config.has("norm_topk_prob") ? "norm_topk_prob" : "moe_renormalize", true),
+        .renormalisation = 1e-20,
+        .scale = config.find_number("routed_scaling_factor").value_or(1.0)};
+    check_groups(router, experts);
     return router;
 }
 

@@ -18,6 +18,9 @@ std::uint32_t read_size(const ConfigReader& config, std::string_view key, std::u
 /// `sliding_window` or `window_size`.
 std::optional<std::uint32_t> read_window(const ConfigReader& config);
 
+/// The blueprint's rotary encoding; absent where it has none.
+std::optional<RotarySettings> make_rotary_settings(const Blueprint& blueprint);
+
 /// Softmax attention with the blueprint's heads, rotary encoding, QK-norm and scale.
 AttentionSpec make_attention(const Blueprint& blueprint);
 
@@ -38,9 +41,18 @@ std::uint32_t read_experts_per_token(const ConfigReader& config,
                                      std::uint32_t experts,
                                      std::uint32_t fallback);
 
+/// Groups of experts that a library fills in.
+struct GroupDefaults {
+    std::uint32_t groups = 1;
+    std::uint32_t kept_groups = 1;
+};
 /// Sigmoid scores with a stored correction, in groups where the config says so (DeepSeek-V3).
 /// Errors: `malformed` for groups that do not divide the experts.
-RouterSpec read_corrected_router(const ConfigReader& config, std::uint32_t experts);
+RouterSpec read_corrected_router(const ConfigReader& config,
+                                 std::uint32_t experts,
+                                 const GroupDefaults& defaults = {});
+/// Errors: `malformed` for groups that do not divide the experts.
+void check_groups(const RouterSpec& router, std::uint32_t experts);
 
 /// What the library of Qwen's mixtures fills in.
 struct QwenMixtureDefaults {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -8,8 +7,6 @@
 #include <memory>
 #include <vector>
 
-#include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/mm.h>
@@ -30,6 +27,8 @@ struct Task {
     std::int64_t kv_head = 0;
     std::int64_t first = 0;  ///< row
     std::int64_t rows = 0;
+    std::int64_t begin = 0;  ///< keys
+    std::int64_t end = 0;
 };
 
 struct Block {
@@ -58,7 +57,8 @@ public:
           values_(at::empty({block_keys, shape.dim}, q.options())),
           running_(static_cast<std::size_t>(rows)) {}
 
-    void work(const Task& task) {
+    /// Writes the outputs or, where there is one, what the rows have seen.
+    void work(const Task& task, SeenKeys* seen) {
         const auto dim = static_cast<std::size_t>(shape_.dim);
         auto* queries = queries_.mutable_data_ptr<float>();
         auto* sums = sums_.mutable_data_ptr<float>();
@@ -71,9 +71,15 @@ public:
         std::fill_n(sums, static_cast<std::size_t>(task.rows) * dim, 0.0F);
         for (std::int64_t row = 0; row < task.rows; ++row) {
             running_[static_cast<std::size_t>(row)] =
-                shape_.begin_softmax(task.kv_head, task.first + row);
+                task.begin == 0 ? shape_.begin_softmax(task.kv_head, task.first + row)
+                                : cpu::SoftmaxRow{};
         }
         add_blocks(task);
+        if (seen != nullptr) {
+            std::copy_n(running_.begin(), task.rows, seen->rows.begin());
+            std::copy_n(sums, static_cast<std::size_t>(task.rows) * dim, seen->sums.begin());
+            return;
+        }
         for (std::int64_t row = 0; row < task.rows; ++row) {
             float* target = output_ + shape_.offset(task.kv_head, task.first + row);
             std::copy_n(sums + row * shape_.dim, dim, target);
@@ -84,8 +90,9 @@ public:
 private:
     void add_blocks(const Task& task) {
         const std::int64_t begin =
-            std::max<std::int64_t>(0, shape_.position(task.first) - shape_.window + 1);
-        const std::int64_t end = shape_.position(task.first + task.rows - 1) + 1;
+            std::max(task.begin, shape_.position(task.first) - shape_.window + 1);
+        const std::int64_t end =
+            std::min(task.end, shape_.position(task.first + task.rows - 1) + 1);
         const std::int64_t page_length = cache_.page_length();
         for (std::int64_t key = begin; key < end;) {
             const std::int64_t first = key % page_length;
@@ -160,21 +167,6 @@ private:
 
 }  // namespace
 
-void share_tasks(std::int64_t count,
-                 const std::function<std::function<void(std::int64_t)>()>& make_worker) {
-    std::atomic<std::int64_t> next{0};
-    const std::int64_t threads = std::min<std::int64_t>(count, at::get_num_threads());
-    at::parallel_for(0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
-        const at::NoGradGuard no_gradients;
-        const auto worker = make_worker();
-        for (std::int64_t thread = begin; thread < end; ++thread) {
-            for (std::int64_t i = next++; i < count; i = next++) {
-                worker(i);
-            }
-        }
-    });
-}
-
 at::Tensor attend_in_blocks(const at::Tensor& q,
                             const KeyValueCache& cache,
                             const AttentionOptions& options) {
@@ -184,17 +176,25 @@ at::Tensor attend_in_blocks(const at::Tensor& q,
     const std::int64_t all = shape.tokens * shape.group;
     const std::int64_t most = std::min(all, block_rows);
     const std::int64_t parts = (all + most - 1) / most;
-    share_tasks(parts * shape.kv_heads, [&] {
+    const KeyStretches stretches(cache, parts * shape.kv_heads);
+    SeenByTask seen(shape, stretches, parts, most);
+    share_tasks(parts * shape.kv_heads * stretches.count(), [&] {
         const auto worker =
             std::make_shared<Worker>(queries, cache, shape, most, output.mutable_data_ptr<float>());
-        return [worker, &shape, parts, most, all](std::int64_t i) {
+        return [worker, &shape, &stretches, &seen, parts, most, all](std::int64_t i) {
+            const std::int64_t task = i / stretches.count();
+            const std::int64_t stretch = i % stretches.count();
             // Those with most to read come first.
-            const std::int64_t first = (parts - 1 - i / shape.kv_heads) * most;
-            worker->work({.kv_head = i % shape.kv_heads,
+            const std::int64_t first = (parts - 1 - task / shape.kv_heads) * most;
+            worker->work({.kv_head = task % shape.kv_heads,
                           .first = first,
-                          .rows = std::min(most, all - first)});
+                          .rows = std::min(most, all - first),
+                          .begin = stretches.begin(stretch),
+                          .end = stretches.end(stretch)},
+                         seen.find(task % shape.kv_heads, first, stretch));
         };
     });
+    seen.join_all(output.mutable_data_ptr<float>());
     return output;
 }
 

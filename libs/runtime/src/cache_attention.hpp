@@ -4,9 +4,11 @@
 #include "anamnesis/runtime/torch.hpp"
 
 #include <algorithm>
-#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
+#include <vector>
 
 #include "attention.hpp"
 #include "cpu_kernels.hpp"
@@ -55,7 +57,7 @@ struct AttentionShape {
     }
     std::int64_t position(std::int64_t row) const { return first_position + row / group; }
 
-    /// The softmax of a row before its first key.
+    /// The softmax of a row before its first key; of stretches only the first begins with it.
     cpu::SoftmaxRow begin_softmax(std::int64_t kv_head, std::int64_t row) const {
         return sinks == nullptr
                    ? cpu::SoftmaxRow{}
@@ -64,6 +66,61 @@ struct AttentionShape {
 
     std::int64_t tokens, heads, dim, kv_heads, group, first_position, window;
     const float* sinks;  ///< [heads], or null
+};
+
+/// What rows have seen of some of their keys. A running softmax needs no order: where few heads
+/// would leave threads idle, stretches of keys are tasks of their own, and are joined at the end.
+struct SeenKeys {
+    SeenKeys(std::int64_t count, std::int64_t dim)
+        : rows(static_cast<std::size_t>(count)), sums(static_cast<std::size_t>(count * dim)) {}
+    SeenKeys() = default;
+
+    std::vector<cpu::SoftmaxRow> rows;
+    std::vector<float> sums;  ///< [rows, D], of values times exp(score - maximum)
+};
+/// target = the sums of all parts, under their common maximum, over the sum of all weights, of
+/// which `begun` are there before the first part.
+void join(std::span<const SeenKeys> parts,
+          const cpu::SoftmaxRow& begun,
+          std::size_t row,
+          std::size_t dim,
+          float* target);
+
+/// How the keys of a cache are divided among tasks: stretches of whole pages.
+class KeyStretches {
+public:
+    /// `tasks` is how many there are without a division.
+    KeyStretches(const KeyValueCache& cache, std::int64_t tasks);
+
+    std::int64_t count() const { return count_; }
+    /// Positions of the keys of one stretch.
+    std::int64_t begin(std::int64_t stretch) const;
+    std::int64_t end(std::int64_t stretch) const { return begin(stretch + 1); }
+
+private:
+    std::int64_t pages_;
+    std::int64_t page_length_;
+    std::int64_t count_;
+};
+
+/// What the rows of each task have seen of each stretch; nothing where keys are not divided.
+class SeenByTask {
+public:
+    /// `parts` of `most` rows of each kv head.
+    SeenByTask(const AttentionShape& shape,
+               const KeyStretches& stretches,
+               std::int64_t parts,
+               std::int64_t most);
+
+    /// Where the rows of a kv head from `first` on are to be put; null where outputs are.
+    SeenKeys* find(std::int64_t kv_head, std::int64_t first, std::int64_t stretch);
+    /// Writes the outputs of all rows.
+    void join_all(float* output) const;
+
+private:
+    const AttentionShape& shape_;
+    std::int64_t stretches_, parts_, most_;
+    std::vector<SeenKeys> seen_;  ///< [kv_heads, parts, stretches]
 };
 
 /// The rows of one kv head in a page, from a position on.

@@ -76,6 +76,16 @@ ANAMNESIS_INLINE void silu_body(float* x, std::size_t count) {
     }
 }
 
+ANAMNESIS_INLINE void multiply_by_sigmoid_body(float* y, const float* gate, std::size_t count) {
+    std::size_t i = 0;
+    for (; i + width <= count; i += width) {
+        store(y + i, load(y + i) * sigmoid(load(gate + i)));
+    }
+    for (; i < count; ++i) {
+        y[i] *= sigmoid(gate[i]);
+    }
+}
+
 ANAMNESIS_INLINE float advance_softmax_body(
     SoftmaxRow& row, float* scores, std::size_t begin, std::size_t end, std::size_t block) {
     std::fill(scores, scores + std::min(begin, block), 0.0F);
@@ -170,6 +180,11 @@ void swiglu(Bf16* gate, const Bf16* up, std::size_t count) {
 ANAMNESIS_FOR_EACH_CPU
 void silu(float* x, std::size_t count) {
     silu_body(x, count);
+}
+
+ANAMNESIS_FOR_EACH_CPU
+void multiply_by_sigmoid(float* y, const float* gate, std::size_t count) {
+    multiply_by_sigmoid_body(y, gate, count);
 }
 
 ANAMNESIS_FOR_EACH_CPU

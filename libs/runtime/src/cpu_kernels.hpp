@@ -78,6 +78,9 @@ void convolve_next(const ConvolutionStep& step, float* y, std::size_t begin, std
 /// x = silu(x).
 void silu(float* x, std::size_t count);
 
+/// y *= sigmoid(gate).
+void multiply_by_sigmoid(float* y, const float* gate, std::size_t count);
+
 /// The running softmax of one query over blocks of keys.
 struct SoftmaxRow {
     float maximum = -std::numeric_limits<float>::infinity();  ///< of all scores so far
@@ -119,6 +122,7 @@ struct RecurrentStep {
     std::size_t key_dim = 0;
     std::size_t value_dim = 0;
     float decay = 1.0F;
+    const float* channel_decays = nullptr;  ///< [key_dim], in place of `decay`; may be null
     float beta = 1.0F;
     float scale = 1.0F;
     bool corrects = false;
@@ -150,5 +154,23 @@ std::size_t recurrent_chunk_scratch(std::size_t length, std::size_t key_dim, std
 /// Moves the state [key_dim, value_dim] over the chunk and writes the outputs.
 /// Source: Yang et al. 2024, "Gated Delta Networks", section 3.3.
 void recurrent_chunk(float* state, const RecurrentChunk& chunk, float* scratch);
+
+/// Values of `scratch` that `channel_recurrence` needs.
+std::size_t channel_recurrence_scratch(std::size_t key_dim, std::size_t value_dim);
+/// The same for any number of tokens, each with a decay for every key channel and a beta.
+/// Shapes: decay [length, key_dim], rows `decay_stride` apart.
+/// Source: Kimi Team 2025, "Kimi Linear", section 3.
+void channel_recurrence(float* state, const RecurrentChunk& tokens, float* scratch);
+
+/// What the decays of one head's key channels are made of, y being input + bias.
+struct ChannelGate {
+    const float* input = nullptr;
+    const float* bias = nullptr;
+    float rate = 1.0F;
+    /// Not 0: the log decay is this times sigmoid(rate y); else -rate softplus(y).
+    float lower_bound = 0.0F;
+};
+/// e to the log decays.
+void raise_channel_decays(const ChannelGate& gate, float* decays, std::size_t count);
 
 }  // namespace anamnesis::runtime::cpu

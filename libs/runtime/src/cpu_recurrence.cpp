@@ -210,8 +210,14 @@ ANAMNESIS_INLINE void recurrent_chunk_body(float* state,
     }
 }
 
+/// The factor on row r of a state.
+template <bool ByChannel>
+ANAMNESIS_INLINE float decay_of(const RecurrentStep& step, std::size_t r) {
+    return ByChannel ? step.channel_decays[r] : step.decay;
+}
+
 /// Columns [first, first + Vectors * width) of a state in one step. Their sums stay in registers.
-template <std::size_t Vectors>
+template <std::size_t Vectors, bool ByChannel>
 ANAMNESIS_INLINE void step_columns(float* state, const RecurrentStep& step, std::size_t first) {
     Floats added[Vectors];
     Floats out[Vectors] = {};
@@ -221,12 +227,13 @@ ANAMNESIS_INLINE void step_columns(float* state, const RecurrentStep& step, std:
     if (step.corrects) {
         Floats held[Vectors] = {};
         for (std::size_t r = 0; r < step.key_dim; ++r) {
+            const float key = step.k[r] * decay_of<ByChannel>(step, r);
             for (std::size_t i = 0; i < Vectors; ++i) {
-                held[i] += step.k[r] * load(state + r * step.value_dim + first + i * width);
+                held[i] += key * load(state + r * step.value_dim + first + i * width);
             }
         }
         for (std::size_t i = 0; i < Vectors; ++i) {
-            added[i] -= step.decay * held[i];
+            added[i] -= held[i];
         }
     }
     for (std::size_t i = 0; i < Vectors; ++i) {
@@ -234,8 +241,9 @@ ANAMNESIS_INLINE void step_columns(float* state, const RecurrentStep& step, std:
     }
     for (std::size_t r = 0; r < step.key_dim; ++r) {
         float* row = state + r * step.value_dim + first;
+        const float decay = decay_of<ByChannel>(step, r);
         for (std::size_t i = 0; i < Vectors; ++i) {
-            const Floats updated = step.decay * load(row + i * width) + step.k[r] * added[i];
+            const Floats updated = decay * load(row + i * width) + step.k[r] * added[i];
             store(row + i * width, updated);
             out[i] += step.q[r] * updated;
         }
@@ -245,32 +253,34 @@ ANAMNESIS_INLINE void step_columns(float* state, const RecurrentStep& step, std:
     }
 }
 
+template <bool ByChannel>
 ANAMNESIS_INLINE void step_column(float* state, const RecurrentStep& step, std::size_t column) {
     float added = step.v[column];
     for (std::size_t r = 0; step.corrects && r < step.key_dim; ++r) {
-        added -= step.decay * step.k[r] * state[r * step.value_dim + column];
+        added -= decay_of<ByChannel>(step, r) * step.k[r] * state[r * step.value_dim + column];
     }
     added *= step.beta;
     float out = 0.0F;
     for (std::size_t r = 0; r < step.key_dim; ++r) {
         float& value = state[r * step.value_dim + column];
-        value = step.decay * value + step.k[r] * added;
+        value = decay_of<ByChannel>(step, r) * value + step.k[r] * added;
         out += step.q[r] * value;
     }
     step.out[column] = step.scale * out;
 }
 
+template <bool ByChannel>
 ANAMNESIS_INLINE void recurrent_step_body(float* state, const RecurrentStep& step) {
     constexpr std::size_t vectors = 8;
     std::size_t column = 0;
     for (; column + vectors * width <= step.value_dim; column += vectors * width) {
-        step_columns<vectors>(state, step, column);
+        step_columns<vectors, ByChannel>(state, step, column);
     }
     for (; column + width <= step.value_dim; column += width) {
-        step_columns<1>(state, step, column);
+        step_columns<1, ByChannel>(state, step, column);
     }
     for (; column < step.value_dim; ++column) {
-        step_column(state, step, column);
+        step_column<ByChannel>(state, step, column);
     }
 }
 
@@ -292,7 +302,11 @@ void recurrent_chunk(float* state, const RecurrentChunk& chunk, float* scratch) 
 
 ANAMNESIS_FOR_EACH_CPU
 void recurrent_step(float* state, const RecurrentStep& step) {
-    recurrent_step_body(state, step);
+    if (step.channel_decays != nullptr) {
+        recurrent_step_body<true>(state, step);
+    } else {
+        recurrent_step_body<false>(state, step);
+    }
 }
 
 }  // namespace anamnesis::runtime::cpu

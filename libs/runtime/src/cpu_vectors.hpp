@@ -118,6 +118,12 @@ ANAMNESIS_INLINE float exp_of_negative(float x) {
 }
 
 template <class Value>
+ANAMNESIS_INLINE Value sigmoid(Value x) {
+    const Value small = exp_of_negative(x < 0.0F ? x : -x);
+    return (x < 0.0F ? small : Value{} + 1.0F) / (small + 1.0F);
+}
+
+template <class Value>
 ANAMNESIS_INLINE Value silu(Value x) {
     const Value small = exp_of_negative(x < 0.0F ? x : -x);
     return x * (x < 0.0F ? small : Value{} + 1.0F) / (small + 1.0F);

@@ -36,28 +36,58 @@ void write(const at::Tensor& rows, at::Tensor& page, std::int64_t first) {
     }
 }
 
-}  // namespace
-
-KeyValueCache::Page KeyValueCache::make_page(std::int64_t length, const at::Tensor& like) const {
-    const auto options = like.options().dtype(type_);
-    return {.keys = at::empty({like.size(1), length, like.size(2)}, options),
-            .values = at::empty({like.size(1), length, like.size(2)}, options)};
+/// True where keys are their own values.
+bool is_single(const KeyValueCache::Page& page) {
+    return page.values.is_same(page.keys);
 }
 
-KeyValueCache::Page& KeyValueCache::writable_page(const at::Tensor& like) {
+/// The first `count` tokens of `target` from those of `source` that begin at `first`.
+void copy_tokens(const KeyValueCache::Page& source,
+                 std::int64_t first,
+                 KeyValueCache::Page& target,
+                 std::int64_t count) {
+    target.keys.narrow(1, 0, count).copy_(source.keys.narrow(1, first, count));
+    if (!is_single(target)) {
+        target.values.narrow(1, 0, count).copy_(source.values.narrow(1, first, count));
+    }
+}
+
+/// Rows [begin, begin + count) as the tokens of a page from `first` on.
+void write_tokens(const KeyValueCache::Page& rows,
+                  std::int64_t begin,
+                  std::int64_t count,
+                  KeyValueCache::Page& page,
+                  std::int64_t first) {
+    write(rows.keys.narrow(0, begin, count), page.keys, first);
+    if (rows.values.defined()) {
+        write(rows.values.narrow(0, begin, count), page.values, first);
+    }
+}
+
+}  // namespace
+
+KeyValueCache::Page KeyValueCache::make_page(std::int64_t length, const Page& like) const {
+    const auto make = [&] {
+        return at::empty({like.keys.size(1), length, like.keys.size(2)},
+                         like.keys.options().dtype(type_));
+    };
+    const at::Tensor keys = make();
+    return {.keys = keys, .values = like.values.defined() ? make() : keys};
+}
+
+KeyValueCache::Page& KeyValueCache::writable_page(const Page& like) {
     const std::int64_t used = length_ % page_length_;
     if (used == 0) {
         pages_.push_back(std::make_shared<Page>(make_page(page_length_, like)));
     } else if (pages_.back().use_count() > 1) {
         Page copy = make_page(page_length_, like);
-        copy.keys.narrow(1, 0, used).copy_(pages_.back()->keys.narrow(1, 0, used));
-        copy.values.narrow(1, 0, used).copy_(pages_.back()->values.narrow(1, 0, used));
+        copy_tokens(*pages_.back(), 0, copy, used);
         pages_.back() = std::make_shared<Page>(std::move(copy));
     }
     return *pages_.back();
 }
 
-KeyValueCache::Page& KeyValueCache::page_with_room(std::int64_t tokens, const at::Tensor& like) {
+KeyValueCache::Page& KeyValueCache::page_with_room(std::int64_t tokens, const Page& like) {
     const std::int64_t end = length_ + tokens;
     if (!pages_.empty() && pages_.front().use_count() == 1 &&
         end - begin_ <= pages_.front()->keys.size(1)) {
@@ -67,9 +97,7 @@ KeyValueCache::Page& KeyValueCache::page_with_room(std::int64_t tokens, const at
     const std::int64_t wanted = end - needed_ + std::min((end - needed_) / 4, most_room);
     Page larger = make_page((wanted + page_length_ - 1) / page_length_ * page_length_, like);
     if (const std::int64_t kept = length_ - needed_; kept > 0) {
-        const Page& old = *pages_.front();
-        larger.keys.narrow(1, 0, kept).copy_(old.keys.narrow(1, needed_ - begin_, kept));
-        larger.values.narrow(1, 0, kept).copy_(old.values.narrow(1, needed_ - begin_, kept));
+        copy_tokens(*pages_.front(), needed_ - begin_, larger, kept);
     }
     pages_.assign(1, std::make_shared<Page>(std::move(larger)));
     begin_ = needed_;
@@ -77,22 +105,23 @@ KeyValueCache::Page& KeyValueCache::page_with_room(std::int64_t tokens, const at
 }
 
 void KeyValueCache::append(const at::Tensor& keys, const at::Tensor& values) {
-    check_shape(values, keys.sizes(), "values of a cache");
+    if (values.defined()) {
+        check_shape(values, keys.sizes(), "values of a cache");
+    }
+    const Page rows{.keys = keys, .values = values};
     const std::int64_t tokens = keys.size(0);
     is_off_cpu_ = !keys.is_cpu();
     if (is_off_cpu_) {
-        Page& page = page_with_room(tokens, keys);
-        write(keys, page.keys, length_ - begin_);
-        write(values, page.values, length_ - begin_);
+        Page& page = page_with_room(tokens, rows);  // may move `begin_`
+        write_tokens(rows, 0, tokens, page, length_ - begin_);
         length_ += tokens;
         return;
     }
     for (std::int64_t done = 0; done < tokens;) {
-        Page& page = writable_page(keys);
+        Page& page = writable_page(rows);
         const std::int64_t used = length_ % page_length_;
         const std::int64_t count = std::min(tokens - done, page_length_ - used);
-        write(keys.narrow(0, done, count), page.keys, used);
-        write(values.narrow(0, done, count), page.values, used);
+        write_tokens(rows, done, count, page, used);
         length_ += count;
         done += count;
     }
@@ -114,8 +143,11 @@ KeyValueCache::Page KeyValueCache::gather(std::int64_t begin,
                                           at::ScalarType type) const {
     if (is_off_cpu_) {
         const Page& all = *pages_.front();
-        return {.keys = all.keys.narrow(1, begin - begin_, end - begin).to(type),
-                .values = all.values.narrow(1, begin - begin_, end - begin).to(type)};
+        const auto cut = [&](const at::Tensor& rows) {
+            return rows.narrow(1, begin - begin_, end - begin).to(type);
+        };
+        const at::Tensor keys = cut(all.keys);
+        return {.keys = keys, .values = is_single(all) ? keys : cut(all.values)};
     }
     std::vector<at::Tensor> keys;
     std::vector<at::Tensor> values;
@@ -124,17 +156,21 @@ KeyValueCache::Page KeyValueCache::gather(std::int64_t begin,
         const std::int64_t first = at % page_length_;
         const std::int64_t count = std::min(end - at, page_length_ - first);
         keys.push_back(source.keys.narrow(1, first, count).to(type));
-        values.push_back(source.values.narrow(1, first, count).to(type));
+        if (!is_single(source)) {
+            values.push_back(source.values.narrow(1, first, count).to(type));
+        }
         at += count;
     }
-    return {.keys = at::cat(keys, 1), .values = at::cat(values, 1)};
+    const at::Tensor all = at::cat(keys, 1);
+    return {.keys = all, .values = values.empty() ? all : at::cat(values, 1)};
 }
 
 std::int64_t KeyValueCache::bytes() const {
     std::int64_t total = 0;
     for (const std::shared_ptr<Page>& held : pages_) {
         if (held) {
-            total += static_cast<std::int64_t>(held->keys.nbytes() + held->values.nbytes());
+            total += static_cast<std::int64_t>(held->keys.nbytes() +
+                                               (is_single(*held) ? 0 : held->values.nbytes()));
         }
     }
     return total;

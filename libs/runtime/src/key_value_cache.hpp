@@ -20,13 +20,14 @@ public:
     /// A block of consecutive tokens.
     struct Page {
         at::Tensor keys;    ///< [kv_heads, page_length, head_dim]
-        at::Tensor values;  ///< the same
+        at::Tensor values;  ///< the same shape; the same tensor where keys are their own values
     };
 
     KeyValueCache(at::ScalarType type, std::int64_t page_length)
         : type_(type), page_length_(page_length) {}
 
-    /// Adds tokens. Shapes: keys, values [T, kv_heads, head_dim].
+    /// Adds tokens. Undefined values: keys are their own values, and held once.
+    /// Shapes: keys, values [T, kv_heads, head_dim].
     void append(const at::Tensor& keys, const at::Tensor& values);
 
     /// Frees pages that lie wholly before `position`; a window never looks there again.
@@ -51,10 +52,11 @@ public:
 
 private:
     /// The last page, made or copied so that this cache alone owns it.
-    Page& writable_page(const at::Tensor& like);
+    Page& writable_page(const Page& like);
     /// Off the CPU: the page, with room for `tokens` more.
-    Page& page_with_room(std::int64_t tokens, const at::Tensor& like);
-    Page make_page(std::int64_t length, const at::Tensor& like) const;
+    Page& page_with_room(std::int64_t tokens, const Page& like);
+    /// `like`: rows that it will hold.
+    Page make_page(std::int64_t length, const Page& like) const;
 
     at::ScalarType type_;
     std::int64_t page_length_;

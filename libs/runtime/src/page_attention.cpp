@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -22,13 +21,6 @@ constexpr std::int64_t most_rows = 16;
 /// Keys whose scores are held at once.
 constexpr std::int64_t block_keys = 1024;
 
-/// What the rows of one kv head have seen of one page. A running softmax needs no order: pages are
-/// tasks of their own, so that few heads keep many threads busy, and are joined at the end.
-struct Part {
-    std::vector<cpu::SoftmaxRow> rows;
-    std::vector<float> sums;  ///< [rows, D]
-};
-
 template <class Value>
 class PageReader {
 public:
@@ -39,9 +31,8 @@ public:
           count_(shape.tokens * shape.group),
           scores_(static_cast<std::size_t>(count_ * block_keys)) {}
 
-    Part read(std::int64_t kv_head, std::int64_t page) {
-        Part part{.rows = std::vector<cpu::SoftmaxRow>(static_cast<std::size_t>(count_)),
-                  .sums = std::vector<float>(static_cast<std::size_t>(count_ * shape_.dim))};
+    SeenKeys read(std::int64_t kv_head, std::int64_t page) {
+        SeenKeys part(count_, shape_.dim);
         const std::int64_t first = page * cache_.page_length();
         const std::int64_t begin = std::max(first, shape_.position(0) - shape_.window + 1);
         const std::int64_t end =
@@ -53,8 +44,11 @@ public:
     }
 
 private:
-    void add_block(
-        Part& part, std::int64_t kv_head, std::int64_t page, std::int64_t key, std::int64_t count) {
+    void add_block(SeenKeys& part,
+                   std::int64_t kv_head,
+                   std::int64_t page,
+                   std::int64_t key,
+                   std::int64_t count) {
         const KeyValueCache::Page& source = *cache_.page(page);
         const std::int64_t first = key % cache_.page_length();
         const cpu::KeyBlock block{.group = static_cast<std::size_t>(count_),
@@ -75,7 +69,7 @@ private:
     }
 
     /// Scores become weights, and earlier sums shrink to the new maximum.
-    void weigh(Part& part, std::int64_t row, std::int64_t key, std::int64_t count) {
+    void weigh(SeenKeys& part, std::int64_t row, std::int64_t key, std::int64_t count) {
         const std::int64_t position = shape_.position(row);
         const auto within = [&](std::int64_t seen) {
             return static_cast<std::size_t>(std::clamp<std::int64_t>(seen - key, 0, count));
@@ -98,29 +92,6 @@ private:
     std::vector<float> scores_;  ///< [rows, block_keys]
 };
 
-/// target = the sums of all parts, under their common maximum, over the sum of all weights, of
-/// which `begun` are there before the first part.
-void join(std::span<const Part> parts,
-          const cpu::SoftmaxRow& begun,
-          std::size_t row,
-          std::size_t dim,
-          float* target) {
-    float maximum = begun.maximum;
-    for (const Part& part : parts) {
-        maximum = std::max(maximum, part.rows[row].maximum);
-    }
-    float total = begun.sum == 0.0F ? 0.0F : begun.sum * std::exp(begun.maximum - maximum);
-    std::fill_n(target, dim, 0.0F);
-    for (const Part& part : parts) {
-        const float factor = std::exp(part.rows[row].maximum - maximum);
-        total += factor * part.rows[row].sum;
-        for (std::size_t d = 0; d < dim; ++d) {
-            target[d] += factor * part.sums[row * dim + d];
-        }
-    }
-    cpu::scale(target, 1.0F / total, dim);
-}
-
 template <class Value>
 at::Tensor attend(const at::Tensor& q, const KeyValueCache& cache, const AttentionShape& shape) {
     const std::int64_t count = shape.tokens * shape.group;
@@ -135,7 +106,7 @@ at::Tensor attend(const at::Tensor& q, const KeyValueCache& cache, const Attenti
     const std::int64_t first_page =
         std::max<std::int64_t>(0, shape.position(0) - shape.window + 1) / cache.page_length();
     const std::int64_t pages = cache.page_count() - first_page;
-    std::vector<Part> parts(static_cast<std::size_t>(shape.kv_heads * pages));
+    std::vector<SeenKeys> parts(static_cast<std::size_t>(shape.kv_heads * pages));
     share_tasks(shape.kv_heads * pages, [&] {
         const auto reader = std::make_shared<PageReader<Value>>(shape, cache, queries.data());
         return [reader, &parts, pages, first_page](std::int64_t i) {

@@ -2,33 +2,35 @@
 #include "recurrence.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/cumsum.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/linalg_solve_triangular.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/ones.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
 #include "chunk_states.hpp"
 #include "cpu_kernels.hpp"
 #include "norm.hpp"
+#include "recurrent_chunks.hpp"
 
 namespace anamnesis::runtime {
 namespace {
 
 constexpr std::int64_t chunk_length = 64;
+
+/// True where each key channel has a decay of its own.
+bool decays_by_channel(const Recurrence& r) {
+    return r.decay.dim() == 4;
+}
 
 void check(const Recurrence& r) {
     const std::int64_t batch = r.q.size(0);
@@ -36,6 +38,9 @@ void check(const Recurrence& r) {
     const std::int64_t heads = r.q.size(2);
     check_shape(r.k, r.q.sizes(), "keys of a recurrence");
     check_shape(r.v, {batch, length, heads, -1}, "values of a recurrence");
+    if (decays_by_channel(r)) {
+        check_shape(r.decay, r.q.sizes(), "decays of a recurrence");
+    }
     if (r.state.defined()) {
         check_shape(r.state, {batch, heads, r.q.size(3), r.v.size(3)}, "state of a recurrence");
     }
@@ -47,10 +52,11 @@ at::Tensor initial_state(const Recurrence& r) {
                : at::zeros({r.q.size(0), r.q.size(2), r.q.size(3), r.v.size(3)}, r.v.options());
 }
 
-/// [B, H, 1, 1]: the factor of step t on the state.
+/// [B or 1, H, 1 or K, 1]: the factor of step t on the state.
 at::Tensor decay_factor(const Recurrence& r, std::int64_t t) {
     const at::Tensor decay = r.decay.dim() == 1 ? r.decay.unsqueeze(0) : r.decay.select(1, t);
-    return at::exp(decay).unsqueeze(-1).unsqueeze(-1);
+    const at::Tensor factor = at::exp(decay).unsqueeze(-1);
+    return decays_by_channel(r) ? factor : factor.unsqueeze(-1);
 }
 
 bool records_gradients(const Recurrence& r) {
@@ -64,61 +70,6 @@ bool runs_in_kernel(const Recurrence& r) {
     return r.q.is_cpu() && r.q.scalar_type() == at::kFloat && !records_gradients(r);
 }
 
-/// [B, T, H, D] -> [B, H, N, C, D].
-at::Tensor in_chunks(const at::Tensor& x, std::int64_t chunks, std::int64_t length) {
-    return x.reshape({x.size(0), chunks, length, x.size(2), x.size(3)}).permute({0, 3, 1, 2, 4});
-}
-
-/// [B, T, H] -> [B, H, N, C].
-at::Tensor gates_in_chunks(const at::Tensor& x, std::int64_t chunks, std::int64_t length) {
-    return x.reshape({x.size(0), chunks, length, x.size(2)}).permute({0, 3, 1, 2});
-}
-
-/// The running sum of decays inside each chunk: [B, H, N, C], or [1, H, 1, C] for a fixed decay.
-at::Tensor running_decay(const Recurrence& r, std::int64_t chunks, std::int64_t length) {
-    if (r.decay.dim() == 1) {
-        const at::Tensor steps = at::arange(1, length + 1, r.decay.options());
-        return (r.decay.unsqueeze(1) * steps).unsqueeze(0).unsqueeze(2);
-    }
-    return at::cumsum(gates_in_chunks(r.decay, chunks, length), -1);
-}
-
-/// exp(c_i - c_j) for j <= i, else 0. The difference is masked before it is raised: above the
-/// diagonal it may overflow, and infinity times zero is no number.
-at::Tensor decay_between(const at::Tensor& c) {
-    const std::int64_t length = c.size(-1);
-    const at::Tensor later = at::ones({length, length}, c.options().dtype(at::kBool)).triu(1);
-    return at::exp((c.unsqueeze(-1) - c.unsqueeze(-2)).masked_fill(later, -INFINITY));
-}
-
-/// What all forms of whole chunks begin with.
-struct Chunks {
-    at::Tensor q{}, k{}, v{};  ///< [B, H, N, C, K or V], q times the scale
-    at::Tensor between{};      ///< `decay_between`
-    at::Tensor from_start{};   ///< [B or 1, H, N or 1, C, 1]
-    at::Tensor log_whole{};    ///< [B or 1, H, N or 1, 1]
-    at::Tensor scores{};       ///< [B, H, N, C, C]
-    at::Tensor keys_to_end{};  ///< [B, H, N, K, C]
-};
-
-Chunks cut_into_chunks(const Recurrence& r, std::int64_t chunks, std::int64_t length) {
-    const at::Tensor q = in_chunks(r.q, chunks, length) * r.scale;
-    const at::Tensor k = in_chunks(r.k, chunks, length).contiguous();
-    const at::Tensor v = in_chunks(r.v, chunks, length);
-    const at::Tensor c = running_decay(r, chunks, length);
-    const at::Tensor between = decay_between(c);
-    const at::Tensor last = c.narrow(-1, length - 1, 1);
-    const at::Tensor to_end = at::exp(last - c).unsqueeze(-1);
-    return {.q = q,
-            .k = k,
-            .v = v,
-            .between = between,
-            .from_start = at::exp(c).unsqueeze(-1),
-            .log_whole = last,
-            .scores = at::matmul(q, k.transpose(-1, -2)) * between,
-            .keys_to_end = (k * to_end).transpose(-1, -2)};
-}
-
 /// Values as if no chunk had others before it, and what turns the state before each into their
 /// correction: U = stateless - from_state S.
 struct Corrections {
@@ -128,8 +79,7 @@ struct Corrections {
 
 Corrections compute_corrections(const Recurrence& r, const Chunks& in, bool by_products) {
     const at::Tensor beta = gates_in_chunks(r.beta, in.k.size(2), in.k.size(3)).unsqueeze(-1);
-    const at::Tensor lower =
-        (at::matmul(in.k * beta, in.k.transpose(-1, -2)) * in.between).tril(-1);
+    const at::Tensor lower = (in.key_scores * beta).tril(-1);
     const at::Tensor right = at::cat({in.k * (beta * in.from_start), in.v * beta}, -1);
     const at::Tensor solved = by_products ? at::matmul(inverse_of_unit_lower(lower), right)
                                           : at::linalg_solve_triangular(lower,
@@ -243,31 +193,38 @@ RecurrenceResult run_in_kernel(const Recurrence& r) {
     const std::int64_t heads = q.size(2);
     const std::int64_t key_dim = q.size(3);
     const std::int64_t value_dim = v.size(3);
+    const bool is_fixed = decay.dim() == 1;
+    const bool is_wide = decays_by_channel(r);
+    // The kernel by channels cuts a text into chunks of its own.
+    const std::int64_t step = is_wide ? length : chunk_length;
+    const std::int64_t decays = is_wide ? key_dim : 1;
     const auto size = [](std::int64_t count) { return static_cast<std::size_t>(count); };
     at::parallel_for(0, q.size(0) * heads, 1, [&](std::int64_t begin, std::int64_t end) {
         std::vector<float> scratch(
-            cpu::recurrent_chunk_scratch(size(chunk_length), size(key_dim), size(value_dim)));
+            is_wide
+                ? cpu::channel_recurrence_scratch(size(key_dim), size(value_dim))
+                : cpu::recurrent_chunk_scratch(size(chunk_length), size(key_dim), size(value_dim)));
         for (std::int64_t i = begin; i < end; ++i) {
-            for (std::int64_t first = 0; first < length; first += chunk_length) {
+            for (std::int64_t first = 0; first < length; first += step) {
                 const std::int64_t row = (i / heads * length + first) * heads + i % heads;
-                const bool is_fixed = decay.dim() == 1;
-                cpu::recurrent_chunk(
-                    state.mutable_data_ptr<float>() + i * key_dim * value_dim,
-                    {.q = q.const_data_ptr<float>() + row * key_dim,
-                     .k = k.const_data_ptr<float>() + row * key_dim,
-                     .v = v.const_data_ptr<float>() + row * value_dim,
-                     .decay = decay.const_data_ptr<float>() + (is_fixed ? i % heads : row),
-                     .beta = beta.defined() ? beta.const_data_ptr<float>() + row : nullptr,
-                     .out = output.mutable_data_ptr<float>() + row * value_dim,
-                     .length = size(std::min(chunk_length, length - first)),
-                     .key_dim = size(key_dim),
-                     .value_dim = size(value_dim),
-                     .key_stride = size(heads * key_dim),
-                     .value_stride = size(heads * value_dim),
-                     .decay_stride = is_fixed ? 0 : size(heads),
-                     .beta_stride = size(heads),
-                     .scale = static_cast<float>(r.scale)},
-                    scratch.data());
+                const cpu::RecurrentChunk tokens{
+                    .q = q.const_data_ptr<float>() + row * key_dim,
+                    .k = k.const_data_ptr<float>() + row * key_dim,
+                    .v = v.const_data_ptr<float>() + row * value_dim,
+                    .decay = decay.const_data_ptr<float>() + (is_fixed ? i % heads : row * decays),
+                    .beta = beta.defined() ? beta.const_data_ptr<float>() + row : nullptr,
+                    .out = output.mutable_data_ptr<float>() + row * value_dim,
+                    .length = size(std::min(step, length - first)),
+                    .key_dim = size(key_dim),
+                    .value_dim = size(value_dim),
+                    .key_stride = size(heads * key_dim),
+                    .value_stride = size(heads * value_dim),
+                    .decay_stride = is_fixed ? 0 : size(heads * decays),
+                    .beta_stride = size(heads),
+                    .scale = static_cast<float>(r.scale)};
+                float* const held = state.mutable_data_ptr<float>() + i * key_dim * value_dim;
+                (is_wide ? cpu::channel_recurrence : cpu::recurrent_chunk)(
+                    held, tokens, scratch.data());
             }
         }
     });
@@ -347,9 +304,12 @@ RecurrenceResult step_recurrence(const Recurrence& r) {
     const std::int64_t heads = q.size(2);
     const std::int64_t key_dim = q.size(3);
     const std::int64_t value_dim = v.size(3);
+    const bool is_wide = decays_by_channel(r);
+    const at::Tensor factors = at::exp(decay);
     at::parallel_for(0, q.size(0) * heads, 4, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
-            const std::int64_t gate = decay.dim() == 1 ? i % heads : i;
+            const std::int64_t gate = decay.dim() == 1 ? i % heads : i * (is_wide ? key_dim : 1);
+            const float* const factor = factors.const_data_ptr<float>() + gate;
             cpu::recurrent_step(state.mutable_data_ptr<float>() + i * key_dim * value_dim,
                                 {.q = q.const_data_ptr<float>() + i * key_dim,
                                  .k = k.const_data_ptr<float>() + i * key_dim,
@@ -357,7 +317,8 @@ RecurrenceResult step_recurrence(const Recurrence& r) {
                                  .out = output.mutable_data_ptr<float>() + i * value_dim,
                                  .key_dim = static_cast<std::size_t>(key_dim),
                                  .value_dim = static_cast<std::size_t>(value_dim),
-                                 .decay = std::exp(decay.const_data_ptr<float>()[gate]),
+                                 .decay = *factor,
+                                 .channel_decays = is_wide ? factor : nullptr,
                                  .beta = beta.defined() ? beta.const_data_ptr<float>()[i] : 1.0F,
                                  .scale = static_cast<float>(r.scale),
                                  .corrects = beta.defined()});

@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/exp.h>
+#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softplus.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -65,6 +67,15 @@ at::Tensor make_log_decay(const at::Tensor& a,
                           const at::Tensor& log_rate,
                           const at::Tensor& dt_bias) {
     return -at::exp(log_rate) * at::softplus(a + dt_bias);
+}
+
+at::Tensor make_channel_log_decay(const at::Tensor& f,
+                                  const at::Tensor& log_rate,
+                                  const at::Tensor& dt_bias,
+                                  const std::optional<double>& lower_bound) {
+    const at::Tensor y = f + dt_bias.view({f.size(2), f.size(3)});
+    const at::Tensor rate = at::exp(log_rate.reshape({-1, 1}));
+    return lower_bound ? at::sigmoid(rate * y) * *lower_bound : -rate * at::softplus(y);
 }
 
 at::Tensor apply_norm_and_gate(const RmsNorm& norm, const at::Tensor& y, const at::Tensor& z) {

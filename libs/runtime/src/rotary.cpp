@@ -12,6 +12,7 @@
 #include <ATen/ops/cos.h>
 #include <ATen/ops/roll.h>
 #include <ATen/ops/sin.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
 #include "cpu_kernels.hpp"
@@ -95,6 +96,16 @@ at::Tensor rotate(const at::Tensor& x, const RotaryTables& tables) {
                     second * cosine + first * sine,
                     x.narrow(-1, 2 * pairs, x.size(-1) - 2 * pairs)},
                    -1);
+}
+
+at::Tensor rotate_neighbours(const at::Tensor& x, const RotaryTables& tables) {
+    const at::Tensor cosine = tables.cosine.unsqueeze(2);
+    const at::Tensor sine = tables.sine.unsqueeze(2);
+    const at::Tensor pairs = x.unflatten(-1, {-1, 2});
+    const at::Tensor first = pairs.select(-1, 0);
+    const at::Tensor second = pairs.select(-1, 1);
+    return at::stack({first * cosine - second * sine, second * cosine + first * sine}, -1)
+        .flatten(-2);
 }
 
 }  // namespace anamnesis::runtime

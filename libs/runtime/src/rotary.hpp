@@ -40,4 +40,8 @@ RotaryTables make_tables(const at::Tensor& positions,
 /// Shapes: x [B, T, heads, head_dim] -> the same. May write in place where no gradient is recorded.
 at::Tensor rotate(const at::Tensor& x, const RotaryTables& tables);
 
+/// The same where neighbours are paired: row 2j of a head turns with row 2j + 1.
+/// Shapes: x [B, T, heads, 2 pairs] -> the same, a tensor of its own.
+at::Tensor rotate_neighbours(const at::Tensor& x, const RotaryTables& tables);
+
 }  // namespace anamnesis::runtime

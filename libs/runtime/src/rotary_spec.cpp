@@ -124,6 +124,20 @@ void scale_as_longrope(RotarySpec& spec, const checkpoint::RotarySettings& setti
                                         : std::sqrt(1.0 + std::log(stretch) / std::log(original))));
 }
 
+/// The pairs after the stated share do not turn.
+void scale_proportionally(RotarySpec& spec, const Json& scaling) {
+    const double share = find_number(scaling, "partial_rotary_factor").value_or(1.0);
+    const double factor = positive(scaling, "factor", 1.0);
+    if (!(share >= 0.0) || share > 1.0) {
+        throw Error(ErrorKind::malformed,
+                    format("'partial_rotary_factor' is {}, expected a share from 0 to 1", share));
+    }
+    const double turning = std::floor(share * spec.dimensions / 2.0);
+    for (std::size_t j = 0; j < spec.frequencies.size(); ++j) {
+        spec.frequencies[j] = static_cast<double>(j) < turning ? spec.frequencies[j] / factor : 0.0;
+    }
+}
+
 std::string scaling_name(const Json& scaling) {
     for (const std::string_view key : {"rope_type", "type"}) {
         if (const Json* value = scaling.find(key); value != nullptr && value->is_string()) {
@@ -157,11 +171,13 @@ RotarySpec make_rotary(const checkpoint::RotarySettings& settings) {
         scale_as_yarn(spec, settings);
     } else if (name == "longrope" || name == "su") {
         scale_as_longrope(spec, settings);
+    } else if (name == "proportional") {
+        scale_proportionally(spec, settings.scaling);
     } else if (name != "default") {
         throw Error(
             ErrorKind::unsupported,
-            format("rope_scaling of type {} is not supported; default, linear, llama3, yarn "
-                   "and longrope are",
+            format("rope_scaling of type {} is not supported; default, linear, llama3, yarn, "
+                   "longrope and proportional are",
                    in_quotes(name)));
     }
     return spec;

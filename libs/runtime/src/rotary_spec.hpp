@@ -16,7 +16,8 @@ struct RotarySpec {
     double magnitude = 1.0;             ///< factor on cosine and sine (YaRN)
 };
 
-/// Frequencies theta^(-2j / dimensions), scaled as the settings say: `linear`, `llama3`, `yarn`.
+/// Frequencies theta^(-2j / dimensions), scaled as the settings say: `linear`, `llama3`,
+/// `proportional`, `yarn`.
 /// Errors: `unsupported` for another scaling; `malformed` for keys that are missing or odd sizes.
 /// Source: transformers 5.23, modeling_rope_utils.py; Peng et al. 2023, "YaRN", section 3.
 RotarySpec make_rotary(const checkpoint::RotarySettings& settings);

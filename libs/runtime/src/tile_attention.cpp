@@ -26,6 +26,15 @@ constexpr std::int64_t most_tiles = 4;
 /// Below this, reading keys and values is the work.
 constexpr std::int64_t least_rows = 17;
 
+/// Rows of one kv head against the keys [begin, end).
+struct Task {
+    std::int64_t kv_head = 0;
+    std::int64_t first = 0;
+    std::int64_t rows = 0;
+    std::int64_t begin = 0;
+    std::int64_t end = 0;
+};
+
 /// 64 rows of one kv head and the memory for what they have seen.
 class Tile {
 public:
@@ -34,15 +43,12 @@ public:
           queries_(at::empty({dim, lanes}, options.dtype(at::kBFloat16))),
           sums_(at::empty({dim, lanes}, options)) {}
 
-    void start(const AttentionShape& shape,
-               const float* source,
-               std::int64_t kv_head,
-               std::int64_t first,
-               std::int64_t rows) {
-        first_ = first;
-        rows_ = rows;
-        begin_ = std::max<std::int64_t>(0, shape.position(first) - shape.window + 1);
-        end_ = shape.position(first + rows - 1) + 1;
+    void start(const AttentionShape& shape, const float* source, const Task& task) {
+        first_ = task.first;
+        rows_ = task.rows;
+        const auto& [kv_head, first, rows, begin, end] = task;
+        begin_ = std::max(begin, shape.position(first) - shape.window + 1);
+        end_ = std::min(end, shape.position(first + rows - 1) + 1);
         std::array<const float*, cpu::tile_queries> pointers{};
         for (std::int64_t row = 0; row < lanes; ++row) {
             const std::int64_t used = first + std::min(row, rows - 1);
@@ -55,7 +61,9 @@ public:
                           static_cast<std::size_t>(dim_),
                           static_cast<cpu::Bf16*>(queries_.mutable_data_ptr()));
         for (std::int64_t row = 0; row < lanes; ++row) {
-            const auto begun = shape.begin_softmax(kv_head, first + std::min(row, rows - 1));
+            const auto begun = begin == 0
+                                   ? shape.begin_softmax(kv_head, first + std::min(row, rows - 1))
+                                   : cpu::SoftmaxRow{};
             maxima_[static_cast<std::size_t>(row)] = std::max(begun.maximum, cpu::no_score);
             totals_[static_cast<std::size_t>(row)] = begun.sum;
         }
@@ -89,6 +97,20 @@ public:
             const float factor = 1.0F / totals_[static_cast<std::size_t>(row)];
             for (std::int64_t d = 0; d < dim_; ++d) {
                 target[d] = sums[d * lanes + row] * factor;
+            }
+        }
+    }
+
+    /// What the rows have seen, as rows of `seen` from `first` on.
+    void leave(SeenKeys& seen, std::int64_t first) const {
+        const auto* sums = sums_.const_data_ptr<float>();
+        for (std::int64_t row = 0; row < rows_; ++row) {
+            const auto lane = static_cast<std::size_t>(row);
+            const auto target = static_cast<std::size_t>(first + row);
+            seen.rows[target] = {.maximum = maxima_[lane], .sum = totals_[lane]};
+            for (std::int64_t d = 0; d < dim_; ++d) {
+                seen.sums[target * static_cast<std::size_t>(dim_) + static_cast<std::size_t>(d)] =
+                    sums[d * lanes + row];
             }
         }
     }
@@ -128,11 +150,15 @@ public:
         }
     }
 
-    void work(std::int64_t kv_head, std::int64_t first, std::int64_t rows) {
-        const std::int64_t count = (rows + lanes - 1) / lanes;
+    /// Writes the outputs or, where there is one, what the rows have seen.
+    void work(const Task& task, SeenKeys* seen) {
+        const std::int64_t kv_head = task.kv_head;
+        const std::int64_t count = (task.rows + lanes - 1) / lanes;
         for (std::int64_t i = 0; i < count; ++i) {
-            tile(i).start(
-                shape_, source_, kv_head, first + i * lanes, std::min(lanes, rows - i * lanes));
+            Task part = task;
+            part.first += i * lanes;
+            part.rows = std::min(lanes, task.rows - i * lanes);
+            tile(i).start(shape_, source_, part);
         }
         const std::int64_t page_length = cache_.page_length();
         const std::int64_t end = tile(count - 1).end();
@@ -143,7 +169,11 @@ public:
             key += keys;
         }
         for (std::int64_t i = 0; i < count; ++i) {
-            tile(i).finish(shape_, kv_head, output_);
+            if (seen != nullptr) {
+                tile(i).leave(*seen, i * lanes);
+            } else {
+                tile(i).finish(shape_, kv_head, output_);
+            }
         }
     }
 
@@ -200,15 +230,25 @@ at::Tensor attend_in_tiles(const at::Tensor& q,
     const std::int64_t all = shape.tokens * shape.group;
     const std::int64_t most = most_tiles * lanes;
     const std::int64_t parts = (all + most - 1) / most;
-    share_tasks(parts * shape.kv_heads, [&] {
+    const KeyStretches stretches(cache, parts * shape.kv_heads);
+    SeenByTask seen(shape, stretches, parts, most);
+    share_tasks(parts * shape.kv_heads * stretches.count(), [&] {
         const auto worker =
             std::make_shared<Worker>(queries, cache, shape, output.mutable_data_ptr<float>());
-        return [worker, &shape, parts, all, most](std::int64_t i) {
+        return [worker, &shape, &stretches, &seen, parts, all, most](std::int64_t i) {
+            const std::int64_t task = i / stretches.count();
+            const std::int64_t stretch = i % stretches.count();
             // Those with most to read come first.
-            const std::int64_t first = (parts - 1 - i / shape.kv_heads) * most;
-            worker->work(i % shape.kv_heads, first, std::min(most, all - first));
+            const std::int64_t first = (parts - 1 - task / shape.kv_heads) * most;
+            worker->work({.kv_head = task % shape.kv_heads,
+                          .first = first,
+                          .rows = std::min(most, all - first),
+                          .begin = stretches.begin(stretch),
+                          .end = stretches.end(stretch)},
+                         seen.find(task % shape.kv_heads, first, stretch));
         };
     });
+    seen.join_all(output.mutable_data_ptr<float>());
     return output;
 }
 

@@ -3,6 +3,7 @@
 
 #include "anamnesis/runtime/torch.hpp"
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -61,6 +62,17 @@ inline runtime::Network golden_network(const std::string& name,
         files, runtime::describe(files, checkpoint::recognise(files)), options);
 }
 
+/// The error of the reference's own run in bfloat16, by the golden's meta.json.
+inline double stated_bf16_error(const std::string& model) {
+    const Json meta = Json::parse(io::read_text(golden_model(model) / "meta.json"));
+    if (const Json* error = meta.find("bfloat16_against_float64_relative_rms")) {
+        return error->at("logits").as_double("logits");
+    }
+    return meta.at("whole_model_in_bfloat16_against_float32_logits")
+        .at("rel_rms")
+        .as_double("rel_rms");
+}
+
 /// |actual - expected| / |expected|, both as root mean squares.
 inline double relative_rms(const at::Tensor& actual, const at::Tensor& expected) {
     const at::Tensor exact = expected.to(at::kDouble);
@@ -86,7 +98,7 @@ inline ::testing::AssertionResult is_near(const at::Tensor& actual,
 
 inline bool is_of_a_family_that_runs(const std::filesystem::path& folder) {
     try {
-        const auto config = Json::parse(io::read_text(folder / "config.json"));
+        const auto config = Json::parse_python(io::read_text(folder / "config.json"));
         return checkpoint::make_blueprint(config).is_complete;
     } catch (const Error&) {
         return false;

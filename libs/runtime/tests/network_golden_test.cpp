@@ -10,9 +10,7 @@
 #include <ATen/ops/cat.h>
 #include <gtest/gtest.h>
 
-#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/io/file.hpp"
 #include "anamnesis/runtime/network.hpp"
 
 #include "golden.hpp"
@@ -24,6 +22,7 @@ using testing::golden_model;
 using testing::golden_network;
 using testing::is_near;
 using testing::read_tensors;
+using testing::stated_bf16_error;
 
 constexpr double float32_tolerance = 1e-5;
 
@@ -137,16 +136,6 @@ double bf16_tolerance(const Network& network, double stated) {
         return std::holds_alternative<checkpoint::MixtureSpec>(layer.feed_forward);
     });
     return (has_experts ? 3.0 : 1.5) * stated;
-}
-
-double stated_bf16_error(const std::string& model) {
-    const Json meta = Json::parse(io::read_text(golden_model(model) / "meta.json"));
-    if (const Json* error = meta.find("bfloat16_against_float64_relative_rms")) {
-        return error->at("logits").as_double("logits");
-    }
-    return meta.at("whole_model_in_bfloat16_against_float32_logits")
-        .at("rel_rms")
-        .as_double("rel_rms");
 }
 
 TEST_P(GoldenNetwork, StaysWithinTheReferencesErrorInBfloat16) {

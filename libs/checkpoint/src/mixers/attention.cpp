@@ -64,6 +64,12 @@ void list_tensors(const AttentionSpec& spec, LayerTensors& tensors) {
         tensors.set_group(TensorGroup::gate);
         tensors.add(LayerTensors::Matrix{
             .role = role::output_gate, .name = "o_gate", .outputs = queries, .inputs = hidden});
+    } else if (spec.gate == OutputGate::per_head) {
+        tensors.set_group(TensorGroup::gate);
+        tensors.add(LayerTensors::Matrix{.role = role::output_gate,
+                                         .name = "gate_proj",
+                                         .outputs = spec.heads.query_heads,
+                                         .inputs = hidden});
     }
 }
 

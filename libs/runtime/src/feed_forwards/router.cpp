@@ -22,7 +22,7 @@ at::Tensor keep_best_groups(const checkpoint::RouterSpec& spec, const at::Tensor
         return scores;
     }
     const at::Tensor grouped = scores.view({scores.size(0), spec.groups, -1});
-    const std::int64_t counted = std::min<std::int64_t>(2, grouped.size(-1));
+    const std::int64_t counted = std::min<std::int64_t>(spec.ranked_experts, grouped.size(-1));
     const at::Tensor group_scores = std::get<0>(at::topk(grouped, counted, -1)).sum(-1);
     const at::Tensor kept = std::get<1>(at::topk(group_scores, spec.kept_groups, -1));
     const at::Tensor mask = at::zeros_like(group_scores).scatter(1, kept, 1.0).unsqueeze(-1);

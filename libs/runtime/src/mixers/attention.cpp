@@ -130,7 +130,8 @@ AttentionLayer load_mixer(const checkpoint::AttentionSpec& spec, const LayerWeig
     if (spec.has_sinks) {
         layer.sinks = weights.tensor(role::sinks);
     }
-    if (spec.gate == checkpoint::OutputGate::separate) {
+    if (spec.gate == checkpoint::OutputGate::separate ||
+        spec.gate == checkpoint::OutputGate::per_head) {
         layer.o_gate = weights.linear(role::output_gate);
     }
     if (spec.qk_norm != checkpoint::QkNorm::none) {
@@ -162,6 +163,8 @@ at::Tensor mix(const AttentionLayer& layer,
                    .narrow(-1, spec.heads.head_dim, spec.heads.head_dim);
     } else if (spec.gate == checkpoint::OutputGate::separate) {
         gate = in_heads(gate_rows, spec.heads.query_heads);
+    } else if (spec.gate == checkpoint::OutputGate::per_head) {
+        gate = gate_rows.unsqueeze(-1).expand(q.sizes());
     }
     const AttentionOptions options{.window = spec.window, .sinks = layer.sinks};
     at::Tensor y;

@@ -6,11 +6,14 @@
 #include "anamnesis/checkpoint/mixers/attention.hpp"
 #include "anamnesis/checkpoint/mixers/gated_delta.hpp"
 #include "anamnesis/checkpoint/mixers/jet.hpp"
+#include "anamnesis/checkpoint/mixers/kimi_delta.hpp"
+#include "anamnesis/checkpoint/mixers/latent_attention.hpp"
 #include "anamnesis/checkpoint/mixers/lightning.hpp"
 #include "anamnesis/checkpoint/mixers/mamba1.hpp"
 #include "anamnesis/checkpoint/mixers/mamba2.hpp"
 #include "anamnesis/checkpoint/mixers/parallel.hpp"
 #include "anamnesis/checkpoint/mixers/shared_block.hpp"
+#include "anamnesis/checkpoint/mixers/short_convolution.hpp"
 
 namespace anamnesis::checkpoint {
 
@@ -25,9 +28,12 @@ struct NoMixer {};
 using MixerSpec = std::variant<UnknownMixer,
                                NoMixer,
                                AttentionSpec,
+                               LatentAttentionSpec,
                                LightningSpec,
                                GatedDeltaSpec,
                                JetSpec,
+                               KimiDeltaSpec,
+                               ShortConvolutionSpec,
                                Mamba1Spec,
                                Mamba2Spec,
                                ParallelSpec,

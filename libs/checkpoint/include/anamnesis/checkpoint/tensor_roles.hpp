@@ -22,6 +22,7 @@ inline constexpr std::string_view key = "key";
 inline constexpr std::string_view value = "value";
 inline constexpr std::string_view query_key_value = "query_key_value";
 inline constexpr std::string_view sinks = "sinks";
+inline constexpr std::string_view kernel_bias = "kernel.bias";  ///< of a convolution
 inline constexpr std::string_view output = "output";
 inline constexpr std::string_view output_gate = "output_gate";
 inline constexpr std::string_view query_norm = "query_norm";

@@ -54,10 +54,11 @@ struct RouterSpec {
     Scores scores = Scores::softmax;
     /// True where a stored correction is added to the scores that choose, and not to the weights.
     bool is_corrected = false;
-    /// Neighbouring experts form a group; a group's score is the sum of its two best, and only
-    /// experts of the best `kept_groups` may be chosen.
+    /// Neighbouring experts form a group; a group's score is the sum of its `ranked_experts` best,
+    /// and only experts of the best `kept_groups` may be chosen.
     std::uint32_t groups = 1;
     std::uint32_t kept_groups = 1;
+    std::uint32_t ranked_experts = 2;
     bool is_renormalised = true;   ///< the chosen experts' weights sum to one
     double renormalisation = 0.0;  ///< added to the sum that divides them
     double scale = 1.0;            ///< of the weights

@@ -28,6 +28,7 @@ enum class OutputGate : std::uint8_t {
     none,
     separate,     ///< a projection of its own, `o_gate` (HypeNet)
     interleaved,  ///< rows of q_proj: head by head, query then gate (Qwen3-Next, Qwen3.5)
+    per_head,     ///< one value for each head, `gate_proj` (LFM3)
 };
 
 /// Softmax attention with grouped queries.
@@ -45,7 +46,7 @@ struct AttentionSpec {
 };
 
 /// Lists what softmax attention stores: rows of queries, keys and values as the blueprint's rules
-/// have them, `o_proj`, gains, and `o_gate` where the gate is separate.
+/// have them, `o_proj`, gains, and `o_gate` or `gate_proj` where the gate is a matrix of its own.
 void list_tensors(const AttentionSpec& spec, LayerTensors& tensors);
 
 }  // namespace anamnesis::checkpoint

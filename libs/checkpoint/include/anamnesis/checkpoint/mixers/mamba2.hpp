@@ -7,6 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "anamnesis/checkpoint/tensor_roles.hpp"
+
 namespace anamnesis::checkpoint {
 
 class LayerTensors;
@@ -14,7 +16,6 @@ class LayerTensors;
 namespace role {
 
 inline constexpr std::string_view input_projection = "input_projection";
-inline constexpr std::string_view kernel_bias = "kernel_bias";
 inline constexpr std::string_view skip = "skip";  ///< D: what of the input reaches the output
 
 }  // namespace role

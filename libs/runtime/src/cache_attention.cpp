@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cache_attention.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+
+#include "cpu_kernels.hpp"
+#include "key_value_cache.hpp"
+
+namespace anamnesis::runtime {
+
+void join(std::span<const SeenKeys> parts,
+          const cpu::SoftmaxRow& begun,
+          std::size_t row,
+          std::size_t dim,
+          float* target) {
+    float maximum = begun.maximum;
+    for (const SeenKeys& part : parts) {
+        maximum = std::max(maximum, part.rows[row].maximum);
+    }
+    float total = begun.sum == 0.0F ? 0.0F : begun.sum * std::exp(begun.maximum - maximum);
+    std::fill_n(target, dim, 0.0F);
+    for (const SeenKeys& part : parts) {
+        const float factor = std::exp(part.rows[row].maximum - maximum);
+        total += factor * part.rows[row].sum;
+        for (std::size_t d = 0; d < dim; ++d) {
+            target[d] += factor * part.sums[row * dim + d];
+        }
+    }
+    cpu::scale(target, 1.0F / total, dim);
+}
+
+KeyStretches::KeyStretches(const KeyValueCache& cache, std::int64_t tasks)
+    : pages_(cache.page_count()), page_length_(cache.page_length()), count_(1) {
+    // Enough that threads end together, few enough that joining costs little.
+    constexpr std::int64_t tasks_per_thread = 4;
+    const std::int64_t threads = at::get_num_threads();
+    if (tasks < threads) {
+        count_ = std::clamp<std::int64_t>(tasks_per_thread * threads / tasks, 1, pages_);
+    }
+}
+
+std::int64_t KeyStretches::begin(std::int64_t stretch) const {
+    return stretch * pages_ / count_ * page_length_;
+}
+
+SeenByTask::SeenByTask(const AttentionShape& shape,
+                       const KeyStretches& stretches,
+                       std::int64_t parts,
+                       std::int64_t most)
+    : shape_(shape), stretches_(stretches.count()), parts_(parts), most_(most) {
+    if (stretches_ > 1) {
+        seen_.assign(static_cast<std::size_t>(shape.kv_heads * parts * stretches_),
+                     SeenKeys(most, shape.dim));
+    }
+}
+
+SeenKeys* SeenByTask::find(std::int64_t kv_head, std::int64_t first, std::int64_t stretch) {
+    const std::int64_t place = (kv_head * parts_ + first / most_) * stretches_ + stretch;
+    return seen_.empty() ? nullptr : &seen_[static_cast<std::size_t>(place)];
+}
+
+void SeenByTask::join_all(float* output) const {
+    const std::int64_t rows = seen_.empty() ? 0 : shape_.tokens * shape_.group;
+    for (std::int64_t i = 0; i < shape_.kv_heads * rows; ++i) {
+        const std::int64_t row = i % rows;
+        const std::int64_t first = (i / rows * parts_ + row / most_) * stretches_;
+        join(std::span(seen_).subspan(static_cast<std::size_t>(first),
+                                      static_cast<std::size_t>(stretches_)),
+             cpu::SoftmaxRow{},
+             static_cast<std::size_t>(row % most_),
+             static_cast<std::size_t>(shape_.dim),
+             output + shape_.offset(i / rows, row));
+    }
+}
+
+void share_tasks(std::int64_t count,
+                 const std::function<std::function<void(std::int64_t)>()>& make_worker) {
+    std::atomic<std::int64_t> next{0};
+    const std::int64_t threads = std::min<std::int64_t>(count, at::get_num_threads());
+    at::parallel_for(0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
+        const at::NoGradGuard no_gradients;
+        const auto worker = make_worker();
+        for (std::int64_t thread = begin; thread < end; ++thread) {
+            for (std::int64_t i = next++; i < count; i = next++) {
+                worker(i);
+            }
+        }
+    });
+}
+
+}  // namespace anamnesis::runtime

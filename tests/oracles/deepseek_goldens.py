@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes testdata/models/deepseek_v3_base and deepseek_v2_base: tiny random checkpoints and what transformers
+computes from them, in float32 from weights that are stored in bfloat16 (router corrections in float32).
+
+  tests/oracles/deepseek_goldens.py --out testdata/models
+
+Needs torch, safetensors and transformers 5.23. Eager attention and experts on the CPU. The first
+seed is taken for which greedy margins, expert margins and the float32 error are as testdata/models says.
+"""
+import argparse
+import json
+import pathlib
+import platform
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM
+
+YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 64,
+        "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 0.8}
+SHARED = dict(vocab_size=43, hidden_size=16, intermediate_size=24, moe_intermediate_size=12, num_hidden_layers=2,
+              num_attention_heads=4, num_key_value_heads=4, kv_lora_rank=12, qk_rope_head_dim=8,
+              qk_nope_head_dim=8, v_head_dim=10, n_routed_experts=8, num_experts_per_tok=2, rms_norm_eps=1e-5,
+              first_k_dense_replace=1, max_position_embeddings=512, rope_parameters=YARN)
+VARIANTS = {
+    "deepseek_v3_base": (DeepseekV3ForCausalLM, DeepseekV3Config(
+        **SHARED, q_lora_rank=14, n_shared_experts=1, n_group=4, topk_group=2, routed_scaling_factor=2.5,
+        norm_topk_prob=True, attention_bias=True)),
+    "deepseek_v2_base": (DeepseekV2ForCausalLM, DeepseekV2Config(
+        **SHARED, q_lora_rank=None, n_shared_experts=2, n_group=4, topk_group=2, routed_scaling_factor=1.7,
+        topk_method="group_limited_greedy", norm_topk_prob=False)),
+}
+
+
+def fill(model, generator):
+    for name, tensor in list(model.named_parameters()) + list(model.named_buffers()):
+        if "inv_freq" in name:
+            continue
+        noise = torch.randn(tensor.shape, generator=generator)
+        is_router = name.endswith("e_score_correction_bias")
+        if is_router:
+            tensor.data.copy_(torch.rand(tensor.shape, generator=generator) * 0.4 - 0.2)
+        elif "norm" in name:
+            tensor.data.copy_(1 + 0.25 * noise)
+        elif name.endswith("bias"):
+            tensor.data.copy_(0.3 * noise)
+        else:
+            deviation = 0.1 + 0.1 * torch.rand((), generator=generator).item()
+            tensor.data.copy_((deviation if "embed" not in name else 1.0) * noise)
+        if not is_router:
+            tensor.data.copy_(tensor.data.bfloat16())
+
+
+class Wide:
+    """Upcasts to float32 inside the model become upcasts to float64."""
+
+    def __enter__(self):
+        self.saved = torch.Tensor.to, torch.Tensor.type, torch.Tensor.float, torch.nn.functional.softmax
+        to, kind, _, softmax = self.saved
+        wide = lambda value: torch.float64 if value is torch.float32 else value
+        torch.Tensor.to = lambda t, *a, **k: to(t, *map(wide, a), **{n: wide(v) for n, v in k.items()})
+        torch.Tensor.type = lambda t, *a: kind(t, *map(wide, a))
+        torch.Tensor.float = torch.Tensor.double
+        torch.nn.functional.softmax = lambda x, dim=None, dtype=None, **k: softmax(x, dim=dim, dtype=wide(dtype))
+
+    def __exit__(self, *_):
+        torch.Tensor.to, torch.Tensor.type, torch.Tensor.float, torch.nn.functional.softmax = self.saved
+
+
+@torch.no_grad()
+def run(model, ids):
+    """Logits, the stream before and after each layer, the final norm."""
+    streams, final = [], []
+    hooks = [layer.register_forward_pre_hook(lambda _, args: streams.append(args[0].clone()))
+             for layer in model.model.layers]
+    hooks.append(model.model.norm.register_forward_pre_hook(lambda _, args: streams.append(args[0].clone())))
+    hooks.append(model.model.norm.register_forward_hook(lambda _, __, out: final.append(out.clone())))
+    logits = model(ids, use_cache=False).logits
+    for hook in hooks:
+        hook.remove()
+    return logits, streams, final[0]
+
+
+@torch.no_grad()
+def continue_greedily(model, ids, steps=16):
+    chosen, margin = [], float("inf")
+    for _ in range(steps):
+        best = model(ids, use_cache=False).logits[:, -1].topk(2, dim=-1)
+        margin = min(margin, (best.values[:, 0] - best.values[:, 1]).min().item())
+        chosen.append(best.indices[:, :1])
+        ids = torch.cat([ids, chosen[-1]], 1)
+    return torch.cat(chosen, 1), margin
+
+
+def expert_margin(model, ids):
+    """The smallest gap between the last chosen and the first rejected expert or group of a router."""
+    smallest = [float("inf")]
+
+    def look(gate, args):
+        logits = args[0].reshape(-1, gate.hidden_dim) @ gate.weight.T
+        v3 = hasattr(gate, "e_score_correction_bias")
+        scores = logits.sigmoid() + gate.e_score_correction_bias if v3 else logits.softmax(-1)
+        grouped = scores.view(len(scores), gate.num_group, -1)
+        groups = grouped.topk(2, -1).values.sum(-1) if v3 else grouped.amax(-1)
+        order = groups.sort(-1, descending=True)
+        kept = torch.zeros_like(groups).scatter(1, order.indices[:, :gate.topk_group], 1).bool()
+        best = grouped.masked_fill(~kept.unsqueeze(-1), -1).flatten(1).sort(-1, descending=True).values
+        for sorted_scores, count in ((order.values, gate.topk_group), (best, gate.top_k)):
+            smallest[0] = min(smallest[0], (sorted_scores[:, count - 1] - sorted_scores[:, count]).min().item())
+
+    hooks = [layer.mlp.gate.register_forward_pre_hook(look) for layer in model.model.layers[1:]]
+    run(model, ids)
+    for hook in hooks:
+        hook.remove()
+    return smallest[0]
+
+
+def relative_rms(actual, expected):
+    return ((actual.double() - expected).square().mean() / expected.square().mean()).sqrt().item()
+
+
+def make(name, out):
+    kind, config = VARIANTS[name]
+    config._attn_implementation = "eager"
+    config._experts_implementation = "eager"
+    for seed in range(1, 2000):
+        generator = torch.Generator().manual_seed(seed)
+        model = kind(config).eval().float()
+        fill(model, generator)
+        ids = torch.randint(0, config.vocab_size, (1, 150), generator=generator)
+        short = torch.randint(0, config.vocab_size, (2, 7), generator=generator)
+        greedy, margin = continue_greedily(model, ids)
+        if margin < 0.02 or len(greedy.unique()) < 4 or \
+                min(expert_margin(model, ids), expert_margin(model, short)) < 3e-4:
+            continue
+        tensors = {"input_ids": ids, "short.input_ids": short, "greedy": greedy}
+        for prefix, tokens in (("", ids), ("short.", short)):
+            logits, streams, final = run(model, tokens)
+            tensors |= {prefix + "logits": logits, prefix + "final_norm": final}
+            tensors |= {f"{prefix}hidden_states.{i}": stream for i, stream in enumerate(streams)}
+        wide = kind(config).eval().double()
+        wide.load_state_dict(model.state_dict())
+        with Wide():
+            exact = run(wide, ids)[0]
+        error = relative_rms(tensors["logits"], exact)
+        narrow = kind(config).eval().bfloat16()
+        narrow.load_state_dict(model.state_dict())
+        for own, source in zip(narrow.buffers(), model.buffers()):
+            own.data = source.data.clone()
+        meta = {"variant": name, "class": kind.__name__, "seed": seed,
+                "versions": {"torch": torch.__version__, "transformers": transformers.__version__,
+                             "python": platform.python_version()},
+                "attention": "eager, CPU", "weights_dtype": "bfloat16",
+                "float32_against_float64_relative_rms": {"logits": error},
+                "bfloat16_against_float64_relative_rms": {"logits": relative_rms(run(narrow, ids)[0], exact)},
+                "greedy_smallest_margin": margin}
+        if error > 2e-6:
+            continue
+        folder = out / name
+        model.save_pretrained(folder)
+        stored = {key: value if key.endswith("e_score_correction_bias") else value.bfloat16()
+                  for key, value in load_file(folder / "model.safetensors").items()}
+        save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        save_file({key: value.contiguous() for key, value in tensors.items()}, folder / "expected.safetensors")
+        (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+        print(name, meta)
+        return
+    raise SystemExit(f"{name}: no seed fits")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    out = parser.parse_args().out
+    torch.manual_seed(0)
+    for name in VARIANTS:
+        make(name, out)
+
+
+if __name__ == "__main__":
+    main()
