@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gguf/running_names.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+/// What tensors of a role may be called, the likeliest first.
+struct RoleNames {
+    std::string_view role;
+    std::vector<std::string_view> names;
+};
+
+const std::vector<RoleNames>& outer_names() {
+    static const std::vector<RoleNames> names{
+        {role::embedding, {"token_embd"}},
+        {role::final_norm, {"output_norm", "token_embd_norm"}},
+        {role::head, {"output"}},
+    };
+    return names;
+}
+
+/// Within a block. Layers with one branch call its norm attn_norm, whichever branch it is.
+const std::vector<RoleNames>& inner_names() {
+    static const std::vector<RoleNames> names{
+        {role::mixer_norm, {"attn_norm"}},
+        {role::mixer_post_norm, {"post_attention_norm"}},
+        {role::feed_forward_norm, {"ffn_norm", "post_attention_norm", "attn_norm"}},
+        {role::feed_forward_post_norm, {"post_ffw_norm"}},
+        {role::query, {"attn_q"}},
+        {role::key, {"attn_k"}},
+        {role::value, {"attn_v"}},
+        {role::query_key_value, {"attn_qkv"}},
+        {role::query_norm, {"attn_q_norm"}},
+        {role::key_norm, {"attn_k_norm"}},
+        {role::output, {"attn_output", "ssm_out", "shortconv.out_proj"}},
+        {role::output_norm, {"ssm_norm"}},
+        {role::gate, {"ffn_gate"}},
+        {role::up, {"ffn_up"}},
+        {role::down, {"ffn_down"}},
+        {role::router, {"ffn_gate_inp"}},
+        {role::router_correction, {"exp_probs_b.bias"}},
+        {role::experts_down, {"ffn_down_exps"}},
+        {role::experts_up, {"ffn_up_exps"}},
+        {role::shared_gate, {"ffn_gate_shexp"}},
+        {role::shared_up, {"ffn_up_shexp"}},
+        {role::shared_down, {"ffn_down_shexp"}},
+        {role::shared_weight, {"ffn_gate_inp_shexp"}},
+        {role::input_projection, {"ssm_in"}},
+        {role::kernel, {"ssm_conv1d", "shortconv.conv"}},
+        {role::kernel_bias, {"ssm_conv1d.bias"}},
+        {role::step_bias, {"ssm_dt.bias"}},
+        {role::log_rate, {"ssm_a"}},
+        {role::skip, {"ssm_d"}},
+        {role::gates_and_input, {"shortconv.in_proj"}},
+    };
+    return names;
+}
+
+/// Two stacks or matrices of rows that one planned tensor has one after the other.
+struct JoinedNames {
+    std::string_view role;
+    std::string_view whole;  ///< where the file has them joined as well; empty: never
+    std::string_view first;
+    std::string_view second;
+};
+constexpr std::array joined_names{
+    // Phi-3's ffn_up is gate and up in one.
+    JoinedNames{role::gate_up, "ffn_up", "ffn_gate", "ffn_up"},
+    JoinedNames{role::shared_gate_up, "", "ffn_gate_shexp", "ffn_up_shexp"},
+};
+
+class StoredTensors {
+public:
+    StoredTensors(const Checkpoint& file, const PlannedTensor& planned)
+        : file_(file), planned_(planned), role_(planned.role) {
+        if (role_.starts_with(role::mamba_prefix)) {
+            role_.erase(0, role::mamba_prefix.size());
+            is_mamba_ = true;
+        }
+        constexpr std::string_view bias = ".bias";
+        if (role_.ends_with(bias) && role_ != role::kernel_bias) {
+            role_.erase(role_.size() - bias.size());
+            ending_ = bias;
+        }
+    }
+
+    std::vector<StoredPart> find() const {
+        if (!planned_.layer) {
+            return find_any(outer_names());
+        }
+        for (const JoinedNames& joined : joined_names) {
+            if (joined.role == role_) {
+                return find_joined(joined);
+            }
+        }
+        if (role_ == role::experts_gate_up) {
+            return find_gate_up_stack();
+        }
+        if (role_.starts_with("expert.")) {
+            return find_expert();
+        }
+        return find_any(inner_names());
+    }
+
+    const std::string& role() const { return role_; }
+
+private:
+    std::string in_block(std::string_view name) const {
+        return planned_.layer ? format("blk.{}.{}", planned_.layer->value, name)
+                              : std::string(name);
+    }
+
+    /// With the ending of a weight or of a bias, or as the name is: some files leave it out.
+    const TensorEntry* find(std::string_view name) const {
+        const std::string whole = in_block(name);
+        const TensorEntry* found = file_.find(whole + ending_);
+        return found == nullptr && (ending_ == ".weight" || name.ends_with(".bias"))
+                   ? file_.find(whole)
+                   : found;
+    }
+
+    std::vector<StoredPart> find_any(const std::vector<RoleNames>& all) const {
+        const auto rule = std::ranges::find(all, std::string_view(role_), &RoleNames::role);
+        if (rule == all.end()) {
+            return {};
+        }
+        for (const std::string_view name : rule->names) {
+            // Beside attention a state space has an output of its own.
+            if (is_mamba_ && name == "attn_output") {
+                continue;
+            }
+            if (const TensorEntry* found = find(name)) {
+                return {{.tensor = found}};
+            }
+        }
+        return {};
+    }
+
+    std::vector<StoredPart> find_joined(const JoinedNames& joined) const {
+        const TensorEntry* first = find(joined.first);
+        const TensorEntry* second = find(joined.second);
+        if (first != nullptr && second != nullptr) {
+            return {{.tensor = first}, {.tensor = second}};
+        }
+        const TensorEntry* whole = joined.whole.empty() ? nullptr : find(joined.whole);
+        return whole == nullptr ? std::vector<StoredPart>{}
+                                : std::vector<StoredPart>{{.tensor = whole}};
+    }
+
+    /// Expert by expert its gates, then its ups.
+    std::vector<StoredPart> find_gate_up_stack() const {
+        const TensorEntry* gates = find("ffn_gate_exps");
+        const TensorEntry* ups = find("ffn_up_exps");
+        if (gates == nullptr || ups == nullptr || planned_.shape.size() != 3) {
+            return {};
+        }
+        const std::uint64_t width = planned_.shape[1] / 2;
+        std::vector<StoredPart> parts;
+        for (std::uint64_t e = 0; e < planned_.shape[0]; ++e) {
+            parts.push_back({.tensor = gates, .first = e * width, .rows = width});
+            parts.push_back({.tensor = ups, .first = e * width, .rows = width});
+        }
+        return parts;
+    }
+
+    /// "expert.3.gate" is a run of rows of a stack.
+    std::vector<StoredPart> find_expert() const {
+        const std::string_view rest = std::string_view(role_).substr(role_.find('.') + 1);
+        const std::size_t dot = rest.find('.');
+        std::uint64_t expert = 0;
+        std::from_chars(rest.data(), rest.data() + dot, expert);
+        const TensorEntry* stack = find(format("ffn_{}_exps", rest.substr(dot + 1)));
+        const std::uint64_t rows = planned_.shape.front();
+        return stack == nullptr ? std::vector<StoredPart>{}
+                                : std::vector<StoredPart>{
+                                      {.tensor = stack, .first = expert * rows, .rows = rows}};
+    }
+
+    const Checkpoint& file_;
+    const PlannedTensor& planned_;
+    std::string role_;
+    std::string ending_ = ".weight";
+    bool is_mamba_ = false;
+};
+
+}  // namespace
+
+StoredTensor find_stored(const Checkpoint& file,
+                         const Blueprint& blueprint,
+                         const PlannedTensor& planned,
+                         bool adds_one_to_gains) {
+    const StoredTensors stored(file, planned);
+    StoredTensor found{.parts = stored.find()};
+    const bool is_gain = planned.role.ends_with("norm") && stored.role() != role::output_norm;
+    if (adds_one_to_gains && is_gain && blueprint.gain == Gain::offset) {
+        found.form = StoredForm::plus_one;
+    } else if (stored.role() == role::log_rate) {
+        found.form = StoredForm::negative_rate;
+    }
+    return found;
+}
+
+}  // namespace anamnesis::checkpoint
