@@ -243,6 +243,14 @@ void check(const Network& network,
             ErrorKind::unsupported,
             "the model has no softmax-attention layer, so there is no attention to look at");
     }
+    if (std::ranges::any_of(network.spec().layers, [](const runtime::LayerSpec& layer) {
+            const AttentionSpec* attention = find_attention(layer.mixer);
+            return attention != nullptr && attention->has_sinks;
+        })) {
+        throw Error(ErrorKind::unsupported,
+                    "the model has attention sinks, which take weight that no token gets; "
+                    "statistics of its attention are not measured");
+    }
 }
 
 }  // namespace

@@ -60,6 +60,20 @@ Projections find_projections(const Network& network, std::size_t layer) {
             .output = weight(checkpoint::role::output)};
 }
 
+void refuse_what_is_not_measured(const AttentionSpec& attention, std::size_t layer) {
+    if (attention.fused) {
+        throw Error(ErrorKind::unsupported,
+                    format("layer {} makes queries, keys and values with one matrix; gradients of "
+                           "its logits are not measured",
+                           layer));
+    }
+    if (attention.has_sinks) {
+        throw Error(ErrorKind::unsupported,
+                    format("layer {} has attention sinks; gradients of its logits are not measured",
+                           layer));
+    }
+}
+
 /// The graph begins at the lowest softmax layer: below it nothing is kept.
 void ask_for_gradients(const Network& network) {
     bool has_softmax = false;
@@ -72,7 +86,8 @@ void ask_for_gradients(const Network& network) {
                                "not measured",
                                i));
         }
-        if (find_attention(mixer) != nullptr) {
+        if (const AttentionSpec* attention = find_attention(mixer)) {
+            refuse_what_is_not_measured(*attention, i);
             has_softmax = true;
             const Projections weights = find_projections(network, i);
             for (const at::Tensor& weight :

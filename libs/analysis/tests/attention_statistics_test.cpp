@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <utility>
@@ -15,10 +16,12 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "anamnesis/analysis/labelled_text.hpp"
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/analysis/logit_gradients.hpp"
 #include "anamnesis/base/json.hpp"
 
 #include "analysis_golden.hpp"
@@ -167,6 +170,33 @@ TEST_P(GoldenAttention, RefusesPositionsOutsideTheText) {
                                       {.needle = TokenSpan{.first = 90, .end = 97},
                                        .answer_queries = {.first = 1, .end = 2}}),
                  Error);
+}
+
+TEST(AttentionStatistics, AndGradientsRefuseWhatTheyDoNotMeasure) {
+    const auto explain = [](const char* name, const auto& measure) -> std::string {
+        const auto files = checkpoint::Checkpoint::open(
+            std::filesystem::path(ANAMNESIS_TESTDATA) / "models" / name);
+        const runtime::Network network =
+            runtime::load_network(files, checkpoint::recognise(files), {.dtype = DType::f32});
+        try {
+            measure(network);
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+            return error.message();
+        }
+        return "measured";
+    };
+    const std::vector<std::int64_t> ids{1, 2, 3, 4};
+    const auto attention = [&](const runtime::Network& network) {
+        static_cast<void>(attention_statistics(network, ids, {}));
+    };
+    const auto gradients = [&](const runtime::Network& network) {
+        static_cast<void>(logit_gradients(network, {.ids = ids, .labels = ids}, {.weight = 1.0}));
+    };
+    EXPECT_THAT(explain("gpt_oss_hub_config", attention), ::testing::HasSubstr("sinks"));
+    EXPECT_THAT(explain("gpt_oss_hub_config", gradients), ::testing::HasSubstr("sinks"));
+    EXPECT_THAT(explain("phi3_base", gradients), ::testing::HasSubstr("with one matrix"));
+    EXPECT_EQ(explain("phi3_base", attention), "measured");
 }
 
 }  // namespace
