@@ -59,7 +59,7 @@ SeenByTask::SeenByTask(const AttentionShape& shape,
     : shape_(shape), stretches_(stretches.count()), parts_(parts), most_(most) {
     if (stretches_ > 1) {
         seen_.assign(static_cast<std::size_t>(shape.kv_heads * parts * stretches_),
-                     SeenKeys(most, shape.dim));
+                     SeenKeys(std::min(most, shape.tokens * shape.group), shape.dim));
     }
 }
 

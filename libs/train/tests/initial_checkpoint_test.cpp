@@ -93,16 +93,23 @@ TEST_P(InitialCheckpointOf, IsRecognisedWithoutWarningAndRuns) {
 
 INSTANTIATE_TEST_SUITE_P(Families,
                          InitialCheckpointOf,
-                         ::testing::Values("bamba_hub_config",
+                         ::testing::Values("bailing_hybrid_hub_config",
+                                           "bamba_hub_config",
+                                           "deepseek_v2_base",
+                                           "deepseek_v3_base",
                                            "falcon_h1_odd",
                                            "granitemoehybrid_hub_config",
                                            "hypenet_base",
                                            "jamba_hub_config",
                                            "jamba_odd",
-                                           "nemotron_h_hub_config",
-                                           "zamba2_odd",
                                            "jet_base",
                                            "jet_other",
+                                           "kimi_linear_hub_config",
+                                           "kimi_linear_odd",
+                                           "lfm2_hub_config",
+                                           "lfm2_moe_odd",
+                                           "lfm3_base",
+                                           "nemotron_h_hub_config",
                                            "olmo_hybrid_base",
                                            "qwen2_5_base",
                                            "qwen2_5_sliding",
@@ -111,7 +118,8 @@ INSTANTIATE_TEST_SUITE_P(Families,
                                            "qwen3_5_multimodal_wrapper",
                                            "qwen3_base",
                                            "qwen3_next_base",
-                                           "qwen3_next_odd"));
+                                           "qwen3_next_odd",
+                                           "zamba2_odd"));
 
 TEST(InitialCheckpoint, DrawsDecaysAsMamba2HasThem) {
     const TemporaryFolder folder;
