@@ -20,8 +20,8 @@
 #include <gtest/gtest.h>
 
 #include "anamnesis/analysis/labelled_text.hpp"
-#include "anamnesis/base/error.hpp"
 #include "anamnesis/analysis/logit_gradients.hpp"
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 
 #include "analysis_golden.hpp"
@@ -174,8 +174,8 @@ TEST_P(GoldenAttention, RefusesPositionsOutsideTheText) {
 
 TEST(AttentionStatistics, AndGradientsRefuseWhatTheyDoNotMeasure) {
     const auto explain = [](const char* name, const auto& measure) -> std::string {
-        const auto files = checkpoint::Checkpoint::open(
-            std::filesystem::path(ANAMNESIS_TESTDATA) / "models" / name);
+        const auto files = checkpoint::Checkpoint::open(std::filesystem::path(ANAMNESIS_TESTDATA) /
+                                                        "models" / name);
         const runtime::Network network =
             runtime::load_network(files, checkpoint::recognise(files), {.dtype = DType::f32});
         try {

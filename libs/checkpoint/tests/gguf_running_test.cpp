@@ -66,6 +66,8 @@ TEST(GgufForRunning, IsTheCheckpointThatTheFileWasMadeFrom) {
     }
     expect_same_model(cases / "llama-q4_k_m/pre.gguf", cases / "llama-q4_k_m/pre_hf", 0.12);
     expect_same_model(cases / "qwen2-q4_0/pre.gguf", cases / "qwen2-q4_0/pre_hf", 0.15);
+    expect_same_model(
+        cases / "nemotron_h_moe-q5_0/pre.gguf", cases / "nemotron_h_moe-q5_0/pre_hf", 0.06);
 }
 
 TEST(GgufForRunning, PutsTheHalvesOfHeadsBackInOrder) {

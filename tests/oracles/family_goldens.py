@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes testdata/models/deepseek_v3_base and deepseek_v2_base: tiny random checkpoints and what transformers
-computes from them, in float32 from weights that are stored in bfloat16 (router corrections in float32).
+"""Writes those models of testdata/models that come from here: tiny random checkpoints of DeepSeek, Gemma,
+GPT-NeoX, Mixtral, Phi-3 and Qwen's mixtures, and what transformers computes from them, in float32 from weights
+that are stored in bfloat16 (router corrections in float32).
 
-  tests/oracles/deepseek_goldens.py --out testdata/models
+  tests/oracles/family_goldens.py --out testdata/models [NAME ...]
 
 Needs torch, safetensors and transformers 5.23. Eager attention and experts on the CPU. The first
 seed is taken for which greedy margins, expert margins and the float32 error are as testdata/models says.
@@ -16,7 +17,9 @@ import platform
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM
+from transformers import (DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, GemmaConfig,
+                          GemmaForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, MixtralConfig, MixtralForCausalLM, Phi3Config,
+                          Phi3ForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
 
 YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 64,
         "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 0.8}
@@ -24,6 +27,14 @@ SHARED = dict(vocab_size=43, hidden_size=16, intermediate_size=24, moe_intermedi
               num_attention_heads=4, num_key_value_heads=4, kv_lora_rank=12, qk_rope_head_dim=8,
               qk_nope_head_dim=8, v_head_dim=10, n_routed_experts=8, num_experts_per_tok=2, rms_norm_eps=1e-5,
               first_k_dense_replace=1, max_position_embeddings=512, rope_parameters=YARN)
+SMALL = dict(vocab_size=53, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=512)
+
+
+def rope(theta, share=None):
+    settings = {"rope_type": "default", "rope_theta": theta}
+    return settings | ({"partial_rotary_factor": share} if share else {})
+
+
 VARIANTS = {
     "deepseek_v3_base": (DeepseekV3ForCausalLM, DeepseekV3Config(
         **SHARED, q_lora_rank=14, n_shared_experts=1, n_group=4, topk_group=2, routed_scaling_factor=2.5,
@@ -31,24 +42,62 @@ VARIANTS = {
     "deepseek_v2_base": (DeepseekV2ForCausalLM, DeepseekV2Config(
         **SHARED, q_lora_rank=None, n_shared_experts=2, n_group=4, topk_group=2, routed_scaling_factor=1.7,
         topk_method="group_limited_greedy", norm_topk_prob=False)),
+    "phi3_base": (Phi3ForCausalLM, Phi3Config(
+        **SMALL, num_key_value_heads=2, intermediate_size=40, rms_norm_eps=1e-5, pad_token_id=None, sliding_window=None,
+        rope_parameters=rope(1e4, 0.75))),
+    "gpt_neox_base": (GPTNeoXForCausalLM, GPTNeoXConfig(
+        **SMALL, intermediate_size=64, layer_norm_eps=1e-4, use_parallel_residual=True, hidden_act="gelu",
+        rope_parameters=rope(1e4, 0.5))),
+    "gpt_neox_serial": (GPTNeoXForCausalLM, GPTNeoXConfig(
+        **SMALL, intermediate_size=64, layer_norm_eps=1e-4, use_parallel_residual=False, attention_bias=False,
+        hidden_act="gelu_new", rope_parameters=rope(1e4, 0.25))),
+    "mixtral_base": (MixtralForCausalLM, MixtralConfig(
+        **SMALL, num_key_value_heads=2, intermediate_size=24, num_local_experts=4, num_experts_per_tok=2, sliding_window=20,
+        rope_parameters=rope(1e6))),
+    "qwen2_moe_base": (Qwen2MoeForCausalLM, Qwen2MoeConfig(
+        **(SMALL | {"num_hidden_layers": 3}), num_key_value_heads=2, intermediate_size=40, moe_intermediate_size=16,
+        shared_expert_intermediate_size=20, num_experts=4, num_experts_per_tok=2, decoder_sparse_step=1, mlp_only_layers=[1],
+        norm_topk_prob=False, use_sliding_window=False, rope_parameters=rope(1e4))),
+    "qwen3_moe_base": (Qwen3MoeForCausalLM, Qwen3MoeConfig(
+        **SMALL, num_key_value_heads=2, head_dim=10, intermediate_size=40, moe_intermediate_size=16, num_experts=6,
+        num_experts_per_tok=3, norm_topk_prob=True, rope_parameters=rope(1e6))),
+    "gemma_base": (GemmaForCausalLM, GemmaConfig(
+        **SMALL, num_key_value_heads=1, head_dim=12, intermediate_size=40, rms_norm_eps=1e-5, rope_parameters=rope(1e4))),
 }
 
 
+def find_body(model):
+    return model.gpt_neox if hasattr(model, "gpt_neox") else model.model
+
+
+def find_final_norm(model):
+    body = find_body(model)
+    return body.norm if hasattr(body, "norm") else body.final_layer_norm
+
+
 def fill(model, generator):
+    # Gemma stores its gains less one, and multiplies its embedding, which is its head too.
+    is_gemma = isinstance(model, GemmaForCausalLM)
     for name, tensor in list(model.named_parameters()) + list(model.named_buffers()):
-        if "inv_freq" in name:
+        if "inv_freq" in name or "embed_scale" in name:
             continue
         noise = torch.randn(tensor.shape, generator=generator)
         is_router = name.endswith("e_score_correction_bias")
         if is_router:
             tensor.data.copy_(torch.rand(tensor.shape, generator=generator) * 0.4 - 0.2)
+        elif name.endswith("norm.bias"):
+            tensor.data.copy_(0.25 * noise)
         elif "norm" in name:
-            tensor.data.copy_(1 + 0.25 * noise)
+            tensor.data.copy_((0 if is_gemma else 1) + 0.25 * noise)
         elif name.endswith("bias"):
             tensor.data.copy_(0.3 * noise)
         else:
             deviation = 0.1 + 0.1 * torch.rand((), generator=generator).item()
-            tensor.data.copy_((deviation if "embed" not in name else 1.0) * noise)
+            if is_gemma:
+                deviation = 0.12 if "embed" in name else deviation * (2.5 if name.split(".")[-2] in ("o_proj", "v_proj", "down_proj") else 1)
+            elif "embed" in name:
+                deviation = 1.0
+            tensor.data.copy_(deviation * noise)
         if not is_router:
             tensor.data.copy_(tensor.data.bfloat16())
 
@@ -74,9 +123,10 @@ def run(model, ids):
     """Logits, the stream before and after each layer, the final norm."""
     streams, final = [], []
     hooks = [layer.register_forward_pre_hook(lambda _, args: streams.append(args[0].clone()))
-             for layer in model.model.layers]
-    hooks.append(model.model.norm.register_forward_pre_hook(lambda _, args: streams.append(args[0].clone())))
-    hooks.append(model.model.norm.register_forward_hook(lambda _, __, out: final.append(out.clone())))
+             for layer in find_body(model).layers]
+    norm = find_final_norm(model)
+    hooks.append(norm.register_forward_pre_hook(lambda _, args: streams.append(args[0].clone())))
+    hooks.append(norm.register_forward_hook(lambda _, __, out: final.append(out.clone())))
     logits = model(ids, use_cache=False).logits
     for hook in hooks:
         hook.remove()
@@ -99,18 +149,21 @@ def expert_margin(model, ids):
     smallest = [float("inf")]
 
     def look(gate, args):
-        logits = args[0].reshape(-1, gate.hidden_dim) @ gate.weight.T
+        logits = args[0].reshape(-1, args[0].shape[-1]) @ gate.weight.T
         v3 = hasattr(gate, "e_score_correction_bias")
         scores = logits.sigmoid() + gate.e_score_correction_bias if v3 else logits.softmax(-1)
-        grouped = scores.view(len(scores), gate.num_group, -1)
+        grouped = scores.view(len(scores), getattr(gate, "num_group", 1), -1)
+        kept_groups = getattr(gate, "topk_group", 1)
         groups = grouped.topk(2, -1).values.sum(-1) if v3 else grouped.amax(-1)
         order = groups.sort(-1, descending=True)
-        kept = torch.zeros_like(groups).scatter(1, order.indices[:, :gate.topk_group], 1).bool()
+        kept = torch.zeros_like(groups).scatter(1, order.indices[:, :kept_groups], 1).bool()
         best = grouped.masked_fill(~kept.unsqueeze(-1), -1).flatten(1).sort(-1, descending=True).values
-        for sorted_scores, count in ((order.values, gate.topk_group), (best, gate.top_k)):
-            smallest[0] = min(smallest[0], (sorted_scores[:, count - 1] - sorted_scores[:, count]).min().item())
+        for sorted_scores, count in ((order.values, kept_groups), (best, gate.top_k)):
+            if count < sorted_scores.shape[1]:
+                smallest[0] = min(smallest[0], (sorted_scores[:, count - 1] - sorted_scores[:, count]).min().item())
 
-    hooks = [layer.mlp.gate.register_forward_pre_hook(look) for layer in model.model.layers[1:]]
+    gates = [module for module in model.modules() if hasattr(module, "top_k") and hasattr(module, "weight")]
+    hooks = [gate.register_forward_pre_hook(look) for gate in gates]
     run(model, ids)
     for hook in hooks:
         hook.remove()
@@ -174,10 +227,11 @@ def make(name, out):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    out = parser.parse_args().out
+    parser.add_argument("names", nargs="*", help="all where none is given")
+    asked = parser.parse_args()
     torch.manual_seed(0)
-    for name in VARIANTS:
-        make(name, out)
+    for name in asked.names or VARIANTS:
+        make(name, asked.out)
 
 
 if __name__ == "__main__":
