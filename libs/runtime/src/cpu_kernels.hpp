@@ -137,7 +137,7 @@ struct RecurrentChunk {
     const float* v = nullptr;
     const float* decay = nullptr;
     const float* beta = nullptr;    ///< null: values are added as they are
-    const float* scores = nullptr;  ///< q_i . k_j where heads share them; null: not computed yet
+    const float* scores = nullptr;  ///< q_i . k_j, rows filled up to whole vectors; null: none yet
     float* out = nullptr;
     std::size_t length = 0;
     std::size_t key_dim = 0;
