@@ -101,8 +101,11 @@ ANAMNESIS_INLINE void gather(const RecurrentChunk& chunk, const Workspace& w) {
     double running = 0.0;
     for (std::size_t t = 0; t < w.tokens; ++t) {
         const bool is_token = t < chunk.length;
+        const float step =
+            is_token && chunk.steps != nullptr ? chunk.steps[t * chunk.decay_stride] : 1.0F;
         for (std::size_t d = 0; d < w.values; ++d) {
-            w.added[t * w.values + d] = is_token ? chunk.v[t * chunk.value_stride + d] : 0.0F;
+            w.added[t * w.values + d] =
+                is_token ? step * chunk.v[t * chunk.value_stride + d] : 0.0F;
         }
         running += is_token ? chunk.decay[t * chunk.decay_stride] : 0.0F;
         w.decays[t] = static_cast<float>(running);
@@ -193,7 +196,8 @@ ANAMNESIS_INLINE void write_outputs(const RecurrentChunk& chunk, const Workspace
     }
     for (std::size_t t = 0; t < chunk.length; ++t) {
         for (std::size_t d = 0; d < w.values; ++d) {
-            chunk.out[t * chunk.value_stride + d] = w.from_state[t * w.values + d];
+            chunk.out[t * chunk.out_stride + d] =
+                w.from_state[t * w.values + d] + chunk.skip * chunk.v[t * chunk.value_stride + d];
         }
     }
 }

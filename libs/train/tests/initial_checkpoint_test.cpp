@@ -156,9 +156,9 @@ std::string describe_failure(const Json& config) {
 }
 
 TEST(InitialCheckpoint, RefusesWhatDoesNotRun) {
-    EXPECT_THAT(describe_failure(Json::parse(R"({"model_type": "gpt_neox", "hidden_size": 8,
+    EXPECT_THAT(describe_failure(Json::parse(R"({"model_type": "recurrent_gemma", "hidden_size": 8,
                     "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 5})")),
-                AllOf(HasSubstr("unsupported"), HasSubstr("'gpt_neox'"), HasSubstr("hypenet")));
+                AllOf(HasSubstr("unsupported"), HasSubstr("'recurrent_gemma'"), HasSubstr("hypenet")));
     Json config = load_config("hypenet_base");
     config.set("lightning_use_short_conv", true);
     EXPECT_THAT(describe_failure(config),
