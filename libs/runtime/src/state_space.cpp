@@ -211,40 +211,38 @@ public:
           output_(output),
           state_(state) {}
 
-    /// Head h of text b is number b H + h.
-    void run(std::int64_t number, float* scratch) const {
+    /// The chunk from token `first` on of head h of text b, whose number is b H + h.
+    void run_chunk(std::int64_t number, std::int64_t first, float* scratch) const {
         const std::int64_t heads = x_.size(2);
         const std::int64_t text = number / heads;
         const std::int64_t head = number % heads;
         const std::int64_t group = head / (heads / b_.size(2));
         const std::int64_t length = x_.size(1);
-        for (std::int64_t first = 0; first < length; first += chunk_length) {
-            const auto at = [&](const at::Tensor& x, std::int64_t part) {
-                return x.const_data_ptr<float>() + text * x.stride(0) + first * x.stride(1) +
-                       part * x.stride(2);
-            };
-            cpu::recurrent_chunk(
-                state_.mutable_data_ptr<float>() + number * state_.stride(1),
-                {.q = at(c_, group),
-                 .k = at(b_, group),
-                 .v = at(x_, head),
-                 .decay = at(decay_, head),
-                 .scores = scores_.const_data_ptr<float>() + text * scores_.stride(0) +
-                           first / chunk_length * scores_.stride(1) + group * scores_.stride(2),
-                 .steps = at(step_, head),
-                 .out = output_.mutable_data_ptr<float>() + text * output_.stride(0) +
-                        first * output_.stride(1) + head * output_.stride(2),
-                 .length = size(std::min(chunk_length, length - first)),
-                 .key_dim = size(b_.size(3)),
-                 .value_dim = size(x_.size(3)),
-                 .key_stride = size(b_.stride(1)),
-                 .value_stride = size(x_.stride(1)),
-                 .out_stride = size(output_.stride(1)),
-                 .decay_stride = size(step_.stride(1)),
-                 .scores_stride = size(chunk_length),
-                 .skip = skip_.const_data_ptr<float>()[head]},
-                scratch);
-        }
+        const auto at = [&](const at::Tensor& x, std::int64_t part) {
+            return x.const_data_ptr<float>() + text * x.stride(0) + first * x.stride(1) +
+                   part * x.stride(2);
+        };
+        cpu::recurrent_chunk(
+            state_.mutable_data_ptr<float>() + number * state_.stride(1),
+            {.q = at(c_, group),
+             .k = at(b_, group),
+             .v = at(x_, head),
+             .decay = at(decay_, head),
+             .scores = scores_.const_data_ptr<float>() + text * scores_.stride(0) +
+                       first / chunk_length * scores_.stride(1) + group * scores_.stride(2),
+             .steps = at(step_, head),
+             .out = output_.mutable_data_ptr<float>() + text * output_.stride(0) +
+                    first * output_.stride(1) + head * output_.stride(2),
+             .length = size(std::min(chunk_length, length - first)),
+             .key_dim = size(b_.size(3)),
+             .value_dim = size(x_.size(3)),
+             .key_stride = size(b_.stride(1)),
+             .value_stride = size(x_.stride(1)),
+             .out_stride = size(output_.stride(1)),
+             .decay_stride = size(step_.stride(1)),
+             .scores_stride = size(chunk_length),
+             .skip = skip_.const_data_ptr<float>()[head]},
+            scratch);
     }
 
 private:
@@ -274,8 +272,12 @@ StateSpaceResult run_in_kernel(const StateSpace& in) {
             0, in.x.size(0) * in.x.size(2), 1, [&](std::int64_t begin, std::int64_t end) {
                 std::vector<float> scratch(cpu::recurrent_chunk_scratch(
                     size(chunk_length), size(in.b.size(3)), size(in.x.size(3))));
-                for (std::int64_t i = begin; i < end; ++i) {
-                    block.run(i, scratch.data());
+                // Heads lie side by side in a token's row: a chunk's rows stay in the cache for
+                // all.
+                for (std::int64_t from = 0; from < count; from += chunk_length) {
+                    for (std::int64_t i = begin; i < end; ++i) {
+                        block.run_chunk(i, from, scratch.data());
+                    }
                 }
             });
     }
