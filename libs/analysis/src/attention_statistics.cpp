@@ -244,7 +244,7 @@ void check(const Network& network,
             "the model has no softmax-attention layer, so there is no attention to look at");
     }
     if (std::ranges::any_of(network.spec().layers, [](const runtime::LayerSpec& layer) {
-            const AttentionSpec* attention = find_attention(layer.mixer);
+            const checkpoint::AttentionSpec* attention = find_attention(layer.mixer);
             return attention != nullptr && attention->has_sinks;
         })) {
         throw Error(ErrorKind::unsupported,

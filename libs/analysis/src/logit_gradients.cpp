@@ -60,7 +60,7 @@ Projections find_projections(const Network& network, std::size_t layer) {
             .output = weight(checkpoint::role::output)};
 }
 
-void refuse_what_is_not_measured(const AttentionSpec& attention, std::size_t layer) {
+void refuse_what_is_not_measured(const checkpoint::AttentionSpec& attention, std::size_t layer) {
     if (attention.fused) {
         throw Error(ErrorKind::unsupported,
                     format("layer {} makes queries, keys and values with one matrix; gradients of "
@@ -86,7 +86,7 @@ void ask_for_gradients(const Network& network) {
                                "not measured",
                                i));
         }
-        if (const AttentionSpec* attention = find_attention(mixer)) {
+        if (const checkpoint::AttentionSpec* attention = find_attention(mixer)) {
             refuse_what_is_not_measured(*attention, i);
             has_softmax = true;
             const Projections weights = find_projections(network, i);

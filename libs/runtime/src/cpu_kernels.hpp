@@ -137,17 +137,20 @@ struct RecurrentChunk {
     const float* v = nullptr;
     const float* decay = nullptr;
     const float* beta = nullptr;    ///< null: values are added as they are
-    const float* scores = nullptr;  ///< q_i . k_j where heads share them; null: not computed yet
+    const float* scores = nullptr;  ///< q_i . k_j, rows filled up to whole vectors; null: none yet
+    const float* steps = nullptr;   ///< factors on the values, as far apart as decays; or null
     float* out = nullptr;
     std::size_t length = 0;
     std::size_t key_dim = 0;
     std::size_t value_dim = 0;
     std::size_t key_stride = 0;
     std::size_t value_stride = 0;
+    std::size_t out_stride = 0;
     std::size_t decay_stride = 0;  ///< 0: one for all tokens
     std::size_t beta_stride = 0;
     std::size_t scores_stride = 0;
     float scale = 1.0F;
+    float skip = 0.0F;  ///< times the values without their steps, added to the outputs
 };
 /// Values of `scratch` that a chunk of this length needs.
 std::size_t recurrent_chunk_scratch(std::size_t length, std::size_t key_dim, std::size_t value_dim);

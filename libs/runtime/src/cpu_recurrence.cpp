@@ -2,6 +2,7 @@
 //
 // Linear recurrences of one head: a token, or a chunk of tokens in matrix form.
 
+#include <algorithm>
 #include <cstddef>
 
 #include "cpu_kernels.hpp"
@@ -40,17 +41,18 @@ ANAMNESIS_INLINE void solve_unit_lower(const float* lower,
 }
 
 /// A chunk in the making. Tokens are filled up to whole vectors with such that change nothing:
-/// no key, no value, no decay.
+/// no key, no value, no decay. What needs no filling stays where it is.
 struct Workspace {
-    Workspace(const RecurrentChunk& chunk, float* scratch)
+    Workspace(const RecurrentChunk& chunk, float* given_state, float* scratch)
         : tokens(padded(chunk.length)), keys(padded(chunk.key_dim)), values(chunk.value_dim) {
         const auto take = [&](std::size_t count) {
             float* taken = scratch;
             scratch += padded(count);
             return taken;
         };
-        q = take(tokens * keys);
-        k = take(tokens * keys);
+        is_whole = tokens == chunk.length && keys == chunk.key_dim;
+        filled_q = take(tokens * keys);
+        filled_k = take(tokens * keys);
         transposed = take(keys * tokens);
         added = take(tokens * values);
         from_state = take(tokens * values);
@@ -59,30 +61,51 @@ struct Workspace {
         decays = take(tokens);
         rests = take(tokens);
         factors = take(tokens);
-        state = take(keys * values);
+        filled_state = take(keys * values);
+        q = is_whole ? Strided{chunk.q, chunk.key_stride, 1} : Strided{filled_q, keys, 1};
+        k = is_whole ? Strided{chunk.k, chunk.key_stride, 1} : Strided{filled_k, keys, 1};
+        state = keys == chunk.key_dim ? given_state : filled_state;
     }
 
     std::size_t tokens, keys, values;
-    float *q, *k, *transposed;  // [tokens, keys] twice, [keys, tokens]
-    float *added, *from_state;  // [tokens, values]
-    float *weights, *lower;     // [tokens, tokens]
+    bool is_whole = false;       // tokens and keys need no filling
+    float *filled_q, *filled_k;  // [tokens, keys]
+    float* transposed;           // [keys, tokens]
+    float *added, *from_state;   // [tokens, values]
+    float *weights, *lower;      // [tokens, tokens]
     // Running sums of log decays, each as two numbers, so that differences are exact however far
     // the sums are from zero; e to the power of the first.
     float *decays, *rests, *factors;
-    float* state;  // [keys, values]: rows filled up
+    float* filled_state;  // [keys, values]
+    Strided q, k;         // [tokens, keys]
+    float* state;         // [keys, values]
 };
 
+ANAMNESIS_INLINE void fill(const float* rows,
+                           const RecurrentChunk& chunk,
+                           const Workspace& w,
+                           float* filled) {
+    for (std::size_t t = 0; t < w.tokens; ++t) {
+        for (std::size_t d = 0; d < w.keys; ++d) {
+            const bool is_value = t < chunk.length && d < chunk.key_dim;
+            filled[t * w.keys + d] = is_value ? rows[t * chunk.key_stride + d] : 0.0F;
+        }
+    }
+}
+
 ANAMNESIS_INLINE void gather(const RecurrentChunk& chunk, const Workspace& w) {
+    if (!w.is_whole) {
+        fill(chunk.q, chunk, w, w.filled_q);
+        fill(chunk.k, chunk, w, w.filled_k);
+    }
     double running = 0.0;
     for (std::size_t t = 0; t < w.tokens; ++t) {
         const bool is_token = t < chunk.length;
-        for (std::size_t d = 0; d < w.keys; ++d) {
-            const bool is_value = is_token && d < chunk.key_dim;
-            w.q[t * w.keys + d] = is_value ? chunk.scale * chunk.q[t * chunk.key_stride + d] : 0.0F;
-            w.k[t * w.keys + d] = is_value ? chunk.k[t * chunk.key_stride + d] : 0.0F;
-        }
+        const float step =
+            is_token && chunk.steps != nullptr ? chunk.steps[t * chunk.decay_stride] : 1.0F;
         for (std::size_t d = 0; d < w.values; ++d) {
-            w.added[t * w.values + d] = is_token ? chunk.v[t * chunk.value_stride + d] : 0.0F;
+            w.added[t * w.values + d] =
+                is_token ? step * chunk.v[t * chunk.value_stride + d] : 0.0F;
         }
         running += is_token ? chunk.decay[t * chunk.decay_stride] : 0.0F;
         w.decays[t] = static_cast<float>(running);
@@ -93,40 +116,33 @@ ANAMNESIS_INLINE void gather(const RecurrentChunk& chunk, const Workspace& w) {
     }
 }
 
-/// weights = q k^T, and lower = k k^T where values are corrected.
+/// weights = q k^T, unless they are given, and lower = k k^T where values are corrected.
 ANAMNESIS_INLINE void score(const RecurrentChunk& chunk, const Workspace& w) {
-    if (chunk.scores != nullptr) {
-        for (std::size_t i = 0; i < w.tokens; ++i) {
-            for (std::size_t j = 0; j < w.tokens; ++j) {
-                const bool is_token = i < chunk.length && j < chunk.length;
-                w.weights[i * w.tokens + j] =
-                    is_token ? chunk.scale * chunk.scores[i * chunk.scores_stride + j] : 0.0F;
-            }
-        }
-    }
     if (chunk.scores != nullptr && chunk.beta == nullptr) {
         return;
     }
     for (std::size_t d = 0; d < w.keys; ++d) {
         for (std::size_t t = 0; t < w.tokens; ++t) {
-            w.transposed[d * w.tokens + t] = w.k[t * w.keys + d];
+            w.transposed[d * w.tokens + t] = w.k.data[t * w.k.row + d];
         }
     }
     if (chunk.scores == nullptr) {
-        multiply({w.q, w.keys, 1}, w.transposed, w.weights, w.tokens, w.keys, w.tokens, 0.0F);
+        multiply(w.q, w.transposed, w.weights, w.tokens, w.keys, w.tokens, 0.0F);
     }
     if (chunk.beta != nullptr) {
-        multiply({w.k, w.keys, 1}, w.transposed, w.lower, w.tokens, w.keys, w.tokens, 0.0F);
+        multiply(w.k, w.transposed, w.lower, w.tokens, w.keys, w.tokens, 0.0F);
     }
 }
 
-/// weights[i][j] times e^(decay between j and i) up to the diagonal, 0 above; lower the same with
-/// beta of its row.
+/// weights[i][j] times scale e^(decay between j and i) up to the diagonal, 0 above; lower the same
+/// with beta of its row in place of the scale.
 ANAMNESIS_INLINE void decay_scores(const RecurrentChunk& chunk, const Workspace& w) {
     for (std::size_t i = 0; i < w.tokens; ++i) {
         const float beta =
             chunk.beta != nullptr && i < chunk.length ? chunk.beta[i * chunk.beta_stride] : 0.0F;
         float* weights = w.weights + i * w.tokens;
+        const float* scores =
+            chunk.scores == nullptr ? weights : chunk.scores + i * chunk.scores_stride;
         float* lower = w.lower + i * w.tokens;
         for (std::size_t j = 0; j <= i; j += width) {
             // Later tokens are in the rest of the vector; their powers might overflow.
@@ -134,8 +150,10 @@ ANAMNESIS_INLINE void decay_scores(const RecurrentChunk& chunk, const Workspace&
                 (w.decays[i] - load(w.decays + j)) + (w.rests[i] - load(w.rests + j));
             const Floats between =
                 exp_of_negative(difference > 80.0F ? Floats{} + 80.0F : difference);
-            store(weights + j, load(weights + j) * between);
-            store(lower + j, load(lower + j) * between * beta);
+            store(weights + j, chunk.scale * load(scores + j) * between);
+            if (chunk.beta != nullptr) {
+                store(lower + j, load(lower + j) * between * beta);
+            }
         }
         for (std::size_t j = i + 1; j < w.tokens; ++j) {
             weights[j] = 0.0F;
@@ -145,7 +163,7 @@ ANAMNESIS_INLINE void decay_scores(const RecurrentChunk& chunk, const Workspace&
 
 /// values = beta (values - e^decay k S), then what they correct in each other.
 ANAMNESIS_INLINE void correct(const RecurrentChunk& chunk, const Workspace& w) {
-    multiply({w.k, w.keys, 1}, w.state, w.from_state, w.tokens, w.keys, w.values, 0.0F);
+    multiply(w.k, w.state, w.from_state, w.tokens, w.keys, w.values, 0.0F);
     for (std::size_t t = 0; t < chunk.length; ++t) {
         const float beta = chunk.beta[t * chunk.beta_stride];
         const float factor = beta * w.factors[t];
@@ -158,21 +176,33 @@ ANAMNESIS_INLINE void correct(const RecurrentChunk& chunk, const Workspace& w) {
 }
 
 ANAMNESIS_INLINE void write_outputs(const RecurrentChunk& chunk, const Workspace& w) {
-    multiply({w.q, w.keys, 1}, w.state, w.from_state, w.tokens, w.keys, w.values, 0.0F);
+    multiply(w.q, w.state, w.from_state, w.tokens, w.keys, w.values, 0.0F);
     for (std::size_t t = 0; t < w.tokens; ++t) {
+        const float factor = chunk.scale * w.factors[t];
         for (std::size_t d = 0; d < w.values; ++d) {
-            w.from_state[t * w.values + d] *= w.factors[t];
+            w.from_state[t * w.values + d] *= factor;
         }
     }
-    multiply({w.weights, w.tokens, 1}, w.added, w.from_state, w.tokens, w.tokens, w.values, 1.0F);
+    // Later tokens have no weight.
+    constexpr std::size_t rows = 4;
+    for (std::size_t t = 0; t < w.tokens; t += rows) {
+        multiply({w.weights + t * w.tokens, w.tokens, 1},
+                 w.added,
+                 w.from_state + t * w.values,
+                 rows,
+                 t + rows,
+                 w.values,
+                 1.0F);
+    }
     for (std::size_t t = 0; t < chunk.length; ++t) {
         for (std::size_t d = 0; d < w.values; ++d) {
-            chunk.out[t * chunk.value_stride + d] = w.from_state[t * w.values + d];
+            chunk.out[t * chunk.out_stride + d] =
+                w.from_state[t * w.values + d] + chunk.skip * chunk.v[t * chunk.value_stride + d];
         }
     }
 }
 
-/// S = e^(whole decay) S + sum_t e^(decay after t) k_t values_t^T.
+/// S = e^(whole decay) S + sum_t k_t (e^(decay after t) values_t)^T.
 ANAMNESIS_INLINE void move_state(const Workspace& w) {
     const float whole = w.decays[w.tokens - 1];
     const float rest = w.rests[w.tokens - 1];
@@ -181,21 +211,22 @@ ANAMNESIS_INLINE void move_state(const Workspace& w) {
               exp_of_negative((whole - load(w.decays + t)) + (rest - load(w.rests + t))));
     }
     for (std::size_t t = 0; t < w.tokens; ++t) {
-        for (std::size_t d = 0; d < w.keys; ++d) {
-            w.k[t * w.keys + d] *= w.factors[t];
+        for (std::size_t d = 0; d < w.values; ++d) {
+            w.added[t * w.values + d] *= w.factors[t];
         }
     }
     const float kept = exp_of_negative(whole);
-    multiply({w.k, 1, w.keys}, w.added, w.state, w.keys, w.tokens, w.values, kept);
+    multiply({w.k.data, 1, w.k.row}, w.added, w.state, w.keys, w.tokens, w.values, kept);
 }
 
 ANAMNESIS_INLINE void recurrent_chunk_body(float* state,
                                            const RecurrentChunk& chunk,
                                            float* scratch) {
-    const Workspace w(chunk, scratch);
+    const Workspace w(chunk, state, scratch);
     const std::size_t used = chunk.key_dim * chunk.value_dim;
-    for (std::size_t i = 0; i < w.keys * w.values; ++i) {
-        w.state[i] = i < used ? state[i] : 0.0F;
+    if (w.state != state) {
+        std::copy(state, state + used, w.state);
+        std::fill(w.state + used, w.state + w.keys * w.values, 0.0F);
     }
     gather(chunk, w);
     score(chunk, w);
@@ -205,8 +236,8 @@ ANAMNESIS_INLINE void recurrent_chunk_body(float* state,
     }
     write_outputs(chunk, w);
     move_state(w);
-    for (std::size_t i = 0; i < used; ++i) {
-        state[i] = w.state[i];
+    if (w.state != state) {
+        std::copy(w.state, w.state + used, state);
     }
 }
 

@@ -219,6 +219,7 @@ RecurrenceResult run_in_kernel(const Recurrence& r) {
                     .value_dim = size(value_dim),
                     .key_stride = size(heads * key_dim),
                     .value_stride = size(heads * value_dim),
+                    .out_stride = size(heads * value_dim),
                     .decay_stride = is_fixed ? 0 : size(heads * decays),
                     .beta_stride = size(heads),
                     .scale = static_cast<float>(r.scale)};

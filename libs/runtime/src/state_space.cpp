@@ -11,7 +11,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/cumsum.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
@@ -45,21 +45,22 @@ void check(const StateSpace& in) {
     }
 }
 
-/// What one head after the other runs on: `decay` and `x` already times the step.
+bool runs_in_kernel(const StateSpace& in) {
+    const auto is_plain = [](const at::Tensor& x) {
+        return !x.defined() ||
+               (x.is_cpu() && x.scalar_type() == at::kFloat && !records_gradients(x));
+    };
+    return is_plain(in.x) && is_plain(in.step) && is_plain(in.b) && is_plain(in.c) &&
+           is_plain(in.log_rate) && is_plain(in.skip) && is_plain(in.state);
+}
+
+/// What chunks run on: x is already times the step.
 struct Block {
     at::Tensor x{};      ///< [B, T, H, P]
     at::Tensor decay{};  ///< [B, T, H], a logarithm
     at::Tensor b{}, c{};
     at::Tensor state{};
 };
-
-bool runs_in_kernel(const Block& block) {
-    const auto is_plain = [](const at::Tensor& x) {
-        return x.is_cpu() && x.scalar_type() == at::kFloat && !records_gradients(x);
-    };
-    return is_plain(block.x) && is_plain(block.decay) && is_plain(block.b) && is_plain(block.c) &&
-           is_plain(block.state);
-}
 
 /// Running sums along the last dimension whose differences are exact to the type of `x`, however
 /// far they are from zero: a sum is two numbers.
@@ -172,67 +173,133 @@ StateSpaceResult run_as_tensors(const Block& block) {
 }
 
 /// c b^T of every chunk of every group, filled up with zeros: [B, chunks, G, C, C].
-at::Tensor make_scores(const Block& block) {
-    const std::int64_t length = block.x.size(1);
+at::Tensor make_scores(const at::Tensor& c, const at::Tensor& b) {
+    const std::int64_t length = b.size(1);
     const std::int64_t chunks = (length + chunk_length - 1) / chunk_length;
     const auto in_chunks = [&](const at::Tensor& x) {
         const at::Tensor filled =
             chunks * chunk_length == length
-                ? x
+                ? x.contiguous()
                 : at::constant_pad_nd(x, {0, 0, 0, 0, 0, chunks * chunk_length - length});
         return filled.view({x.size(0), chunks, chunk_length, x.size(2), x.size(3)}).transpose(2, 3);
     };
-    return at::matmul(in_chunks(block.c), in_chunks(block.b).transpose(-1, -2));
+    return at::matmul(in_chunks(c), in_chunks(b).transpose(-1, -2)).contiguous();
 }
 
-/// Head by head, without tensors between the products.
-StateSpaceResult run_in_kernel(const Block& in) {
-    const Block block{.x = in.x.contiguous(),
-                      .decay = in.decay.contiguous(),
-                      .b = in.b.contiguous(),
-                      .c = in.c.contiguous(),
-                      .state = in.state.clone(at::MemoryFormat::Contiguous)};
-    const at::Tensor scores = make_scores(block);
-    at::Tensor output = at::empty_like(block.x);
+/// With the values of a head side by side, as the kernel takes them; heads and tokens anywhere.
+at::Tensor with_heads_whole(const at::Tensor& x) {
+    return x.stride(3) == 1 ? x : x.contiguous();
+}
+
+std::size_t size(std::int64_t count) {
+    return static_cast<std::size_t>(count);
+}
+
+/// A text of at most `block_length` tokens, head by head, without tensors between the products.
+class KernelRun {
+public:
+    /// `output` [B, T, H, P] and `state` [B, H, N, P] are written and moved on.
+    KernelRun(const StateSpace& in, const at::Tensor& output, const at::Tensor& state)
+        : x_(with_heads_whole(in.x)),
+          b_(with_heads_whole(in.b)),
+          c_(with_heads_whole(in.c)),
+          step_(in.step.contiguous()),
+          rate_(-at::exp(in.log_rate)),
+          decay_(step_ * rate_),
+          skip_(in.skip.contiguous()),
+          scores_(make_scores(in.c, in.b)),
+          output_(output),
+          state_(state) {}
+
+    /// The chunk from token `first` on of head h of text b, whose number is b H + h.
+    void run_chunk(std::int64_t number, std::int64_t first, float* scratch) const {
+        const std::int64_t heads = x_.size(2);
+        const std::int64_t text = number / heads;
+        const std::int64_t head = number % heads;
+        const std::int64_t group = head / (heads / b_.size(2));
+        const std::int64_t length = x_.size(1);
+        const auto at = [&](const at::Tensor& x, std::int64_t part) {
+            return x.const_data_ptr<float>() + text * x.stride(0) + first * x.stride(1) +
+                   part * x.stride(2);
+        };
+        cpu::recurrent_chunk(
+            state_.mutable_data_ptr<float>() + number * state_.stride(1),
+            {.q = at(c_, group),
+             .k = at(b_, group),
+             .v = at(x_, head),
+             .decay = at(decay_, head),
+             .scores = scores_.const_data_ptr<float>() + text * scores_.stride(0) +
+                       first / chunk_length * scores_.stride(1) + group * scores_.stride(2),
+             .steps = at(step_, head),
+             .out = output_.mutable_data_ptr<float>() + text * output_.stride(0) +
+                    first * output_.stride(1) + head * output_.stride(2),
+             .length = size(std::min(chunk_length, length - first)),
+             .key_dim = size(b_.size(3)),
+             .value_dim = size(x_.size(3)),
+             .key_stride = size(b_.stride(1)),
+             .value_stride = size(x_.stride(1)),
+             .out_stride = size(output_.stride(1)),
+             .decay_stride = size(step_.stride(1)),
+             .scores_stride = size(chunk_length),
+             .skip = skip_.const_data_ptr<float>()[head]},
+            scratch);
+    }
+
+private:
+    at::Tensor x_, b_, c_;
+    at::Tensor step_, rate_, decay_, skip_;
+    at::Tensor scores_;
+    at::Tensor output_, state_;
+};
+
+StateSpace narrow_time(const StateSpace& in, std::int64_t first, std::int64_t length) {
+    StateSpace part = in;
+    for (at::Tensor StateSpace::* member :
+         {&StateSpace::x, &StateSpace::step, &StateSpace::b, &StateSpace::c}) {
+        part.*member = (in.*member).narrow(1, first, length);
+    }
+    return part;
+}
+
+StateSpaceResult run_in_kernel(const StateSpace& in) {
     const std::int64_t length = in.x.size(1);
-    const std::int64_t heads = in.x.size(2);
-    const std::int64_t width = in.x.size(3);
-    const std::int64_t groups = in.b.size(2);
-    const std::int64_t size = in.b.size(3);
-    const std::int64_t chunks = scores.size(1);
-    const auto count = [](std::int64_t value) { return static_cast<std::size_t>(value); };
-    at::parallel_for(0, in.x.size(0) * heads, 1, [&](std::int64_t begin, std::int64_t end) {
-        std::vector<float> scratch(
-            cpu::recurrent_chunk_scratch(count(chunk_length), count(size), count(width)));
-        for (std::int64_t i = begin; i < end; ++i) {
-            const std::int64_t text = i / heads;
-            const std::int64_t head = i % heads;
-            const std::int64_t group = head / (heads / groups);
-            for (std::int64_t n = 0; n < chunks; ++n) {
-                const std::int64_t row = text * length + n * chunk_length;
-                const std::int64_t shared = (row * groups + group) * size;
-                const std::int64_t own = row * heads + head;
-                cpu::recurrent_chunk(
-                    block.state.mutable_data_ptr<float>() + i * size * width,
-                    {.q = block.c.const_data_ptr<float>() + shared,
-                     .k = block.b.const_data_ptr<float>() + shared,
-                     .v = block.x.const_data_ptr<float>() + own * width,
-                     .decay = block.decay.const_data_ptr<float>() + own,
-                     .scores = scores.const_data_ptr<float>() +
-                               ((text * chunks + n) * groups + group) * chunk_length * chunk_length,
-                     .out = output.mutable_data_ptr<float>() + own * width,
-                     .length = count(std::min(chunk_length, length - n * chunk_length)),
-                     .key_dim = count(size),
-                     .value_dim = count(width),
-                     .key_stride = count(groups * size),
-                     .value_stride = count(heads * width),
-                     .decay_stride = count(heads),
-                     .scores_stride = count(chunk_length)},
-                    scratch.data());
-            }
-        }
-    });
-    return {.output = output, .state = block.state};
+    const at::Tensor output = at::empty(in.x.sizes(), in.x.options());
+    const at::Tensor state = in.state.clone(at::MemoryFormat::Contiguous);
+    for (std::int64_t first = 0; first < length; first += block_length) {
+        const std::int64_t count = std::min(block_length, length - first);
+        const KernelRun block(narrow_time(in, first, count), output.narrow(1, first, count), state);
+        at::parallel_for(
+            0, in.x.size(0) * in.x.size(2), 1, [&](std::int64_t begin, std::int64_t end) {
+                std::vector<float> scratch(cpu::recurrent_chunk_scratch(
+                    size(chunk_length), size(in.b.size(3)), size(in.x.size(3))));
+                // Heads lie side by side in a token's row: a chunk's rows stay in the cache for
+                // all.
+                for (std::int64_t from = 0; from < count; from += chunk_length) {
+                    for (std::int64_t i = begin; i < end; ++i) {
+                        block.run_chunk(i, from, scratch.data());
+                    }
+                }
+            });
+    }
+    return {.output = output, .state = state};
+}
+
+StateSpaceResult run_in_blocks(const StateSpace& in) {
+    const std::int64_t length = in.x.size(1);
+    Block whole{.x = in.x * in.step.unsqueeze(-1),
+                .decay = in.step * -at::exp(in.log_rate),
+                .b = in.b,
+                .c = in.c,
+                .state = in.state};
+    std::vector<at::Tensor> outputs;
+    for (std::int64_t first = 0; first < length; first += block_length) {
+        const StateSpaceResult result =
+            run_as_tensors(narrow_time(whole, first, std::min(block_length, length - first)));
+        whole.state = result.state;
+        outputs.push_back(result.output);
+    }
+    const at::Tensor mixed = outputs.size() == 1 ? outputs.front() : at::cat(outputs, 1);
+    return {.output = mixed.addcmul(in.x, in.skip.unsqueeze(-1)), .state = whole.state};
 }
 
 }  // namespace
@@ -248,27 +315,12 @@ at::Tensor make_steps(const at::Tensor& dt,
 
 StateSpaceResult run_state_space(const StateSpace& input) {
     check(input);
-    const std::int64_t length = input.x.size(1);
-    Block whole{
-        .x = input.x * input.step.unsqueeze(-1),
-        .decay = input.step * -at::exp(input.log_rate),
-        .b = input.b,
-        .c = input.c,
-        .state =
-            input.state.defined()
-                ? input.state
-                : at::zeros({input.x.size(0), input.x.size(2), input.b.size(3), input.x.size(3)},
-                            input.x.options())};
-    std::vector<at::Tensor> outputs;
-    for (std::int64_t first = 0; first < length; first += block_length) {
-        const Block block = narrow_time(whole, first, std::min(block_length, length - first));
-        const StateSpaceResult result =
-            runs_in_kernel(block) ? run_in_kernel(block) : run_as_tensors(block);
-        whole.state = result.state;
-        outputs.push_back(result.output);
+    StateSpace in = input;
+    if (!in.state.defined()) {
+        in.state =
+            at::zeros({in.x.size(0), in.x.size(2), in.b.size(3), in.x.size(3)}, in.x.options());
     }
-    const at::Tensor mixed = outputs.size() == 1 ? outputs.front() : at::cat(outputs, 1);
-    return {.output = mixed.addcmul(input.x, input.skip.unsqueeze(-1)), .state = whole.state};
+    return runs_in_kernel(in) ? run_in_kernel(in) : run_in_blocks(in);
 }
 
 at::Tensor apply_gated_norm(const RmsNorm& norm,
