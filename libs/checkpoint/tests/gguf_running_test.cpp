@@ -41,7 +41,7 @@ double find_distance(const TensorEntry& left, const TensorEntry& right) {
         difference += (a[i] - b[i]) * (a[i] - b[i]);
         size += b[i] * b[i];
     }
-    return std::sqrt(difference / size);
+    return size == 0.0 ? std::sqrt(difference) : std::sqrt(difference / size);
 }
 
 /// Every tensor of the checkpoint that a GGUF file was made from lies where it does there, as near

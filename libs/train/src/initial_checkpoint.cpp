@@ -80,6 +80,16 @@ std::uint64_t hash_name(std::string_view name) {
     return hash;
 }
 
+/// No draft head is written, so none is declared.
+Json without_draft_head(Json config) {
+    for (const std::string_view key : {"mtp_num_hidden_layers", "num_nextn_predict_layers"}) {
+        if (config.find(key) != nullptr) {
+            config.set(key, 0);
+        }
+    }
+    return config;
+}
+
 /// The type that config.json asks for.
 DType read_dtype(const ConfigReader& config) {
     for (const char* key : {"dtype", "torch_dtype"}) {
@@ -182,7 +192,7 @@ void write_initial_checkpoint(const Json& config,
         file.file().write_at(prologue.bytes.size() + prologue.offsets[i], bytes);
     }
     file.commit();
-    io::write_text_atomically(folder / "config.json", config.dump(2) + "\n");
+    io::write_text_atomically(folder / "config.json", without_draft_head(config).dump(2) + "\n");
 }
 
 }  // namespace anamnesis::train
