@@ -141,7 +141,7 @@ double count_weights(const runtime::Network& network) {
 double attention_operations(const runtime::ModelSpec& spec, double length) {
     double count = 0.0;
     for (const runtime::LayerSpec& layer : spec.layers) {
-        if (const auto* attention = std::get_if<runtime::AttentionSpec>(&layer.mixer)) {
+        if (const auto* attention = find_attention(layer.mixer)) {
             count +=
                 2.0 * length * length * attention->heads.query_heads * attention->heads.head_dim;
         }

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
@@ -25,7 +26,8 @@ constexpr std::int64_t most_logits = std::int64_t{8} << 20;
 at::Tensor sum_received_attention(const runtime::Routing& routing,
                                   const at::Tensor& positions,
                                   const at::Tensor& weights,
-                                  std::optional<std::uint32_t> window) {
+                                  std::optional<std::uint32_t> window,
+                                  const at::Tensor& sinks) {
     const at::Tensor q = routing.q.select(0, 0);  // [T, heads, D]
     const at::Tensor k = routing.k.select(0, 0);  // [T, kv_heads, D]
     const std::int64_t tokens = k.size(0);
@@ -52,7 +54,11 @@ at::Tensor sum_received_attention(const runtime::Routing& routing,
         at::Tensor logits =
             (at::matmul(queries, keys) * scale).view({kv_heads, group, count, tokens});
         logits.masked_fill_(hidden, -std::numeric_limits<double>::infinity());
-        at::Tensor shares = at::softmax(logits, -1).to(at::kDouble);
+        if (sinks.defined()) {
+            const at::Tensor sink = sinks.to(logits.options()).view({kv_heads, group, 1, 1});
+            logits = at::cat({logits, sink.expand({-1, -1, count, -1})}, -1);
+        }
+        at::Tensor shares = at::softmax(logits, -1).narrow(-1, 0, tokens).to(at::kDouble);
         if (weights.defined()) {
             shares = shares * weights.narrow(0, first, count).view({1, 1, count, 1});
         }

@@ -14,13 +14,14 @@ namespace anamnesis::calibration {
 ///
 ///     w_s = sum over positions t and query heads h of the group: omega_t p_hts,
 ///
-/// with p the causal softmax of the routing. Memory does not grow with the text but for the result
-/// and a block of logits.
-/// Shapes: routing of one text of T tokens; positions [P] int64, weights [P] or undefined (all 1)
-///         -> [T, kv_heads] float64.
+/// with p the causal softmax of the routing, in which sinks take their weight. Memory does not grow
+/// with the text but for the result and a block of logits. Shapes: routing of one text of T tokens;
+/// positions [P] int64, weights [P] or undefined (all 1),
+///         sinks [heads] or undefined -> [T, kv_heads] float64.
 at::Tensor sum_received_attention(const runtime::Routing& routing,
                                   const at::Tensor& positions,
                                   const at::Tensor& weights,
-                                  std::optional<std::uint32_t> window);
+                                  std::optional<std::uint32_t> window,
+                                  const at::Tensor& sinks = {});
 
 }  // namespace anamnesis::calibration

@@ -50,6 +50,13 @@ std::optional<std::uint32_t> find_window(const runtime::Network& network, LayerI
     return spec == nullptr ? std::nullopt : spec->window;
 }
 
+/// Of the network whose routing is weighed; undefined for a layer without sinks.
+at::Tensor find_sinks(const runtime::Network& network, LayerIndex layer) {
+    const auto* spec = find_attention(network.spec().layers[layer.value].mixer);
+    return spec == nullptr || !spec->has_sinks ? at::Tensor()
+                                               : network.parameter(layer, checkpoint::role::sinks);
+}
+
 at::Tensor with_floor(const at::Tensor& received, double floor) {
     return received + floor * received.mean(0, /*keepdim=*/true);
 }
@@ -138,14 +145,16 @@ void TextSums::hear_attention(LayerIndex layer, const runtime::AttentionValues& 
     if (!wants(keys) && !wants(value) && !(is_raised && wants(centred))) {
         return;
     }
-    const runtime::Routing routing = side_ == restore::CalibrationSide::recall
-                                         ? pre_->route(layer, input_.unsqueeze(0))
-                                         : runtime::Routing{.q = values.q, .k = values.k};
+    const bool is_recall = side_ == restore::CalibrationSide::recall;
+    const runtime::Network& asked = is_recall ? *pre_ : post_;
+    const runtime::Routing routing = is_recall ? pre_->route(layer, input_.unsqueeze(0))
+                                               : runtime::Routing{.q = values.q, .k = values.k};
     const at::Tensor received =
         divide_among_heads(sum_received_attention(routing,
                                                   positions_.to(values.q.device()),
                                                   is_raised ? weights_.squeeze(1) : weights_,
-                                                  find_window(post_, layer)),
+                                                  find_window(post_, layer),
+                                                  find_sinks(asked, layer)),
                            input_.size(1));
     for (const Place& place : {keys, centred}) {
         if (wants(place) && (is_raised || place.second == keys_by_attention)) {

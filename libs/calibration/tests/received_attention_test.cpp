@@ -27,7 +27,8 @@ namespace {
 at::Tensor sum_naively(const runtime::Routing& routing,
                        const std::vector<std::int64_t>& positions,
                        const std::vector<double>& weights,
-                       std::optional<std::uint32_t> window) {
+                       std::optional<std::uint32_t> window,
+                       const at::Tensor& sinks) {
     const auto q = routing.q.select(0, 0).to(at::kDouble);
     const auto k = routing.k.select(0, 0).to(at::kDouble);
     const std::int64_t tokens = q.size(0);
@@ -37,7 +38,7 @@ at::Tensor sum_naively(const runtime::Routing& routing,
         const std::int64_t t = positions[p];
         for (std::int64_t head = 0; head < q.size(1); ++head) {
             std::vector<double> shares(static_cast<std::size_t>(tokens));
-            double total = 0.0;
+            double total = sinks.defined() ? std::exp(sinks[head].item<double>()) : 0.0;
             for (std::int64_t s = 0; s <= t; ++s) {
                 if (window && s + *window <= t) {
                     continue;
@@ -63,12 +64,15 @@ TEST(ReceivedAttention, IsThatOfPlainLoops) {
          {std::optional<std::uint32_t>(), std::optional<std::uint32_t>(3)}) {
         for (const std::vector<double>& weights :
              {std::vector<double>{1.0, 1.0, 1.0, 1.0}, std::vector<double>{0.5, 2.0, 0.0, 3.0}}) {
-            const at::Tensor ours = sum_received_attention(routing,
-                                                           at::tensor(positions, at::kLong),
-                                                           at::tensor(weights, at::kDouble),
-                                                           window);
-            const at::Tensor expected = sum_naively(routing, positions, weights, window);
-            EXPECT_LE((ours - expected).abs().max().item<double>(), 1e-6);
+            for (const at::Tensor& sinks : {at::Tensor(), at::randn({4})}) {
+                const at::Tensor ours = sum_received_attention(routing,
+                                                               at::tensor(positions, at::kLong),
+                                                               at::tensor(weights, at::kDouble),
+                                                               window,
+                                                               sinks);
+                const at::Tensor expected = sum_naively(routing, positions, weights, window, sinks);
+                EXPECT_LE((ours - expected).abs().max().item<double>(), 1e-6);
+            }
         }
     }
 }

@@ -2,12 +2,14 @@
 #include "layer_tensors.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
@@ -26,9 +28,20 @@ Presence LayerTensors::find_presence(Presence presence) const {
     return is_optional_ && presence == Presence::required ? Presence::optional : presence;
 }
 
+namespace {
+
+/// Seven times those of the largest models there are; a config can ask for any number of experts.
+constexpr std::size_t most_tensors = std::size_t{1} << 19U;
+
+}  // namespace
+
 PlannedTensor LayerTensors::make(std::string_view role,
                                  const std::string& name,
                                  const Shape& shape) const {
+    if (blueprint_.tensors.size() >= most_tensors) {
+        throw Error(ErrorKind::malformed,
+                    format("config.json describes more than {} tensors", most_tensors));
+    }
     const auto in_module = [&](std::string_view module) {
         return format("layers.{}.{}{}{}", home_.value, module, module.empty() ? "" : ".", name);
     };

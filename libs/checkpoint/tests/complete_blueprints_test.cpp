@@ -199,6 +199,17 @@ TEST(IncompleteBlueprints, SayWhyAModelCannotRunAndKeepItsRows) {
     EXPECT_EQ(blueprint.find_named("layers.1.mlp.up_proj.weight"), nullptr);
 }
 
+TEST(IncompleteBlueprints, BoundWhatAConfigAsksFor) {
+    Json config = Json::parse(io::read_text(golden("qwen3_moe_base") / "config.json"));
+    for (const char* key : {"num_experts", "num_local_experts"}) {
+        config.set(key, 16'000'000);
+    }
+    const Blueprint blueprint = make_blueprint(config);
+    ASSERT_TRUE(blueprint.obstacle);
+    EXPECT_EQ(blueprint.obstacle->kind(), ErrorKind::malformed);
+    EXPECT_THAT(blueprint.obstacle->message(), HasSubstr("tensors"));
+}
+
 TEST(IncompleteBlueprints, ListSoftmaxTensorsOfFamiliesThatDoNotRun) {
     const Blueprint blueprint = make_blueprint(
         Json::parse(R"({"model_type": "bloom", "n_head": 2, "hidden_size": 8, "n_layer": 2})"));
