@@ -4,9 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "anamnesis/checkpoint/tensor_roles.hpp"
-
 #include "anamnesis/checkpoint/mixers/gated_delta.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
 
 namespace anamnesis::checkpoint {
 
