@@ -23,14 +23,6 @@ namespace {
 constexpr std::int64_t block_keys = 256;
 constexpr std::int64_t block_rows = 256;
 
-struct Task {
-    std::int64_t kv_head = 0;
-    std::int64_t first = 0;  ///< row
-    std::int64_t rows = 0;
-    std::int64_t begin = 0;  ///< keys
-    std::int64_t end = 0;
-};
-
 struct Block {
     const KeyValueCache::Page* page = nullptr;
     std::int64_t first = 0;     ///< in the page
@@ -58,7 +50,7 @@ public:
           running_(static_cast<std::size_t>(rows)) {}
 
     /// Writes the outputs or, where there is one, what the rows have seen.
-    void work(const Task& task, SeenKeys* seen) {
+    void work(const AttentionTask& task, SeenKeys* seen) {
         const auto dim = static_cast<std::size_t>(shape_.dim);
         auto* queries = queries_.mutable_data_ptr<float>();
         auto* sums = sums_.mutable_data_ptr<float>();
@@ -88,7 +80,7 @@ public:
     }
 
 private:
-    void add_blocks(const Task& task) {
+    void add_blocks(const AttentionTask& task) {
         const std::int64_t begin =
             std::max(task.begin, shape_.position(task.first) - shape_.window + 1);
         const std::int64_t end =
@@ -105,7 +97,7 @@ private:
         }
     }
 
-    void multiply(const Task& task, const Block& block) {
+    void multiply(const AttentionTask& task, const Block& block) {
         const auto part = [&](const at::Tensor& page) {
             return page.select(0, task.kv_head).narrow(0, block.first, block.count);
         };
@@ -118,7 +110,7 @@ private:
     }
 
     /// Scores become weights, and earlier sums shrink to the new maximum.
-    void advance(const Task& task, const Block& block) {
+    void advance(const AttentionTask& task, const Block& block) {
         auto* scores = scores_.mutable_data_ptr<float>();
         auto* sums = sums_.mutable_data_ptr<float>();
         for (std::int64_t row = 0; row < task.rows; ++row) {
@@ -173,28 +165,12 @@ at::Tensor attend_in_blocks(const at::Tensor& q,
     const at::Tensor queries = q.contiguous();
     at::Tensor output = at::empty_like(queries);
     const AttentionShape shape(queries, cache, options);
-    const std::int64_t all = shape.tokens * shape.group;
-    const std::int64_t most = std::min(all, block_rows);
-    const std::int64_t parts = (all + most - 1) / most;
-    const KeyStretches stretches(cache, parts * shape.kv_heads);
-    SeenByTask seen(shape, stretches, parts, most);
-    share_tasks(parts * shape.kv_heads * stretches.count(), [&] {
-        const auto worker =
-            std::make_shared<Worker>(queries, cache, shape, most, output.mutable_data_ptr<float>());
-        return [worker, &shape, &stretches, &seen, parts, most, all](std::int64_t i) {
-            const std::int64_t task = i / stretches.count();
-            const std::int64_t stretch = i % stretches.count();
-            // Those with most to read come first.
-            const std::int64_t first = (parts - 1 - task / shape.kv_heads) * most;
-            worker->work({.kv_head = task % shape.kv_heads,
-                          .first = first,
-                          .rows = std::min(most, all - first),
-                          .begin = stretches.begin(stretch),
-                          .end = stretches.end(stretch)},
-                         seen.find(task % shape.kv_heads, first, stretch));
-        };
+    const std::int64_t most = std::min(shape.tokens * shape.group, block_rows);
+    auto* target = output.mutable_data_ptr<float>();
+    share_attention(shape, cache, most, target, [&] {
+        const auto worker = std::make_shared<Worker>(queries, cache, shape, most, target);
+        return [worker](const AttentionTask& task, SeenKeys* seen) { worker->work(task, seen); };
     });
-    seen.join_all(output.mutable_data_ptr<float>());
     return output;
 }
 

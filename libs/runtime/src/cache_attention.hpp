@@ -86,42 +86,25 @@ void join(std::span<const SeenKeys> parts,
           std::size_t dim,
           float* target);
 
-/// How the keys of a cache are divided among tasks: stretches of whole pages.
-class KeyStretches {
-public:
-    /// `tasks` is how many there are without a division.
-    KeyStretches(const KeyValueCache& cache, std::int64_t tasks);
-
-    std::int64_t count() const { return count_; }
-    /// Positions of the keys of one stretch.
-    std::int64_t begin(std::int64_t stretch) const;
-    std::int64_t end(std::int64_t stretch) const { return begin(stretch + 1); }
-
-private:
-    std::int64_t pages_;
-    std::int64_t page_length_;
-    std::int64_t count_;
+/// Rows of one kv head and the keys that they meet.
+struct AttentionTask {
+    std::int64_t kv_head = 0;
+    std::int64_t first = 0;  ///< row
+    std::int64_t rows = 0;
+    std::int64_t begin = 0;  ///< keys
+    std::int64_t end = 0;
 };
+/// What a thread does for a task: outputs of its rows, or, where another place is given, what they
+/// have seen.
+using AttentionWork = std::function<void(const AttentionTask& task, SeenKeys* seen)>;
 
-/// What the rows of each task have seen of each stretch; nothing where keys are not divided.
-class SeenByTask {
-public:
-    /// `parts` of `most` rows of each kv head.
-    SeenByTask(const AttentionShape& shape,
-               const KeyStretches& stretches,
-               std::int64_t parts,
-               std::int64_t most);
-
-    /// Where the rows of a kv head from `first` on are to be put; null where outputs are.
-    SeenKeys* find(std::int64_t kv_head, std::int64_t first, std::int64_t stretch);
-    /// Writes the outputs of all rows.
-    void join_all(float* output) const;
-
-private:
-    const AttentionShape& shape_;
-    std::int64_t stretches_, parts_, most_;
-    std::vector<SeenKeys> seen_;  ///< [kv_heads, parts, stretches]
-};
+/// Divides a call into tasks of at most `most` rows, and into stretches of keys where that leaves
+/// threads idle. `make_work` is called by each thread that takes part.
+void share_attention(const AttentionShape& shape,
+                     const KeyValueCache& cache,
+                     std::int64_t most,
+                     float* output,
+                     const std::function<AttentionWork()>& make_work);
 
 /// The rows of one kv head in a page, from a position on.
 template <class Value>

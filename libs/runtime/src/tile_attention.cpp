@@ -26,15 +26,6 @@ constexpr std::int64_t most_tiles = 4;
 /// Below this, reading keys and values is the work.
 constexpr std::int64_t least_rows = 17;
 
-/// Rows of one kv head against the keys [begin, end).
-struct Task {
-    std::int64_t kv_head = 0;
-    std::int64_t first = 0;
-    std::int64_t rows = 0;
-    std::int64_t begin = 0;
-    std::int64_t end = 0;
-};
-
 /// 64 rows of one kv head and the memory for what they have seen.
 class Tile {
 public:
@@ -43,7 +34,7 @@ public:
           queries_(at::empty({dim, lanes}, options.dtype(at::kBFloat16))),
           sums_(at::empty({dim, lanes}, options)) {}
 
-    void start(const AttentionShape& shape, const float* source, const Task& task) {
+    void start(const AttentionShape& shape, const float* source, const AttentionTask& task) {
         first_ = task.first;
         rows_ = task.rows;
         const auto& [kv_head, first, rows, begin, end] = task;
@@ -151,11 +142,11 @@ public:
     }
 
     /// Writes the outputs or, where there is one, what the rows have seen.
-    void work(const Task& task, SeenKeys* seen) {
+    void work(const AttentionTask& task, SeenKeys* seen) {
         const std::int64_t kv_head = task.kv_head;
         const std::int64_t count = (task.rows + lanes - 1) / lanes;
         for (std::int64_t i = 0; i < count; ++i) {
-            Task part = task;
+            AttentionTask part = task;
             part.first += i * lanes;
             part.rows = std::min(lanes, task.rows - i * lanes);
             tile(i).start(shape_, source_, part);
@@ -227,28 +218,11 @@ at::Tensor attend_in_tiles(const at::Tensor& q,
     const at::Tensor queries = q.contiguous();
     at::Tensor output = at::empty_like(queries);
     const AttentionShape shape(queries, cache, options);
-    const std::int64_t all = shape.tokens * shape.group;
-    const std::int64_t most = most_tiles * lanes;
-    const std::int64_t parts = (all + most - 1) / most;
-    const KeyStretches stretches(cache, parts * shape.kv_heads);
-    SeenByTask seen(shape, stretches, parts, most);
-    share_tasks(parts * shape.kv_heads * stretches.count(), [&] {
-        const auto worker =
-            std::make_shared<Worker>(queries, cache, shape, output.mutable_data_ptr<float>());
-        return [worker, &shape, &stretches, &seen, parts, all, most](std::int64_t i) {
-            const std::int64_t task = i / stretches.count();
-            const std::int64_t stretch = i % stretches.count();
-            // Those with most to read come first.
-            const std::int64_t first = (parts - 1 - task / shape.kv_heads) * most;
-            worker->work({.kv_head = task % shape.kv_heads,
-                          .first = first,
-                          .rows = std::min(most, all - first),
-                          .begin = stretches.begin(stretch),
-                          .end = stretches.end(stretch)},
-                         seen.find(task % shape.kv_heads, first, stretch));
-        };
+    auto* target = output.mutable_data_ptr<float>();
+    share_attention(shape, cache, most_tiles * lanes, target, [&] {
+        const auto worker = std::make_shared<Worker>(queries, cache, shape, target);
+        return [worker](const AttentionTask& task, SeenKeys* seen) { worker->work(task, seen); };
     });
-    seen.join_all(output.mutable_data_ptr<float>());
     return output;
 }
 

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
@@ -17,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "golden.hpp"
+#include "run_in_pieces.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -40,19 +40,7 @@ SelectiveScanResult naive_selective_scan(const SelectiveScan& in) {
 }
 
 SelectiveScanResult run_in_pieces(const SelectiveScan& whole, std::int64_t piece) {
-    SelectiveScan input = whole;
-    std::vector<at::Tensor> outputs;
-    for (std::int64_t first = 0; first < whole.x.size(1); first += piece) {
-        const std::int64_t length = std::min(piece, whole.x.size(1) - first);
-        input.x = whole.x.narrow(1, first, length);
-        input.step = whole.step.narrow(1, first, length);
-        input.b = whole.b.narrow(1, first, length);
-        input.c = whole.c.narrow(1, first, length);
-        const SelectiveScanResult result = run_selective_scan(input);
-        input.state = result.state;
-        outputs.push_back(result.output);
-    }
-    return {.output = at::cat(outputs, 1), .state = input.state};
+    return testing::run_in_pieces(whole, piece, run_selective_scan);
 }
 
 struct GoldenSelectiveScan : ::testing::TestWithParam<std::string> {

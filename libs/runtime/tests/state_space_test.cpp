@@ -8,7 +8,6 @@
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
@@ -20,6 +19,7 @@
 #include "anamnesis/io/file.hpp"
 
 #include "golden.hpp"
+#include "run_in_pieces.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -49,19 +49,7 @@ StateSpaceResult naive_state_space(const StateSpace& in) {
 }
 
 StateSpaceResult run_in_pieces(const StateSpace& whole, std::int64_t piece) {
-    StateSpace input = whole;
-    std::vector<at::Tensor> outputs;
-    for (std::int64_t first = 0; first < whole.x.size(1); first += piece) {
-        const std::int64_t length = std::min(piece, whole.x.size(1) - first);
-        input.x = whole.x.narrow(1, first, length);
-        input.step = whole.step.narrow(1, first, length);
-        input.b = whole.b.narrow(1, first, length);
-        input.c = whole.c.narrow(1, first, length);
-        const StateSpaceResult result = run_state_space(input);
-        input.state = result.state;
-        outputs.push_back(result.output);
-    }
-    return {.output = at::cat(outputs, 1), .state = input.state};
+    return testing::run_in_pieces(whole, piece, run_state_space);
 }
 
 /// A case of mamba2_ssd, whose states are [P, N].

@@ -15,6 +15,7 @@
 #include "anamnesis/checkpoint/tensor_roles.hpp"
 
 #include "../attention.hpp"
+#include "attention_output.hpp"
 #include "rotary.hpp"
 
 namespace anamnesis::runtime {
@@ -183,15 +184,8 @@ at::Tensor mix(const AttentionLayer& layer,
         }
         y = rows.size() == 1 ? rows.front().unsqueeze(0) : at::stack(rows);
     }
-    const at::Tensor through = gate.defined() ? gated(y, gate) : y;
-    const at::Tensor merged = through.reshape({x.size(0), x.size(1), -1});
-    call.tell_input(role::output, merged);
-    at::Tensor output = apply(layer.o_proj, merged);
-    if (call.attention != nullptr) {
-        (*call.attention)(call.layer,
-                          {.q = q, .k = k, .v = v, .mixed = y, .gate = gate, .output = output});
-    }
-    return output;
+    return finish_attention(
+        layer.o_proj, {.q = q, .k = k, .v = v, .mixed = y, .gate = gate, .output = {}}, call);
 }
 
 Routing route(const AttentionLayer& layer, const at::Tensor& x, const Call& call) {

@@ -13,6 +13,7 @@
 #include "anamnesis/checkpoint/tensor_roles.hpp"
 
 #include "../attention.hpp"
+#include "attention_output.hpp"
 #include "latent_cache_attention.hpp"
 #include "rotary.hpp"
 
@@ -136,20 +137,14 @@ at::Tensor mix(const LatentAttentionLayer& layer,
     }
     const at::Tensor gate =
         made.gate.defined() ? made.gate.unsqueeze(-1).expand(y.sizes()) : made.gate;
-    const at::Tensor through = gate.defined() ? gated(y, gate) : y;
-    const at::Tensor merged = through.reshape({x.size(0), x.size(1), -1});
-    call.tell_input(role::output, merged);
-    at::Tensor output = apply(layer.o_proj, merged);
-    if (call.attention != nullptr) {
-        (*call.attention)(call.layer,
-                          {.q = made.q,
-                           .k = expanded.keys,
-                           .v = expanded.values,
-                           .mixed = y,
-                           .gate = gate,
-                           .output = output});
-    }
-    return output;
+    return finish_attention(layer.o_proj,
+                            {.q = made.q,
+                             .k = expanded.keys,
+                             .v = expanded.values,
+                             .mixed = y,
+                             .gate = gate,
+                             .output = {}},
+                            call);
 }
 
 Routing route(const LatentAttentionLayer& layer, const at::Tensor& x, const Call& call) {
