@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes those models of testdata/models that come from here: tiny random checkpoints of DeepSeek, Gemma,
-GPT-NeoX, Mixtral, Phi-3 and Qwen's mixtures, and what transformers computes from them, in float32 from weights
+GPT-NeoX, Llama, Mistral, Mixtral, Phi-3 and Qwen's mixtures, and what transformers computes from them, in float32 from weights
 that are stored in bfloat16 (router corrections in float32).
 
   tests/oracles/family_goldens.py --out testdata/models [NAME ...]
@@ -18,8 +18,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from transformers import (DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, GemmaConfig,
-                          GemmaForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, MixtralConfig, MixtralForCausalLM, Phi3Config,
-                          Phi3ForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
+                          GemmaForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig,
+                          MistralForCausalLM, MixtralConfig, MixtralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
 
 YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 64,
         "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 0.8}
@@ -45,6 +45,18 @@ VARIANTS = {
     "phi3_base": (Phi3ForCausalLM, Phi3Config(
         **SMALL, num_key_value_heads=2, intermediate_size=40, rms_norm_eps=1e-5, pad_token_id=None, sliding_window=None,
         rope_parameters=rope(1e4, 0.75))),
+    # All texts are longer than the original context: the long factors act.
+    "phi3_longrope": (Phi3ForCausalLM, Phi3Config(
+        **SMALL, num_key_value_heads=4, intermediate_size=40, rms_norm_eps=1e-5, pad_token_id=None, sliding_window=None,
+        original_max_position_embeddings=4,
+        rope_parameters={"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0, 1.1, 1.2, 1.3],
+                         "long_factor": [1.05, 1.9, 3.7, 8.0], "original_max_position_embeddings": 4})),
+    "llama_scaled": (LlamaForCausalLM, LlamaConfig(
+        **SMALL, num_key_value_heads=2, intermediate_size=40, rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0,
+                         "high_freq_factor": 4.0, "original_max_position_embeddings": 64})),
+    "mistral_base": (MistralForCausalLM, MistralConfig(
+        **SMALL, num_key_value_heads=2, head_dim=10, intermediate_size=40, sliding_window=24, rope_parameters=rope(1e6))),
     "gpt_neox_base": (GPTNeoXForCausalLM, GPTNeoXConfig(
         **SMALL, intermediate_size=64, layer_norm_eps=1e-4, use_parallel_residual=True, hidden_act="gelu",
         rope_parameters=rope(1e4, 0.5))),
@@ -58,6 +70,9 @@ VARIANTS = {
         **(SMALL | {"num_hidden_layers": 3}), num_key_value_heads=2, intermediate_size=40, moe_intermediate_size=16,
         shared_expert_intermediate_size=20, num_experts=4, num_experts_per_tok=2, decoder_sparse_step=1, mlp_only_layers=[1],
         norm_topk_prob=False, use_sliding_window=False, rope_parameters=rope(1e4))),
+    "qwen2_moe_sparse": (Qwen2MoeForCausalLM, Qwen2MoeConfig(
+        **SMALL, num_key_value_heads=2, moe_intermediate_size=16, shared_expert_intermediate_size=20, num_experts=4,
+        num_experts_per_tok=2, norm_topk_prob=False, use_sliding_window=False, rope_parameters=rope(1e4))),
     "qwen3_moe_base": (Qwen3MoeForCausalLM, Qwen3MoeConfig(
         **SMALL, num_key_value_heads=2, head_dim=10, intermediate_size=40, moe_intermediate_size=16, num_experts=6,
         num_experts_per_tok=3, norm_topk_prob=True, rope_parameters=rope(1e6))),
