@@ -20,7 +20,7 @@ import time
 
 import numpy as np
 
-HEADS, KV_HEADS, HEAD_DIM = 32, 8, 128
+KV_HEADS, HEAD_DIM = 8, 128
 SCRIPT = r'''
 import json, os, shutil, sys
 from safetensors import safe_open
@@ -43,15 +43,17 @@ for name in sorted(os.listdir(post)):
 
 class Layout:
     def __init__(self, kind, gigabytes):
-        self.kind, self.d, self.ff = kind, 4096, 12288
-        self.layers = 8 if kind == "hypenet" else 10
+        self.kind = kind
+        small = kind == "qwen3-small"
+        self.d, self.ff, self.heads = (1024, 3072, 16) if small else (4096, 12288, 32)
+        self.layers = dict([("hypenet", 8), ("qwen3", 10), ("qwen3-small", 24)])[kind]
         self.softmax = [1, 4] if kind == "hypenet" else list(range(self.layers))
-        self.restored = [1, 4] if kind == "hypenet" else [1, 4, 7]
+        self.restored = self.softmax if small else [1, 4] if kind == "hypenet" else [1, 4, 7]
         rest = sum(2 * rows * cols for _, (rows, cols) in self.body())
         self.vocab = max(256, int((gigabytes * 1e9 - rest) / 2 / self.d) // 64 * 64)
 
     def body(self):
-        d, ff, wide = self.d, self.ff, HEADS * HEAD_DIM
+        d, ff, wide = self.d, self.ff, self.heads * HEAD_DIM
         for layer in range(self.layers):
             p = f"model.layers.{layer}."
             softmax = layer in self.softmax
@@ -80,21 +82,21 @@ class Layout:
 
     def config(self):
         config = dict(hidden_size=self.d, intermediate_size=self.ff, num_hidden_layers=self.layers,
-                      num_attention_heads=HEADS, num_key_value_heads=KV_HEADS, head_dim=HEAD_DIM,
+                      num_attention_heads=self.heads, num_key_value_heads=KV_HEADS, head_dim=HEAD_DIM,
                       vocab_size=self.vocab, rms_norm_eps=1e-6, rope_theta=1e6,
                       tie_word_embeddings=True, torch_dtype="bfloat16", hidden_act="silu",
                       max_position_embeddings=32768)
         if self.kind == "hypenet":
             mixers = ["attn" if l in self.softmax else "lightning-attn" for l in range(self.layers)]
             config.update(model_type="hypenet", architectures=["HypeNetForCausalLM"],
-                          mixer_types=mixers, lightning_nh=HEADS, lightning_nkv=HEADS,
+                          mixer_types=mixers, lightning_nh=self.heads, lightning_nkv=self.heads,
                           lightning_head_dim=HEAD_DIM, attn_use_rope=False,
                           attn_use_output_gate=True)
         else:
             config.update(model_type="qwen3", architectures=["Qwen3ForCausalLM"])
         return config
 
-    def write(self, folder, shards, seed):
+    def write(self, folder, shards, fine_tuned=False):
         os.makedirs(folder)
         tensors = list(self.tensors())
         size = lambda shape: 2 * shape[0] * shape[1]
@@ -104,9 +106,11 @@ class Layout:
             if sum(size(s) for _, s in parts[-1]) >= room and len(parts) < shards:
                 parts.append([])
             parts[-1].append(tensor)
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(1)
         # Both signs, magnitudes 2^-15 to 2; a -0.0 now and then, which arithmetic would lose.
         pool = (random.integers(0, 65536, 1 << 25, dtype=np.uint16) & 0x87FF) | 0x3800
+        if fine_tuned:  # the lowest bits of each value, at the distance of a fine-tune
+            pool ^= np.random.default_rng(2).integers(0, 8, len(pool), dtype=np.uint16)
         pool[::1021] = 0x8000
         weight_map = {}
         for i, part in enumerate(parts):
@@ -165,7 +169,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--anamnesis", required=True)
     parser.add_argument("--folder", required=True)
-    parser.add_argument("--layout", choices=["hypenet", "qwen3"], default="hypenet")
+    parser.add_argument("--layout", choices=["hypenet", "qwen3", "qwen3-small"], default="hypenet")
     parser.add_argument("--gigabytes", type=float, default=4.0)
     parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
@@ -179,8 +183,8 @@ def main():
                "--layers", ",".join(map(str, layers))]
     if not os.path.exists(post):
         shutil.rmtree(pre, ignore_errors=True)
-        layout.write(pre, options.shards, [1])
-        layout.write(post + ".new", options.shards, [2])
+        layout.write(pre, options.shards)
+        layout.write(post + ".new", options.shards, fine_tuned=True)
         os.rename(post + ".new", post)
         os.sync()
     log_path = os.path.join(root, "log.txt")

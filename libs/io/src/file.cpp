@@ -211,10 +211,9 @@ void File::reserve(std::uint64_t size) const {
     }
 }
 
-void File::start_writeback(std::uint64_t offset, std::uint64_t size) const noexcept {
-    // A hint: whether it worked shows when `sync` waits.
-    static_cast<void>(::sync_file_range(
-        descriptor_, static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE));
+void File::start_writeback() const noexcept {
+    // A hint: whether it worked shows when `sync` waits. A size of zero reaches to the end.
+    static_cast<void>(::sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE));
 }
 
 void File::sync() const {

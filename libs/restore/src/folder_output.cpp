@@ -28,6 +28,7 @@
 #include "anamnesis/checkpoint/side_files.hpp"
 #include "anamnesis/io/atomic_directory.hpp"
 #include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/io/background_sync.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -61,6 +62,7 @@ struct OutputFile {
 struct Output {
     std::unique_ptr<io::AtomicDirectory> folder;
     std::vector<OutputFile> files;
+    std::unique_ptr<io::BackgroundSync> sync;  ///< absent where the disk is not waited for
     RowTargets targets;
     std::uint64_t bytes_written = 0;
     std::uint64_t bytes_linked = 0;
@@ -102,16 +104,12 @@ bool try_hard_link(const fs::path& source, const fs::path& target) {
     return !error;
 }
 
-void copy_kept(const OutputFile& output, bool is_synced, const Execution& execution) {
+void copy_kept(const OutputFile& output, const Execution& execution) {
     for (const auto& [first, end] : output.kept) {
         for (std::uint64_t begin = first; begin < end;) {
             execution.check();
             const std::uint64_t part = std::min(end - begin, copy_block);
-            const std::uint64_t target = begin + output.shift();
-            io::copy_range(*output.source->file, begin, *output.file, target, part);
-            if (is_synced) {
-                output.file->start_writeback(target, part);
-            }
+            io::copy_range(*output.source->file, begin, *output.file, begin + output.shift(), part);
             begin += part;
             execution.advance(part);
         }
@@ -158,15 +156,17 @@ void prepare_files(const Plan& plan,
         file.file->reserve(file.bytes());
         file.file->write_at(0, std::as_bytes(std::span(file.renamed.header)));
         output.bytes_written += file.bytes();
-        jobs.emplace_back([&file, &execution, is_synced = options.is_synced] {
-            copy_kept(file, is_synced, execution);
-        });
+        jobs.emplace_back([&file, &execution] { copy_kept(file, execution); });
     }
-    std::vector<const io::File*> open;
+    std::vector<const io::File*> written;
     for (const OutputFile& file : output.files) {
-        open.push_back(file.file ? &*file.file : nullptr);
+        written.push_back(file.file ? &*file.file : nullptr);
     }
-    output.targets = targets_in_checkpoint(plan, open, renamed);
+    output.targets = targets_in_checkpoint(plan, written, renamed);
+    if (options.is_synced) {
+        std::erase(written, nullptr);
+        output.sync = std::make_unique<io::BackgroundSync>(std::move(written));
+    }
 }
 
 void write_new_file(const fs::path& path, std::string_view text, bool is_synced) {
@@ -221,23 +221,19 @@ void copy_side_files(const Plan& plan,
     }
 }
 
-/// Adds one job that waits for the disk, file by file: the others measure meanwhile.
-void add_sync_job(Output& output, const OutputOptions& options, Jobs& jobs) {
-    if (options.is_synced) {
-        jobs.emplace_back([&output] {
-            for (OutputFile& file : output.files) {
-                if (file.file) {
-                    file.file->sync();
-                }
-            }
-        });
-    }
-}
-
 void close_weights(Output& output) {
     for (OutputFile& file : output.files) {
         if (file.file) {
             file.file->close();
+        }
+    }
+}
+
+/// The disk takes the rows while they are read back from memory.
+void begin_sync(std::vector<Output>& outputs) {
+    for (Output& output : outputs) {
+        if (output.sync) {
+            output.sync->begin_sync();
         }
     }
 }
@@ -290,13 +286,14 @@ void check_space(const Plan& plan,
 Json finish_output(const Plan& plan,
                    std::size_t index,
                    std::vector<ChangeMeasure> measures,
-                   const OutputOptions& options,
                    Output& output,
                    const Execution& execution) {
     Jobs after;
-    add_sync_job(output, options, after);
     add_jobs_after(plan, output.targets, measures, execution, after);
     run(after, execution);
+    if (output.sync) {
+        output.sync->finish();
+    }
     close_weights(output);
     Json receipt = make_receipt(plan, measures);
     if (plan.request.selection.method == Method::pro) {
@@ -361,11 +358,12 @@ std::vector<Result> write_folders(const Plan& plan,
     add_jobs_before(plan, before, execution, jobs);
     run(jobs, execution);
     refuse_equal_rows(plan, before);
+    begin_sync(outputs);
 
     std::vector<Result> results;
     for (std::size_t i = 0; i < outputs.size(); ++i) {
         Output& output = outputs[i];
-        Json receipt = finish_output(plan, i, before, options, output, execution);
+        Json receipt = finish_output(plan, i, before, output, execution);
         copy_side_files(plan, side, options, output);
         if (options.has_model_card) {
             write_model_card(output, receipt, options.is_synced);

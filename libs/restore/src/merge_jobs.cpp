@@ -210,7 +210,6 @@ private:
     void write_bytes(RowRange rows) {
         const std::uint64_t offset = offset_of_row(change_, target_, rows.begin);
         target_.file->write_at(offset, bytes_);
-        target_.file->start_writeback(offset, bytes_.size());
         execution_.advance(bytes_.size());
     }
 

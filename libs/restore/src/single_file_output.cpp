@@ -17,6 +17,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/io/background_sync.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -43,7 +44,7 @@ bool try_clone(const io::File& source, const io::File& target) {
     return ::ioctl(target.descriptor(), FICLONE, source.descriptor()) == 0;
 }
 
-/// Copies the ranges in blocks, so that the disk begins at once. One job: writes into one file wait
+/// Copies the ranges in blocks, between which it can be stopped. One job: writes into one file wait
 /// for each other, and other threads measure meanwhile.
 void copy_ranges(const Copy& copy,
                  const std::vector<FileRange>& ranges,
@@ -53,7 +54,6 @@ void copy_ranges(const Copy& copy,
             execution.check();
             const std::uint64_t size = std::min(copy_block, end - begin);
             io::copy_range(copy.source, begin, copy.target, begin + copy.shift, size);
-            copy.target.start_writeback(begin + copy.shift, size);
             execution.advance(size);
         }
     }
@@ -82,6 +82,7 @@ Result write_single_file(const Plan& plan,
     }
     output.file().write_at(0, std::as_bytes(std::span(renamed.front().header)));
     execution.watch.progress().begin("writing", source.bytes, ProgressUnit::bytes);
+    io::BackgroundSync sync({&output.file()});
     Jobs jobs;
     const auto kept = find_kept_ranges(plan, renamed);
     if (!is_shared) {
@@ -98,10 +99,11 @@ Result write_single_file(const Plan& plan,
     run(jobs, execution);
     refuse_equal_rows(plan, measures);
     // The disk takes the rows while they are read back from memory.
+    sync.begin_sync();
     Jobs after;
-    after.emplace_back([&output] { output.file().sync(); });
     add_jobs_after(plan, targets, measures, execution, after);
     run(after, execution);
+    sync.finish();
     execution.watch.progress().finish();
     Result result;
     result.path = target;

@@ -28,7 +28,7 @@ namespace {
 /// Read at once: what stays in the cache of a core while it is looked at several times.
 constexpr std::uint64_t block_bytes = 256U << 10U;
 /// A range of a tensor that one thread looks at; a whole number of blocks.
-constexpr std::uint64_t range_bytes = 32U << 20U;
+constexpr std::uint64_t range_bytes = 4U << 20U;
 /// One block of so many gives its squares.
 constexpr std::uint64_t sampled_blocks = 16;
 

@@ -51,8 +51,8 @@ public:
     /// Does nothing where the file system cannot.
     void reserve(std::uint64_t size) const;
 
-    /// Starts writing [offset, offset + size) to the disk without waiting.
-    void start_writeback(std::uint64_t offset, std::uint64_t size) const noexcept;
+    /// Starts writing to the disk what was written so far; waits only for a place in its queue.
+    void start_writeback() const noexcept;
 
     /// Waits until data and length are on the disk.
     void sync() const;
