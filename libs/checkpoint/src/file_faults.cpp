@@ -195,9 +195,12 @@ void find_empty_tensors(const Checkpoint& checkpoint, std::vector<Finding>& find
 }
 
 void find_unfetched_side_files(const fs::path& folder, std::vector<Finding>& findings) {
-    constexpr std::array<std::string_view, 12> names{"generation_config.json",
+    constexpr std::array<std::string_view, 15> names{"generation_config.json",
                                                      "tokenizer.json",
                                                      "tokenizer.model",
+                                                     "tiktoken.model",
+                                                     "qwen.tiktoken",
+                                                     "tekken.json",
                                                      "tokenizer_config.json",
                                                      "special_tokens_map.json",
                                                      "added_tokens.json",
