@@ -19,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const eval::Reply reply = eval::read_completion(
         {.status = status, .body = body},
         {.tokens = data[1] % 2 == 0 ? std::nullopt : std::optional<std::size_t>(data[1]),
-         .has_extensions = data[1] % 3 == 0});
+         .has_extensions = data[1] % 3 == 0,
+         .wants_tokens = data[1] % 5 != 0});
     if (const auto* answer = std::get_if<eval::Answer>(&reply)) {
         fuzz::expect(status == 200, "only a 200 is an answer");
         fuzz::expect(data[1] % 2 == 0 || answer->prompt_tokens == data[1],

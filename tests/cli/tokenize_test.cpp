@@ -92,6 +92,30 @@ TEST_F(Tokenizing, TellsOfBytesThatGetLost) {
     EXPECT_THAT(tokenize({"a"}).errors, HasSubstr("of the 256 bytes"));
 }
 
+TEST_F(Tokenizing, ReadsModelFilesWhereThereIsNoTokenizerJson) {
+    const fs::path models = fs::path(ANAMNESIS_TESTDATA) / "tokenizer/models";
+    fs::remove(folder_.path() / "tokenizer.json");
+    EXPECT_THAT(tokenize({"a"}).errors, HasSubstr("tokenizer.model"));
+    fs::copy_file(models / "sp_llama/tokenizer.model", folder_.path() / "tokenizer.model");
+    const std::vector<Json> answers = answer(R"({"text": "the  text", "add_special": true})"
+                                             "\n");
+    const Json& pieces = answers.at(0).at("pieces");
+    EXPECT_EQ(pieces.as_array("pieces").front(), Json("<s>"));
+    Json back = Json::object();
+    back.set("ids", answers[0].at("ids"));
+    EXPECT_EQ(answer(back.dump() + "\n")[0].at("text").as_string("text"), "the  text");
+    // By content, not by name.
+    fs::copy_file(models / "tiktoken_llama3/tokenizer.model",
+                  folder_.path() / "tokenizer.model",
+                  fs::copy_options::overwrite_existing);
+    const CommandResult unknown = tokenize({"a"});
+    EXPECT_EQ(unknown.exit_code, 5) << unknown.errors;
+    EXPECT_THAT(unknown.errors, HasSubstr("put a tokenizer.json beside it"));
+    fs::copy_file(models / "tiktoken_llama3/tokenizer_config.json",
+                  folder_.path() / "tokenizer_config.json");
+    EXPECT_THAT(tokenize({"<|eot_id|>", "--json"}).output, HasSubstr("<|eot_id|>"));
+}
+
 TEST_F(Tokenizing, RefusesWhatItCannotAnswer) {
     EXPECT_EQ(tokenize({}).exit_code, 2);
     EXPECT_EQ(tokenize({"a", "--in", "b", "--out", "c"}).exit_code, 2);

@@ -26,10 +26,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool holds_tokenizer(const fs::path& folder) {
-    return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "vocab.json");
-}
-
 }  // namespace
 
 std::size_t count_predictions(const std::vector<language::SupervisedText>& texts) {
@@ -67,7 +63,7 @@ CalibrationTexts read_calibration_texts(const fs::path& path,
                                         const std::optional<fs::path>& tokenizer) {
     const fs::path folder = tokenizer.value_or(checkpoint.folder());
     std::optional<language::Tokenizer> opened;
-    if (tokenizer || holds_tokenizer(folder)) {
+    if (tokenizer || language::Tokenizer::is_in(folder)) {
         opened = language::Tokenizer::open(folder);
     }
     std::optional<language::ChatTemplate> chat;

@@ -54,6 +54,19 @@ std::optional<std::string> find_spelled_bytes(std::string_view token) {
     return bytes;
 }
 
+std::optional<unsigned char> find_fallback_byte(std::string_view token) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') {
+        return std::nullopt;
+    }
+    const std::size_t high = digits.find(token[3]);
+    const std::size_t low = digits.find(token[4]);
+    if (high == std::string_view::npos || low == std::string_view::npos) {
+        return std::nullopt;
+    }
+    return static_cast<unsigned char>(high * 16 + low);
+}
+
 std::string spell_bytes(std::string_view bytes) {
     std::string text;
     for (const char byte : bytes) {

@@ -15,6 +15,9 @@ char32_t character_of_byte(unsigned char byte);
 /// The bytes that `token` spells, or nothing where it holds a character outside the alphabet.
 std::optional<std::string> find_spelled_bytes(std::string_view token);
 
+/// The byte of a token of byte fallback, "<0xE4>"; nothing for any other token.
+std::optional<unsigned char> find_fallback_byte(std::string_view token);
+
 /// `bytes` as byte-level vocabularies write them.
 std::string spell_bytes(std::string_view bytes);
 

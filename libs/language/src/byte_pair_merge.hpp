@@ -26,6 +26,18 @@ public:
     /// The slow twin: looks through all pairs for each merge.
     void naive_apply(std::vector<TokenId>& symbols) const;
 
+    /// Whether `holds(left, right)` is false of every pair.
+    template <class Predicate>
+    bool none_of(const Predicate& holds) const {
+        for (const Merge& merge : slots_) {
+            if (merge.pair != vacant && holds(static_cast<TokenId>(merge.pair >> 32U),
+                                              static_cast<TokenId>(merge.pair & 0xFFFFFFFFU))) {
+                return false;
+            }
+        }
+        return true;
+    }
+
 private:
     struct Merge {
         std::uint64_t pair = vacant;

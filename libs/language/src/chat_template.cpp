@@ -201,6 +201,20 @@ std::string ChatTemplate::render(std::span<const ChatMessage> messages,
     return render(chat, options);
 }
 
+bool ChatTemplate::takes_content_parts() const {
+    constexpr std::string_view text = "two words";
+    const Json part = Json::Object{{"type", "text"}, {"text", text}};
+    Json messages = Json::array();
+    messages.push_back(Json::Object{{"role", "user"}, {"content", Json::Array{part}}});
+    try {
+        const std::string chat = render(messages, {});
+        return chat.find(text) != std::string::npos && chat.find("'type'") == std::string::npos &&
+               chat.find("\"type\"") == std::string::npos;
+    } catch (const Error&) {
+        return false;
+    }
+}
+
 std::string ChatTemplate::render(const Json& messages, const RenderOptions& options) const {
     if (messages.as_array("messages").empty()) {
         throw Error(ErrorKind::usage, "the chat has no messages");

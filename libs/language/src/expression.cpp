@@ -63,6 +63,11 @@ struct Expression::Code {
                 format(
                     "the split expression {} is not understood: {}", in_quotes(pattern), message));
         }
+        context_.reset(pcre2_match_context_create(nullptr));
+        if (!context_) {
+            throw Error(ErrorKind::exhausted, "no memory is left to split text");
+        }
+        pcre2_set_match_limit(context_.get(), max_steps);
         // Without a compiler for this processor the interpreter does the same.
         static_cast<void>(pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE));
     }
@@ -70,32 +75,19 @@ struct Expression::Code {
     void match(std::string_view text, const TakeMatch& take) const {
         const std::unique_ptr<pcre2_match_data, FreeMatch> match(
             pcre2_match_data_create_from_pattern(code_.get(), nullptr));
-        const std::unique_ptr<pcre2_match_context, FreeContext> context(
-            pcre2_match_context_create(nullptr));
-        const std::unique_ptr<pcre2_jit_stack, FreeStack> stack(
-            pcre2_jit_stack_create(std::size_t{32} << 10U, std::size_t{16} << 20U, nullptr));
-        if (!match || !context || !stack) {
+        if (!match) {
             throw Error(ErrorKind::exhausted, "no memory is left to split text");
         }
-        pcre2_set_match_limit(context.get(), max_steps);
-        pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
         std::size_t done = 0;
-        std::size_t from = 0;
-        while (from < text.size()) {
-            const int count = pcre2_match(code_.get(),
-                                          reinterpret_cast<PCRE2_SPTR>(text.data()),
-                                          text.size(),
-                                          from,
-                                          PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY,
-                                          match.get(),
-                                          context.get());
+        while (done < text.size()) {
+            const int count = find_next(text, done, *match);
             if (count == PCRE2_ERROR_NOMATCH) {
                 break;
             }
             if (count < 0) {
                 throw Error(ErrorKind::exhausted,
                             format("the split expression gave up after byte {} of {} (code {})",
-                                   from,
+                                   done,
                                    text.size(),
                                    count));
             }
@@ -109,14 +101,40 @@ struct Expression::Code {
             }
             take(text.substr(ends[0], ends[1] - ends[0]), true);
             done = ends[1];
-            from = done;
         }
         if (done < text.size()) {
             take(text.substr(done), false);
         }
     }
 
+    int find_next(std::string_view text, std::size_t from, pcre2_match_data& match) const {
+        const auto run = [&](pcre2_match_context* context) {
+            return pcre2_match(code_.get(),
+                               reinterpret_cast<PCRE2_SPTR>(text.data()),
+                               text.size(),
+                               from,
+                               PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY,
+                               &match,
+                               context);
+        };
+        const int count = run(context_.get());
+        if (count != PCRE2_ERROR_JIT_STACKLIMIT) {
+            return count;
+        }
+        // The processor's own stack was too small, as happens for a long match that may turn back.
+        const std::unique_ptr<pcre2_match_context, FreeContext> context(
+            pcre2_match_context_copy(context_.get()));
+        const std::unique_ptr<pcre2_jit_stack, FreeStack> stack(
+            pcre2_jit_stack_create(std::size_t{1} << 20U, std::size_t{256} << 20U, nullptr));
+        if (!context || !stack) {
+            throw Error(ErrorKind::exhausted, "no memory is left to split text");
+        }
+        pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
+        return run(context.get());
+    }
+
     std::unique_ptr<pcre2_code, FreeCode> code_;
+    std::unique_ptr<pcre2_match_context, FreeContext> context_;  // only read once it is made
 };
 
 Expression::Expression(std::string_view pattern) : code_(std::make_unique<Code>(pattern)) {}

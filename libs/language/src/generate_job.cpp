@@ -163,4 +163,24 @@ std::string to_text(const GenerateTiming& timing) {
                   find_rate(timing.new_tokens, timing.decode_seconds));
 }
 
+std::string to_text(const GeneratedAnswers& answers,
+                    const LanguageModel& model,
+                    bool has_logprobs) {
+    std::string text;
+    for (std::size_t i = 0; i < answers.answers.size(); ++i) {
+        const Generation& generation = answers.answers[i];
+        if (answers.answers.size() > 1) {
+            text += format("[{}] {}", i, generation.text);
+        }
+        text += "\n";
+        for (std::size_t t = 0; has_logprobs && t < generation.tokens.size(); ++t) {
+            text += format("{:>8} {:>10.5f}  {}\n",
+                           generation.tokens[t],
+                           generation.logprobs[t],
+                           in_quotes(model.decode(std::span(generation.tokens).subspan(t, 1))));
+        }
+    }
+    return text;
+}
+
 }  // namespace anamnesis::language

@@ -19,6 +19,7 @@
 #include "anamnesis/formats/gguf.hpp"
 #include "anamnesis/language/utf8.hpp"
 
+#include "piece_merges.hpp"
 #include "pre_tokenizer.hpp"
 #include "tokenizer_features.hpp"
 #include "tokenizer_file.hpp"
@@ -163,22 +164,21 @@ private:
         if (!scores || scores->size() != tokens_.size()) {
             throw Error(ErrorKind::malformed, "the GGUF file has no score for each token");
         }
-        std::vector<std::size_t> order;
+        std::vector<TokenId> pieces;
+        std::vector<double> piece_scores;
         for (std::size_t id = 0; id < tokens_.size(); ++id) {
             const TokenType type{types_[id]};
-            if (type == TokenType::normal || type == TokenType::user_defined) {
-                order.push_back(id);
+            // A text that is there twice is the first one.
+            const bool is_text = type == TokenType::normal || type == TokenType::user_defined;
+            if (is_text && is_utf8(tokens_[id]) &&
+                file_.vocabulary.find(tokens_[id]) == static_cast<TokenId>(id)) {
+                pieces.push_back(static_cast<TokenId>(id));
+                piece_scores.push_back((*scores)[id]);
             }
         }
-        std::ranges::stable_sort(
-            order, [&](std::size_t a, std::size_t b) { return (*scores)[a] > (*scores)[b]; });
-        std::uint32_t rank = 0;
-        double last = 0.0;
-        for (const std::size_t id : order) {
-            rank += rank == 0 || (*scores)[id] != last ? 1 : 0;
-            last = (*scores)[id];
-            add_merges(id, rank);
-        }
+        const std::vector<bool> halves(file_.vocabulary.id_limit(), true);
+        file_.merges =
+            make_piece_merges(file_.vocabulary, rank_by_score(pieces, piece_scores), halves);
         file_.byte_pair.is_byte_level = false;
         file_.byte_pair.falls_back = true;
         file_.byte_pair.fuses_unknown = true;
@@ -193,24 +193,6 @@ private:
         file_.token_rewrites.push_back(
             {.kind = Rewrite::Kind::replace, .from = std::string(space_mark), .to = " "});
         file_.joining.has_byte_runs = true;
-    }
-
-    void add_merges(std::size_t id, std::uint32_t rank) {
-        const std::string& text = tokens_[id];
-        for (std::size_t cut = 0; cut < text.size();) {
-            if (cut > 0) {
-                const std::string_view whole = text;
-                const auto left = file_.vocabulary.find(whole.substr(0, cut));
-                const auto right = file_.vocabulary.find(whole.substr(cut));
-                if (left && right) {
-                    file_.merges.set(*left, *right, rank, static_cast<TokenId>(id));
-                }
-            }
-            if (!is_utf8(text)) {
-                break;
-            }
-            static_cast<void>(next_character(text, cut));
-        }
     }
 
     void add_special(std::string_view flag,

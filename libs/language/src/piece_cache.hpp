@@ -5,29 +5,49 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
 namespace anamnesis::language {
 
-/// Where in the text and in the result a piece was met before: a cache that owns nothing.
+/// Pieces of one encoding, and where their tokens are in its result.
 class PieceCache {
 public:
+    static constexpr std::size_t longest = 64;
+
+    /// The most bytes that will be encoded, roughly.
     explicit PieceCache(std::size_t text_bytes)
-        : places_(std::bit_ceil(std::clamp<std::size_t>(text_bytes / 8, 16, 1U << 14U))) {}
+        : places_(std::bit_ceil(std::clamp<std::size_t>(text_bytes / 8, 16, 1U << 15U))) {}
 
     struct Place {
         std::uint64_t hash = 0;
-        std::string_view piece;  // of the text at hand
-        std::size_t begin = 0;   // in the result
-        std::size_t count = 0;
+        std::size_t text = 0;   // where the piece is among the texts
+        std::size_t begin = 0;  // of its tokens in the result
+        std::uint32_t length = 0;
+        std::uint32_t count = 0;
     };
-    Place& at(std::uint64_t hash) { return places_[hash & (places_.size() - 1)]; }
-    /// The text at hand goes away.
-    void forget() { std::ranges::fill(places_, Place{}); }
+
+    /// The place of a piece of 1 to `longest` bytes, or null.
+    const Place* find(std::string_view piece, std::uint64_t hash) const {
+        const Place& place = places_[hash & (places_.size() - 1)];
+        const bool is_same = place.hash == hash && place.length == piece.size() &&
+                             std::string_view(texts_).substr(place.text, place.length) == piece;
+        return is_same ? &place : nullptr;
+    }
+
+    void keep(std::string_view piece, std::uint64_t hash, std::size_t begin, std::size_t count) {
+        places_[hash & (places_.size() - 1)] = {.hash = hash,
+                                                .text = texts_.size(),
+                                                .begin = begin,
+                                                .length = static_cast<std::uint32_t>(piece.size()),
+                                                .count = static_cast<std::uint32_t>(count)};
+        texts_ += piece;
+    }
 
 private:
     std::vector<Place> places_;
+    std::string texts_{};
 };
 
 }  // namespace anamnesis::language

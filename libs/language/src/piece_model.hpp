@@ -2,7 +2,10 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,10 +46,28 @@ std::unique_ptr<PieceModel> make_byte_pair_model(const Vocabulary& vocabulary,
                                                  const ByteTokens& bytes,
                                                  const BytePairOptions& options);
 
+/// A token that two neighbours may become whose texts together are its own.
+struct TextPair {
+    TokenId token = 0;
+    std::uint32_t rank = 0;  ///< the lowest goes first, the leftmost of equals
+    bool is_unused = false;  ///< may be merged further, but is taken apart in the end
+};
+
+/// A byte-pair encoding of characters by the texts of pairs, as SentencePiece does it: neighbours
+/// may be characters that are no token. All arguments but the options must outlive it.
+std::unique_ptr<PieceModel> make_text_pair_model(const Vocabulary& vocabulary,
+                                                 std::span<const TextPair> pairs,
+                                                 const ByteTokens& bytes,
+                                                 const BytePairOptions& options);
+
 struct UnigramOptions {
     std::vector<double> scores{};  ///< ln p of each token by its id
     TokenId unknown = -1;
     bool falls_back = false;
+    std::vector<TokenId> matched{};         ///< the tokens that text may become; none: all
+    std::optional<double> unknown_score{};  ///< absent: the lowest score less ten
+    /// Sums have float32's precision, and what is unknown is never looked up whole.
+    bool is_sentence_piece = false;
 };
 
 /// The most probable cut of a piece into tokens (Kudo 2018), by dynamic programming.

@@ -42,7 +42,6 @@ void PreTokenizer::add(const SplitStage& stage) {
     if (is_spelled_) {
         splitter = make_spelled_splitter(std::move(splitter));
     }
-    keeps_text_ = keeps_text_ && splitter->keeps_text();
     stages_.push_back(std::move(splitter));
 }
 

@@ -39,8 +39,6 @@ public:
     virtual ~Splitter() = default;
     /// Errors: `exhausted` where an expression needs more steps than it is given.
     virtual void split(const TextPiece& piece, const TakePiece& take) const = 0;
-    /// The pieces are parts of the text that was given, not of a copy.
-    virtual bool keeps_text() const { return true; }
 };
 
 /// A stretch of text that an expression matches, or that lies between two matches.
@@ -83,7 +81,6 @@ public:
     void add(const SplitStage& stage);
     /// There are stages, and all are twins of `patterns`.
     bool is_known() const { return !stages_.empty() && is_known_; }
-    bool keeps_text() const { return keeps_text_; }
     void split(const TextPiece& piece, const TakePiece& take) const { split_from(0, piece, take); }
 
 private:
@@ -91,7 +88,6 @@ private:
 
     std::vector<std::unique_ptr<Splitter>> stages_;
     bool is_known_ = true;
-    bool keeps_text_ = true;
     bool is_spelled_ = false;
 };
 

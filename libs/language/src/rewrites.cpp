@@ -12,6 +12,7 @@
 #include "character_class.hpp"
 #include "normalisation.hpp"
 #include "pre_tokenizer.hpp"
+#include "sentence_piece_normaliser.hpp"
 #include "tokenizer_file.hpp"
 
 namespace anamnesis::language {
@@ -61,7 +62,7 @@ std::string strip(std::string_view text, const Rewrite& step) {
     return std::string(text.substr(begin, end - begin));
 }
 
-std::string rewrite(const Rewrite& step, std::string_view text) {
+std::string rewrite(const Rewrite& step, std::string_view text, bool begins_text) {
     switch (step.kind) {
         case Rewrite::Kind::nfc: {
             std::string composed;
@@ -85,16 +86,20 @@ std::string rewrite(const Rewrite& step, std::string_view text) {
             return to_small_letters(text);
         case Rewrite::Kind::strip:
             return strip(text, step);
+        case Rewrite::Kind::sentence_piece:
+            return step.sentence_piece->normalise(text, step.begins_each_stretch || begins_text);
     }
     return std::string(text);
 }
 
 }  // namespace
 
-std::string apply_rewrites(std::string_view text, const std::vector<Rewrite>& steps) {
+std::string apply_rewrites(std::string_view text,
+                           const std::vector<Rewrite>& steps,
+                           bool begins_text) {
     std::string result(text);
     for (const Rewrite& step : steps) {
-        result = rewrite(step, result);
+        result = rewrite(step, result, begins_text);
     }
     return result;
 }

@@ -49,7 +49,7 @@ const ScriptedSequence& own(const Sequence& sequence, const ScriptedModel* model
 
 void check_tokens(std::span<const TokenId> tokens) {
     for (const TokenId token : tokens) {
-        if (token < 0 || token > ScriptedModel::end_of_text) {
+        if (token < 0 || token > ScriptedModel::end_token) {
             throw Error(ErrorKind::usage, format("token {} is outside the vocabulary", token));
         }
     }
@@ -64,7 +64,7 @@ void check_not_empty(const ScriptedSequence& sequence) {
 std::string to_bytes(std::span<const TokenId> tokens) {
     std::string bytes;
     for (const TokenId token : tokens) {
-        if (token != ScriptedModel::end_of_text) {
+        if (token != ScriptedModel::end_token) {
             bytes.push_back(static_cast<char>(token));
         }
     }
@@ -242,9 +242,11 @@ std::vector<TokenScore> ScriptedModel::score(const Sequence& sequence,
     bool is_on_script = true;
     for (std::size_t i = 0; i < continuation.size(); ++i) {
         const TokenId expected =
-            i < answer.size() ? static_cast<unsigned char>(answer[i]) : end_of_text;
+            i < answer.size() ? static_cast<unsigned char>(answer[i]) : end_token;
         is_on_script = is_on_script && continuation[i] == expected;
-        scores.push_back({.logprob = logprob(is_on_script), .is_greedy = is_on_script});
+        scores.push_back({.logprob = logprob(is_on_script),
+                          .logit = logprob(is_on_script),
+                          .is_greedy = is_on_script});
     }
     return scores;
 }

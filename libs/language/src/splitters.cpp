@@ -100,8 +100,6 @@ class MetaspaceSplitter final : public Splitter {
 public:
     explicit MetaspaceSplitter(const SplitStage& stage) : stage_(stage) {}
 
-    bool keeps_text() const override { return false; }
-
     void split(const TextPiece& piece, const TakePiece& take) const override {
         std::string text = replace_all(piece.text, " ", stage_.replacement);
         const bool prepends = stage_.prepends == PrependScheme::always ||
@@ -130,8 +128,6 @@ private:
 
 class PrefixingSplitter final : public Splitter {
 public:
-    bool keeps_text() const override { return false; }
-
     void split(const TextPiece& piece, const TakePiece& take) const override {
         if (piece.text.starts_with(' ')) {
             take(piece.text);

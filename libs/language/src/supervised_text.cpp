@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,21 +37,34 @@ const std::string& read_text(const Json& row, std::string_view key) {
     return row.at(key).as_string(in_quotes(key));
 }
 
-/// A text, or a list of parts {"type": "text", "text": …} as OpenAI's interface writes it.
+/// A message of a chat. Its content is a text or a list of parts {"type": "text", "text": …}, as
+/// OpenAI's interface writes it; `text` is the content as one text.
+struct Turn {
+    std::string role;
+    Json content;
+    std::string text;
+    std::optional<std::string> reasoning{};
+};
+
 /// Errors: `unsupported` for parts that are no text.
-std::string read_content(const Json& turn, std::string_view key) {
-    const Json& content = turn.at(key);
+std::string join_parts(const Json& content, std::string_view key) {
     if (!content.is_array()) {
         return content.as_string(in_quotes(key));
     }
     std::string text;
     for (const Json& part : content.as_array(in_quotes(key))) {
-        const Json* type = part.find("type");
+        const Json* type = part.is_object() ? part.find("type") : nullptr;
         if (type != nullptr && *type != Json("text")) {
             throw Error(ErrorKind::unsupported,
                         format("a part of {} is of type {}; only text is learnt",
                                in_quotes(key),
                                in_quotes(type->dump(), 60)));
+        }
+        if (!part.is_object() || part.find("text") == nullptr) {
+            throw Error(ErrorKind::unsupported,
+                        format("a part of {} is {}, which has no 'text'; only text is learnt",
+                               in_quotes(key),
+                               in_quotes(part.dump(), 60)));
         }
         text += read_text(part, "text");
     }
@@ -64,29 +78,28 @@ std::string translate_role(const std::string& word) {
     return word == "gpt" ? "assistant" : word;
 }
 
-std::vector<ChatMessage> read_turns(const Json& turns,
-                                    std::string_view role,
-                                    std::string_view content) {
-    std::vector<ChatMessage> messages;
+std::vector<Turn> read_turns(const Json& turns, std::string_view role, std::string_view content) {
+    std::vector<Turn> messages;
     for (const Json& turn : turns.as_array("a conversation")) {
-        ChatMessage message{.role = translate_role(read_text(turn, role)),
-                            .content = read_content(turn, content)};
+        Turn message{.role = translate_role(read_text(turn, role)),
+                     .content = turn.at(content),
+                     .text = join_parts(turn.at(content), content)};
         if (const Json* thinking = turn.find("reasoning_content");
             thinking != nullptr && thinking->is_string()) {
-            message.reasoning_content = thinking->as_string("'reasoning_content'");
+            message.reasoning = thinking->as_string("'reasoning_content'");
         }
         messages.push_back(std::move(message));
     }
     return messages;
 }
 
-std::vector<ChatMessage> make_exchange(std::string prompt, std::string response) {
-    return {{.role = "user", .content = std::move(prompt)},
-            {.role = "assistant", .content = std::move(response)}};
+std::vector<Turn> make_exchange(const std::string& prompt, const std::string& response) {
+    return {{.role = "user", .content = prompt, .text = prompt},
+            {.role = "assistant", .content = response, .text = response}};
 }
 
 /// Empty where the row holds none.
-std::vector<ChatMessage> read_conversation(const Json& row) {
+std::vector<Turn> read_conversation(const Json& row) {
     if (has(row, "messages")) {
         return read_turns(row.at("messages"), "role", "content");
     }
@@ -97,13 +110,13 @@ std::vector<ChatMessage> read_conversation(const Json& row) {
 }
 
 /// A prompt and its response; empty where the row holds none.
-std::vector<ChatMessage> read_exchange(const Json& row) {
+std::vector<Turn> read_exchange(const Json& row) {
     if (has(row, "instruction")) {
         std::string prompt = read_text(row, "instruction");
         if (has(row, "input") && !read_text(row, "input").empty()) {
             prompt += "\n" + read_text(row, "input");
         }
-        return make_exchange(std::move(prompt), read_text(row, "output"));
+        return make_exchange(prompt, read_text(row, "output"));
     }
     if (has(row, "prompt")) {
         const bool is_completion = !has(row, "response") && has(row, "completion");
@@ -116,16 +129,37 @@ std::vector<ChatMessage> read_exchange(const Json& row) {
     return {};
 }
 
+/// Messages as the template reads them. Content in parts is handed on where it takes such lists.
+Json list_messages(const std::vector<Turn>& turns, const ChatTemplate& chat) {
+    const bool has_parts =
+        std::ranges::any_of(turns, [](const Turn& turn) { return turn.content.is_array(); });
+    const bool takes_parts = has_parts && chat.takes_content_parts();
+    Json messages = Json::array();
+    for (const Turn& turn : turns) {
+        Json message = Json::object();
+        message.set("role", turn.role);
+        message.set("content", takes_parts ? turn.content : Json(turn.text));
+        if (turn.reasoning) {
+            message.set("reasoning_content", *turn.reasoning);
+        }
+        messages.push_back(std::move(message));
+    }
+    return messages;
+}
+
 /// In the template's words.
-std::vector<Part> cut_chat(const std::vector<ChatMessage>& messages, const ChatTemplate& chat) {
+std::vector<Part> cut_chat(const std::vector<Turn>& turns, const ChatTemplate& chat) {
+    const Json messages = list_messages(turns, chat);
     const auto render = [&](std::size_t count, bool asks) {
-        return chat.render(std::span(messages).first(count), {.add_generation_prompt = asks});
+        const auto all = std::span(messages.as_array("messages")).first(count);
+        return chat.render(Json(Json::Array(all.begin(), all.end())),
+                           {.add_generation_prompt = asks});
     };
-    const std::string whole = render(messages.size(), false);
+    const std::string whole = render(turns.size(), false);
     std::vector<Part> parts;
     std::size_t done = 0;
-    for (std::size_t i = 0; i < messages.size(); ++i) {
-        if (messages[i].role != "assistant" || i == 0) {
+    for (std::size_t i = 0; i < turns.size(); ++i) {
+        if (turns[i].role != "assistant" || i == 0) {
             continue;
         }
         const std::string before = render(i, true);
@@ -141,10 +175,10 @@ std::vector<Part> cut_chat(const std::vector<ChatMessage>& messages, const ChatT
     return parts;
 }
 
-std::vector<Part> cut_plainly(const std::vector<ChatMessage>& messages) {
+std::vector<Part> cut_plainly(const std::vector<Turn>& turns) {
     std::vector<Part> parts;
-    for (const ChatMessage& message : messages) {
-        parts.push_back({.text = message.content, .is_supervised = message.role == "assistant"});
+    for (const Turn& turn : turns) {
+        parts.push_back({.text = turn.text, .is_supervised = turn.role == "assistant"});
     }
     return parts;
 }
@@ -212,7 +246,7 @@ SupervisedText read_any_form(const Json& row, const SupervisionRules& rules) {
     if (has(row, "input_ids")) {
         return read_ready_text(row);
     }
-    std::vector<ChatMessage> messages = read_conversation(row);
+    std::vector<Turn> messages = read_conversation(row);
     bool is_chat = static_cast<bool>(rules.chat);
     if (messages.empty()) {
         messages = read_exchange(row);

@@ -12,9 +12,9 @@
 
 namespace anamnesis::language {
 
-void TextJoiner::add(std::string_view bytes, bool is_byte) {
+void TextJoiner::add(std::string_view bytes, TokenPart part) {
     const bool is_first = std::exchange(is_first_, false);
-    if (is_byte && rules_->has_byte_runs) {
+    if (part == TokenPart::byte && rules_->has_byte_runs) {
         run_ += bytes;
         return;
     }
@@ -23,7 +23,18 @@ void TextJoiner::add(std::string_view bytes, bool is_byte) {
         append(replace_all(bytes, rules_->dropped_in_first, ""));
         return;
     }
-    append(bytes);
+    append(part == TokenPart::fixed ? bytes : strip_token(bytes));
+}
+
+std::string_view TextJoiner::strip_token(std::string_view bytes) {
+    if (rules_->strips_tokens == TokenStripping::never || !may_strip_token_ || !is_at_start_) {
+        return bytes;
+    }
+    if (bytes.starts_with(rules_->stripped)) {
+        bytes.remove_prefix(rules_->stripped.size());
+        may_strip_token_ = rules_->strips_tokens == TokenStripping::until_text;
+    }
+    return bytes;
 }
 
 void TextJoiner::end_run() {
@@ -32,6 +43,13 @@ void TextJoiner::end_run() {
     }
     if (is_utf8(run_)) {
         append(run_);
+    } else if (rules_->keeps_characters_of_runs) {
+        for (std::size_t at = 0; at < run_.size();) {
+            const Utf8Step step = read_utf8(run_, at);
+            append(step.is_valid ? std::string_view(run_).substr(at, step.length)
+                                 : replacement_text);
+            at += step.is_valid ? step.length : 1;
+        }
     } else {
         for (std::size_t i = 0; i < run_.size(); ++i) {
             append(replacement_text);

@@ -15,6 +15,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "listed_tokens.hpp"
 #include "pre_tokenizer.hpp"
 #include "tokenizer_features.hpp"
 #include "tokenizer_json.hpp"
@@ -22,33 +23,6 @@
 
 namespace anamnesis::language {
 namespace {
-
-void add_token(TokenizerFile& file, const Json& entry, std::uint64_t id) {
-    const std::string& content = entry.at("content").as_string("content of an added token");
-    if (const std::optional<TokenId> known = file.vocabulary.find(content)) {
-        if (static_cast<std::uint64_t>(*known) != id) {
-            throw Error(ErrorKind::malformed,
-                        format("added token {} has id {}, in the vocabulary it has {}",
-                               in_quotes(content),
-                               id,
-                               *known));
-        }
-        // The reference takes a token that is listed again once.
-        if (std::ranges::any_of(file.added,
-                                [&](const AddedToken& other) { return other.id == *known; })) {
-            return;
-        }
-    } else {
-        file.vocabulary.add(content, id);
-    }
-    file.added.push_back({.id = static_cast<TokenId>(id),
-                          .content = content,
-                          .is_single_word = find_flag(entry, "single_word"),
-                          .strips_left = find_flag(entry, "lstrip"),
-                          .strips_right = find_flag(entry, "rstrip"),
-                          .is_normalised = find_flag(entry, "normalized"),
-                          .is_special = find_flag(entry, "special")});
-}
 
 void take_vocabulary(TokenizerFile& file, const TokenizerJson& json) {
     file.vocabulary.reserve(json.tokens.size() + 1024, json.tokens.texts.size() + 65'536);
@@ -167,37 +141,6 @@ void apply_class(TokenizerFile& file, const Json& config) {
     file.stages.push_back({.kind = SplitStage::Kind::spell_bytes});
 }
 
-void read_added_tokens(TokenizerFile& file,
-                       const std::filesystem::path& folder,
-                       const Json& config) {
-    if (is_set(config, "added_tokens_decoder")) {
-        for (const auto& [id, entry] :
-             config.at("added_tokens_decoder").as_object("added_tokens_decoder")) {
-            if (id.empty() || id.size() > 8 ||
-                id.find_first_not_of("0123456789") != std::string::npos) {
-                throw Error(ErrorKind::malformed,
-                            format("added_tokens_decoder has the id {}", in_quotes(id)));
-            }
-            add_token(file, entry, std::stoull(id));
-        }
-        return;
-    }
-    const std::filesystem::path path = folder / "added_tokens.json";
-    if (!std::filesystem::exists(path)) {
-        return;
-    }
-    in_context([&] { return format("reading {}", path.string()); },
-               [&] {
-                   const Json added = Json::parse(io::read_text(path));
-                   for (const auto& [content, id] : added.as_object("added tokens")) {
-                       Json entry = Json::object();
-                       entry.set("content", content);
-                       entry.set("special", true);
-                       add_token(file, entry, id.as_unsigned(content));
-                   }
-               });
-}
-
 }  // namespace
 
 TokenizerFile parse_tokenizer_json(std::string_view text) {
@@ -261,11 +204,12 @@ TokenizerFile read_vocabulary_and_merges(const std::filesystem::path& folder) {
         }
         take_merges(file, merges);
     });
-    reading("tokenizer_config.json", [&](const std::string& text) {
-        const Json config = Json::parse_python(text);
-        apply_class(file, config);
-        read_added_tokens(file, folder, config);
-    });
+    in_context([&] { return format("reading {}", (folder / "tokenizer_config.json").string()); },
+               [&] {
+                   const Json config = read_tokenizer_config(folder);
+                   apply_class(file, config);
+                   add_listed_tokens(file, config);
+               });
     return file;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 namespace anamnesis::language {
 
 class Expression;
+class SentencePieceNormaliser;
 
 /// One step of a normaliser.
 struct Rewrite {
@@ -30,7 +32,8 @@ struct Rewrite {
         replace,
         match,
         lowercase,
-        strip
+        strip,
+        sentence_piece
     };
     Kind kind = Kind::nfc;
     std::string from{};                              ///< of `replace`
@@ -38,9 +41,13 @@ struct Rewrite {
     std::string to{};
     bool strips_left = true;
     bool strips_right = true;
+    std::shared_ptr<const SentencePieceNormaliser> sentence_piece{};
+    /// Of `sentence_piece`: the dummy prefix comes before each stretch between added tokens, else
+    /// only before the whole text.
+    bool begins_each_stretch = true;
 };
 
-enum class ModelKind : std::uint8_t { byte_pair, unigram, word_level };
+enum class ModelKind : std::uint8_t { byte_pair, text_pair, unigram, word_level };
 
 /// What a tokenizer's files say, checked.
 struct TokenizerFile {
@@ -48,14 +55,17 @@ struct TokenizerFile {
     ModelKind model = ModelKind::byte_pair;
     BytePairMerges merges;
     BytePairOptions byte_pair{};
+    std::vector<TextPair> text_pairs;
     UnigramOptions unigram{};
     TokenId unknown = -1;  ///< word level: for words outside the vocabulary
     std::vector<AddedToken> added;
     std::vector<Rewrite> normaliser;
     std::vector<SplitStage> stages;
+    std::vector<TokenId> unmerged;  ///< found in normalised text, neighbours of no merge
 
-    std::vector<Rewrite> token_rewrites;  ///< of each token's text, when decoding
-    bool joins_with_spaces = false;       ///< there is no decoder
+    std::vector<Rewrite> token_rewrites;           ///< of each token's text, when decoding
+    bool joins_with_spaces = false;                ///< there is no decoder
+    std::map<TokenId, std::string> decoded_texts;  ///< of tokens that decode to another text
     JoinRules joining{};
 
     std::vector<TokenId> before;  ///< put around a text on request

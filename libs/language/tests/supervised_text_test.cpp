@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -114,6 +115,51 @@ TEST_F(SupervisedRows, JoinTheTextsOfContentInParts) {
     EXPECT_THROW(read(R"({"messages": [
         {"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "content": "B"}]})"),
                  Error);
+}
+
+constexpr std::string_view parts_template =
+    "{% for m in messages %}<|im_start|>{{ m.role }}:{% if m.content is string %}{{ m.content }}"
+    "{% else %}{% for p in m.content %}[{{ p.text }}]{% endfor %}{% endif %}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant:{% endif %}";
+
+TEST_F(SupervisedRows, HandPartsToATemplateThatTakesThem) {
+    const char* row = R"({"messages": [
+        {"role": "user", "content": [{"type": "text", "text": "A"}, {"type": "text", "text": "a"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "B"}, {"type": "text", "text": "C"}]}]})";
+    const ChatTemplate with_parts = ChatTemplate::read(parts_template);
+    EXPECT_TRUE(with_parts.takes_content_parts());
+    rules_.chat = [&]() -> const ChatTemplate& { return with_parts; };
+    EXPECT_EQ(decode_supervised(read_supervised_row(Json::parse(row), rules_)), "[B][C]<|im_end|>");
+    // These print a list as Python writes it, or refuse it: they are given one text.
+    for (const char* content : {"{{ m.content }}", "{{ m.content + '' }}"}) {
+        const ChatTemplate plain = ChatTemplate::read(
+            std::string("{% for m in messages %}<|im_start|>{{ m.role }}:") + content +
+            "<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant:{% endif "
+            "%}");
+        EXPECT_FALSE(plain.takes_content_parts()) << content;
+        rules_.chat = [&]() -> const ChatTemplate& { return plain; };
+        EXPECT_EQ(decode_supervised(read_supervised_row(Json::parse(row), rules_)), "BC<|im_end|>");
+    }
+}
+
+TEST_F(SupervisedRows, WithPartsThatAreNoTextNameTheirLine) {
+    for (const char* part :
+         {R"({"type": "image", "image": "x.png"})", R"({"image": "x.png"})", "3"}) {
+        const auto path = folder_.write(
+            "parts.jsonl",
+            std::string("{\"text\": \"fine words\"}\n{\"messages\": [{\"role\": \"user\", "
+                        "\"content\": [") +
+                part + "]}, {\"role\": \"assistant\", \"content\": \"B\"}]}\n");
+        try {
+            read_supervised_lines(path, rules_);
+            ADD_FAILURE() << part;
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::unsupported) << error.what();
+            EXPECT_NE(std::string(error.what()).find("line 2"), std::string::npos) << error.what();
+            EXPECT_NE(std::string(error.what()).find("only text is learnt"), std::string::npos)
+                << error.what();
+        }
+    }
 }
 
 }  // namespace

@@ -43,6 +43,9 @@ void expect_encodings(const Tokenizer& tokenizer, const std::filesystem::path& p
         const std::string& text = line.at("text").as_string("text");
         EncodeOptions options;
         options.adds_special = line.at("add_special").as_boolean("add_special");
+        if (const Json* how = line.find("special_text"); how != nullptr && *how == Json("plain")) {
+            options.special_text = SpecialText::plain;
+        }
         EXPECT_EQ(tokenizer.encode(text, options), read_ids(line)) << text;
     });
     EXPECT_GT(lines, 0U);
@@ -107,6 +110,21 @@ TEST(TokenizerGolden, FormsThatTheLibraryWritesEncodeAndDecodeAsIt) {
         ++forms;
     }
     EXPECT_EQ(forms, 26);
+}
+
+/// Of sentencepiece, tiktoken and mistral_common: whose files they are.
+TEST(TokenizerGolden, ModelFilesEncodeAndDecodeAsTheirPackages) {
+    int forms = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(testdata / "models")) {
+        SCOPED_TRACE(entry.path().filename().string());
+        const Tokenizer tokenizer = Tokenizer::open(entry.path());
+        expect_encodings(tokenizer, entry.path() / "encode.jsonl");
+        if (std::filesystem::exists(entry.path() / "decode.jsonl")) {
+            expect_decodings(tokenizer, entry.path() / "decode.jsonl");
+        }
+        ++forms;
+    }
+    EXPECT_EQ(forms, 13);
 }
 
 class LargeTokenizerGolden : public ::testing::Test {

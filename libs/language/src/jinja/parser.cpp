@@ -103,7 +103,8 @@ private:
         } else if (name == "call") {
             statement.node = parse_call_block();
         } else if (name == "filter") {
-            FilterBlock block{.filter = expressions_.parse_filters(nullptr, true)};
+            FilterBlock block;
+            block.filter = expressions_.parse_filters(nullptr, true);
             end_tag();
             block.body = parse_to_end("endfilter");
             statement.node = std::move(block);
@@ -198,7 +199,8 @@ private:
     }
 
     For parse_for() {
-        For loop{.target = parse_target(false)};
+        For loop;
+        loop.target = parse_target(false);
         stream_.expect_name("in");
         loop.items = expressions_.parse_tuple(false);
         if (stream_.skip_name("if")) {
@@ -225,7 +227,8 @@ private:
             end_tag();
             return;
         }
-        SetBlock block{.target = std::move(target)};
+        SetBlock block;
+        block.target = std::move(target);
         if (stream_.is_mark("|")) {
             block.filter = expressions_.parse_filters(nullptr, false);
         }

@@ -136,15 +136,15 @@ struct Print {
     ExpressionPointer value{};
 };
 struct If {
-    std::vector<std::pair<ExpressionPointer, Body>> branches{};
-    Body otherwise{};
+    std::vector<std::pair<ExpressionPointer, Body>> branches;
+    Body otherwise;
 };
 struct For {
     Target target{};
     ExpressionPointer items{};
     ExpressionPointer condition{};  ///< null: all items
-    Body body{};
-    Body otherwise{};  ///< where there is no item
+    Body body;
+    Body otherwise;  ///< where there is no item
     bool is_recursive = false;
 };
 struct Set {
@@ -154,14 +154,14 @@ struct Set {
 struct SetBlock {
     Target target{};
     ExpressionPointer filter{};  ///< null: none
-    Body body{};
+    Body body;
 };
 /// Parameters and body of a macro or of a call block.
 struct Procedure {
     std::string name{};
     std::vector<std::string> parameters{};
     std::vector<ExpressionPointer> defaults{};  ///< of the last parameters
-    Body body{};
+    Body body;
     bool reads_varargs = false;
     bool reads_kwargs = false;
     bool reads_caller = false;
@@ -172,15 +172,15 @@ struct CallBlock {
 };
 struct FilterBlock {
     ExpressionPointer filter{};
-    Body body{};
+    Body body;
 };
 struct With {
     std::vector<std::pair<Target, ExpressionPointer>> values{};
-    Body body{};
+    Body body;
 };
 /// `{% generation %}`: transformers marks the assistant's tokens with it.
 struct Generation {
-    Body body{};
+    Body body;
 };
 struct Break {};
 struct Continue {};

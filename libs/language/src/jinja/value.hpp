@@ -32,6 +32,79 @@ struct Text {
     bool is_markup = false;  ///< made by `safe` or `escape`: `+` escapes what it is joined with
 };
 
+struct Sequence;
+struct Dict;
+struct Namespace;
+class Function;
+
+/// What `loop` is inside of a loop.
+struct Loop;
+
+/// A value of the template language: Python's, as far as templates meet them.
+class Value {
+public:
+    using Data = std::variant<Undefined,
+                              None,
+                              bool,
+                              std::int64_t,
+                              double,
+                              Text,
+                              std::shared_ptr<const Sequence>,
+                              std::shared_ptr<const Dict>,
+                              std::shared_ptr<Namespace>,
+                              std::shared_ptr<const Function>,
+                              std::shared_ptr<Loop>>;
+
+    Value() : data_(None{}) {}
+    // NOLINTBEGIN(google-explicit-constructor): a value reads as what it is.
+    Value(Undefined value) : data_(std::move(value)) {}
+    Value(bool value) : data_(value) {}
+    Value(std::int64_t value) : data_(value) {}
+    Value(double value) : data_(value) {}
+    Value(std::string value, bool is_markup = false)
+        : data_(Text{std::make_shared<const std::string>(std::move(value)), is_markup}) {}
+    Value(std::string_view value) : Value(std::string(value)) {}
+    Value(const char* value) : Value(std::string(value)) {}
+    Value(Sequence value);
+    Value(Dict value);
+    Value(std::shared_ptr<Namespace> value) : data_(std::move(value)) {}
+    Value(std::shared_ptr<const Function> value) : data_(std::move(value)) {}
+    Value(std::shared_ptr<Loop> value) : data_(std::move(value)) {}
+    // NOLINTEND(google-explicit-constructor)
+
+    /// Errors: `unsupported` for whole numbers beyond 64 bits.
+    static Value read(const Json& json);
+    static Value list(std::vector<Value> items);
+    static Value tuple(std::vector<Value> items);
+
+    template <class T>
+    const T* get_if() const noexcept {
+        return std::get_if<T>(&data_);
+    }
+
+    bool is_undefined() const { return get_if<Undefined>() != nullptr; }
+    bool is_none() const { return get_if<None>() != nullptr; }
+    /// bool, int or float.
+    bool is_number() const;
+    /// The bytes of a text; null for anything else.
+    const std::string* text() const;
+    bool is_markup() const;
+    const Sequence* sequence() const;
+    const Dict* dict() const;
+    /// bool or int; nothing for anything else.
+    std::optional<std::int64_t> integer() const;
+    /// bool, int or float; nothing for anything else.
+    std::optional<double> real() const;
+
+    /// Python's truth.   Errors: none.
+    bool is_true() const;
+    /// "int", "str", "dict", …
+    std::string_view type_name() const;
+
+private:
+    Data data_;
+};
+
 /// Everything that has items in an order. Never changed once made: the sandbox of transformers
 /// forbids it.
 struct Sequence {
@@ -78,75 +151,14 @@ public:
     virtual Value call(Interpreter& interpreter, Arguments arguments) const = 0;
 };
 
-/// What `loop` is inside of a loop.
-struct Loop;
-
-/// A value of the template language: Python's, as far as templates meet them.
-class Value {
-public:
-    using Data = std::variant<Undefined,
-                              None,
-                              bool,
-                              std::int64_t,
-                              double,
-                              Text,
-                              std::shared_ptr<const Sequence>,
-                              std::shared_ptr<const Dict>,
-                              std::shared_ptr<Namespace>,
-                              std::shared_ptr<const Function>,
-                              std::shared_ptr<Loop>>;
-
-    Value() : data_(None{}) {}
-    // NOLINTBEGIN(google-explicit-constructor): a value reads as what it is.
-    Value(Undefined value) : data_(std::move(value)) {}
-    Value(bool value) : data_(value) {}
-    Value(std::int64_t value) : data_(value) {}
-    Value(double value) : data_(value) {}
-    Value(std::string value, bool is_markup = false)
-        : data_(Text{std::make_shared<const std::string>(std::move(value)), is_markup}) {}
-    Value(std::string_view value) : Value(std::string(value)) {}
-    Value(const char* value) : Value(std::string(value)) {}
-    Value(Sequence value) : data_(std::make_shared<const Sequence>(std::move(value))) {}
-    Value(Dict value) : data_(std::make_shared<const Dict>(std::move(value))) {}
-    Value(std::shared_ptr<Namespace> value) : data_(std::move(value)) {}
-    Value(std::shared_ptr<const Function> value) : data_(std::move(value)) {}
-    Value(std::shared_ptr<Loop> value) : data_(std::move(value)) {}
-    // NOLINTEND(google-explicit-constructor)
-
-    /// Errors: `unsupported` for whole numbers beyond 64 bits.
-    static Value read(const Json& json);
-    static Value list(std::vector<Value> items) { return Sequence{.items = std::move(items)}; }
-    static Value tuple(std::vector<Value> items) {
-        return Sequence{.kind = Sequence::Kind::tuple, .items = std::move(items)};
-    }
-
-    template <class T>
-    const T* get_if() const noexcept {
-        return std::get_if<T>(&data_);
-    }
-
-    bool is_undefined() const { return get_if<Undefined>() != nullptr; }
-    bool is_none() const { return get_if<None>() != nullptr; }
-    /// bool, int or float.
-    bool is_number() const;
-    /// The bytes of a text; null for anything else.
-    const std::string* text() const;
-    bool is_markup() const;
-    const Sequence* sequence() const;
-    const Dict* dict() const;
-    /// bool or int; nothing for anything else.
-    std::optional<std::int64_t> integer() const;
-    /// bool, int or float; nothing for anything else.
-    std::optional<double> real() const;
-
-    /// Python's truth.   Errors: none.
-    bool is_true() const;
-    /// "int", "str", "dict", …
-    std::string_view type_name() const;
-
-private:
-    Data data_;
-};
+inline Value::Value(Sequence value) : data_(std::make_shared<const Sequence>(std::move(value))) {}
+inline Value::Value(Dict value) : data_(std::make_shared<const Dict>(std::move(value))) {}
+inline Value Value::list(std::vector<Value> items) {
+    return Sequence{.items = std::move(items)};
+}
+inline Value Value::tuple(std::vector<Value> items) {
+    return Sequence{.kind = Sequence::Kind::tuple, .items = std::move(items)};
+}
 
 /// Python's ==.
 bool equals(const Value& left, const Value& right);

@@ -60,6 +60,11 @@ public:
     /// reads (lists of parts, tool calls).
     std::string render(const Json& messages, const RenderOptions& options = {}) const;
 
+    /// Whether the template reads `content` given as a list of parts
+    /// (`[{"type": "text", "text": …}]`): a chat of one such message holds the text, and nothing of
+    /// how the list is written.
+    bool takes_content_parts() const;
+
 private:
     struct Parts;
 

@@ -59,4 +59,8 @@ Json to_json(const GeneratedAnswers& answers, bool has_logprobs);
 /// One line: tokens and their rates.
 std::string to_text(const GenerateTiming& timing);
 
+/// The answers for a terminal, numbered where there are several; with `has_logprobs` a line for
+/// each token. A single answer is written as it comes, and only its end is here.
+std::string to_text(const GeneratedAnswers& answers, const LanguageModel& model, bool has_logprobs);
+
 }  // namespace anamnesis::language

@@ -51,6 +51,7 @@ struct Generation {
 /// One token of a continuation under the model.
 struct TokenScore {
     double logprob = 0.0;    ///< natural logarithm
+    double logit = 0.0;      ///< before the softmax; a model without logits repeats `logprob`
     bool is_greedy = false;  ///< it is the likeliest token
 };
 
@@ -91,6 +92,9 @@ public:
 
     /// The longest sequence the model accepts.
     virtual std::size_t context_length() const = 0;
+
+    /// The tokens of which each ends an answer; empty where the model does not tell.
+    virtual std::vector<TokenId> end_of_text() const { return {}; }
 
     /// An empty sequence.
     virtual std::unique_ptr<Sequence> start() = 0;

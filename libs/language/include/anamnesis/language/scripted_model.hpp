@@ -19,7 +19,7 @@ namespace anamnesis::language {
 /// expects has logprob log 0.9, any other log(0.1 / 256).
 class ScriptedModel final : public LanguageModel {
 public:
-    static constexpr TokenId end_of_text = 256;
+    static constexpr TokenId end_token = 256;
 
     /// The answer to all text read before the answer began.
     using Script = std::function<std::string(std::string_view prompt)>;
@@ -29,6 +29,7 @@ public:
     std::vector<TokenId> encode(std::string_view text) const override;
     std::string decode(std::span<const TokenId> tokens) const override;
     std::size_t context_length() const override { return context_length_; }
+    std::vector<TokenId> end_of_text() const override { return {end_token}; }
     std::unique_ptr<Sequence> start() override;
     void prefill(Sequence& sequence,
                  std::span<const TokenId> tokens,

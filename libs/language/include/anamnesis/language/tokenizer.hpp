@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/language/language_model.hpp"
 
 namespace anamnesis::language {
@@ -41,15 +42,27 @@ struct EncodeOptions {
 /// Bytes that are no UTF-8 are read as U+FFFD, one for each maximal ill-formed part.
 ///
 /// Threads: all const functions may run at once.
-/// Source:  tokenizers 0.23, `tokenizer.json` version 1.0.
+/// Source:  tokenizers 0.23, `tokenizer.json` version 1.0; sentencepiece 0.2.3; tiktoken 0.14;
+///          mistral_common 1.13.
 class Tokenizer {
 public:
-    /// Reads `tokenizer.json` of a folder (or the file itself), else `vocab.json` and
-    /// `merges.txt` with what `tokenizer_config.json` says of them; or the tokenizer within a .gguf
-    /// file. Errors: `unsupported` for another kind of tokenizer, `malformed` for a broken one;
-    /// both name
-    ///         the file and the feature or the entry.
+    /// Reads the tokenizer of a folder: `tokenizer.json`, else `vocab.json` and `merges.txt`, else
+    /// `tekken.json`, `tokenizer.model` (SentencePiece, or tiktoken's lines), `tiktoken.model` or
+    /// `qwen.tiktoken`, these with what `tokenizer_config.json` and `added_tokens.json` say of
+    /// them; or one such file; or the tokenizer within a .gguf file.
+    ///
+    /// Errors: `unsupported` for another kind of tokenizer, `malformed` for a broken one; both name
+    ///         the file and the feature or the entry. `not_found` for a folder without one.
     static Tokenizer open(const std::filesystem::path& folder_or_file);
+
+    /// Whether there is a file that `open` would read.
+    static bool is_in(const std::filesystem::path& folder_or_file);
+
+    /// From the bytes of a tokenizer.model, tiktoken.model or tekken.json, with the object of
+    /// tokenizer_config.json; `name` is what errors call it.   Errors: those of `open`.
+    static Tokenizer read_model(std::string_view bytes,
+                                const Json& config = Json::object(),
+                                std::string_view name = "tokenizer.model");
 
     /// From the text of a tokenizer.json; `name` is what errors call it.
     static Tokenizer read(std::string_view json, std::string_view name = "tokenizer.json");
