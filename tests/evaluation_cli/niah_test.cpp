@@ -237,7 +237,8 @@ TEST_F(Niah, ScoresNoErrorAndAsksAgainLater) {
     {
         OpenAiServer broken(
             model, [](std::size_t request) -> std::optional<std::pair<int, std::string>> {
-                return request % 5 == 0
+                // The trial question is the first.
+                return request % 5 == 1
                            ? std::optional(std::pair(400, std::string(R"({"message":"no"})")))
                            : std::nullopt;
             });

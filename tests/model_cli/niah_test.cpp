@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -17,6 +19,7 @@
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
+#include "json_schema.hpp"
 #include "openai_server.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
@@ -102,6 +105,41 @@ TEST_F(NiahOnAModel, AnswersTheSameBehindAServer) {
     EXPECT_EQ(texts("remote").size(), 6U);
     EXPECT_EQ(texts("remote"), texts("embedded"));
     EXPECT_TRUE(server.bodies().front().at("prompt").is_array());
+}
+
+TEST_F(NiahOnAModel, IsComparedWithAServerOfTheSameModelAndOfAnother) {
+    const auto checkpoint = checkpoint::Checkpoint::open(model_.path());
+    const auto hybrid = runtime::HybridModel::load(
+        checkpoint, checkpoint::recognise(checkpoint), {.prefill_chunk = 256});
+    const auto compare = [&](const OpenAiServer& server) {
+        return run_command({ANAMNESIS_BINARY,
+                            "compare",
+                            "--model",
+                            model_.path().string(),
+                            "--endpoint",
+                            server.url(),
+                            "--prompt",
+                            "one two three",
+                            "--max-tokens",
+                            "8",
+                            "--json"});
+    };
+    const OpenAiServer same(*hybrid);
+    const CommandResult equal = compare(same);
+    ASSERT_EQ(equal.exit_code, 0) << equal.errors << equal.output;
+    const Json found = Json::parse(equal.output.substr(equal.output.find("{\n")));
+    EXPECT_THAT(find_deviations(found, read_schema("compare")), ::testing::IsEmpty());
+    EXPECT_EQ(found.at("equal").as_unsigned("equal"), 1U);
+
+    OpenAiServer other(*hybrid);
+    other.refuse([](const Json&, bool) -> std::optional<std::pair<int, std::string>> {
+        return std::pair(200,
+                         std::string(R"({"choices": [{"text": "quite different", )"
+                                     R"("finish_reason": "length"}]})"));
+    });
+    const CommandResult different = compare(other);
+    EXPECT_EQ(different.exit_code, 1) << different.errors;
+    EXPECT_THAT(different.output, HasSubstr("\"agreement\": \"different\""));
 }
 
 TEST_F(NiahOnAModel, ReasonsTheSameBehindAServer) {

@@ -71,8 +71,13 @@ public:
     }
     /// Makes every answer wait, so that requests overlap.
     void delay(std::chrono::milliseconds time) { delay_ = time; }
-    /// Holds the first answers back until this many requests are under way (or a minute is over):
-    /// a client that never has as many in flight shows in `most_at_once`, however slow the machine.
+    /// What it refuses, by the body of the request. Set before the first one.
+    using Refusal =
+        std::function<std::optional<std::pair<int, std::string>>(const Json& body, bool is_chat)>;
+    void refuse(Refusal refusal) { refusal_ = std::move(refusal); }
+    /// Holds the first answers back (not that to the trial question) until this many requests are
+    /// under way (or a minute is over): a client that never has as many in flight shows in
+    /// `most_at_once`, however slow the machine.
     void gather(std::size_t requests) { gathered_ = requests; }
 
 private:
@@ -83,7 +88,8 @@ private:
         while (now > most && !most_at_once_.compare_exchange_weak(most, now)) {
         }
         const auto patience = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-        while (most_at_once_ < gathered_ && std::chrono::steady_clock::now() < patience) {
+        while (number > 0 && most_at_once_ < gathered_ &&
+               std::chrono::steady_clock::now() < patience) {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
         std::this_thread::sleep_for(delay_.load());
@@ -92,7 +98,11 @@ private:
             const std::lock_guard lock(mutex_);
             bodies_.push_back(body);
         }
-        if (const auto fault = fault_ ? fault_(number) : std::nullopt) {
+        auto fault = fault_ ? fault_(number) : std::nullopt;
+        if (!fault && refusal_) {
+            fault = refusal_(body, is_chat);
+        }
+        if (fault) {
             response.status = fault->first;
             response.set_content(fault->second, "application/json");
         } else {
@@ -118,7 +128,9 @@ private:
             }
         }
         const std::size_t room = model_.context_length();
-        const std::size_t wanted = body.at("max_tokens").as_unsigned("max_tokens");
+        const std::size_t wanted =
+            body.at(body.find("max_tokens") != nullptr ? "max_tokens" : "max_completion_tokens")
+                .as_unsigned("the budget");
         if (tokens.size() + wanted > room) {
             response.status = 400;
             response.set_content(
@@ -157,6 +169,7 @@ private:
 
     language::LanguageModel& model_;
     Fault fault_;
+    Refusal refusal_;
     httplib::Server server_;
     std::thread thread_;
     int port_ = 0;

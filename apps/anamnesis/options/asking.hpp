@@ -10,12 +10,12 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/eval/asking_job.hpp"
-#include "anamnesis/eval/endpoint_back_end.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
 #include "options/common.hpp"
 #include "options/model.hpp"
 #include "options/reading.hpp"
+#include "options/server.hpp"
 
 namespace anamnesis::app {
 
@@ -24,25 +24,19 @@ struct AskingOptions {
     std::vector<std::string> models{};  ///< PATH, NAME=PATH, or names that a server knows
     ModelOptions how{};
     ReadingOptions reading{};
-    std::string endpoint{};
-    std::string api_key_variable = "OPENAI_API_KEY";
-    eval::PromptTransport transport = eval::PromptTransport::token_ids;
-    std::uint32_t concurrency = 4;
-    std::uint32_t timeout = 1800;  ///< seconds
-    std::uint32_t retries = 5;
-    bool plain_openai = false;
-    bool is_insecure = false;
+    ServerOptions server{};
     bool chat = false;
     std::optional<bool> thinking{};
     std::vector<std::string> chat_variables{};
     std::uint32_t max_tokens = 0;  ///< 0: the task's own
     bool no_sharing = false;
     bool check_engine = false;
+    bool twice = false;
     std::string out{};
     std::string shard{};
 
     /// Whether the models run in this process.
-    bool needs_model() const { return endpoint.empty(); }
+    bool needs_model() const { return server.endpoint.empty(); }
 };
 
 void declare_asking(CLI::App& app, AskingOptions& options);

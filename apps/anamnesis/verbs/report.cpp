@@ -23,9 +23,8 @@ struct ReportOptions {
 };
 
 void declare(CLI::App& app, ReportOptions& options) {
-    app.add_option("folders",
-                   options.folders,
-                   "The folder of an evaluation; one of recall and one of reasoning make one page.")
+    app.add_option(
+           "folders", options.folders, "The folder of an evaluation; several make one page.")
         ->required();
     OptionGroup roles(app, "Who is who");
     roles.option("--pre", options.pre, "The name of the checkpoint before the fine-tune.");

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
@@ -21,6 +24,7 @@
 #include "anamnesis/language/tokenizer.hpp"
 
 #include "evaluation.hpp"
+#include "repeats.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -48,7 +52,7 @@ public:
           job_(job),
           scoreboard_(scoreboard),
           watch_(watch),
-          folder_(RunFolder::open(job.out, evaluation.settings(), job.shard)) {}
+          folder_(RunFolder::open(job.out, make_settings(evaluation, job), job.shard)) {}
 
     std::optional<EvaluationReport> run() {
         try {
@@ -60,13 +64,24 @@ public:
     }
 
 private:
+    static Json make_settings(Evaluation& evaluation, const AskingJob& job) {
+        Json settings = evaluation.settings();
+        if (job.asks_twice) {
+            settings.set("twice", true);
+        }
+        return settings;
+    }
+
     std::optional<EvaluationReport> ask_all() {
         for (const std::string& note : job_.tokenizer->list_notes()) {
             watch_.warn(note);
         }
+        for (const std::string& note : evaluation_.list_notes()) {
+            watch_.warn(note);
+        }
         for (const AskedModel& model : job_.models) {
-            if (job_.check) {
-                job_.check(model);
+            if (job_.opens_all_first && count_found(model.name) < count_ours()) {
+                engines_.emplace(model.name, open(model));
             }
         }
         for (const AskedModel& model : job_.models) {
@@ -100,12 +115,18 @@ private:
             const Question probe = evaluation_.short_questions().front();
             require_same_tokens(*job_.tokenizer, model.place, probe.input + probe.answer_prefix);
         }
-        const Engine engine = job_.open(model);
+        const auto opened = engines_.extract(model.name);
+        const Engine engine = opened.empty() ? open(model) : std::move(opened.mapped());
         folder_.describe(model.name, engine.description);
         if (job_.checks_engines) {
             require_sound_engine(*engine.back_end, model.name);
         }
-        const RunProgress progress = ask_items(engine, model.name);
+        scoreboard_.begin(model.name, count_ours());
+        RunProgress progress = ask_items(engine, model.name, Pass::first);
+        if (job_.asks_twice && progress.failures.empty() && !watch_.is_stopped()) {
+            progress = ask_items(engine, model.name, Pass::again);
+        }
+        scoreboard_.finish();
         log_economy(engine, model.name, progress);
         for (const std::string& note : engine.back_end->list_notes()) {
             watch_.warn(format("{}: {}", model.name, note));
@@ -120,6 +141,17 @@ private:
         }
     }
 
+    /// A run that goes on speaks to an engine as it did before.
+    Engine open(const AskedModel& model) {
+        EngineOpening opening{.trial = evaluation_.short_questions().front(), .watch = watch_};
+        opening.trial.max_new_tokens = 4;
+        opening.trial.sampling = evaluation_.sampling();
+        if (count_found(model.name) > 0) {
+            opening.earlier = folder_.find_description(model.name);
+        }
+        return job_.open(model, opening);
+    }
+
     /// Answers of a model that were in the folder at the start.
     std::size_t count_found(const std::string& name) {
         return static_cast<std::size_t>(
@@ -129,7 +161,9 @@ private:
     }
 
     std::size_t count_ours() const {
-        return (evaluation_.total() + job_.shard.count - 1 - job_.shard.index) / job_.shard.count;
+        const std::size_t once =
+            (evaluation_.total() + job_.shard.count - 1 - job_.shard.index) / job_.shard.count;
+        return job_.asks_twice ? 2 * once : once;
     }
 
     void require_sound_engine(BackEnd& back_end, const std::string& name) {
@@ -137,6 +171,7 @@ private:
         for (const EngineCheck& check : check_engine(back_end,
                                                      evaluation_.short_questions(),
                                                      evaluation_.long_questions(),
+                                                     *job_.tokenizer,
                                                      watch_.stop())) {
             watch_.log(format("{}: {} {} ({})",
                               name,
@@ -153,14 +188,18 @@ private:
         }
     }
 
-    RunProgress ask_items(const Engine& engine, const std::string& name) {
-        const NextItem next =
-            evaluation_.start({.context_length = engine.back_end->context_length(),
-                               .form = engine.form,
-                               .count_tokens = [this](std::string_view text) {
-                                   return job_.tokenizer->encode(text).size();
-                               }});
-        scoreboard_.begin(name, count_ours());
+    enum class Pass : std::uint8_t { first, again };
+
+    RunProgress ask_items(const Engine& engine, const std::string& name, Pass pass) {
+        NextItem next = evaluation_.start({.context_length = engine.back_end->context_length(),
+                                           .form = engine.form,
+                                           .count_tokens = [this](std::string_view text) {
+                                               return job_.tokenizer->encode(text).size();
+                                           }});
+        if (job_.asks_twice) {
+            next = with_tokens(std::move(next), *job_.tokenizer);
+            next = pass == Pass::again ? repeat_items(std::move(next)) : std::move(next);
+        }
         std::size_t seen = 0;
         const std::size_t before = count_found(name);
         const RunProgress progress = run_items(
@@ -169,18 +208,23 @@ private:
             next,
             folder_,
             job_.shard,
-            [&](const Json& line) {
-                const Evaluation::Place place = evaluation_.find_place(line);
-                scoreboard_.add(place.row, place.column, place.score, seen++ >= before);
-            },
-            [&, told = 0](const std::string& failure) mutable {
-                constexpr int most_told = 3;
-                if (told++ < most_told) {
-                    watch_.log(format("{}: no answer to {}", name, failure));
-                }
-            },
+            {.on_result =
+                 [&](const Json& line) {
+                     const Evaluation::Place place = evaluation_.find_place(line);
+                     scoreboard_.add(place.row, place.column, place.score, seen++ >= before);
+                 },
+             .on_failure =
+                 [&, told = 0](const std::string& failure) mutable {
+                     constexpr int most_told = 3;
+                     if (told++ < most_told) {
+                         watch_.log(format("{}: no answer to {}", name, failure));
+                     }
+                 },
+             .on_trouble =
+                 [&](const std::string& reason) {
+                     watch_.warn(format("{}: questions are asked again: {}", name, reason));
+                 }},
             watch_.stop());
-        scoreboard_.finish();
         return progress;
     }
 
@@ -209,6 +253,7 @@ private:
     Scoreboard& scoreboard_;
     const Watch& watch_;
     RunFolder folder_;
+    std::map<std::string, Engine> engines_;  ///< opened and not yet asked
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,6 +26,7 @@
 #include "endpoint/http.hpp"
 #include "endpoint/models.hpp"
 #include "endpoint/reply.hpp"
+#include "endpoint/request.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -45,27 +47,12 @@ struct EndpointBackEnd::Outcome {
 
 EndpointBackEnd::EndpointBackEnd(EndpointOptions options, const language::Tokenizer* tokenizer)
     : options_(std::move(options)), tokenizer_(tokenizer) {
-    if (options_.transport == PromptTransport::token_ids && tokenizer_ == nullptr) {
-        throw Error(ErrorKind::usage, "prompts as token ids need a tokenizer; give --tokenizer");
-    }
-    const HttpReply reply = ask_for_models(options_);
-    in_context([&] { return format("reading {}/v1/models", options_.url); },
-               [&] { read_models(reply.body); });
-}
-
-void EndpointBackEnd::read_models(const std::string& body) {
-    const Json models = Json::parse(body);
-    // transformers serve lists what is in its cache alone, and loads any other name.
-    const bool takes_any = models.at("data").as_array("'data'").empty() && !options_.model.empty();
-    if (takes_any) {
-        return;
-    }
-    const Json& model = find_model(models, options_);
-    options_.model = model.at("id").as_string("'id'");
-    context_length_ = find_context_length(model);
-    const Json* owner = model.find("owned_by");
-    server_ =
-        owner != nullptr && owner->is_string() ? owner->as_string("'owned_by'") : std::string();
+    require_tokenizer(options_.transport, tokenizer_);
+    ServedModel model = find_served_model(options_);
+    options_.model = std::move(model.name);
+    context_length_ = model.context_length;
+    server_ = std::move(model.owner);
+    is_unlisted_ = !model.is_listed;
 }
 
 EndpointBackEnd::~EndpointBackEnd() = default;
@@ -82,90 +69,23 @@ Json EndpointBackEnd::description() const {
                                {"server", server_},
                                {"transport", name(options_.transport)},
                                {"concurrency", std::uint64_t{options_.concurrency}}};
+    result.set("extensions", options_.sends_extensions);
+    if (options_.limits_completion) {
+        result.set("max_completion_tokens", true);
+    }
     if (context_length_) {
         result.set("context_length", std::uint64_t{*context_length_});
     }
     return result;
 }
 
-void EndpointBackEnd::set_chat(Json& body, const Question& question) const {
-    Json messages = Json::array();
-    const bool is_continued = !question.answer_prefix.empty() && options_.sends_extensions;
-    // OpenAI's own interface continues no answer: its beginning is asked for in words.
-    const std::string input = question.answer_prefix.empty() || is_continued
-                                  ? question.input
-                                  : question.input + "\n\n" + question.answer_prefix;
-    messages.push_back(Json::Object{{"role", "user"}, {"content", input}});
-    if (is_continued) {
-        messages.push_back(
-            Json::Object{{"role", "assistant"}, {"content", question.answer_prefix}});
-        body.set("add_generation_prompt", false);
-        body.set("continue_final_message", true);
-    }
-    body.set("messages", std::move(messages));
-    Json variables = options_.form.variables;
-    if (options_.form.enable_thinking) {
-        variables.set("enable_thinking", *options_.form.enable_thinking);
-    }
-    if (!variables.is_null() && options_.sends_extensions) {
-        body.set("chat_template_kwargs", std::move(variables));
-    }
-}
-
-Json EndpointBackEnd::make_body(const Question& question, std::size_t& prompt_tokens) const {
-    Json body = Json::Object{{"model", options_.model}};
-    prompt_tokens = 0;
-    if (options_.transport == PromptTransport::chat) {
-        set_chat(body, question);
-    } else if (options_.transport == PromptTransport::text) {
-        body.set("prompt", options_.form.render(question));
-        if (options_.form.chat && options_.sends_extensions) {
-            // The template wrote the BOS already.
-            body.set("add_special_tokens", false);
-        }
-    } else {
-        Json ids = Json::array();
-        const auto tokens = tokenizer_->encode(options_.form.render(question),
-                                               {.adds_special = !options_.form.chat});
-        for (const language::TokenId id : tokens) {
-            ids.push_back(std::int64_t{id});
-        }
-        prompt_tokens = tokens.size();
-        body.set("prompt", std::move(ids));
-    }
-    const language::Sampling& sampling = question.sampling;
-    body.set("max_tokens", std::uint64_t{question.max_new_tokens});
-    body.set("temperature", sampling.temperature);
-    body.set("top_p", sampling.top_p);
-    body.set("seed", static_cast<std::uint64_t>(sampling.seed & 0x7FFFFFFFULL));
-    body.set("presence_penalty", 0.0);
-    body.set("frequency_penalty", 0.0);
-    body.set("stream", false);
-    if (!question.stop.empty()) {
-        Json stop = Json::array();
-        for (const std::string& text : question.stop) {
-            stop.push_back(text);
-        }
-        body.set("stop", std::move(stop));
-    }
-    if (options_.sends_extensions) {
-        body.set("top_k", sampling.top_k == 0 ? -1 : static_cast<std::int64_t>(sampling.top_k));
-        body.set("min_p", 0.0);
-        body.set("repetition_penalty", 1.0);
-        body.set("repeat_penalty", 1.0);
-        body.set("cache_prompt", false);
-    }
-    return body;
-}
-
-EndpointBackEnd::Outcome EndpointBackEnd::ask(HttpConnection& connection,
-                                              const Question& question,
-                                              const std::stop_token& cancel) const {
+EndpointBackEnd::Outcome EndpointBackEnd::ask(
+    HttpConnection& connection,
+    const Question& question,
+    const std::function<void(const std::string&)>& troubled,
+    const std::stop_token& cancel) const {
     const auto begin = Clock::now();
-    std::size_t prompt_tokens = 0;
-    const std::string body = make_body(question, prompt_tokens).dump();
-    const char* path =
-        options_.transport == PromptTransport::chat ? "/v1/chat/completions" : "/v1/completions";
+    const CompletionRequest request = make_request(question, options_, tokenizer_);
     std::uint64_t salt = 0;
     for (const char c : question.id) {
         salt = salt * 31 + static_cast<unsigned char>(c);
@@ -176,15 +96,11 @@ EndpointBackEnd::Outcome EndpointBackEnd::ask(HttpConnection& connection,
         if (cancel.stop_requested()) {
             return {};
         }
-        const HttpReply reply = connection.post(path, body);
+        const HttpReply reply = connection.post(request.path, request.body);
         if (cancel.stop_requested()) {
             return {};
         }
-        Reply read = read_completion(
-            reply,
-            {.transport = options_.transport,
-             .tokens = prompt_tokens == 0 ? std::nullopt : std::optional(prompt_tokens),
-             .has_extensions = options_.sends_extensions});
+        Reply read = read_completion(reply, request.sent);
         if (auto* answer = std::get_if<Answer>(&read)) {
             answer->seconds = seconds_since(begin);
             // llama-server repeats the beginning of the answer that it was given.
@@ -203,6 +119,7 @@ EndpointBackEnd::Outcome EndpointBackEnd::ask(HttpConnection& connection,
         const Retry& retry = std::get<Retry>(read);
         reason = retry.reason;
         if (attempt < options_.retries) {
+            troubled(reason);
             const auto doubled = options_.first_pause * (1U << std::min(attempt, 10U));
             const auto with_jitter = std::chrono::milliseconds(static_cast<long>(
                 static_cast<double>(doubled.count()) * (0.75 + 0.5 * jitter.uniform())));
@@ -251,7 +168,11 @@ private:
             while (const std::optional<Question> question = draw()) {
                 const double idle = seconds_since(idle_since);
                 const auto begin = Clock::now();
-                const Outcome outcome = owner_.ask(connection, *question, cancel_);
+                const Outcome outcome = owner_.ask(
+                    connection,
+                    *question,
+                    [this](const std::string& reason) { tell_trouble(reason); },
+                    cancel_);
                 const double busy = seconds_since(begin);
                 idle_since = Clock::now();
                 const std::lock_guard lock(mutex_);
@@ -262,11 +183,13 @@ private:
                 }
                 if (outcome.answer) {
                     is_any_answered_ = true;
+                    is_troubled_ = false;
+                    equal_failures_ = 0;
                     owner_.note(*outcome.answer);
                     take_.answered(*question, *outcome.answer);
                 } else if (!outcome.reason.empty()) {
                     take_.failed(*question, outcome.reason);
-                    stop_at_equal_refusals(outcome);
+                    stop_at_equal_failures(outcome);
                 }
             }
         } catch (...) {
@@ -275,17 +198,28 @@ private:
         }
     }
 
-    /// A server that refuses ten questions alike, and has answered none, refuses all.
-    void stop_at_equal_refusals(const Outcome& outcome) {
+    void tell_trouble(const std::string& reason) {
+        const std::lock_guard lock(mutex_);
+        if (!std::exchange(is_troubled_, true) && take_.troubled) {
+            take_.troubled(reason);
+        }
+    }
+
+    /// A server that refuses ten questions alike, and has answered none, refuses all; and one that
+    /// ten questions in a row did not reach, however often they were asked, is gone.
+    void stop_at_equal_failures(const Outcome& outcome) {
         constexpr unsigned most = 10;
-        equal_refusals_ = outcome.is_final && outcome.reason == last_refusal_ ? equal_refusals_ + 1
-                          : outcome.is_final                                  ? 1
-                                                                              : 0;
-        last_refusal_ = outcome.reason;
-        if (!is_any_answered_ && equal_refusals_ >= most) {
-            throw Error(
-                ErrorKind::io,
-                format("the first {} questions were all refused alike: {}", most, outcome.reason));
+        equal_failures_ = outcome.reason == last_failure_ ? equal_failures_ + 1 : 1;
+        last_failure_ = outcome.reason;
+        const bool counts = !outcome.is_final || !is_any_answered_;
+        if (counts && equal_failures_ >= most) {
+            throw Error(ErrorKind::io,
+                        format("{} {} questions {}: {}",
+                               is_any_answered_ ? "the last" : "the first",
+                               most,
+                               outcome.is_final ? "were all refused alike"
+                                                : "all stayed without an answer alike",
+                               outcome.reason));
         }
     }
 
@@ -296,8 +230,9 @@ private:
     std::mutex mutex_;
     bool is_over_ = false;
     bool is_any_answered_ = false;
-    unsigned equal_refusals_ = 0;
-    std::string last_refusal_;
+    bool is_troubled_ = false;
+    unsigned equal_failures_ = 0;
+    std::string last_failure_;
     std::exception_ptr error_;
 };
 
@@ -314,6 +249,11 @@ void EndpointBackEnd::note(const Answer& answer) {
 std::vector<std::string> EndpointBackEnd::list_notes() const {
     const std::lock_guard lock(mutex_);
     std::vector<std::string> notes;
+    if (is_unlisted_) {
+        notes.push_back(
+            format("{} is not in the server's list of models; it was asked by that name",
+                   in_quotes(options_.model)));
+    }
     if (uncounted_ > 0) {
         notes.push_back(
             format("the server did not say how many prompt tokens it read for {} answers: "

@@ -56,6 +56,12 @@ std::vector<AskedModel> parse_asked_models(std::span<const std::string> words, P
         }
         models.push_back(std::move(model));
     }
+    if (models.empty() && kind == PlaceKind::folder) {
+        throw Error(ErrorKind::usage, "there is no --model, and no --endpoint either");
+    }
+    if (models.empty()) {
+        models.push_back({.name = "served", .place = ""});
+    }
     return models;
 }
 

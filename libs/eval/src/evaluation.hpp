@@ -14,6 +14,7 @@
 #include "anamnesis/eval/report_files.hpp"
 #include "anamnesis/eval/run.hpp"
 #include "anamnesis/eval/scoreboard.hpp"
+#include "anamnesis/language/language_model.hpp"
 
 namespace anamnesis::eval {
 
@@ -25,6 +26,8 @@ public:
     /// All that answers depend on, but for the checkpoint.
     virtual Json settings() const = 0;
     virtual std::size_t total() const = 0;
+    /// What of the plan is not asked, a sentence each.
+    virtual std::vector<std::string> list_notes() const { return {}; }
     /// The items from the first on. Refuses what `facts` cannot carry when it is about to be asked.
     virtual NextItem start(const PreflightFacts& facts) = 0;
 
@@ -35,6 +38,9 @@ public:
         double score = 0.0;
     };
     virtual Place find_place(const Json& line) const = 0;
+
+    /// How questions are decoded.
+    virtual language::Sampling sampling() const { return {}; }
 
     /// Prompts to try an engine with, decoded greedily.
     virtual std::vector<Question> short_questions() = 0;

@@ -215,6 +215,9 @@ NiahResult read_niah_result(const Json& line) {
     if (const Json* logprob = line.find("logprob"); logprob && logprob->is_number()) {
         result.logprob = logprob->as_double("'logprob'");
     }
+    if (const Json* tokens = line.find("prompt_tokens")) {
+        result.prompt_tokens = tokens->as_unsigned("'prompt_tokens'");
+    }
     result.text = line.at("text").as_string("'text'");
     result.references = line.at("references").as_string("'references'");
     result.question = line.at("question").as_string("'question'");

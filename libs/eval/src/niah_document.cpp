@@ -4,20 +4,21 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/lengths.hpp"
-#include "anamnesis/eval/niah.hpp"
 #include "anamnesis/eval/niah_findings.hpp"
 #include "anamnesis/eval/niah_summary.hpp"
 #include "anamnesis/eval/statistics.hpp"
 #include "anamnesis/report/document.hpp"
 
+#include "coverage.hpp"
+#include "niah_samples.hpp"
 #include "percent.hpp"
+#include "repeats.hpp"
 #include "settings_table.hpp"
 
 namespace anamnesis::eval {
@@ -92,6 +93,11 @@ void add_score_table(Document& document, const NiahSummary& summary) {
             }
             table.rows.push_back(std::move(row));
         }
+        std::vector<std::string> tokens{task, "prompt tokens"};
+        for (const std::size_t length : summary.lengths) {
+            tokens.push_back(describe_tokens(find_token_range(summary, task, length)));
+        }
+        table.rows.push_back(std::move(tokens));
     }
     document.blocks.emplace_back(std::move(table));
 }
@@ -301,67 +307,6 @@ void add_details(Document& document, const NiahSummary& summary) {
     document.blocks.emplace_back(std::move(table));
 }
 
-/// Samples whose verdict changed between two checkpoints, with both answers.
-void add_flips(Document& document,
-               const NiahFindings& findings,
-               const std::string& first,
-               const std::string& second) {
-    constexpr std::size_t most = 20;
-    constexpr std::size_t longest = 600;
-    std::unordered_map<std::string, const NiahResult*> firsts;
-    for (const NiahResult& result : findings.results) {
-        if (result.checkpoint == first) {
-            firsts.emplace(result.id, &result);
-        }
-    }
-    std::size_t flipped = 0;
-    std::vector<report::Details> shown;
-    for (const NiahResult& after : findings.results) {
-        const auto found = after.checkpoint == second ? firsts.find(after.id) : firsts.end();
-        if (found == firsts.end() ||
-            (found->second->verdict.score == 1.0) == (after.verdict.score == 1.0)) {
-            continue;
-        }
-        ++flipped;
-        const NiahResult& before = *found->second;
-        if (shown.size() < most) {
-            shown.push_back(
-                {.summary = format(
-                     "{}: {} by {}", after.id, after.verdict.score == 1.0 ? "won" : "lost", second),
-                 .texts = {format("… {}", after.question),
-                           format("asked for: {}", after.references),
-                           format("{}: {}", first, before.text.substr(0, longest)),
-                           format("{}: {}", second, after.text.substr(0, longest))}});
-        }
-    }
-    if (flipped == 0) {
-        return;
-    }
-    document.blocks.emplace_back(report::Heading{
-        .level = 3,
-        .text = format("{} to {}: {} samples flipped{}",
-                       first,
-                       second,
-                       flipped,
-                       flipped > most ? format(", the first {} here", most) : std::string())});
-    for (report::Details& details : shown) {
-        document.blocks.emplace_back(std::move(details));
-    }
-}
-
-void add_all_flips(Document& document, const NiahFindings& findings) {
-    const CheckpointRoles& roles = findings.roles;
-    if (roles.pre.empty() || roles.post.empty()) {
-        return;
-    }
-    document.blocks.emplace_back(
-        report::Heading{.level = 2, .text = "Samples that changed their verdict"});
-    add_flips(document, findings, roles.pre, roles.post);
-    for (const std::string& repaired : roles.repaired) {
-        add_flips(document, findings, roles.post, repaired);
-    }
-}
-
 }  // namespace
 
 Document to_document(const NiahFindings& findings) {
@@ -385,7 +330,9 @@ Document to_document(const NiahFindings& findings) {
     add_curves(document, summary);
     add_comparisons(document, summary);
     add_details(document, summary);
-    add_all_flips(document, findings);
+    add_samples(document, findings);
+    add_repeats(document, compare_repeats(findings.run));
+    add_coverage(document, find_coverage(findings));
     document.blocks.emplace_back(report::Heading{.level = 2, .text = "Settings"});
     document.blocks.emplace_back(settings_table(findings.run));
     return document;

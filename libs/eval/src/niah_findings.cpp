@@ -17,7 +17,9 @@
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/report/text_table.hpp"
 
+#include "coverage.hpp"
 #include "percent.hpp"
+#include "repeats.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -35,6 +37,8 @@ Json cell_json(const NiahCell& cell) {
     }
     json.set("length", std::uint64_t{cell.length});
     json.set("count", std::uint64_t{cell.count});
+    json.set("prompt_tokens",
+             Json::Array{std::uint64_t{cell.fewest_tokens}, std::uint64_t{cell.most_tokens}});
     json.set("score", cell.score);
     json.set("interval", interval_json(cell.interval));
     json.set("first_exact", cell.first_exact);
@@ -97,12 +101,19 @@ NiahFindings make_niah_findings(RunRecord run, const std::string& pre, const std
 
 Json to_json(const NiahFindings& findings) {
     const NiahSummary& summary = findings.summary;
-    return Json::Object{{"settings", findings.run.settings},
-                        {"checkpoints", findings.run.checkpoints},
-                        {"cells", list_json(summary.cells, cell_json)},
-                        {"depth_cells", list_json(summary.depth_cells, cell_json)},
-                        {"comparisons", list_json(summary.comparisons, comparison_json)},
-                        {"recoveries", list_json(summary.recoveries, recovery_json)}};
+    Json json = Json::Object{{"settings", findings.run.settings},
+                             {"checkpoints", findings.run.checkpoints},
+                             {"cells", list_json(summary.cells, cell_json)},
+                             {"depth_cells", list_json(summary.depth_cells, cell_json)},
+                             {"comparisons", list_json(summary.comparisons, comparison_json)},
+                             {"recoveries", list_json(summary.recoveries, recovery_json)}};
+    if (const Coverage coverage = find_coverage(findings); !coverage.gaps.empty()) {
+        json.set("gaps", gaps_json(coverage));
+    }
+    if (const auto repeats = compare_repeats(findings.run); !repeats.empty()) {
+        json.set("repeats", repeats_json(repeats));
+    }
+    return json;
 }
 
 std::string to_csv(const NiahFindings& findings) {
@@ -155,7 +166,15 @@ std::string to_text(const NiahFindings& findings) {
             rows.push_back(std::move(row));
         }
     }
-    return report::text_table(columns, rows);
+    for (const std::string& task : findings.summary.tasks) {
+        std::vector<std::string> row{"prompt tokens", task};
+        for (const std::size_t length : findings.summary.lengths) {
+            row.push_back(describe_tokens(find_token_range(findings.summary, task, length)));
+        }
+        rows.push_back(std::move(row));
+    }
+    return report::text_table(columns, rows) + coverage_text(find_coverage(findings)) +
+           repeats_text(compare_repeats(findings.run));
 }
 
 }  // namespace anamnesis::eval

@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "anamnesis/base/digest.hpp"
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/eval/lengths.hpp"
@@ -36,7 +38,7 @@ public:
     explicit NiahEvaluation(const NiahJob& job)
         : job_(job), materials_(make_materials(job.haystack, *job.asking.tokenizer)) {
         if (job.prompts.empty()) {
-            generators_ = make_generators(job.haystack);
+            keep_possible(make_generators(job.haystack));
             total_ = generators_.size() * job.haystack.samples;
         } else {
             read_ = read_ruler_prompts(job.prompts, job.prompts.stem().string());
@@ -45,6 +47,14 @@ public:
     }
 
     std::size_t total() const override { return total_; }
+
+    std::vector<std::string> list_notes() const override {
+        std::vector<std::string> notes;
+        for (const LeftOut& one : left_out_) {
+            notes.push_back("left out: " + one.reason);
+        }
+        return notes;
+    }
 
     NextItem start(const PreflightFacts& facts) override {
         const NiahAsking asking{.max_new_tokens = job_.max_new_tokens,
@@ -101,6 +111,13 @@ public:
                          {"chat", job_.chat},
                          {"essays", materials_.essays.name()},
                          {"essays_sha256", materials_.essays.digest()}};
+        if (!left_out_.empty()) {
+            Json left_out = Json::array();
+            for (const LeftOut& one : left_out_) {
+                left_out.push_back(Json::Object{{"what", one.what}, {"reason", one.reason}});
+            }
+            settings.set("left_out", std::move(left_out));
+        }
         if (!job_.prompts.empty()) {
             settings.set("prompts", job_.prompts.string());
             settings.set("prompts_sha256",
@@ -115,6 +132,58 @@ public:
     }
 
 private:
+    /// A task that no prompt of a length can be made for.
+    struct LeftOut {
+        std::string what;
+        std::string reason;
+    };
+
+    /// Why the samples of a generator cannot be made; nothing where they can. All are tried of
+    /// short lengths, the first of others; beyond the longest that RULER's steps may miss, none.
+    std::optional<std::string> find_obstacle(const NiahOptions& options) {
+        constexpr std::size_t shortest = 1024;
+        constexpr std::size_t longest = 8192;
+        constexpr std::uint64_t first = 3;
+        if (options.length > longest + options.tokens_to_generate) {
+            return std::nullopt;
+        }
+        const std::uint64_t tried = options.length <= shortest
+                                        ? job_.haystack.samples
+                                        : std::min(first, job_.haystack.samples);
+        try {
+            NiahGenerator generator(options, materials_);
+            for (std::uint64_t i = 0; i < tried; ++i) {
+                static_cast<void>(generator.next());
+            }
+        } catch (const Error& error) {
+            if (!error.message().starts_with("no sample of")) {
+                throw;
+            }
+            return error.message();
+        }
+        return std::nullopt;
+    }
+
+    /// One task that a length has no room for does not stop the others.
+    /// Errors: `usage` where nothing is left.
+    void keep_possible(std::vector<NiahOptions> generators) {
+        for (NiahOptions& generator : generators) {
+            const auto reason = find_obstacle(generator);
+            if (!reason) {
+                generators_.push_back(std::move(generator));
+                continue;
+            }
+            const std::string what =
+                format("{} at {}", generator.task.name, short_length(generator.length));
+            if (left_out_.empty() || left_out_.back().what != what) {
+                left_out_.push_back({.what = what, .reason = format("{}: {}", what, *reason)});
+            }
+        }
+        if (generators_.empty()) {
+            throw Error(ErrorKind::usage, left_out_.front().reason);
+        }
+    }
+
     std::vector<Question> make_questions(std::size_t length, std::size_t count) {
         std::vector<Question> questions;
         NextItem next =
@@ -145,6 +214,7 @@ private:
     const NiahJob& job_;
     NiahMaterials materials_;
     std::vector<NiahOptions> generators_;
+    std::vector<LeftOut> left_out_;
     std::vector<Sample> read_;
     std::size_t total_ = 0;
 };

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/niah.hpp"
 #include "anamnesis/eval/ruler/niah_task.hpp"
 #include "anamnesis/eval/statistics.hpp"
@@ -58,6 +59,12 @@ NiahCell make_cell(const Results& results) {
         right += result->verdict.score == 1.0 ? 1U : 0U;
         has_logprobs = has_logprobs && result->logprob.has_value();
         logprobs += result->logprob.value_or(0.0);
+        if (result->prompt_tokens > 0) {
+            const std::size_t fewest =
+                cell.fewest_tokens == 0 ? result->prompt_tokens : cell.fewest_tokens;
+            cell.fewest_tokens = std::min(fewest, result->prompt_tokens);
+            cell.most_tokens = std::max(cell.most_tokens, result->prompt_tokens);
+        }
     }
     const auto count = static_cast<double>(results.size());
     cell.score = sum / count;
@@ -159,6 +166,27 @@ void compare_all(NiahSummary& summary,
 }
 
 }  // namespace
+
+TokenRange find_token_range(const NiahSummary& summary,
+                            const std::string& task,
+                            std::size_t length) {
+    TokenRange range;
+    for (const NiahCell& cell : summary.cells) {
+        if (cell.task != task || cell.length != length || cell.most_tokens == 0) {
+            continue;
+        }
+        range.fewest =
+            range.most == 0 ? cell.fewest_tokens : std::min(range.fewest, cell.fewest_tokens);
+        range.most = std::max(range.most, cell.most_tokens);
+    }
+    return range;
+}
+
+std::string describe_tokens(const TokenRange& range) {
+    return range.most == 0              ? std::string()
+           : range.fewest == range.most ? format("{}", range.most)
+                                        : format("{} to {}", range.fewest, range.most);
+}
 
 std::vector<std::string> list_checkpoints(std::span<const NiahResult> results) {
     std::vector<std::string> names;

@@ -20,7 +20,9 @@
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/report/text_table.hpp"
 
+#include "coverage.hpp"
 #include "percent.hpp"
+#include "repeats.hpp"
 #include "settings_table.hpp"
 
 namespace anamnesis::eval {
@@ -164,6 +166,26 @@ report::Details make_details(const ReasonResult& result) {
                       text.size() > longest ? "… " + text.substr(text.size() - longest) : text}};
 }
 
+/// Wrong answers of a checkpoint that no other can be held against.
+void add_wrong_answers(Document& document, const ReasonFindings& findings) {
+    constexpr std::size_t most = 15;
+    std::vector<report::Details> shown;
+    for (const ReasonResult& result : findings.results) {
+        const bool is_shown_above = result.reason == grading::Reason::undecided;
+        if (!result.is_correct && !is_shown_above && shown.size() < most) {
+            shown.push_back(make_details(result));
+        }
+    }
+    if (shown.empty()) {
+        return;
+    }
+    document.blocks.emplace_back(
+        report::Heading{.level = 2, .text = format("Wrong answers, the first {}", shown.size())});
+    for (report::Details& details : shown) {
+        document.blocks.emplace_back(std::move(details));
+    }
+}
+
 /// Answers that the grader did not understand, and those that one checkpoint alone got right.
 void add_samples(Document& document, const ReasonFindings& findings) {
     constexpr std::size_t most = 15;
@@ -179,6 +201,9 @@ void add_samples(Document& document, const ReasonFindings& findings) {
         for (report::Details& details : undecided) {
             document.blocks.emplace_back(std::move(details));
         }
+    }
+    if (findings.roles.pairs().empty()) {
+        add_wrong_answers(document, findings);
     }
     for (const auto& [first, second] : findings.roles.pairs()) {
         std::unordered_map<std::string, const ReasonResult*> before;
@@ -235,10 +260,17 @@ Json to_json(const ReasonFindings& findings) {
     for (const ReasonComparison& comparison : findings.summary.comparisons) {
         comparisons.push_back(comparison_json(comparison));
     }
-    return Json::Object{{"settings", findings.run.settings},
-                        {"checkpoints", findings.run.checkpoints},
-                        {"cells", std::move(cells)},
-                        {"comparisons", std::move(comparisons)}};
+    Json json = Json::Object{{"settings", findings.run.settings},
+                             {"checkpoints", findings.run.checkpoints},
+                             {"cells", std::move(cells)},
+                             {"comparisons", std::move(comparisons)}};
+    if (const Coverage coverage = find_coverage(findings); !coverage.gaps.empty()) {
+        json.set("gaps", gaps_json(coverage));
+    }
+    if (const auto repeats = compare_repeats(findings.run); !repeats.empty()) {
+        json.set("repeats", repeats_json(repeats));
+    }
+    return json;
 }
 
 std::string to_csv(const ReasonFindings& findings) {
@@ -275,6 +307,8 @@ Document to_document(const ReasonFindings& findings) {
     add_comparisons(document, findings.summary);
     add_answers(document, findings.summary);
     add_samples(document, findings);
+    add_repeats(document, compare_repeats(findings.run));
+    add_coverage(document, find_coverage(findings));
     document.blocks.emplace_back(report::Heading{.level = 2, .text = "Settings"});
     document.blocks.emplace_back(settings_table(findings.run));
     return document;
@@ -293,7 +327,9 @@ std::string to_text(const ReasonFindings& findings) {
                         percent(cell.truncated)});
     }
     return report::text_table(
-        {"checkpoint", ">problems", "metric", ">%", "interval", ">pass@k", ">maj@k", ">cut"}, rows);
+               {"checkpoint", ">problems", "metric", ">%", "interval", ">pass@k", ">maj@k", ">cut"},
+               rows) +
+           coverage_text(find_coverage(findings)) + repeats_text(compare_repeats(findings.run));
 }
 
 }  // namespace anamnesis::eval

@@ -68,6 +68,8 @@ public:
 
     std::size_t total() const override { return problems_.size() * job_.k; }
 
+    language::Sampling sampling() const override { return asking_.sampling; }
+
     NextItem start(const PreflightFacts& facts) override {
         // Where the longest question has room, all have.
         const auto longest = std::ranges::max_element(

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iterator>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"
 
+#include "join_runs.hpp"
 #include "trade_off.hpp"
 
 namespace anamnesis::eval {
@@ -28,28 +30,31 @@ struct Findings {
 };
 
 Findings read_findings(const ReportJob& job) {
-    Findings findings;
+    std::optional<RunRecord> recall;
+    std::optional<RunRecord> reasoning;
+    std::set<std::filesystem::path> seen;
     for (const std::filesystem::path& folder : job.folders) {
         RunRecord run = read_run(folder);
-        const std::string kind = run.settings.at("kind").as_string("'kind'");
-        const bool is_taken =
-            kind == "niah" ? findings.recall.has_value() : findings.reasoning.has_value();
-        if (is_taken) {
-            throw Error(ErrorKind::usage,
-                        format("{} is a second folder of the kind {}; give one of each",
-                               in_quotes(folder.string()),
-                               kind));
+        if (!seen.insert(std::filesystem::canonical(folder)).second) {
+            throw Error(ErrorKind::usage, format("{} is given twice", in_quotes(folder.string())));
         }
-        if (kind == "niah") {
-            findings.recall = make_niah_findings(std::move(run), job.pre, job.post);
-        } else if (kind == "reason") {
-            findings.reasoning = make_reason_findings(std::move(run), job.pre, job.post);
-        } else {
+        const std::string kind = run.settings.at("kind").as_string("'kind'");
+        if (kind != "niah" && kind != "reason") {
             throw Error(ErrorKind::unsupported,
                         format("{} holds results of the kind {}, which this version does not know",
                                in_quotes(folder.string()),
                                in_quotes(kind)));
         }
+        std::optional<RunRecord>& known = kind == "niah" ? recall : reasoning;
+        known =
+            known ? join_runs(*std::move(known), std::move(run), folder.string()) : std::move(run);
+    }
+    Findings findings;
+    if (recall) {
+        findings.recall = make_niah_findings(*std::move(recall), job.pre, job.post);
+    }
+    if (reasoning) {
+        findings.reasoning = make_reason_findings(*std::move(reasoning), job.pre, job.post);
     }
     return findings;
 }

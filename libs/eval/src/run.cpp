@@ -22,8 +22,7 @@ RunProgress run_items(BackEnd& back_end,
                       const NextItem& next,
                       RunFolder& folder,
                       const Shard& shard,
-                      const OnResult& on_result,
-                      const OnFailure& on_failure,
+                      const RunListener& listener,
                       const std::stop_token& cancel) {
     RunProgress progress;
     std::unordered_set<std::string> done;
@@ -31,7 +30,7 @@ RunProgress run_items(BackEnd& back_end,
         if (line.at("checkpoint").as_string("'checkpoint'") == checkpoint) {
             done.insert(line.at("id").as_string("'id'"));
             ++progress.found;
-            on_result(line);
+            listener.on_result(line);
         }
     }
     // What was asked and not answered yet.
@@ -56,14 +55,16 @@ RunProgress run_items(BackEnd& back_end,
         }
         folder.results().append(line);
         ++progress.answered;
-        on_result(line);
+        listener.on_result(line);
     };
     const auto failed = [&](const Question& question, const std::string& reason) {
         judges.erase(question.id);
         progress.failures.push_back(format("{}: {}", question.id, reason));
-        on_failure(progress.failures.back());
+        listener.on_failure(progress.failures.back());
     };
-    back_end.answer(next_question, {.answered = answered, .failed = failed}, cancel);
+    back_end.answer(next_question,
+                    {.answered = answered, .failed = failed, .troubled = listener.on_trouble},
+                    cancel);
     folder.results().sync();
     return progress;
 }

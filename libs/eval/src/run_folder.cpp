@@ -145,6 +145,11 @@ void RunFolder::describe(const std::string& checkpoint, const Json& what) {
     io::write_text_atomically(record_path_, record_.dump(2) + "\n");
 }
 
+Json RunFolder::find_description(const std::string& checkpoint) const {
+    const Json* known = record_.at("checkpoints").find(checkpoint);
+    return known == nullptr ? Json() : *known;
+}
+
 RunRecord read_run(const fs::path& folder) {
     const std::vector<fs::path> records = list_files(folder, "run", ".json");
     if (records.empty()) {
@@ -181,7 +186,8 @@ RunRecord read_run(const fs::path& folder) {
                                    line.at("checkpoint").as_string("'checkpoint'"),
                                    in_quotes(folder.string())));
             }
-            run.results.push_back(std::move(line));
+            const bool is_repeat = line.find("again") != nullptr;
+            (is_repeat ? run.repeats : run.results).push_back(std::move(line));
         }
     }
     return run;

@@ -13,8 +13,12 @@ report::Table settings_table(const RunRecord& run) {
     for (const auto& [key, value] : run.settings.as_object("settings")) {
         table.rows.push_back({key, value.is_string() ? value.as_string(key) : value.dump()});
     }
+    // A row a field: a page's edge cuts off what is longer.
     for (const auto& [name, what] : run.checkpoints.as_object("checkpoints")) {
-        table.rows.push_back({format("checkpoint {}", name), what.dump()});
+        for (const auto& [key, value] : what.as_object("a checkpoint")) {
+            table.rows.push_back({format("{}: {}", name, key),
+                                  value.is_string() ? value.as_string(key) : value.dump()});
+        }
     }
     return table;
 }

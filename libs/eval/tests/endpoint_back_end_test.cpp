@@ -142,6 +142,8 @@ TEST(EndpointBackEnd, SendsEverySamplingFieldSoThatNoDefaultLeaksIn) {
                               "cache_prompt"}) {
         EXPECT_NE(body.find(field), nullptr) << field;
     }
+    // Greedy: llama_cpp.server takes no -1.
+    EXPECT_EQ(body.at("top_k").as_integer("top_k"), 1);
 }
 
 TEST(EndpointBackEnd, ContinuesAnAssistantTurnInAChat) {
@@ -285,6 +287,8 @@ TEST(Reply, TellsThinkingFromAnswers) {
     EXPECT_THAT(
         read_refusal(200, R"({"choices":[{"message":{"content":null},"finish_reason":"stop"}]})"),
         HasSubstr("answered with nothing"));
+    EXPECT_THAT(read_refusal(200, R"({"choices":[{"text":null,"finish_reason":"stop"}]})"),
+                HasSubstr("text is null"));
     EXPECT_THAT(read_refusal(200,
                              R"({"choices":[{"text":"","finish_reason":"stop"}],)"
                              R"("usage":{"completion_tokens":0}})"),
@@ -336,6 +340,38 @@ TEST(EndpointBackEnd, StopsAtTenEqualRefusals) {
         EXPECT_THAT(error.message(), HasSubstr("who are you"));
     }
     EXPECT_LT(server.requests(), 20U);
+}
+
+TEST(EndpointBackEnd, TellsAtOnceThatItAsksAgainAndEndsAfterTenInARow) {
+    ScriptedModel model(script);
+    // It answers five questions and is gone.
+    OpenAiServer server(model, [](std::size_t request) -> Fault {
+        return request < 5 ? std::nullopt : Fault{{502, "bad gateway"}};
+    });
+    EndpointBackEnd back_end(make_options(server), nullptr);
+    std::size_t next = 0;
+    std::vector<std::string> troubles;
+    std::size_t failed = 0;
+    try {
+        back_end.answer(
+            [&]() -> std::optional<Question> {
+                return Question{
+                    .id = std::to_string(next++), .input = "say x", .max_new_tokens = 8};
+            },
+            {.answered = [](const Question&, const Answer&) {},
+             .failed = [&](const Question&, const std::string&) { ++failed; },
+             .troubled = [&](const std::string& reason) { troubles.push_back(reason); }},
+            {});
+        ADD_FAILURE() << "went on for ever";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::io);
+        EXPECT_THAT(error.message(), HasSubstr("the last 10 questions"));
+    }
+    EXPECT_GE(failed, 10U);
+    EXPECT_LT(failed, 14U);
+    ASSERT_GE(troubles.size(), 1U);
+    EXPECT_LE(troubles.size(), 5U);  // once, and again after an answer
+    EXPECT_THAT(troubles.back(), HasSubstr("bad gateway"));
 }
 
 TEST(Reply, WaitsAsLongAsTheServerSays) {

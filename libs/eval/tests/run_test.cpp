@@ -50,15 +50,13 @@ RunProgress run(const std::filesystem::path& folder,
         [](std::string_view prompt) { return std::string(prompt.substr(4)); });
     EmbeddedBackEnd back_end(model, {});
     RunFolder run_folder = RunFolder::open(folder, settings, shard);
-    return run_items(
-        back_end,
-        checkpoint,
-        items(count),
-        run_folder,
-        shard,
-        [](const Json&) {},
-        [](const std::string&) {},
-        {});
+    return run_items(back_end,
+                     checkpoint,
+                     items(count),
+                     run_folder,
+                     shard,
+                     {.on_result = [](const Json&) {}, .on_failure = [](const std::string&) {}},
+                     {});
 }
 
 std::multiset<std::string> ids_in(const std::filesystem::path& folder) {

@@ -33,16 +33,8 @@ bool is_loading(const HttpReply& reply) {
     return reply.status == 429 || reply.status == 502 || reply.status == 503 || reply.status == 504;
 }
 
-}  // namespace
-
-void pause(std::chrono::milliseconds time, const std::stop_token& cancel) {
-    std::mutex mutex;
-    std::condition_variable_any wake;
-    std::unique_lock lock(mutex);
-    wake.wait_for(lock, cancel, time, [] { return false; });
-}
-
-const Json& find_model(const Json& models, const EndpointOptions& options) {
+/// Null for a name that is taken without being listed.
+const Json* find_model(const Json& models, const EndpointOptions& options) {
     const Json::Array& list = models.at("data").as_array("'data'");
     if (options.model.empty() && list.size() > 1) {
         throw Error(ErrorKind::usage,
@@ -52,8 +44,12 @@ const Json& find_model(const Json& models, const EndpointOptions& options) {
     }
     for (const Json& model : list) {
         if (options.model.empty() || model.at("id").as_string("'id'") == options.model) {
-            return model;
+            return &model;
         }
+    }
+    const bool is_folder = options.model.starts_with('/') || options.model.starts_with('.');
+    if (!options.model.empty() && (list.empty() || is_folder)) {
+        return nullptr;
     }
     throw Error(ErrorKind::not_found,
                 options.model.empty() ? format("no model is served at {}", options.url)
@@ -63,6 +59,7 @@ const Json& find_model(const Json& models, const EndpointOptions& options) {
                                                list_model_ids(models)));
 }
 
+/// vLLM and SGLang say max_model_len, llama-server what one of its slots has.
 std::optional<std::size_t> find_context_length(const Json& model) {
     const Json* length = model.find("max_model_len");
     if (length == nullptr || !length->is_number()) {
@@ -97,6 +94,33 @@ HttpReply ask_for_models(const EndpointOptions& options) {
                                       : "an OpenAI-compatible server is expected"));
     }
     return reply;
+}
+
+}  // namespace
+
+void pause(std::chrono::milliseconds time, const std::stop_token& cancel) {
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    std::unique_lock lock(mutex);
+    wake.wait_for(lock, cancel, time, [] { return false; });
+}
+
+ServedModel find_served_model(const EndpointOptions& options) {
+    const HttpReply reply = ask_for_models(options);
+    return in_context([&] { return format("reading {}/v1/models", options.url); },
+                      [&]() -> ServedModel {
+                          const Json models = Json::parse(reply.body);
+                          const Json* model = find_model(models, options);
+                          if (model == nullptr) {
+                              return {.name = options.model, .is_listed = false};
+                          }
+                          const Json* owner = model->find("owned_by");
+                          return {.name = model->at("id").as_string("'id'"),
+                                  .context_length = find_context_length(*model),
+                                  .owner = owner != nullptr && owner->is_string()
+                                               ? owner->as_string("'owned_by'")
+                                               : std::string()};
+                      });
 }
 
 }  // namespace anamnesis::eval

@@ -18,6 +18,8 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/language/language_model.hpp"
 
+#include "endpoint/answer_tokens.hpp"
+
 namespace anamnesis::eval {
 namespace {
 
@@ -160,7 +162,8 @@ std::optional<Refusal> read_usage(const Json& json,
         const auto made = find_count(*usage, {"completion_tokens", "output_tokens"});
         answer.new_tokens = made.value_or(0);
         if (made == std::uint64_t{0} && answer.text.empty()) {
-            return Refusal{"the server answered without a single token"};
+            return Refusal{.reason = "the server answered without a single token",
+                           .is_understood = true};
         }
     }
     answer.is_counted = read.has_value();
@@ -175,7 +178,7 @@ std::optional<Refusal> read_usage(const Json& json,
     return std::nullopt;
 }
 
-Reply parse_answer(const HttpReply& reply, std::optional<std::size_t> sent_tokens) {
+Reply parse_answer(const HttpReply& reply, const SentPrompt& sent) {
     const Json json = Json::parse(reply.body);
     if (std::optional<Reply> error = find_error(json, reply)) {
         return *std::move(error);
@@ -197,37 +200,65 @@ Reply parse_answer(const HttpReply& reply, std::optional<std::size_t> sent_token
     const Json* message = choice.find("message");
     if (message != nullptr) {
         if (!read_message(*message, *finish, answer)) {
-            return Refusal{
-                "the server answered with nothing: content is null and there is no "
-                "thinking"};
+            return Refusal{.reason =
+                               "the server answered with nothing: content is null and there "
+                               "is no thinking",
+                           .is_understood = true};
         }
+    } else if (choice.at("text").is_null()) {
+        return Refusal{.reason = "the server answered with nothing: text is null",
+                       .is_understood = true};
     } else {
         answer.text = choice.at("text").as_string("the answer's text");
     }
-    if (std::optional<Refusal> refusal = read_usage(json, sent_tokens, answer)) {
+    if (std::optional<Refusal> refusal = read_usage(json, sent.tokens, answer)) {
         return *std::move(refusal);
     }
+    if (sent.wants_tokens) {
+        answer.tokens = read_answer_tokens(choice);
+    }
     return answer;
+}
+
+/// Whether a refusal is about a field beyond OpenAI's: by its name, or by the words of a strict
+/// parser.
+bool is_about_fields(std::string_view words) {
+    constexpr std::array<std::string_view, 14> known{"extra",
+                                                     "unexpected",
+                                                     "unrecognized",
+                                                     "unknown",
+                                                     "not permitted",
+                                                     "additional propert",
+                                                     "top_k",
+                                                     "min_p",
+                                                     "repetition_penalty",
+                                                     "repeat_penalty",
+                                                     "cache_prompt",
+                                                     "add_special_tokens",
+                                                     "continue_final_message",
+                                                     "chat_template_kwargs"};
+    return std::ranges::any_of(
+        known, [&](std::string_view word) { return words.find(word) != std::string_view::npos; });
 }
 
 /// The switch for what this server refuses; empty where none is known.
 std::string find_remedy(const HttpReply& reply, const SentPrompt& sent) {
     const bool is_chat = sent.transport == PromptTransport::chat;
+    const std::string words = to_lower(find_error_message(reply));
+    const auto says = [&](std::string_view word) { return words.find(word) != std::string::npos; };
+    if (reply.status == 404 && says("model")) {
+        return "it does not serve this model; name another with --model";
+    }
     if (reply.status == 404 || reply.status == 405 || reply.status == 501) {
         return is_chat ? "this server has no /v1/chat/completions; ask it with --transport text"
                        : "this server has no /v1/completions; ask it with --transport chat";
     }
-    const std::string words = to_lower(reply.body);
-    const auto says = [&](std::string_view word) { return words.find(word) != std::string::npos; };
     const bool is_about_prompt = says("prompt") || says("str_type") || says("string_type");
     if (sent.transport == PromptTransport::token_ids && is_about_prompt &&
         (says("string") || says("str") || says("text"))) {
         return "this server takes no token ids; ask it with --transport text";
     }
-    const bool is_about_fields = says("extra") || says("unexpected") || says("unrecognized") ||
-                                 says("unknown") || says("not permitted") ||
-                                 says("additional propert");
-    if (sent.has_extensions && is_about_fields) {
+    if (sent.has_extensions && is_about_fields(to_lower(reply.body))) {
         return "this server takes no fields beyond OpenAI's; ask it with --plain-openai";
     }
     return {};
@@ -241,7 +272,7 @@ Reply read_completion(const HttpReply& reply, const SentPrompt& sent) {
     }
     if (reply.status == 200) {
         try {
-            return parse_answer(reply, sent.tokens);
+            return parse_answer(reply, sent);
         } catch (const Error& error) {
             return Refusal{format("the server's answer is not understood: {}; it begins {}",
                                   error.message(),
@@ -249,10 +280,13 @@ Reply read_completion(const HttpReply& reply, const SentPrompt& sent) {
         }
     }
     if (says_overflow(reply.body)) {
-        return Refusal{"the prompt is too long for the server: " + explain(reply)};
+        return Refusal{.reason = "the prompt is too long for the server: " + explain(reply),
+                       .is_understood = true};
     }
-    const std::string remedy =
-        reply.status == 501 || !is_passing(reply.status) ? find_remedy(reply, sent) : std::string();
+    // llama_cpp.server says 500 to fields and prompts that it does not take.
+    const bool is_final = !is_passing(reply.status) || reply.status == 501 ||
+                          reply.body.find("validation error") != std::string::npos;
+    const std::string remedy = is_final ? find_remedy(reply, sent) : std::string();
     if (!remedy.empty()) {
         return Refusal{.reason = explain(reply) + "; " + remedy, .concerns_all = true};
     }

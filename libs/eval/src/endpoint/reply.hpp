@@ -24,6 +24,8 @@ struct Refusal {
     std::string reason;
     /// What every question will meet: a path or a field that the server does not know.
     bool concerns_all = false;
+    /// The server understood the question: it answered with nothing, or has no room.
+    bool is_understood = false;
 };
 
 using Reply = std::variant<Answer, Retry, Refusal>;
@@ -33,6 +35,7 @@ struct SentPrompt {
     PromptTransport transport = PromptTransport::token_ids;
     std::optional<std::size_t> tokens{};  ///< what we counted, where we did
     bool has_extensions = false;          ///< fields beyond OpenAI's
+    bool wants_tokens = false;            ///< the answer's tokens were asked for
 };
 
 /// What a server's reply to a completion means. A server that read another number of tokens than

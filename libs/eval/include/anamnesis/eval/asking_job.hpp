@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <functional>
 #include <vector>
 
 #include "anamnesis/eval/engine.hpp"
@@ -16,14 +15,16 @@ namespace anamnesis::eval {
 struct AskingJob {
     std::vector<AskedModel> models{};
     OpenEngine open{};
-    /// Throws for a model that cannot be asked; called for all before the first question.
-    std::function<void(const AskedModel& model)> check{};
+    /// Every engine is opened before the first question: servers cost nothing, and one that cannot
+    /// be asked ends the run at once.
+    bool opens_all_first = false;
     /// Counts the tokens of prompts; must outlive the job.
     const language::Tokenizer* tokenizer = nullptr;
     /// The tokenizer of every model's folder must read the prompts as the same tokens.
     bool compares_tokenizers = false;
     std::filesystem::path out{};
     Shard shard{};
+    bool asks_twice = false;      ///< every question, to see whether the engine answers the same
     bool checks_engines = false;  ///< before anything is asked; one that fails ends the run
 };
 

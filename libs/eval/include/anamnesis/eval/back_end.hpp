@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -13,6 +14,13 @@
 #include "anamnesis/language/language_model.hpp"
 
 namespace anamnesis::eval {
+
+/// What an engine may do with states that it kept of earlier prompts.
+enum class CacheUse : std::uint8_t {
+    discouraged,  ///< asked not to, where it can be asked
+    forbidden,    ///< none is ever found: the prompt is salted
+    allowed,
+};
 
 /// What a model is asked.
 struct Question {
@@ -24,6 +32,17 @@ struct Question {
     std::vector<std::string> stop{};
     /// A continuation whose log-probability is asked for beside; empty: none.
     std::string expected{};
+    CacheUse cache = CacheUse::discouraged;
+    bool wants_tokens = false;  ///< the answer's tokens and their log-probabilities
+};
+
+/// A token of an answer, as far as the engine tells it.
+struct AnswerToken {
+    std::string text{};
+    std::optional<language::TokenId> id{};
+    std::optional<double> logprob{};  ///< natural logarithm
+    /// Log-probabilities of the likeliest tokens at this place, by their text.
+    std::map<std::string, double> alternatives{};
 };
 
 /// What it answered.
@@ -35,7 +54,8 @@ struct Answer {
     std::optional<double> expected_logprob{};  ///< natural logarithm, of the whole continuation
     double seconds = 0.0;                      ///< from the question to the answer
     bool is_counted = true;                    ///< the engine told how many tokens it read
-    bool was_all_thinking = false;  ///< a parser of the server's put the whole answer aside
+    bool was_all_thinking = false;      ///< a parser of the server's put the whole answer aside
+    std::vector<AnswerToken> tokens{};  ///< where they were asked for and told
 };
 
 /// Prompt tokens of the answers, and how many of them a model really read.
@@ -56,9 +76,12 @@ public:
     struct Take {
         std::function<void(const Question&, const Answer&)> answered;
         std::function<void(const Question&, const std::string& reason)> failed;
+        /// Questions are not answered for a passing reason, and asked again; told once until the
+        /// next answer.
+        std::function<void(const std::string& reason)> troubled{};
     };
 
-    /// Answers what `next` gives until it gives nothing, in any order. Both callbacks are called by
+    /// Answers what `next` gives until it gives nothing, in any order. Callbacks are called by
     /// one thread at a time. After `cancel`, questions under way are dropped.
     virtual void answer(const Next& next, const Take& take, const std::stop_token& cancel) = 0;
 

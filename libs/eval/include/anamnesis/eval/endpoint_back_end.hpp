@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -47,7 +48,8 @@ struct EndpointOptions {
     /// Fields beyond OpenAI's (top_k, min_p, repetition_penalty, cache_prompt): neutral values that
     /// keep a server's own defaults out.
     bool sends_extensions = true;
-    bool is_insecure = false;  ///< takes any certificate
+    bool limits_completion = false;  ///< the budget as max_completion_tokens, not max_tokens
+    bool is_insecure = false;        ///< takes any certificate
 };
 
 /// A model behind an OpenAI-compatible server: vLLM, SGLang, llama-server.
@@ -55,7 +57,9 @@ struct EndpointOptions {
 /// Retried, with pauses that double: broken connections, 408, 425, 429, 5xx, also where a reply
 /// that says 200 holds them. Not retried: a prompt that is too long, any other refusal. No error
 /// text is ever an answer, and neither is a reply without one. What every question would meet ends
-/// the run at once, as ten equal refusals do where nothing was answered.
+/// the run at once, as ten equal refusals do where nothing was answered, and ten questions in a row
+/// that stay without an answer for one reason. A folder's path is asked for as it is where
+/// /v1/models does not list it: transformers serve lists no local model.
 ///
 /// The environment's HTTPS_PROXY, http_proxy, ALL_PROXY, NO_PROXY and SSL_CERT_FILE hold.
 ///
@@ -81,18 +85,17 @@ private:
     struct Outcome;
     class Workers;
 
-    void read_models(const std::string& body);
-    void set_chat(Json& body, const Question& question) const;
-    Json make_body(const Question& question, std::size_t& prompt_tokens) const;
     void note(const Answer& answer);
     Outcome ask(HttpConnection& connection,
                 const Question& question,
+                const std::function<void(const std::string&)>& troubled,
                 const std::stop_token& cancel) const;
 
     EndpointOptions options_;
     const language::Tokenizer* tokenizer_;
     std::optional<std::size_t> context_length_{};
-    std::string server_;  ///< what /v1/models says of who owns the model
+    bool is_unlisted_ = false;  ///< asked by a name that /v1/models does not list
+    std::string server_;        ///< what /v1/models says of who owns the model
     mutable std::mutex mutex_;
     double busy_seconds_ = 0.0;
     double slot_seconds_ = 0.0;

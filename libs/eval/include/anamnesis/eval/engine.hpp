@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/eval/embedded_back_end.hpp"
 #include "anamnesis/eval/endpoint_back_end.hpp"
@@ -30,8 +31,8 @@ enum class PlaceKind : std::uint8_t {
     served,  ///< itself
 };
 
-/// Reads NAME=PLACE or PLACE.
-/// Errors: `usage` for an empty name or place and for a name that is given twice.
+/// Reads NAME=PLACE or PLACE. Of a server that is given no name its only model is asked.
+/// Errors: `usage` without a folder, for an empty name or place and for a name that is given twice.
 std::vector<AskedModel> parse_asked_models(std::span<const std::string> words, PlaceKind kind);
 
 /// A back end with all that it needs.
@@ -43,9 +44,16 @@ struct Engine {
     Json description{};           ///< for the run's record: what it is, where it is, its digest
 };
 
-using OpenEngine = std::function<Engine(const AskedModel&)>;
+/// What the opener of an engine is told.
+struct EngineOpening {
+    Json earlier{};    ///< the engine's description in a run that goes on; null: none
+    Question trial{};  ///< a question to try it with, of a few tokens
+    Watch watch{};
+};
 
-/// A server. The tokenizer must outlive the engine.
+using OpenEngine = std::function<Engine(const AskedModel&, const EngineOpening&)>;
+
+/// A server, in the options that `find_transport` gave. The tokenizer must outlive the engine.
 /// Errors: as `EndpointBackEnd`.
 Engine make_endpoint_engine(EndpointOptions options, const language::Tokenizer* tokenizer);
 

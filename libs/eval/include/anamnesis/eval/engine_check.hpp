@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "anamnesis/eval/back_end.hpp"
+#include "anamnesis/language/tokenizer.hpp"
 
 namespace anamnesis::eval {
 
@@ -16,14 +17,17 @@ struct EngineCheck {
     std::string detail;
 };
 
-/// Asks `shorts` one by one twice, then all at once, and `longs` last: answers to the same prompt
-/// must be the same, alone, repeated and beside others; no answer may be empty or degenerate.
-/// Nothing is said of whether answers are right. Prompts should be decoded greedily.
+/// Tells a broken engine from a model that forgot. The same prompts must get the same answers,
+/// token by token: asked twice, beside others, with a warm cache, and read in pieces (their first
+/// half before, so that an engine that keeps states goes on from it). No answer may be empty or
+/// degenerate, to short prompts and to long ones. Nothing is said of whether answers are right.
+/// Prompts should be decoded greedily.
 ///
 /// Errors: `io` where a question has no answer.
 std::vector<EngineCheck> check_engine(BackEnd& back_end,
                                       const std::vector<Question>& shorts,
                                       const std::vector<Question>& longs,
+                                      const language::Tokenizer& tokenizer,
                                       const std::stop_token& cancel);
 
 }  // namespace anamnesis::eval

@@ -60,6 +60,7 @@ struct NiahResult {
     std::optional<std::uint32_t> depth{};
     NiahVerdict verdict{};
     std::optional<double> logprob{};
+    std::size_t prompt_tokens = 0;  ///< as the engine counts them; 0: it does not tell
     std::string text{};
     std::string references{};
     std::string question{};  ///< the end of the prompt

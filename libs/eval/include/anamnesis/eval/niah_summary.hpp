@@ -22,6 +22,9 @@ struct NiahCell {
     std::size_t length = 0;
     std::optional<std::uint32_t> depth{};
     std::size_t count = 0;
+    /// Of the prompts, as far as the engine tells: RULER's steps leave some far below `length`.
+    std::size_t fewest_tokens = 0;
+    std::size_t most_tokens = 0;
     double score = 0.0;
     /// Wilson's, where every score is 0 or 1; else of the mean by bootstrap.
     Interval interval{};
@@ -75,6 +78,18 @@ enum class Depths : std::uint8_t { even, random };
 NiahSummary summarise(std::span<const NiahResult> results,
                       const CheckpointRoles& roles,
                       Depths depths);
+
+/// Tokens of prompts, from the shortest to the longest; both 0 where no engine told.
+struct TokenRange {
+    std::size_t fewest = 0;
+    std::size_t most = 0;
+};
+/// Of one task at one length, over all checkpoints.
+TokenRange find_token_range(const NiahSummary& summary,
+                            const std::string& task,
+                            std::size_t length);
+/// "280 to 312"; empty where nothing is known.
+std::string describe_tokens(const TokenRange& range);
 
 /// The checkpoints in the order of their first answer.
 std::vector<std::string> list_checkpoints(std::span<const NiahResult> results);

@@ -9,7 +9,9 @@ namespace anamnesis::eval {
 
 /// Folders of evaluations, and who is who in them.
 struct ReportJob {
-    std::vector<std::filesystem::path> folders{};  ///< one, or one of recall and one of reasoning
+    /// Of recall, of reasoning, or of both; those of one kind are joined, and the name of a
+    /// checkpoint that two of them have is followed by the later folder's.
+    std::vector<std::filesystem::path> folders{};
     std::string
         pre{};  ///< the name of the checkpoint before the fine-tune; empty: by name or order
     std::string post{};  ///< and of that after it
@@ -24,7 +26,7 @@ struct EvaluationReport {
 
 /// Folds the answers of the folders and writes report.html, summary.md, summary.csv and
 /// summary.json into the first.
-/// Errors: `usage` for more than one folder of a kind; `not_found` for one without a run;
+/// Errors: `not_found` for a folder without a run; `usage` for one that is given twice;
 ///         `unsupported` for a kind that a later version wrote.
 EvaluationReport write_reports(const ReportJob& job);
 

@@ -29,10 +29,15 @@ struct RunProgress {
     std::vector<std::string> failures{};
 };
 
-/// Told of every line, also of those that were there before.
-using OnResult = std::function<void(const Json& line)>;
-/// Told of every question that stays without an answer, with the reason.
-using OnFailure = std::function<void(const std::string& failure)>;
+/// Who follows a run.
+struct RunListener {
+    /// Told of every line, also of those that were there before.
+    std::function<void(const Json& line)> on_result{};
+    /// Told of every question that stays without an answer, with the reason.
+    std::function<void(const std::string& failure)> on_failure{};
+    /// Told when questions begin to be asked again.
+    std::function<void(const std::string& reason)> on_trouble{};
+};
 
 /// Asks `back_end` what the folder does not hold yet, and appends each answer as
 /// `{"checkpoint": …, "id": …, …}`.
@@ -41,8 +46,7 @@ RunProgress run_items(BackEnd& back_end,
                       const NextItem& next,
                       RunFolder& folder,
                       const Shard& shard,
-                      const OnResult& on_result,
-                      const OnFailure& on_failure,
+                      const RunListener& listener,
                       const std::stop_token& cancel);
 
 }  // namespace anamnesis::eval

@@ -42,6 +42,9 @@ public:
     /// Records what a checkpoint is. Errors: `mismatch` where the name stood for another one.
     void describe(const std::string& checkpoint, const Json& what);
 
+    /// What it recorded; null for a checkpoint that it does not know.
+    Json find_description(const std::string& checkpoint) const;
+
     /// Removes what this run wrote where it holds no answer, and the folder if nothing else is in
     /// it.
     void discard_unanswered() noexcept;
@@ -57,8 +60,9 @@ private:
 /// A finished or unfinished run, all shards together.
 struct RunRecord {
     Json settings;
-    Json checkpoints;           ///< an object: name to description
-    std::vector<Json> results;  ///< lines
+    Json checkpoints;             ///< an object: name to description
+    std::vector<Json> results;    ///< lines
+    std::vector<Json> repeats{};  ///< lines of second answers to the same questions
 };
 
 /// Errors: `not_found` where the folder holds no run; `mismatch` for shards of different settings
