@@ -40,6 +40,16 @@ Estimate difference(const Estimate& first, const Estimate& second) {
     return make_estimate(std::move(values));
 }
 
+/// Of two percentages, which no interval leads out of.
+Estimate point_difference(const Estimate& first, const Estimate& second) {
+    Estimate estimate = difference(first, second);
+    if (estimate.interval) {
+        estimate.interval = eval::Interval{std::max(-100.0, estimate.interval->low),
+                                           std::min(100.0, estimate.interval->high)};
+    }
+    return estimate;
+}
+
 Estimate compute_mean(const std::vector<Estimate>& estimates) {
     std::vector<double> values(estimates.front().values.size());
     for (const Estimate& estimate : estimates) {
@@ -127,13 +137,13 @@ public:
     }
 
     Estimate recall(std::string_view first, std::string_view second) const {
-        return difference(find_figures(findings_, first).long_recall,
-                          find_figures(findings_, second).long_recall);
+        return point_difference(find_figures(findings_, first).long_recall,
+                                find_figures(findings_, second).long_recall);
     }
 
     Estimate reasoning(std::string_view first, std::string_view second) const {
-        return difference(find_figures(findings_, first).reasoning,
-                          find_figures(findings_, second).reasoning);
+        return point_difference(find_figures(findings_, first).reasoning,
+                                find_figures(findings_, second).reasoning);
     }
 
     void leave_last_open() { claims_.back().verdict = Verdict::open; }

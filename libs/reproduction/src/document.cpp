@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/reproduction/document.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +14,7 @@
 #include "anamnesis/analysis/gradient_series.hpp"
 #include "anamnesis/analysis/locality.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/eval/statistics.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/reproduction/findings.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
@@ -80,8 +80,9 @@ void add_claims(Document& document, const Findings& findings) {
     add_heading(document, "The paper's claims");
     report::Table table{
         .caption =
-            "A claim held where the whole 95 % interval over seeds (Student's) lies on its "
-            "side; 'not settled' where the interval crosses the bound. Up to 5 points of "
+            "A claim held where the whole 95 % interval over seeds (of a difference: Student's) "
+            "lies on its side; 'not settled' where the interval crosses the bound. Up to 5 points "
+            "of "
             "difference count as none.",
         .columns = {"claim", "figure", "mean", "interval", "verdict"},
         .is_number = {false, false, true, true, false},
@@ -152,10 +153,9 @@ report::Table main_table(const Findings& findings) {
 }
 
 report::Curves::Point make_point(double x, const Estimate& estimate) {
-    const double low = estimate.interval ? std::max(0.0, estimate.interval->low) : estimate.mean;
-    const double high =
-        estimate.interval ? std::min(100.0, estimate.interval->high) : estimate.mean;
-    return {.x = x, .y = estimate.mean, .low = low, .high = high};
+    const eval::Interval interval =
+        estimate.interval.value_or(eval::Interval{estimate.mean, estimate.mean});
+    return {.x = x, .y = estimate.mean, .low = interval.low, .high = interval.high};
 }
 
 void add_curves(Document& document, const Findings& findings) {

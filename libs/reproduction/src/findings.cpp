@@ -26,6 +26,8 @@
 namespace anamnesis::reproduction {
 namespace {
 
+using train::synthetic::Exactness;
+
 Estimate over_seeds(const std::vector<SeedFindings>& seeds,
                     const std::function<double(const SeedFindings&)>& figure) {
     std::vector<double> values;
@@ -43,10 +45,31 @@ double long_recall(const Measurement& measurement, const std::vector<std::size_t
     return sum / static_cast<double>(lengths.size());
 }
 
+/// What one seed answered to questions of some kinds, all together.
+eval::ProblemCounts count_answers(const std::vector<const Exactness*>& answers) {
+    eval::ProblemCounts counts;
+    for (const Exactness* exactness : answers) {
+        counts.samples += exactness->outcomes.size();
+        counts.correct += exactness->right();
+    }
+    return counts;
+}
+
+Estimate share_over_seeds(
+    const std::vector<SeedFindings>& seeds,
+    const std::function<std::vector<const Exactness*>(const SeedFindings&)>& answers) {
+    std::vector<eval::ProblemCounts> counts;
+    for (const SeedFindings& seed : seeds) {
+        counts.push_back(count_answers(answers(seed)));
+    }
+    return make_share_estimate(counts);
+}
+
 VariantFigures figures_of_variant(const Variant& variant,
                                   const Recipe& recipe,
                                   const std::vector<SeedFindings>& seeds,
                                   const std::vector<std::size_t>& long_lengths) {
+    using Answers = std::vector<const Exactness*>;
     VariantFigures figures{.variant = variant};
     const auto measured = [&](const SeedFindings& seed) -> const Measurement& {
         return seed.measurements.at(variant.name);
@@ -54,15 +77,23 @@ VariantFigures figures_of_variant(const Variant& variant,
     for (std::size_t needle = 0; needle < needles.size(); ++needle) {
         figures.recall.emplace_back();
         for (const std::size_t length : recipe.lengths) {
-            figures.recall.back().push_back(over_seeds(seeds, [&](const SeedFindings& seed) {
-                return measured(seed).recall_percent(needle, length);
-            }));
+            figures.recall.back().push_back(
+                share_over_seeds(seeds, [&](const SeedFindings& seed) -> Answers {
+                    return {&measured(seed).recall_answers(needle, length)};
+                }));
         }
     }
-    figures.long_recall = over_seeds(
-        seeds, [&](const SeedFindings& seed) { return long_recall(measured(seed), long_lengths); });
-    figures.reasoning = over_seeds(
-        seeds, [&](const SeedFindings& seed) { return measured(seed).reasoning.percent(); });
+    figures.long_recall = share_over_seeds(seeds, [&](const SeedFindings& seed) {
+        Answers answers;
+        for (std::size_t needle = 0; needle < needles.size(); ++needle) {
+            for (const std::size_t length : long_lengths) {
+                answers.push_back(&measured(seed).recall_answers(needle, length));
+            }
+        }
+        return answers;
+    });
+    figures.reasoning = share_over_seeds(
+        seeds, [&](const SeedFindings& seed) -> Answers { return {&measured(seed).reasoning}; });
     if (variant.repair) {
         const auto seed_values = [&](const std::string& name) {
             return over_seeds(seeds,
@@ -95,6 +126,14 @@ double far_share(const std::vector<analysis::ExampleRecord>& records) {
     return 100.0 * far_sum / (near_sum + far_sum);
 }
 
+/// With a bootstrap interval over seeds, for a share that no samples are counted of.
+Estimate within_values(Estimate estimate) {
+    if (estimate.interval) {
+        estimate.interval = eval::bootstrap_mean(estimate.values);
+    }
+    return estimate;
+}
+
 GradientFigures summarise_gradients(const std::vector<SeedFindings>& seeds) {
     const auto collect = [&](auto member) {
         std::vector<analysis::ExampleRecord> records;
@@ -107,10 +146,10 @@ GradientFigures summarise_gradients(const std::vector<SeedFindings>& seeds) {
     return {
         .cot = analysis::summarise(collect(&SeedFindings::cot_gradients), bootstrap),
         .retrieval = analysis::summarise(collect(&SeedFindings::retrieval_gradients), bootstrap),
-        .cot_share = over_seeds(
-            seeds, [](const SeedFindings& seed) { return far_share(seed.cot_gradients); }),
-        .retrieval_share = over_seeds(
-            seeds, [](const SeedFindings& seed) { return far_share(seed.retrieval_gradients); })};
+        .cot_share = within_values(over_seeds(
+            seeds, [](const SeedFindings& seed) { return far_share(seed.cot_gradients); })),
+        .retrieval_share = within_values(over_seeds(
+            seeds, [](const SeedFindings& seed) { return far_share(seed.retrieval_gradients); }))};
 }
 
 /// NaN for a part that a model does not have.
@@ -145,6 +184,20 @@ Estimate make_estimate(std::vector<double> values) {
         .values = std::move(values), .mean = mean.mean, .deviation = mean.standard_deviation};
     if (estimate.values.size() > 1) {
         estimate.interval = mean.student;
+    }
+    return estimate;
+}
+
+Estimate make_share_estimate(const std::vector<eval::ProblemCounts>& seeds) {
+    std::vector<double> values;
+    for (const eval::ProblemCounts& seed : seeds) {
+        values.push_back(100.0 * static_cast<double>(seed.correct) /
+                         static_cast<double>(seed.samples));
+    }
+    Estimate estimate = make_estimate(std::move(values));
+    if (estimate.interval) {
+        const eval::Interval interval = eval::share_interval(seeds);
+        estimate.interval = eval::Interval{100.0 * interval.low, 100.0 * interval.high};
     }
     return estimate;
 }

@@ -42,12 +42,16 @@ Exactness read_digits(const Json& json) {
 
 }  // namespace
 
-double Measurement::recall_percent(std::size_t needle, std::size_t length) const {
+const Exactness& Measurement::recall_answers(std::size_t needle, std::size_t length) const {
     const auto found = std::ranges::find(lengths, length);
     if (found == lengths.end()) {
         throw Error(ErrorKind::internal, format("recall at {} tokens was not measured", length));
     }
-    return recall.at(needle).at(static_cast<std::size_t>(found - lengths.begin())).percent();
+    return recall.at(needle).at(static_cast<std::size_t>(found - lengths.begin()));
+}
+
+double Measurement::recall_percent(std::size_t needle, std::size_t length) const {
+    return recall_answers(needle, length).percent();
 }
 
 double Measurement::recall_percent(std::size_t length) const {

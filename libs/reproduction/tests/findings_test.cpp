@@ -245,6 +245,22 @@ TEST(Findings, AreTheSameOnThePageInTextAndInJson) {
     }
 }
 
+TEST(ShareEstimate, HasAnIntervalWithinZeroAndAHundred) {
+    const Estimate near_all = make_share_estimate({{.samples = 50, .correct = 50},
+                                                   {.samples = 50, .correct = 48},
+                                                   {.samples = 50, .correct = 50}});
+    EXPECT_NEAR(near_all.mean, 98.6667, 1e-3);
+    ASSERT_TRUE(near_all.interval.has_value());
+    EXPECT_LE(near_all.interval->high, 100.0);
+    EXPECT_LT(near_all.interval->low, near_all.mean);
+    EXPECT_GT(near_all.interval->high, near_all.mean);
+    const Estimate none =
+        make_share_estimate({{.samples = 50, .correct = 0}, {.samples = 50, .correct = 0}});
+    EXPECT_GE(none.interval->low, 0.0);
+    EXPECT_GT(none.interval->high, 0.0) << "no point: two seeds say little";
+    EXPECT_FALSE(make_share_estimate({{.samples = 50, .correct = 25}}).interval.has_value());
+}
+
 TEST(Findings, NeedASeed) {
     EXPECT_THROW(find(standard_recipe(), {}), Error);
 }

@@ -21,11 +21,16 @@ struct Estimate {
     std::vector<double> values{};
     double mean = 0.0;
     double deviation = 0.0;                    ///< over seeds; NaN for one
-    std::optional<eval::Interval> interval{};  ///< Student's, 95 %; absent for one seed
+    std::optional<eval::Interval> interval{};  ///< 95 %, over seeds; absent for one seed
 };
 
-/// Errors: `internal` without values.
+/// With Student's interval. Errors: `internal` without values.
 Estimate make_estimate(std::vector<double> values);
+
+/// The percent of right answers, with Wilson's interval for answers that are clustered by seed
+/// (`eval::share_interval`): never outside 0 to 100.
+/// Errors: `internal` without seeds, or for one without samples.
+Estimate make_share_estimate(const std::vector<eval::ProblemCounts>& seeds);
 
 enum class Verdict : std::uint8_t {
     held,      ///< the whole interval lies where the claim says

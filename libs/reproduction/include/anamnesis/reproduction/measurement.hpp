@@ -40,6 +40,8 @@ struct Measurement {
     std::array<std::vector<train::synthetic::Exactness>, needles.size()> recall{};
     train::synthetic::Exactness reasoning{};  ///< whole chains of thought
 
+    /// Errors: `internal` for a length that was not measured.
+    const train::synthetic::Exactness& recall_answers(std::size_t needle, std::size_t length) const;
     /// Percent. Errors: `internal` for a length that was not measured.
     double recall_percent(std::size_t needle, std::size_t length) const;
     /// The mean over needles.
