@@ -42,6 +42,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
 #include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
@@ -127,9 +128,10 @@ std::vector<std::int64_t> parse_numbers(const std::string& text) {
 
 /// Elements of the layers' matrices that every token multiplies.
 double count_weights(const runtime::Network& network) {
+    const at::Tensor& embedding = network.parameter(std::nullopt, checkpoint::role::embedding);
     double count = 0.0;
     for (const auto& [name, tensor] : network.parameters()) {
-        if (tensor.dim() == 2 && name.find("embed_tokens") == std::string::npos &&
+        if (tensor.dim() == 2 && !tensor.is_same(embedding) &&
             name.find("lm_head") == std::string::npos) {
             count += static_cast<double>(tensor.numel());
         }

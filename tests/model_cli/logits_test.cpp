@@ -105,6 +105,25 @@ TEST(GenerateErrors, AskForATokenizerByName) {
     EXPECT_NE(result.errors.find("tokenizer.json"), std::string::npos);
 }
 
+TEST(GenerateErrors, AskForAnotherTokenizerWhereThatOfTheFolderIsNotKnown) {
+    // A vocabulary in tiktoken's form says nothing of how texts are cut; token ids need no cut.
+    const TemporaryFolder folder;
+    const std::filesystem::path model = folder.path() / "model";
+    std::filesystem::copy(golden("olmo_hybrid_base"), model);
+    folder.write(std::filesystem::path("model") / "tiktoken.model", "IQ== 0\nIg== 1\nIw== 2\n");
+    const CommandResult logits = run({"logits",
+                                      "--model",
+                                      model.string(),
+                                      "--ids",
+                                      golden("olmo_hybrid_base") + "/expected.safetensors",
+                                      "--out",
+                                      (folder.path() / "logits.safetensors").string()});
+    EXPECT_EQ(logits.exit_code, 0) << logits.errors;
+    const CommandResult text = run({"generate", "--model", model.string(), "--prompt", "needle"});
+    EXPECT_EQ(text.exit_code, 5);
+    EXPECT_NE(text.errors.find("olmo_hybrid"), std::string::npos) << text.errors;
+}
+
 TEST(GenerateErrors, RefuseADeviceThatIsNotKnown) {
     const CommandResult result = run(
         {"generate", "--model", golden("qwen3_base"), "--prompt", "needle", "--device", "abacus"});

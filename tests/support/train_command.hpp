@@ -6,13 +6,14 @@
 #include <cmath>
 #include <cstddef>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/half.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/formats/safetensors.hpp"
@@ -52,16 +53,16 @@ inline void wait_for_lines(const std::filesystem::path& path, std::size_t lines)
     }
 }
 
-inline std::vector<float> float_values(const formats::SafetensorsFile& file,
+inline std::vector<double> read_values(const formats::SafetensorsFile& file,
                                        const formats::TensorInfo& tensor) {
-    EXPECT_EQ(tensor.dtype, DType::f32) << tensor.name;
-    std::vector<float> values(tensor.data.size() / sizeof(float));
-    file.file().read_at(file.data_begin() + tensor.data.begin(),
-                        std::as_writable_bytes(std::span(values)));
+    std::vector<std::byte> bytes(tensor.data.size());
+    file.file().read_at(file.data_begin() + tensor.data.begin(), bytes);
+    std::vector<double> values(bytes.size() / element_bytes(tensor.dtype));
+    widen(tensor.dtype, bytes, values);
     return values;
 }
 
-/// Every float32 tensor of `expected` is in `actual`, to a relative root mean square.
+/// Every tensor of `expected` is in `actual`, to a relative root mean square.
 inline void expect_near_weights(const std::filesystem::path& actual,
                                 const std::filesystem::path& expected,
                                 double tolerance) {
@@ -71,14 +72,14 @@ inline void expect_near_weights(const std::filesystem::path& actual,
     for (const formats::TensorInfo& tensor : right.tensors()) {
         const formats::TensorInfo* found = left.find(tensor.name);
         ASSERT_NE(found, nullptr) << tensor.name;
-        const std::vector<float> a = float_values(left, *found);
-        const std::vector<float> b = float_values(right, tensor);
+        const std::vector<double> a = read_values(left, *found);
+        const std::vector<double> b = read_values(right, tensor);
         ASSERT_EQ(a.size(), b.size()) << tensor.name;
         double error = 0.0;
         double size = 0.0;
         for (std::size_t i = 0; i < a.size(); ++i) {
-            error += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2.0);
-            size += std::pow(static_cast<double>(b[i]), 2.0);
+            error += std::pow(a[i] - b[i], 2.0);
+            size += std::pow(b[i], 2.0);
         }
         EXPECT_LE(std::sqrt(error), tolerance * std::sqrt(size)) << tensor.name;
     }

@@ -23,8 +23,15 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t steps = 24;
 
+/// What is trained, and the file that holds it at the end.
+struct Trained {
+    const char* name;
+    std::vector<std::string> options;
+    const char* file;
+};
+
 /// A run over ready rows, with everything that has a state: moments, an anchor, packing.
-struct ResumedRun : ::testing::Test {
+struct ResumedRun : ::testing::TestWithParam<Trained> {
     TemporaryFolder folder;
     fs::path data = folder.write("rows.jsonl", rows());
 
@@ -42,16 +49,49 @@ struct ResumedRun : ::testing::Test {
 
     std::vector<std::string> command(const fs::path& out, std::size_t count = steps) const {
         const fs::path model = fs::path(ANAMNESIS_TESTDATA) / "training" / "qwen3_5" / "initial";
-        return {"train",        "--model", model.string(), "--data",
-                data.string(),  "--out",   out.string(),   "--pack",
-                "--length",     "64",      "--batch-size", "1",
-                "--accumulate", "2",       "--steps",      format("{}", count),
-                "--lr",         "1e-3",    "--anchor",     "qk=0.1",
-                "--save-every", "1",       "--threads",    "1"};
+        std::vector<std::string> words{"train",        "--model",
+                                       model.string(), "--data",
+                                       data.string(),  "--out",
+                                       out.string(),   "--pack",
+                                       "--length",     "64",
+                                       "--lr",         "1e-3",
+                                       "--batch-size", "1",
+                                       "--accumulate", "2",
+                                       "--save-every", "1",
+                                       "--threads",    "1",
+                                       "--steps",      format("{}", count)};
+        words.insert(words.end(), GetParam().options.begin(), GetParam().options.end());
+        return words;
     }
 };
 
-TEST_F(ResumedRun, EndsInTheSameBitsHoweverOftenItWasKilled) {
+INSTANTIATE_TEST_SUITE_P(
+    Of,
+    ResumedRun,
+    ::testing::Values(Trained{"Weights", {"--anchor", "qk=0.1"}, "model.safetensors"},
+                      Trained{"Adapters", {"--lora", "r=4"}, "adapter_model.safetensors"}),
+    [](const auto& instance) { return std::string(instance.param.name); });
+
+TEST(RefusedRun, LeavesNothingInTheWayOfTheNext) {
+    const TemporaryFolder folder;
+    const fs::path model = fs::path(ANAMNESIS_TESTDATA) / "training" / "qwen3_5" / "initial";
+    const fs::path data = folder.write("data.jsonl", R"({"prompt": "a", "response": "b"})");
+    const fs::path out = folder.path() / "out";
+    // The checkpoint has no tokenizer.
+    const CommandResult result = run_anamnesis({"train",
+                                                "--model",
+                                                model.string(),
+                                                "--data",
+                                                data.string(),
+                                                "--out",
+                                                out.string(),
+                                                "--steps",
+                                                "1"});
+    EXPECT_NE(result.exit_code, 0);
+    EXPECT_FALSE(fs::exists(out)) << result.errors;
+}
+
+TEST_P(ResumedRun, EndsInTheSameBitsHoweverOftenItWasKilled) {
     const fs::path whole = folder.path() / "whole";
     const fs::path killed = folder.path() / "killed";
     const auto begin = std::chrono::steady_clock::now();
@@ -67,8 +107,7 @@ TEST_F(ResumedRun, EndsInTheSameBitsHoweverOftenItWasKilled) {
     const CommandResult last = run_anamnesis(command(killed));
     ASSERT_EQ(last.exit_code, 0) << last.errors;
     EXPECT_GE(kills, 1U);
-    EXPECT_EQ(io::read_text(killed / "model.safetensors"),
-              io::read_text(whole / "model.safetensors"));
+    EXPECT_EQ(io::read_text(killed / GetParam().file), io::read_text(whole / GetParam().file));
     const Json::Array expected = read_metrics(whole);
     const Json::Array actual = read_metrics(killed);
     ASSERT_EQ(actual.size(), steps);
@@ -79,7 +118,7 @@ TEST_F(ResumedRun, EndsInTheSameBitsHoweverOftenItWasKilled) {
     EXPECT_FALSE(fs::exists(killed / "resume"));
 }
 
-TEST_F(ResumedRun, PassesOverABrokenState) {
+TEST_P(ResumedRun, PassesOverABrokenState) {
     const fs::path out = folder.path() / "out";
     constexpr std::size_t many = 200;
     const std::vector<std::string> arguments = command(out, many);

@@ -1,26 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <iterator>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <poll.h>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/io/standard_input.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/chat_variables.hpp"
 #include "anamnesis/language/generate_job.hpp"
@@ -103,51 +99,10 @@ void declare(CLI::App& app, GenerateOptions& options) {
     declare_reading(app, options.reading);
 }
 
-std::string read_standard_input() {
-    std::string text;
-    std::string buffer(1U << 16U, '\0');
-    while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), stdin)) {
-        text.append(buffer, 0, count);
-    }
-    return text;
-}
-
-/// Waits until there is something to read, or the input is over; false after a stop.
-bool wait_for_input(const Watch& watch) {
-    constexpr int pause = 100;  // milliseconds
-    pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
-    while (!watch.is_stopped()) {
-        if (::poll(&input, 1, pause) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/// One line without its end; nothing at the end of the input or after a stop.
-std::optional<std::string> read_line(const Watch& watch) {
-    std::string line;
-    while (wait_for_input(watch)) {
-        char c = 0;
-        const ssize_t count = ::read(STDIN_FILENO, &c, 1);
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
-        if (count <= 0) {
-            return line.empty() ? std::nullopt : std::optional(line);
-        }
-        if (c == '\n') {
-            return line;
-        }
-        line += c;
-    }
-    return std::nullopt;
-}
-
 std::vector<std::string> read_prompts(const GenerateOptions& options) {
     std::vector<std::string> prompts = options.prompts;
     for (const std::string& path : options.prompt_files) {
-        prompts.push_back(path == "-" ? read_standard_input() : io::read_text(path, 1U << 30U));
+        prompts.push_back(path == "-" ? io::read_standard_input() : io::read_text(path, 1U << 30U));
     }
     return prompts;
 }
@@ -155,26 +110,6 @@ std::vector<std::string> read_prompts(const GenerateOptions& options) {
 void tell_speed(const language::GenerateTiming& timing, const Terminal& terminal) {
     if (!terminal.is_quiet()) {
         static_cast<void>(std::fputs(to_text(timing).c_str(), stderr));
-    }
-}
-
-void print(const language::GeneratedAnswers& answers,
-           const GenerateOptions& options,
-           const language::LanguageModel& model,
-           Terminal& terminal) {
-    for (std::size_t i = 0; i < answers.answers.size(); ++i) {
-        const language::Generation& generation = answers.answers[i];
-        if (answers.answers.size() > 1) {
-            terminal.result(format("[{}] {}", i, generation.text));
-        }
-        terminal.result("\n");
-        for (std::size_t t = 0; options.logprobs && t < generation.tokens.size(); ++t) {
-            terminal.result(
-                format("{:>8} {:>10.5f}  {}\n",
-                       generation.tokens[t],
-                       generation.logprobs[t],
-                       in_quotes(model.decode(std::span(generation.tokens).subspan(t, 1)))));
-        }
     }
 }
 
@@ -188,7 +123,7 @@ int converse(language::LanguageModel& model,
         if (!terminal.is_quiet()) {
             static_cast<void>(std::fputs("> ", stderr));
         }
-        const std::optional<std::string> line = read_line(watch);
+        const std::optional<std::string> line = io::read_input_line(watch);
         if (!line) {
             return 0;
         }
@@ -250,7 +185,7 @@ int run(const GenerateOptions& options, Terminal& terminal, const Watch& watch) 
     if (options.common.json) {
         terminal.result(to_json(answers, options.logprobs).dump(2) + "\n");
     } else {
-        print(answers, options, *model, terminal);
+        terminal.result(to_text(answers, *model, options.logprobs));
     }
     tell_speed(answers.timing, terminal);
     return answers.is_interrupted() ? to_exit_code(ErrorKind::cancelled) : 0;

@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
-#include "anamnesis/base/dtype.hpp"
-#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/formats/safetensors.hpp"
-#include "anamnesis/formats/safetensors_writer.hpp"
-#include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/runtime/array_file.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
 #include "model_verbs/open_model.hpp"
@@ -61,58 +54,8 @@ void declare(CLI::App& app, LogitsOptions& options) {
     declare_reading(app, options.reading);
 }
 
-struct InputIds {
-    std::vector<std::int64_t> ids;
-    Shape shape;  ///< [batch, length]
-};
-
-template <class Integer>
-std::vector<std::int64_t> read_integers(std::span<const std::byte> bytes) {
-    std::vector<Integer> stored(bytes.size() / sizeof(Integer));
-    std::memcpy(stored.data(), bytes.data(), stored.size() * sizeof(Integer));
-    return {stored.begin(), stored.end()};
-}
-
-InputIds read_input_ids(const std::string& path) {
-    const auto file = formats::SafetensorsFile::open(path);
-    const formats::TensorInfo* tensor = file.find("input_ids");
-    if (tensor == nullptr) {
-        throw Error(ErrorKind::not_found,
-                    format("there is no tensor 'input_ids' in {}", in_quotes(path)));
-    }
-    const bool is_integer = tensor->dtype == DType::i64 || tensor->dtype == DType::i32;
-    if (!is_integer || tensor->shape.size() != 2) {
-        throw Error(ErrorKind::mismatch,
-                    format("tensor 'input_ids' of {} is {} of shape {}, expected I64 or I32 of "
-                           "shape [B, T]",
-                           in_quotes(path),
-                           to_string(tensor->dtype),
-                           to_string(tensor->shape)));
-    }
-    std::vector<std::byte> bytes(tensor->data.size());
-    file.file().read_at(file.data_begin() + tensor->data.begin(), bytes);
-    return {.ids = tensor->dtype == DType::i64 ? read_integers<std::int64_t>(bytes)
-                                               : read_integers<std::int32_t>(bytes),
-            .shape = tensor->shape};
-}
-
-void write(const std::string& path, const std::vector<runtime::NamedArray>& arrays) {
-    std::vector<formats::TensorSpec> tensors;
-    for (const runtime::NamedArray& array : arrays) {
-        tensors.push_back({.name = array.name, .dtype = DType::f32, .shape = array.shape});
-    }
-    const auto prologue = formats::make_safetensors_prologue(tensors, {});
-    io::AtomicFile file{path};
-    file.file().write_at(0, std::as_bytes(std::span(prologue.bytes)));
-    for (std::size_t i = 0; i < arrays.size(); ++i) {
-        file.file().write_at(prologue.bytes.size() + prologue.offsets[i],
-                             std::as_bytes(std::span(arrays[i].values)));
-    }
-    file.commit();
-}
-
 int run(const LogitsOptions& options, Terminal& terminal) {
-    const InputIds input = read_input_ids(options.ids);
+    const runtime::InputIds input = runtime::read_input_ids(options.ids);
     const auto model =
         open_model(options.checkpoint, options.model, options.reading, options.common);
     const std::vector<runtime::NamedArray> arrays =
@@ -120,7 +63,7 @@ int run(const LogitsOptions& options, Terminal& terminal) {
                        .batch = input.shape.front(),
                        .chunk = options.step ? 1 : options.model.chunk,
                        .wants_hidden_states = options.hidden_states});
-    write(options.out, arrays);
+    runtime::write_arrays(options.out, arrays);
     if (options.common.json) {
         Json written = Json::array();
         for (const runtime::NamedArray& array : arrays) {

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <array>
-#include <charconv>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -21,6 +17,7 @@
 #include "anamnesis/train/evaluation.hpp"
 #include "anamnesis/train/fine_tune.hpp"
 #include "anamnesis/train/initial_checkpoint.hpp"
+#include "anamnesis/train/lora.hpp"
 #include "anamnesis/train/processes.hpp"
 #include "anamnesis/train/schedule.hpp"
 #include "anamnesis/train/synthetic/source.hpp"
@@ -40,22 +37,6 @@ train::synthetic::Task parse_task(std::string_view word) {
     return train::synthetic::parse_task(word.substr(synthetic_prefix.size()));
 }
 
-train::synthetic::Stage parse_stage(const std::string& word) {
-    const std::vector<std::string> parts = split(word, 'x');
-    std::array<std::uint64_t, 3> numbers{};
-    bool is_stage = parts.size() == numbers.size();
-    for (std::size_t i = 0; is_stage && i < numbers.size(); ++i) {
-        const char* end = parts[i].data() + parts[i].size();
-        const auto [rest, error] = std::from_chars(parts[i].data(), end, numbers.at(i));
-        is_stage = error == std::errc{} && rest == end && numbers.at(i) < (1U << 24U);
-    }
-    if (!is_stage) {
-        throw Error(ErrorKind::usage,
-                    format("--stages has {}, expected STEPSxROWSxLENGTH", in_quotes(word)));
-    }
-    return {.steps = numbers[0], .rows = numbers[1], .length = numbers[2]};
-}
-
 train::TrainingData make_data(const TrainOptions& options) {
     train::TrainingData data{.batches = options.batches,
                              .uses_chat_template = options.chat,
@@ -71,7 +52,7 @@ train::TrainingData make_data(const TrainOptions& options) {
         data.files = options.data;
     }
     for (const std::string& word : options.stages) {
-        data.stages.push_back(parse_stage(word));
+        data.stages.push_back(train::synthetic::parse_stage(word));
     }
     if (!options.replay.empty()) {
         data.replay = train::TrainingData::Replay{.rows = options.replay_rows};
@@ -124,6 +105,9 @@ train::FineTuneJob make_job(const TrainOptions& options) {
                  .weight_decay = options.weight_decay};
     job.clip = options.clip;
     job.rules = {.frozen = options.frozen, .rates = options.rates, .anchors = options.anchors};
+    if (!options.lora.empty()) {
+        job.lora = train::parse_lora(options.lora);
+    }
     job.type = options.dtype == "f32" ? train::TrainingType::f32 : train::TrainingType::bf16;
     job.device = options.device;
     job.threads = options.common.threads;

@@ -106,6 +106,11 @@ void declare_groups(CLI::App& app, TrainOptions& options) {
                  "Groups that stay as they are: q, k, v, o, gate, latent, mlp, mixer, norms, "
                  "embedding, head, joined by '+'; qk is q+k; '@3,7' limits them to layers.");
     group.option("--lr-scale", options.rates, "qk=0.1: a share of the learning rate.");
+    group.option("--lora",
+                 options.lora,
+                 "Train an adapter in PEFT's form: r=16,alpha=32,targets=q_proj,v_proj (also "
+                 "rslora=true; without targets all matrices of the layers), or the folder of one "
+                 "to go on from. --freeze qk: no adapter there.");
     group.option("--anchor", options.anchors, "qk=0.01: a pull to the start, a/2 |w - start|^2.");
 }
 

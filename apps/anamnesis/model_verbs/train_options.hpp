@@ -58,6 +58,7 @@ struct TrainOptions {
     std::vector<std::string> frozen{};
     std::vector<std::string> rates{};
     std::vector<std::string> anchors{};
+    std::string lora;
 };
 
 void declare_train(CLI::App& app, TrainOptions& options);

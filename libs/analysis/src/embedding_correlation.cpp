@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "anamnesis/analysis/labelled_text.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
 #include "anamnesis/runtime/network.hpp"
 
 #include "attention_rows.hpp"
@@ -42,7 +44,7 @@ EmbeddingCorrelation::EmbeddingCorrelation(const runtime::Network& network,
     : parts_(std::make_unique<Parts>()) {
     without_foreign_exceptions([&] {
         const at::NoGradGuard no_gradients;
-        parts_->table = network.parameters().at(network.spec().prefix + "embed_tokens.weight");
+        parts_->table = network.parameter(std::nullopt, checkpoint::role::embedding);
         at::Tensor sum = at::zeros({parts_->table.size(1)}, at::kDouble);
         std::size_t tokens = 0;
         for (const LabelledText& text : texts) {

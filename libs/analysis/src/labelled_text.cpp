@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -14,17 +12,11 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/formats/integers.hpp"
 #include "anamnesis/formats/safetensors.hpp"
 
 namespace anamnesis::analysis {
 namespace {
-
-template <class Integer>
-std::vector<std::int64_t> read_integers(std::span<const std::byte> bytes) {
-    std::vector<Integer> stored(bytes.size() / sizeof(Integer));
-    std::memcpy(stored.data(), bytes.data(), stored.size() * sizeof(Integer));
-    return {stored.begin(), stored.end()};
-}
 
 struct IntegerMatrix {
     Shape shape;
@@ -48,11 +40,7 @@ IntegerMatrix read_matrix(const formats::SafetensorsFile& file,
                            to_string(tensor->dtype),
                            anamnesis::to_string(tensor->shape)));
     }
-    std::vector<std::byte> bytes(tensor->data.size());
-    file.file().read_at(file.data_begin() + tensor->data.begin(), bytes);
-    return {.shape = tensor->shape,
-            .values = tensor->dtype == DType::i64 ? read_integers<std::int64_t>(bytes)
-                                                  : read_integers<std::int32_t>(bytes)};
+    return {.shape = tensor->shape, .values = formats::read_integers(file, *tensor)};
 }
 
 }  // namespace

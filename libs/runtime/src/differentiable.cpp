@@ -9,7 +9,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/_unsafe_view.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
@@ -17,7 +16,6 @@
 
 #include "cpu_gradients.hpp"
 #include "cpu_kernels.hpp"
-#include "fast_product.hpp"
 
 namespace anamnesis::runtime::differentiable {
 namespace {
@@ -51,34 +49,6 @@ void for_values(std::int64_t count,
         work(size(begin), size(end - begin));
     });
 }
-
-struct Linear : Function<Linear> {
-    static at::Tensor forward(AutogradContext* context,
-                              const at::Tensor& x,
-                              const at::Tensor& weight) {
-        context->save_for_backward({x, weight});
-        std::vector<std::int64_t> sizes = x.sizes().vec();
-        sizes.back() = weight.size(0);
-        // Not a view: the residual stream is added to it in place.
-        return at::_unsafe_view(fast_product(x.reshape({-1, x.size(-1)}), weight), sizes);
-    }
-
-    static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-        const variable_list saved = context->get_saved_variables();
-        const at::Tensor& x = saved[0];
-        const at::Tensor& weight = saved[1];
-        const at::Tensor d_y =
-            gradients.front().reshape({-1, gradients.front().size(-1)}).contiguous();
-        variable_list all(2);
-        if (context->needs_input_grad(0)) {
-            all[0] = fast_product(d_y, weight.t()).view(x.sizes());
-        }
-        if (context->needs_input_grad(1)) {
-            all[1] = fast_product(d_y.t(), x.reshape({-1, x.size(-1)}).t());
-        }
-        return all;
-    }
-};
 
 struct RmsNorm : Function<RmsNorm> {
     static at::Tensor forward(AutogradContext* context,
@@ -370,11 +340,6 @@ bool applies_to(const Recurrence& r) {
     return applies_to(r.q) && is_plain(r.k) && is_plain(r.v) && is_plain(r.decay) &&
            r.decay.dim() == 1 && !r.decay.requires_grad() && !r.beta.defined() &&
            !r.state.defined();
-}
-
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-    const at::Tensor y = Linear::apply(x, weight);
-    return bias.defined() ? y + bias : y;
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double eps) {

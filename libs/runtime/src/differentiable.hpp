@@ -20,7 +20,8 @@ bool applies_to(const at::Tensor& x, const at::Tensor& y);
 /// Lightning attention of a whole text: a fixed decay, no correction, no state before it.
 bool applies_to(const Recurrence& recurrence);
 
-/// x weight^T + bias, as at::linear. `bias` may be undefined.
+/// x weight^T + bias, as at::linear. `bias` may be undefined; a narrower weight is widened for each
+/// pass, and what is kept between them is the narrow one.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
 /// gain * x / sqrt(mean of squares + eps) over the last dimension.

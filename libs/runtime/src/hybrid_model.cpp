@@ -74,11 +74,6 @@ std::filesystem::path find_tokenizer(const checkpoint::Checkpoint& checkpoint) {
     return checkpoint.gguf() ? checkpoint.gguf()->file->path() : checkpoint.folder();
 }
 
-bool holds_tokenizer(const std::filesystem::path& place) {
-    return place.extension() == ".gguf" || std::filesystem::exists(place / "tokenizer.json") ||
-           std::filesystem::exists(place / "vocab.json");
-}
-
 NamedArray make_array(std::string name, const at::Tensor& tensor) {
     return {.name = std::move(name),
             .shape = Shape(tensor.sizes().begin(), tensor.sizes().end()),
@@ -91,17 +86,36 @@ struct HybridModel::Parts {
     std::unique_ptr<const Network> owned;  ///< null where the network is someone else's
     const Network& network;
     std::filesystem::path folder;
-    std::optional<language::Tokenizer> tokenizer;
+    std::optional<language::Tokenizer> tokenizer{};
+    std::optional<Error> refusal{};  ///< where there is no tokenizer
     std::vector<TokenId> end_of_text;
     std::size_t context_length = 0;
     std::int64_t prefill_chunk = 0;
 
+    /// Work on token ids needs none: what nobody named and is not there, or is not understood, is
+    /// refused when it is asked for.
+    void open_tokenizer(bool is_named) {
+        if (!is_named && !language::Tokenizer::is_in(folder)) {
+            refusal = Error(ErrorKind::not_found,
+                            format("no tokenizer (tokenizer.json, vocab.json with merges.txt, "
+                                   "tokenizer.model, tiktoken.model or tekken.json) in {}; name a "
+                                   "folder that has one with --tokenizer",
+                                   folder.string()));
+            return;
+        }
+        try {
+            tokenizer = language::Tokenizer::open(folder);
+        } catch (const Error& error) {
+            if (is_named || error.kind() != ErrorKind::unsupported) {
+                throw;
+            }
+            refusal = error;
+        }
+    }
+
     const language::Tokenizer& tokens() const {
         if (!tokenizer) {
-            throw Error(ErrorKind::not_found,
-                        format("no tokenizer.json (nor vocab.json and merges.txt) in {}; name a "
-                               "folder that has one with --tokenizer",
-                               folder.string()));
+            throw Error(*refusal);
         }
         return *tokenizer;
     }
@@ -203,14 +217,11 @@ std::unique_ptr<HybridModel> HybridModel::load(const checkpoint::Checkpoint& che
             Parts{.owned = std::move(network),
                   .network = loaded,
                   .folder = options.tokenizer.value_or(find_tokenizer(checkpoint)),
-                  .tokenizer = std::nullopt,
                   .end_of_text = language::end_of_text_tokens(checkpoint.folder(), config),
                   .context_length = options.context_length.value_or(loaded.spec().context_length),
                   .prefill_chunk =
                       static_cast<std::int64_t>(std::max<std::size_t>(options.prefill_chunk, 1))});
-        if (options.tokenizer || holds_tokenizer(parts->folder)) {
-            parts->tokenizer = language::Tokenizer::open(parts->folder);
-        }
+        parts->open_tokenizer(options.tokenizer.has_value());
         return std::unique_ptr<HybridModel>(new HybridModel(std::move(parts)));
     });
 }
@@ -222,13 +233,10 @@ std::unique_ptr<HybridModel> HybridModel::borrow(const Network& network,
         Parts{.owned = nullptr,
               .network = network,
               .folder = checkpoint.folder(),
-              .tokenizer = std::nullopt,
               .end_of_text = language::end_of_text_tokens(checkpoint.folder(), checkpoint.config()),
               .context_length = network.spec().context_length,
               .prefill_chunk = static_cast<std::int64_t>(std::max<std::size_t>(prefill_chunk, 1))});
-    if (holds_tokenizer(parts->folder)) {
-        parts->tokenizer = language::Tokenizer::open(parts->folder);
-    }
+    parts->open_tokenizer(false);
     return std::unique_ptr<HybridModel>(new HybridModel(std::move(parts)));
 }
 
@@ -289,6 +297,10 @@ std::vector<Generation> HybridModel::generate(std::span<Sequence* const> sequenc
     });
 }
 
+std::vector<TokenId> HybridModel::end_of_text() const {
+    return parts_->end_of_text;
+}
+
 std::vector<TokenScore> HybridModel::score(const Sequence& sequence,
                                            std::span<const TokenId> continuation) {
     return convert_torch_errors([&] {
@@ -307,6 +319,7 @@ std::vector<TokenScore> HybridModel::score(const Sequence& sequence,
                     const TokenId token = continuation[scores.size()];
                     const auto best = std::ranges::max_element(row) - row.begin();
                     scores.push_back({.logprob = language::compute_logprob(row, token),
+                                      .logit = row[static_cast<std::size_t>(token)],
                                       .is_greedy = best == token});
                 }
             }

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/check.hpp"
@@ -35,8 +37,12 @@ std::vector<std::int64_t> choose_shape(const checkpoint::PlannedTensor& planned,
 
 PlannedWeights::PlannedWeights(const ModelSpec& spec,
                                const checkpoint::Checkpoint& checkpoint,
-                               const WeightOptions& options)
-    : spec_(spec), checkpoint_(checkpoint), weights_(checkpoint, options) {
+                               const WeightOptions& options,
+                               AdapterChoice adapters)
+    : spec_(spec),
+      checkpoint_(checkpoint),
+      weights_(checkpoint, options),
+      choose_adapter_(std::move(adapters)) {
     for (const checkpoint::PlannedTensor& tensor : spec.blueprint->tensors) {
         planned_.emplace(TensorPlace{tensor.layer, tensor.role}, &tensor);
     }
@@ -86,6 +92,31 @@ at::Tensor PlannedWeights::take(const TensorPlace& place) {
                                                               : weights_.vector(name, shape);
 }
 
+std::shared_ptr<const LowRank> PlannedWeights::take_adapter(const TensorPlace& place) {
+    const std::string name = find_name(find(place));
+    constexpr std::string_view suffix = ".weight";
+    if (!choose_adapter_ || !name.ends_with(suffix)) {
+        return nullptr;
+    }
+    const auto [found, is_new] = adapters_.try_emplace(name);
+    if (is_new) {
+        const Shape& shape = checkpoint_.at(name).shape;
+        if (std::optional<AdapterFactors> chosen = choose_adapter_(name, shape)) {
+            const auto rank = chosen->down.size(0);
+            check_shape(chosen->down, {rank, static_cast<std::int64_t>(shape[1])}, "lora_A");
+            check_shape(chosen->up, {static_cast<std::int64_t>(shape[0]), rank}, "lora_B");
+            const std::string path = name.substr(0, name.size() - suffix.size());
+            factors_.emplace(path + ".lora_A.weight", chosen->down);
+            factors_.emplace(path + ".lora_B.weight", chosen->up);
+            found->second = std::make_shared<const LowRank>(
+                LowRank{.input = {.weight = std::move(chosen->down)},
+                        .output = {.weight = std::move(chosen->up)},
+                        .scale = chosen->scale});
+        }
+    }
+    return found->second;
+}
+
 at::Tensor PlannedWeights::take_bytes(const TensorPlace& place) {
     const checkpoint::PlannedTensor& planned = find(place);
     const std::string name = find_name(planned);
@@ -110,6 +141,12 @@ at::Tensor LayerWeights::as_weight(const at::Tensor& decoded) const {
 }
 
 Linear LayerWeights::linear(std::string_view role) const {
+    Linear linear = fixed_linear(role);
+    linear.adapter = all_.take_adapter(place(role));
+    return linear;
+}
+
+Linear LayerWeights::fixed_linear(std::string_view role) const {
     Linear linear{.weight = tensor(role)};
     if (const std::string bias = checkpoint::role::to_bias_role(role); has(bias)) {
         linear.bias = tensor(bias);

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/rotary_settings.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
+#include "anamnesis/runtime/network.hpp"
 
 #include "linear.hpp"
 #include "norm.hpp"
@@ -32,10 +34,13 @@ class PlannedWeights {
 public:
     PlannedWeights(const ModelSpec& spec,
                    const checkpoint::Checkpoint& checkpoint,
-                   const WeightOptions& options);
+                   const WeightOptions& options,
+                   AdapterChoice adapters = {});
 
     /// True where it is planned and the checkpoint has it.
     bool has(const TensorPlace& place) const;
+    /// The adapter of the matrix there; null where it is given none.
+    std::shared_ptr<const LowRank> take_adapter(const TensorPlace& place);
     /// In the type that the plan says. Errors: `not_found` where the checkpoint lacks it;
     /// `mismatch` for another shape; `unsupported` for types that do not compute.
     at::Tensor take(const TensorPlace& place);
@@ -50,6 +55,8 @@ public:
     const Weights& weights() const& noexcept { return weights_; }
     /// The name in the checkpoint of everything taken.
     const std::map<TensorPlace, std::string>& names() const& noexcept { return names_; }
+    /// Factors of all adapters: "model.layers.3.self_attn.q_proj.lora_A.weight".
+    const std::map<std::string, at::Tensor>& factors() const& noexcept { return factors_; }
     /// The distinct rotary encodings of all layers so far.
     std::vector<RotarySpec>& rotaries() & noexcept { return rotaries_; }
 
@@ -66,6 +73,10 @@ private:
     std::map<TensorPlace, const checkpoint::PlannedTensor*> planned_;
     std::map<TensorPlace, std::string> names_;
     std::vector<RotarySpec> rotaries_;
+    AdapterChoice choose_adapter_;
+    /// By the matrix's name: layers may share one.
+    std::map<std::string, std::shared_ptr<const LowRank>> adapters_;
+    std::map<std::string, at::Tensor> factors_;
 };
 
 /// The same for one layer: what mixers and feed-forwards load from.
@@ -85,8 +96,10 @@ public:
     at::Tensor bytes(std::string_view role) const { return all_.take_bytes(place(role)); }
     /// A matrix that was decoded, in the type and on the device of weights.
     at::Tensor as_weight(const at::Tensor& decoded) const;
-    /// With its bias, where the checkpoint has one.
+    /// With its bias, where the checkpoint has one, and the adapter that it is given.
     Linear linear(std::string_view role) const;
+    /// One that takes no adapter: its weight is also read by itself, or it chooses experts.
+    Linear fixed_linear(std::string_view role) const;
     RmsNorm norm(std::string_view role,
                  double eps,
                  checkpoint::Gain gain = checkpoint::Gain::plain) const;

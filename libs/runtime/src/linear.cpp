@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -116,7 +117,7 @@ at::Tensor apply_to_many(const Linear& linear, const LinearInput& input) {
     const at::Tensor& weight = linear.weight;
     const at::Tensor& x = input.x();
     if (needs_gradient(linear, x) && !has_few_rows(x) && differentiable::applies_to(x)) {
-        return differentiable::linear(x, weight.to(x.scalar_type()), linear.bias);
+        return differentiable::linear(x, weight, linear.bias);
     }
     if (needs_gradient(linear, x)) {
         return at::linear(x, weight.to(x.scalar_type()), linear.bias);
@@ -161,8 +162,24 @@ at::Tensor apply(const Linear& linear, const LinearInput& input) {
     return apply_each(input, linear).front();
 }
 
+Linear Linear::narrow(std::int64_t first, std::int64_t count) const {
+    Linear part{.weight = weight.narrow(0, first, count),
+                .bias = bias.defined() ? bias.narrow(0, first, count) : at::Tensor()};
+    if (adapter != nullptr) {
+        part.adapter =
+            std::make_shared<const LowRank>(LowRank{.input = adapter->input,
+                                                    .output = adapter->output.narrow(first, count),
+                                                    .scale = adapter->scale});
+    }
+    return part;
+}
+
 at::Tensor add_low_rank(const at::Tensor& rows, const LowRank& adapter, const LinearInput& input) {
-    return adapter.is_defined() ? rows + apply(adapter.output, apply(adapter.input, input)) : rows;
+    if (!adapter.is_defined()) {
+        return rows;
+    }
+    const at::Tensor added = apply(adapter.output, apply(adapter.input, input));
+    return adapter.scale == 1.0 ? rows + added : rows + added * adapter.scale;
 }
 
 void apply_all(const LinearInput& input,
@@ -192,6 +209,9 @@ void apply_all(const LinearInput& input,
     for (std::size_t i = 0; i < linears.size(); ++i) {
         if (linears[i]->bias.defined() && !needs_gradient(*linears[i], x)) {
             outputs[i].add_(linears[i]->bias);
+        }
+        if (linears[i]->adapter != nullptr) {
+            outputs[i] = add_low_rank(outputs[i], *linears[i]->adapter, input);
         }
     }
 }

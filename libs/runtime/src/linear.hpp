@@ -5,23 +5,33 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 
 namespace anamnesis::runtime {
 
-/// y = x W^T + b.
+struct LowRank;
+
+/// y = x W^T + b, and what an adapter adds.
 struct Linear {
     at::Tensor weight{};  ///< [outputs, inputs], in the type it is stored in
     at::Tensor bias{};    ///< [outputs] in the type of activations, or undefined
+    std::shared_ptr<const LowRank> adapter{};  ///< null: none
 
     bool is_defined() const { return weight.defined(); }
+    /// The product with the weight is all there is.
+    bool is_product() const { return !bias.defined() && adapter == nullptr; }
+    /// Rows [first, first + count) of the outputs.
+    Linear narrow(std::int64_t first, std::int64_t count) const;
 };
 
-/// What two narrow matrices add to a product: output(input(x)).
+/// What two narrow matrices add to a product: scale * output(input(x)).
 /// Source: Hu et al. 2021, "LoRA".
 struct LowRank {
     Linear input{}, output{};
+    double scale = 1.0;
 
     bool is_defined() const { return input.is_defined(); }
 };
@@ -47,7 +57,7 @@ private:
 /// flow where both types agree.
 at::Tensor apply(const Linear& linear, const LinearInput& input);
 
-/// rows + output(input(x)), or the rows alone where there is no such adapter.
+/// rows + scale * output(input(x)), or the rows alone where there is no such adapter.
 at::Tensor add_low_rank(const at::Tensor& rows, const LowRank& adapter, const LinearInput& input);
 
 /// `apply` of several matrices to one input. Where reading them is the work, all are read in one

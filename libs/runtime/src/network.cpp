@@ -99,6 +99,7 @@ struct Network::Parts {
     bool recomputes_layers = false;
     bool reads_embeddings = false;  ///< within its layers
     std::map<std::string, at::Tensor> parameters{};
+    std::map<std::string, at::Tensor> factors{};  ///< of adapters
     std::map<TensorPlace, std::string> names{};
 
     /// Those of `length` tokens from where each sequence of the call is.
@@ -119,7 +120,7 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
                       ModelSpec spec,
                       const NetworkOptions& options) {
     // Views of trainable weights must know where their gradients go.
-    const at::AutoGradMode records_views(options.is_trainable);
+    const at::AutoGradMode records_views(options.is_trainable || options.adapters);
     auto parts = std::make_unique<Parts>(Parts{.spec = std::move(spec)});
     const ModelSpec& model = parts->spec;
     PlannedWeights weights(model,
@@ -127,7 +128,8 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
                            {.dtype = options.weight_type,
                             .device = options.device,
                             .copies = options.is_trainable,
-                            .replacements = options.replacements});
+                            .replacements = options.replacements},
+                           options.adapters);
     parts->activation_type = weights.weights().activation_type();
     parts->recomputes_layers = options.recomputes_layers;
     parts->embedding = weights.take(make_place(checkpoint::role::embedding));
@@ -147,6 +149,7 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
         model.is_head_tied ? parts->embedding : weights.take(make_place(checkpoint::role::head));
     parts->cache_type = options.cache_type.value_or(parts->embedding.scalar_type());
     parts->parameters = weights.weights().taken();
+    parts->factors = weights.factors();
     parts->names = weights.names();
     return Network(std::move(parts));
 }
@@ -159,11 +162,18 @@ const std::map<std::string, at::Tensor>& Network::parameters() const& noexcept {
     return parts_->parameters;
 }
 
-const at::Tensor& Network::parameter(LayerIndex layer, std::string_view role) const& {
+const std::map<std::string, at::Tensor>& Network::trained() const& noexcept {
+    return parts_->factors.empty() ? parts_->parameters : parts_->factors;
+}
+
+const at::Tensor& Network::parameter(std::optional<LayerIndex> layer,
+                                     std::string_view role) const& {
     const auto found = parts_->names.find({layer, std::string(role)});
     if (found == parts_->names.end()) {
         throw Error(ErrorKind::not_found,
-                    format("layer {} has no tensor of role {}", layer.value, in_quotes(role)));
+                    format("{} has no tensor of role {}",
+                           layer ? format("layer {}", layer->value) : std::string("the model"),
+                           in_quotes(role)));
     }
     return parts_->parameters.at(found->second);
 }

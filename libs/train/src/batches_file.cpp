@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <span>
 #include <string_view>
@@ -16,18 +15,12 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/formats/integers.hpp"
 #include "anamnesis/formats/safetensors.hpp"
 #include "anamnesis/train/batch.hpp"
 
 namespace anamnesis::train {
 namespace {
-
-template <class Integer>
-std::vector<std::int64_t> read_integers(std::span<const std::byte> bytes) {
-    std::vector<Integer> stored(bytes.size() / sizeof(Integer));
-    std::memcpy(stored.data(), bytes.data(), stored.size() * sizeof(Integer));
-    return {stored.begin(), stored.end()};
-}
 
 const formats::TensorInfo& integers_in(const formats::SafetensorsFile& file,
                                        std::string_view name) {
@@ -47,14 +40,6 @@ const formats::TensorInfo& integers_in(const formats::SafetensorsFile& file,
                            anamnesis::to_string(tensor->shape)));
     }
     return *tensor;
-}
-
-std::vector<std::int64_t> read(const formats::SafetensorsFile& file,
-                               const formats::TensorInfo& tensor) {
-    std::vector<std::byte> bytes(tensor.data.size());
-    file.file().read_at(file.data_begin() + tensor.data.begin(), bytes);
-    return tensor.dtype == DType::i64 ? read_integers<std::int64_t>(bytes)
-                                      : read_integers<std::int32_t>(bytes);
 }
 
 std::vector<float> read_weights(const formats::SafetensorsFile& file, const Shape& shape) {
@@ -99,8 +84,8 @@ BatchesFile::BatchesFile(const std::filesystem::path& path) {
     steps_ = ids.shape[0];
     rows_ = ids.shape[1];
     length_ = ids.shape[2];
-    ids_ = read(file, ids);
-    labels_ = read(file, labels);
+    ids_ = formats::read_integers(file, ids);
+    labels_ = formats::read_integers(file, labels);
     weights_ = read_weights(file, ids.shape);
 }
 

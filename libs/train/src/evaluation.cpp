@@ -252,10 +252,11 @@ Evaluate make_evaluation(const EvaluationPlan& plan,
         return ask_synthetic(plan, network);
     }
     const fs::path& folder = checkpoint.folder();
-    if (!fs::exists(folder / "tokenizer.json") && !fs::exists(folder / "vocab.json")) {
-        throw Error(ErrorKind::unsupported,
-                    format("--eval-every asks in words; {} has no tokenizer.json",
-                           in_quotes(folder.string(), 1000)));
+    if (!language::Tokenizer::is_in(folder)) {
+        throw Error(
+            ErrorKind::unsupported,
+            format("--eval-every asks in words; {} has no tokenizer.json and no other tokenizer",
+                   in_quotes(folder.string(), 1000)));
     }
     const auto questions = std::make_shared<const WordQuestions>(plan, checkpoint, network, watch);
     return [questions](const Watch& asked) { return questions->ask(asked); };

@@ -24,6 +24,7 @@
 #include "anamnesis/train/evaluation.hpp"
 #include "anamnesis/train/events_file.hpp"
 #include "anamnesis/train/initial_checkpoint.hpp"
+#include "anamnesis/train/lora.hpp"
 #include "anamnesis/train/memory.hpp"
 #include "anamnesis/train/processes.hpp"
 #include "anamnesis/train/row_rules.hpp"
@@ -49,9 +50,34 @@ at::Device find_device(const FineTuneJob& job) {
                : runtime::parse_device(format("{}:{}", job.device, launched->local));
 }
 
+at::ScalarType to_scalar_type(TrainingType type) {
+    return type == TrainingType::f32 ? at::kFloat : at::kBFloat16;
+}
+
+/// The base as it is, computed with in the job's type, and factors in float32 beside it.
+Trainer make_lora_trainer(const FineTuneJob& job,
+                          const checkpoint::RecognisedCheckpoint& opened,
+                          TrainerSettings settings,
+                          std::optional<LoraAdapters>& adapters) {
+    const at::Device device = find_device(job);
+    adapters.emplace(
+        *job.lora, opened, std::move(settings.rules), job.data.seed, at::kFloat, device);
+    runtime::Network network =
+        runtime::Network::load(opened.checkpoint,
+                               runtime::describe(opened.checkpoint, opened.model),
+                               {.weight_type = to_scalar_type(job.type),
+                                .device = device,
+                                .adapters = adapters->choice(),
+                                .recomputes_layers = job.recomputes_layers});
+    adapters->check();
+    settings.rules = adapters->rules();
+    return {std::move(network), std::move(settings)};
+}
+
 Trainer make_trainer(const FineTuneJob& job,
                      const checkpoint::RecognisedCheckpoint& opened,
-                     Processes& processes) {
+                     Processes& processes,
+                     std::optional<LoraAdapters>& adapters) {
     const runtime::ModelSpec spec = runtime::describe(opened.checkpoint, opened.model);
     const auto load = [&](at::ScalarType type) {
         return runtime::Network::load(opened.checkpoint,
@@ -66,6 +92,9 @@ Trainer make_trainer(const FineTuneJob& job,
                              .processes = &processes};
     if (job.clip > 0.0) {
         settings.clip = job.clip;
+    }
+    if (job.lora) {
+        return make_lora_trainer(job, opened, std::move(settings), adapters);
     }
     if (job.type == TrainingType::f32) {
         return {load(at::kFloat), std::move(settings)};
@@ -198,6 +227,7 @@ RunSettings make_run_settings(const FineTuneJob& job,
 struct Prepared {
     std::optional<checkpoint::RecognisedCheckpoint> opened{};
     Course course{};
+    std::optional<LoraAdapters> adapters{};
     std::optional<Trainer> trainer{};
     Evaluate evaluate{};
 };
@@ -210,8 +240,10 @@ void prepare(Prepared& prepared, const FineTuneJob& job, const Watch& watch, Pro
                                         job.opening,
                                         job.recognising);
         prepared.course = make_course(job.data, job.steps, prepared.opened->checkpoint);
-        runtime::convert_torch_errors(
-            [&] { prepared.trainer.emplace(make_trainer(job, *prepared.opened, processes)); });
+        runtime::convert_torch_errors([&] {
+            prepared.trainer.emplace(
+                make_trainer(job, *prepared.opened, processes, prepared.adapters));
+        });
         const runtime::Network& network = prepared.trainer->network();
         if (processes.is_first() && job.evaluation.every > 0) {
             prepared.evaluate =
@@ -247,8 +279,12 @@ FineTuneResult train_to_the_end(const FineTuneJob& job,
                                 {"processes", processes.count()}};
     processes.agree([&] {
         if (processes.is_first()) {
-            write_checkpoint(
-                prepared.opened->checkpoint, prepared.trainer->weights(), folder.path());
+            const NamedTensors& weights = prepared.trainer->weights();
+            if (prepared.adapters) {
+                prepared.adapters->write(weights, folder.path());
+            } else {
+                write_checkpoint(prepared.opened->checkpoint, weights, folder.path());
+            }
             folder.finish(receipt);
         }
     });
@@ -267,7 +303,12 @@ FineTuneResult fine_tune(const FineTuneJob& job, const Watch& watch, Processes& 
         result.was_finished = true;
         return result;
     }
-    return train_to_the_end(job, folder, own, processes);
+    try {
+        return train_to_the_end(job, folder, own, processes);
+    } catch (...) {
+        folder.discard_unbegun(initial_folder(job));
+        throw;
+    }
 }
 
 FineTuneResult fine_tune(const FineTuneJob& job, const Watch& watch) {

@@ -52,6 +52,9 @@ Json describe(const FineTuneJob& job) {
                                  {"freeze", list_json(job.rules.frozen)},
                                  {"lr_scale", list_json(job.rules.rates)},
                                  {"anchor", list_json(job.rules.anchors)}};
+    if (job.lora) {
+        settings.set("lora", describe(*job.lora));
+    }
     if (data.replay) {
         settings.set("replay", describe_replay(*data.replay));
         settings.set("replay_rows", data.replay->rows);

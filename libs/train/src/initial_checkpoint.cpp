@@ -23,6 +23,8 @@
 #include "anamnesis/formats/safetensors_writer.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 
+#include "name_stream.hpp"
+
 namespace anamnesis::train {
 namespace {
 
@@ -69,15 +71,6 @@ double find_deviation(const PlannedTensor& tensor, const Scale& scale) {
     const double deviation = 1.0 / std::sqrt(static_cast<double>(tensor.shape.back()));
     return tensor.initial == Initial::stream_matrix ? deviation / std::sqrt(2.0 * scale.layers)
                                                     : deviation;
-}
-
-std::uint64_t hash_name(std::string_view name) {
-    // FNV-1a: a stream of its own for every tensor, whatever is before it.
-    std::uint64_t hash = 0xCBF29CE484222325ULL;
-    for (const char c : name) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
-    }
-    return hash;
 }
 
 /// No draft head is written, so none is declared.
@@ -185,7 +178,7 @@ void write_initial_checkpoint(const Json& config,
     io::AtomicFile file{folder / "model.safetensors"};
     file.file().write_at(0, std::as_bytes(std::span(prologue.bytes)));
     for (std::size_t i = 0; i < written.size(); ++i) {
-        const Random random(Random(seed).next() ^ hash_name(specs[i].name));
+        const Random random = make_name_stream(seed, specs[i].name);
         const std::vector<double> values = make_values(*written[i], random, scale);
         std::vector<std::byte> bytes(values.size() * element_bytes(dtype));
         narrow(dtype, values, bytes);

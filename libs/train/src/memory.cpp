@@ -20,7 +20,11 @@ MemoryEstimate estimate_memory(const runtime::Network& network,
                                const BatchSource::Size& largest,
                                bool recomputes_layers) {
     MemoryEstimate estimate;
+    const auto& trained = network.trained();
     for (const auto& [name, parameter] : network.parameters()) {
+        estimate.weights += trained.contains(name) ? 0 : parameter.nbytes();
+    }
+    for (const auto& [name, parameter] : trained) {
         const auto count = static_cast<std::uint64_t>(parameter.numel());
         const auto held = static_cast<std::uint64_t>(parameter.nbytes());
         const std::uint64_t precise = held < 4 * count ? 4 * count : held;

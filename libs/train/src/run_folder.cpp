@@ -178,4 +178,18 @@ void RunFolder::finish(Json receipt) {
     fs::remove_all(folder_ / "resume", ignored);
 }
 
+void RunFolder::discard_unbegun(const fs::path& start) noexcept {
+    std::error_code ignored;
+    const bool has_begun = fs::exists(folder_ / "metrics.jsonl", ignored) ||
+                           fs::exists(folder_ / receipt_name, ignored);
+    if (has_begun || !lock_) {
+        return;
+    }
+    lock_.reset();
+    fs::remove_all(folder_ / "resume", ignored);
+    fs::remove_all(start, ignored);
+    fs::remove(folder_ / settings_name, ignored);
+    fs::remove(folder_, ignored);  // unless something is in it
+}
+
 }  // namespace anamnesis::train

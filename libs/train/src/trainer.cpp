@@ -23,6 +23,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/tensor_roles.hpp"
 #include "anamnesis/train/loss.hpp"
 #include "anamnesis/train/processes.hpp"
 
@@ -41,7 +42,7 @@ at::Tensor make_master(const at::Tensor& parameter) {
 
 NamedTensors make_masters(const runtime::Network& network, const NamedTensors& exact) {
     NamedTensors masters;
-    for (const auto& [name, parameter] : network.parameters()) {
+    for (const auto& [name, parameter] : network.trained()) {
         at::Tensor master = make_master(parameter);
         if (const auto found = exact.find(name);
             found != exact.end() && !master.is_same(parameter)) {
@@ -71,9 +72,10 @@ constexpr std::int64_t values_of_bucket = 1 << 20;
 
 /// The order in which a forward pass comes to the weights.
 std::vector<std::string> names_as_used(const runtime::Network& network) {
-    const auto forward_position = [](const std::string& name) -> std::uint64_t {
+    const at::Tensor& embedding = network.parameter(std::nullopt, checkpoint::role::embedding);
+    const auto forward_position = [&](const std::string& name) -> std::uint64_t {
         constexpr std::string_view layers = "layers.";
-        if (name.find("embed_tokens") != std::string::npos) {
+        if (network.trained().at(name).is_same(embedding)) {
             return 0;
         }
         const std::size_t found = name.find(layers);
@@ -85,7 +87,7 @@ std::vector<std::string> names_as_used(const runtime::Network& network) {
         return layer + 1;
     };
     std::vector<std::string> names;
-    for (const auto& [name, parameter] : network.parameters()) {
+    for (const auto& [name, parameter] : network.trained()) {
         names.push_back(name);
     }
     std::ranges::stable_sort(names, {}, forward_position);
@@ -113,7 +115,7 @@ Trainer::Trainer(runtime::Network network, TrainerSettings settings, const Named
       masters_(make_masters(network_, exact)),
       optimizer_(masters_, settings_.adamw) {
     for (const auto& [name, rules] : settings_.rules) {
-        at::Tensor parameter = network_.parameters().at(name);
+        at::Tensor parameter = network_.trained().at(name);
         if (is_frozen_whole(parameter, rules)) {
             parameter.requires_grad_(false);
         }
@@ -123,7 +125,7 @@ Trainer::Trainer(runtime::Network network, TrainerSettings settings, const Named
     }
     if (settings_.processes != nullptr && settings_.processes->count() > 1) {
         sums_ = std::make_unique<GradientSums>(
-            network_.parameters(), names_as_used(network_), *settings_.processes, values_of_bucket);
+            network_.trained(), names_as_used(network_), *settings_.processes, values_of_bucket);
     }
 }
 
@@ -205,7 +207,7 @@ double Trainer::loss(std::span<const Batch> batches) const {
 
 /// Gives masters the gradients of their rounded copies.
 void Trainer::collect_gradients() {
-    for (const auto& [name, parameter] : network_.parameters()) {
+    for (const auto& [name, parameter] : network_.trained()) {
         at::Tensor& master = masters_.at(name);
         if (!master.is_same(parameter) && parameter.grad().defined()) {
             master.mutable_grad() = parameter.grad().to(master.scalar_type());
@@ -280,7 +282,7 @@ void Trainer::update(double learning_rate) {
         }
     }
     for (auto& [name, master] : masters_) {
-        at::Tensor parameter = network_.parameters().at(name);
+        at::Tensor parameter = network_.trained().at(name);
         if (!master.is_same(parameter)) {
             parameter.copy_(master);
         }
@@ -312,7 +314,7 @@ void Trainer::restore(const NamedTensors& state) {
     };
     for (const auto& [name, master] : masters_) {
         take("weight." + name, master);
-        at::Tensor parameter = network_.parameters().at(name);
+        at::Tensor parameter = network_.trained().at(name);
         if (!master.is_same(parameter)) {
             parameter.copy_(master);
         }

@@ -51,7 +51,7 @@ std::vector<Sample> read_all_samples(const std::vector<std::string>& paths,
                                      const checkpoint::Checkpoint& checkpoint) {
     const fs::path& folder = checkpoint.folder();
     std::optional<language::Tokenizer> tokenizer;
-    if (fs::exists(folder / "tokenizer.json") || fs::exists(folder / "vocab.json")) {
+    if (language::Tokenizer::is_in(folder)) {
         tokenizer = language::Tokenizer::open(folder);
     }
     language::SupervisionRules rules{.tokenizer = tokenizer ? &*tokenizer : nullptr,

@@ -137,6 +137,9 @@ TEST(ASyntheticSource, DependsOnSeedAndStepAlone) {
     }
     EXPECT_NE(one.batches(0).front().ids, one.batches(12).front().ids);
     EXPECT_THROW(parse_task("poetry"), Error);
+    EXPECT_THROW(parse_stage("150x32"), Error);
+    EXPECT_THROW(parse_stage("150x32x"), Error);
+    EXPECT_EQ(parse_stage("150x32x64").length, 64U);
     EXPECT_THROW(SyntheticSource(Task::cot, {}, 0), Error);
 }
 

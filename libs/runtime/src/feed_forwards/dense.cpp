@@ -24,8 +24,8 @@ using checkpoint::Activation;
 bool runs_in_bf16(const DenseFeedForward& dense, const at::Tensor& x) {
     if (!dense.spec.is_gated || dense.spec.activation != Activation::silu ||
         dense.spec.gate_scale != 1.0 || dense.adapter.is_defined() ||
-        dense.gate_proj.bias.defined() || dense.up_proj.bias.defined() ||
-        dense.down_proj.bias.defined()) {
+        !dense.gate_proj.is_product() || !dense.up_proj.is_product() ||
+        !dense.down_proj.is_product()) {
         return false;
     }
     const auto is_bf16 = [](const Linear& linear) {
@@ -77,14 +77,9 @@ at::Tensor scaled_output(const checkpoint::DenseSpec& spec, const at::Tensor& y)
 DenseFeedForward split_gate_up(const checkpoint::DenseSpec& spec,
                                const Linear& gate_up,
                                const Linear& down) {
-    const auto half = [&](std::int64_t first) {
-        return Linear{.weight = gate_up.weight.narrow(0, first, spec.width),
-                      .bias = gate_up.bias.defined() ? gate_up.bias.narrow(0, first, spec.width)
-                                                     : at::Tensor()};
-    };
     return {.spec = spec,
-            .gate_proj = half(0),
-            .up_proj = half(std::int64_t{spec.width}),
+            .gate_proj = gate_up.narrow(0, spec.width),
+            .up_proj = gate_up.narrow(spec.width, spec.width),
             .down_proj = down};
 }
 

@@ -28,7 +28,7 @@ std::vector<DenseFeedForward> load_experts(const MixtureSpec& spec, const LayerW
     std::vector<DenseFeedForward> experts;
     for (std::uint32_t e = 0; e < spec.experts; ++e) {
         const auto part = [&](std::string_view one) {
-            return weights.linear(role::expert(e, one));
+            return weights.fixed_linear(role::expert(e, one));
         };
         experts.push_back({.spec = spec.expert,
                            .gate_proj = spec.expert.is_gated ? part(role::gate) : Linear(),
@@ -84,7 +84,7 @@ MixtureFeedForward load_feed_forward(const MixtureSpec& spec, const LayerWeights
     MixtureFeedForward mixture{.spec = spec,
                                .router = {.spec = spec.router,
                                           .experts_per_token = spec.experts_per_token,
-                                          .logits = weights.linear(role::router)},
+                                          .logits = weights.fixed_linear(role::router)},
                                .experts = load_experts(spec, weights)};
     if (spec.router.is_corrected) {
         mixture.router.correction = weights.tensor(role::router_correction);
@@ -92,7 +92,7 @@ MixtureFeedForward load_feed_forward(const MixtureSpec& spec, const LayerWeights
     if (spec.shared) {
         mixture.shared = load_shared(spec.shared->dense, weights);
         if (spec.shared->is_weighted) {
-            mixture.shared_gate = weights.linear(role::shared_weight);
+            mixture.shared_gate = weights.fixed_linear(role::shared_weight);
         }
     }
     if (spec.latent_width != 0) {

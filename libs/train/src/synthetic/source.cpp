@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -124,6 +127,22 @@ std::string_view to_string(Task task) {
         }
     }
     throw Error(ErrorKind::internal, "a synthetic task without a name");
+}
+
+Stage parse_stage(const std::string& word) {
+    const std::vector<std::string> parts = split(word, 'x');
+    std::array<std::uint64_t, 3> numbers{};
+    bool is_stage = parts.size() == numbers.size();
+    for (std::size_t i = 0; is_stage && i < numbers.size(); ++i) {
+        const char* end = parts[i].data() + parts[i].size();
+        const auto [rest, error] = std::from_chars(parts[i].data(), end, numbers.at(i));
+        is_stage = error == std::errc{} && rest == end && numbers.at(i) < (1U << 24U);
+    }
+    if (!is_stage) {
+        throw Error(ErrorKind::usage,
+                    format("--stages has {}, expected STEPSxROWSxLENGTH", in_quotes(word)));
+    }
+    return {.steps = numbers[0], .rows = numbers[1], .length = numbers[2]};
 }
 
 SyntheticSource::SyntheticSource(Task task, std::vector<Stage> stages, std::uint64_t seed)

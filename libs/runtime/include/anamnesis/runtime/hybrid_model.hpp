@@ -77,6 +77,7 @@ public:
     std::vector<language::TokenId> encode_beginning(std::string_view text) const override;
     std::string decode(std::span<const language::TokenId> tokens) const override;
     std::size_t context_length() const override;
+    std::vector<language::TokenId> end_of_text() const override;
     std::unique_ptr<language::Sequence> start() override;
     void prefill(language::Sequence& sequence,
                  std::span<const language::TokenId> tokens,

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "anamnesis/base/index.hpp"
+#include "anamnesis/base/shape.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
@@ -48,6 +49,18 @@ private:
     std::int64_t length_ = 0;
 };
 
+/// The two factors of an adapter in float32 or float64: scale * up down is added to a matrix.
+struct AdapterFactors {
+    at::Tensor down{};  ///< [rank, inputs], PEFT's lora_A
+    at::Tensor up{};    ///< [outputs, rank], lora_B
+    double scale = 1.0;
+};
+
+/// Asked for every matrix of a product that may have an adapter, by its name in the checkpoint and
+/// its shape, [outputs, inputs].
+using AdapterChoice =
+    std::function<std::optional<AdapterFactors>(const std::string& name, const Shape& shape)>;
+
 struct NetworkOptions {
     std::optional<at::ScalarType> weight_type{};  ///< of matrices; absent: as stored
     std::optional<at::ScalarType> cache_type{};   ///< absent: the type of the embedding
@@ -56,6 +69,7 @@ struct NetworkOptions {
     bool is_trainable = false;
     /// Tensors to compute with in place of the file's, by name: of its shape, in any float type.
     std::map<std::string, at::Tensor> replacements{};
+    AdapterChoice adapters{};  ///< of none, where it is empty
     /// Keeps of each layer only what goes into it, and computes the rest again in the backward
     /// pass.
     bool recomputes_layers = false;
@@ -112,9 +126,13 @@ public:
     /// Weights by their names in the checkpoint, sorted.
     const std::map<std::string, at::Tensor>& parameters() const& noexcept;
 
-    /// The weight of layer `layer` that is `role` to it (checkpoint/tensor_roles.hpp).
-    /// Errors: `not_found`.
-    const at::Tensor& parameter(LayerIndex layer, std::string_view role) const&;
+    /// What learns, by name: the factors of the adapters
+    /// ("model.layers.3.self_attn.q_proj.lora_A.weight"), or the weights where there are none.
+    const std::map<std::string, at::Tensor>& trained() const& noexcept;
+
+    /// The weight that is `role` to a layer, or to the model outside the layers
+    /// (checkpoint/tensor_roles.hpp). Errors: `not_found`.
+    const at::Tensor& parameter(std::optional<LayerIndex> layer, std::string_view role) const&;
 
     /// For each layer the values that a token leaves for the backward pass, an estimate.
     std::vector<std::uint64_t> count_kept_values() const;

@@ -14,6 +14,7 @@
 #include "anamnesis/train/adamw.hpp"
 #include "anamnesis/train/evaluation.hpp"
 #include "anamnesis/train/initial_checkpoint.hpp"
+#include "anamnesis/train/lora.hpp"
 #include "anamnesis/train/processes.hpp"
 #include "anamnesis/train/row_rules.hpp"
 #include "anamnesis/train/schedule.hpp"
@@ -51,6 +52,7 @@ struct FineTuneJob {
     AdamWSettings adamw{};
     double clip = 1.0;  ///< the largest norm of the gradients; 0: no limit
     RuleWords rules{};
+    std::optional<LoraSettings> lora{};  ///< adapters learn, the checkpoint stays as it is
 
     TrainingType type = TrainingType::f32;
     std::string device = "cpu";
@@ -76,8 +78,8 @@ struct FineTuneResult {
 Json describe(const FineTuneJob& job);
 
 /// Trains and writes the checkpoint: the files, headers and types of the one the run started from,
-/// other weights. Goes on where an earlier call was stopped. With `processes` several do it
-/// together; the first one alone writes and tells.
+/// other weights; with `lora` the adapter alone, as PEFT reads it. Goes on where an earlier call
+/// was stopped. With `processes` several do it together; the first one alone writes and tells.
 /// Errors: those of `make_course`, `make_evaluation` and the checkpoint, all before the first step;
 ///         `exhausted` where not even gradients and moments can be held; those of `run`.
 FineTuneResult fine_tune(const FineTuneJob& job, const Watch& watch, Processes& processes);

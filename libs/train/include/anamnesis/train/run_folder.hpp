@@ -51,6 +51,10 @@ public:
     /// Marks the run as finished and removes its states.
     void finish(Json receipt);
 
+    /// Removes what a run wrote that failed before its first step, and the folder if nothing else
+    /// is in it. `start`: the checkpoint that it made to start from, if it did.
+    void discard_unbegun(const std::filesystem::path& start) noexcept;
+
 private:
     explicit RunFolder(const std::filesystem::path& folder) : folder_(folder) {}
     void check_settings() const;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -32,6 +33,9 @@ struct Stage {
     std::size_t rows = 0;
     std::size_t length = 0;  ///< tokens of a text
 };
+
+/// "150x32x64": steps, rows, length. Errors: `usage`.
+Stage parse_stage(const std::string& word);
 
 /// Samples made as they are needed: those of a step depend on seed and step alone.
 class SyntheticSource final : public BatchSource {
