@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(g++ git python3 cmake ninja-build ccache binutils libopenblas-dev libblas-dev pkg-config libpcre2-dev libutf8proc-dev liblapack-dev libgmp-dev
-  nlohmann-json3-dev libfmt-dev libcli11-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev libcpp-httplib-dev)
+  nlohmann-json3-dev libfmt-dev libcli11-dev libssl-dev openssl libgtest-dev libgmock-dev libbenchmark-dev libcpp-httplib-dev)
 want_torch=false
 only_checks=false
 for argument in "$@"; do
