@@ -12,7 +12,6 @@
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/tensor.h>
@@ -25,6 +24,7 @@
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/tensor_roles.hpp"
+#include "anamnesis/runtime/cross_entropy.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
 
@@ -107,15 +107,10 @@ struct Loss {
     at::Tensor hidden_grad;  ///< of the final norm's output
 };
 
-/// Rows of logits at a time: those of a whole text over a large vocabulary would be the largest
-/// tensor of all.
 Loss compute_loss(const Network& network,
                   const at::Tensor& hidden,
                   const LabelledText& text,
                   double weight) {
-    constexpr std::int64_t logits = 1 << 24;
-    const std::int64_t step =
-        std::max<std::int64_t>(1, logits / std::int64_t{network.spec().vocabulary_size});
     const std::vector<bool> predicting = predicting_positions(text);
     std::vector<std::int64_t> positions;
     std::vector<std::int64_t> targets;
@@ -125,24 +120,12 @@ Loss compute_loss(const Network& network,
             targets.push_back(text.labels[t + 1]);
         }
     }
-    const at::Tensor rows = hidden.detach().squeeze(0);
-    Loss loss{.value = 0.0, .hidden_grad = at::zeros_like(rows)};
-    const at::Tensor at_positions = at::tensor(positions, at::kLong).to(rows.device());
-    const at::Tensor all_targets = at::tensor(targets, at::kLong).to(rows.device());
-    const std::int64_t total = at_positions.size(0);
-    for (std::int64_t first = 0; first < total; first += step) {
-        const std::int64_t count = std::min(step, total - first);
-        const at::Tensor where = at_positions.narrow(0, first, count);
-        at::Tensor some = rows.index_select(0, where);
-        some.requires_grad_(true);
-        const at::Tensor sum = at::cross_entropy_loss(
-            network.logits(some), all_targets.narrow(0, first, count), {}, at::Reduction::Sum);
-        const at::Tensor grad = torch::autograd::grad({sum * weight}, {some}).front();
-        loss.hidden_grad.index_copy_(0, where, grad);
-        loss.value += sum.item<double>() * weight;
-    }
-    loss.hidden_grad = loss.hidden_grad.unsqueeze(0);
-    return loss;
+    const at::Tensor rows = hidden.detach().squeeze(0).requires_grad_(true);
+    const at::Tensor where = at::tensor(positions, at::kLong).to(rows.device());
+    const at::Tensor sum = runtime::summed_cross_entropy(
+        rows.index_select(0, where), network.logit_head(), at::tensor(targets, at::kLong), {});
+    return {.value = sum.item<double>() * weight,
+            .hidden_grad = torch::autograd::grad({sum * weight}, {rows}).front().unsqueeze(0)};
 }
 
 /// [1, T, H, D] -> [H, T, D], contiguous, on the CPU, where pairs are added up; outside the graph.

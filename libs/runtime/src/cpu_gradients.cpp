@@ -171,6 +171,8 @@ ANAMNESIS_INLINE double cross_entropy_body(const float* logits,
     double total = 0.0;
     for (std::size_t r = 0; r < rows; ++r) {
         const float* row = logits + r * classes;
+        const auto label = static_cast<std::size_t>(targets[r]);
+        const auto of_label = static_cast<double>(row[label]);
         float highest = row[0];
         for (std::size_t c = 1; c < classes; ++c) {
             highest = std::max(highest, row[c]);
@@ -189,9 +191,8 @@ ANAMNESIS_INLINE double cross_entropy_body(const float* logits,
             sum += target[c];
         }
         sum += horizontal_sum(partial);
-        const auto label = static_cast<std::size_t>(targets[r]);
-        const double loss = std::log(static_cast<double>(sum)) + static_cast<double>(highest) -
-                            static_cast<double>(row[label]);
+        const double loss =
+            std::log(static_cast<double>(sum)) + static_cast<double>(highest) - of_label;
         total += static_cast<double>(weights[r]) * loss;
         const float factor = weights[r] / sum;
         for (c = 0; c < classes; ++c) {

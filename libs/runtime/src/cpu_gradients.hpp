@@ -48,7 +48,8 @@ void rotate_to(const float* head,
                std::size_t pairs,
                std::size_t head_dim);
 
-/// The losses of `rows` predictions, each times its weight, summed, and the gradient of that sum.
+/// The losses of `rows` predictions, each times its weight, summed, and the gradient of that sum,
+/// which may take the place of the logits.
 /// Shapes: logits, d_logits [rows, classes], targets, weights [rows].
 double cross_entropy(const float* logits,
                      const std::int64_t* targets,

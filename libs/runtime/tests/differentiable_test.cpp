@@ -2,12 +2,16 @@
 #include "differentiable.hpp"
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include <ATen/core/Reduction.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
@@ -16,8 +20,10 @@
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/tanh.h>
 #include <gtest/gtest.h>
 
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/runtime/cross_entropy.hpp"
 
 #include "golden.hpp"
@@ -56,12 +62,14 @@ Outcome run(const Operator& f, const Inputs& inputs, at::ScalarType type, const 
 void expect_same(const Operator& tested,
                  const Operator& definition,
                  const Inputs& inputs,
-                 const at::Tensor& d_y) {
+                 const at::Tensor& d_y,
+                 double tolerance = 2e-6) {
     const Outcome actual = run(tested, inputs, at::kFloat, d_y);
     const Outcome expected = run(definition, inputs, at::kDouble, d_y);
-    EXPECT_TRUE(is_near(actual.y, expected.y, 2e-6));
+    EXPECT_TRUE(is_near(actual.y, expected.y, tolerance));
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-        EXPECT_TRUE(is_near(actual.gradients[i], expected.gradients[i], 2e-6)) << "input " << i;
+        EXPECT_TRUE(is_near(actual.gradients[i], expected.gradients[i], tolerance))
+            << "input " << i;
     }
 }
 
@@ -138,15 +146,75 @@ TEST(Differentiable, LightningIsTheRecurrenceTokenByToken) {
     }
 }
 
-TEST(CrossEntropy, IsItsDefinitionForEachWeight) {
-    const at::Tensor logits = at::randn({700, 37}) * 5.0;
-    const at::Tensor targets = at::randint(37, {700}, at::kLong);
-    for (const at::Tensor& weights : {at::Tensor(), at::rand({700})}) {
-        const auto loss = [&](const Inputs& in) {
-            return summed_cross_entropy(in[0], targets, weights);
-        };
-        expect_same(loss, loss, {logits}, at::randn({}));
+/// The loss by all logits at once.
+at::Tensor define_loss(const at::Tensor& hidden,
+                       const LogitHead& head,
+                       const at::Tensor& targets,
+                       const at::Tensor& weights) {
+    at::Tensor logits = at::linear(hidden, head.weight) * head.scale;
+    if (head.softcap) {
+        logits = at::tanh(logits / *head.softcap) * *head.softcap;
     }
+    const at::Tensor each =
+        at::cross_entropy_loss(logits, targets, std::nullopt, at::Reduction::None);
+    return weights.defined() ? (each * weights).sum() : each.sum();
+}
+
+struct HeadCase {
+    std::int64_t rows = 0;
+    std::int64_t classes = 0;
+    double scale = 1.0;
+    std::optional<double> softcap{};
+    bool is_weighted = false;
+};
+
+TEST(CrossEntropy, OfAHeadIsThatOfItsLogits) {
+    // The last has more rows than one piece.
+    for (const HeadCase& one : {HeadCase{.rows = 700, .classes = 37},
+                                HeadCase{.rows = 90, .classes = 37, .is_weighted = true},
+                                HeadCase{.rows = 5, .classes = 300, .scale = 0.25},
+                                HeadCase{.rows = 80, .classes = 65, .scale = 3.0, .softcap = 4.0},
+                                HeadCase{.rows = 300, .classes = 70'000, .is_weighted = true}}) {
+        const at::Tensor targets = at::randint(one.classes, {one.rows}, at::kLong);
+        const at::Tensor weights = one.is_weighted ? at::rand({one.rows}) : at::Tensor();
+        const auto head = [&](const at::Tensor& weight) {
+            return LogitHead{.weight = weight, .scale = one.scale, .softcap = one.softcap};
+        };
+        const Operator definition = [&](const Inputs& in) {
+            return define_loss(in[0], head(in[1]), targets, weights);
+        };
+        const Operator tested = [&](const Inputs& in) {
+            return summed_cross_entropy(in[0], head(in[1]), targets, weights);
+        };
+        const Inputs inputs{at::randn({one.rows, 12}), at::randn({one.classes, 12})};
+        const at::Tensor d_y = at::randn({});
+        // Sums over many classes.
+        expect_same(tested, definition, inputs, d_y, 1e-5);
+        // Where no kernel of ours runs.
+        const Outcome actual = run(tested, inputs, at::kDouble, d_y);
+        const Outcome expected = run(definition, inputs, at::kDouble, d_y);
+        EXPECT_TRUE(is_near(actual.y, expected.y, 1e-12));
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            EXPECT_TRUE(is_near(actual.gradients[i], expected.gradients[i], 1e-12));
+        }
+        const auto with_gradients = run(tested, inputs, at::kFloat, d_y).y.item<double>();
+        const at::NoGradGuard no_gradients;
+        EXPECT_EQ(tested(inputs).item<double>(), with_gradients);
+    }
+}
+
+TEST(CrossEntropy, GivesAGradientToWhatWantsOne) {
+    const at::Tensor targets = at::randint(9, {20}, at::kLong);
+    const at::Tensor hidden = at::randn({20, 4}).requires_grad_(true);
+    const at::Tensor weight = at::randn({9, 4});
+    summed_cross_entropy(hidden, {.weight = weight}, targets, {}).backward();
+    EXPECT_TRUE(hidden.grad().defined());
+    EXPECT_FALSE(weight.grad().defined());
+    const at::Tensor narrow = weight.to(at::kBFloat16).requires_grad_(true);
+    const at::Tensor sum = summed_cross_entropy(hidden.detach(), {.weight = narrow}, targets, {});
+    sum.backward({}, /*retain_graph=*/true);
+    EXPECT_EQ(narrow.grad().scalar_type(), at::kBFloat16);
+    EXPECT_THROW(sum.backward(), Error);
 }
 
 }  // namespace

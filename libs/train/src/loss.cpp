@@ -90,11 +90,11 @@ at::Tensor summed_loss(const runtime::Network& network, const Batch& batch) {
                                   ? network.forward(ids)
                                   : network.forward_packed(ids, batch.boundaries);
     const at::Tensor rows = hidden.reshape({-1, hidden.size(-1)});
-    const at::Tensor logits = network.logits(
-        at::index_select(rows, 0, at::tensor(positions, at::kLong).to(rows.device())));
-    const at::Tensor targets = at::tensor(labels, at::kLong).to(logits.device());
     return runtime::summed_cross_entropy(
-        logits, targets, weights.empty() ? at::Tensor() : at::tensor(weights, at::kDouble));
+        at::index_select(rows, 0, at::tensor(positions, at::kLong).to(rows.device())),
+        network.logit_head(),
+        at::tensor(labels, at::kLong),
+        weights.empty() ? at::Tensor() : at::tensor(weights, at::kDouble));
 }
 
 }  // namespace anamnesis::train

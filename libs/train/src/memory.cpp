@@ -10,6 +10,7 @@
 
 #include <ATen/DeviceAccelerator.h>
 
+#include "anamnesis/runtime/cross_entropy.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
 #include "anamnesis/train/batch.hpp"
@@ -35,7 +36,7 @@ MemoryEstimate estimate_memory(const runtime::Network& network,
         }
     }
     const runtime::ModelSpec& spec = network.spec();
-    std::uint64_t values = 3 * std::uint64_t{spec.vocabulary_size};
+    std::uint64_t values = 0;
     std::uint64_t most = 0;
     for (const std::uint64_t layer_values : network.count_kept_values()) {
         values += recomputes_layers ? std::uint64_t{spec.hidden_size} : layer_values;
@@ -44,7 +45,10 @@ MemoryEstimate estimate_memory(const runtime::Network& network,
     // A layer's backward pass holds its values and their gradients.
     values += recomputes_layers ? 2 * most : 0;
     // A quarter more: the backward pass has temporaries of its own.
-    estimate.activations = 5 * values * largest.rows * largest.length;
+    const std::uint64_t tokens = std::uint64_t{largest.rows} * largest.length;
+    estimate.activations =
+        5 * values * tokens +
+        4 * runtime::count_loss_values(tokens, spec.vocabulary_size, spec.hidden_size);
     return estimate;
 }
 
