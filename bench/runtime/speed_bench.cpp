@@ -4,8 +4,9 @@
 // the peers' scripts beside it:
 //
 //   speed_bench MODEL [lengths=2048,8192] [decode=2048] [steps=32] [threads=2] [chunk=1024]
-//               [dtype=bf16|f32] [rates=1]
+//               [dtype=bf16|f32] [packed=1] [rates=1]
 //
+// packed=1 keeps what is block-quantised in a GGUF file as it lies, as the commands do.
 // Before and after, the reachable rates: products of 2048 x 2048 matrices and reading from memory.
 // Decoding is interrupted every few steps to read from memory again, because the rate of a virtual
 // machine changes within seconds: share_of_bandwidth compares the two over the same time. Not with
@@ -38,12 +39,15 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
 
+#include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
-#include "anamnesis/checkpoint/tensor_roles.hpp"
 #include "anamnesis/runtime/device.hpp"
+#include "anamnesis/runtime/hybrid_model.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
 
@@ -128,12 +132,11 @@ std::vector<std::int64_t> parse_numbers(const std::string& text) {
 
 /// Elements of the layers' matrices that every token multiplies.
 double count_weights(const runtime::Network& network) {
-    const at::Tensor& embedding = network.parameter(std::nullopt, checkpoint::role::embedding);
     double count = 0.0;
-    for (const auto& [name, tensor] : network.parameters()) {
-        if (tensor.dim() == 2 && !tensor.is_same(embedding) &&
-            name.find("lm_head") == std::string::npos) {
-            count += static_cast<double>(tensor.numel());
+    for (const checkpoint::PlannedTensor& tensor : network.spec().blueprint->tensors) {
+        if (tensor.layer && tensor.shape.size() == 2 &&
+            tensor.precision == checkpoint::Precision::matrix) {
+            count += static_cast<double>(find_element_count(tensor.shape).value_or(0));
         }
     }
     return count;
@@ -158,6 +161,7 @@ int measure(int argc, char** argv) {
                                                 {"threads", "2"},
                                                 {"chunk", "1024"},
                                                 {"dtype", ""},
+                                                {"packed", "0"},
                                                 {"rates", "1"}};
     for (int i = 2; i < argc; ++i) {
         const std::string word = argv[i];
@@ -171,23 +175,25 @@ int measure(int argc, char** argv) {
         emit(Json::Object{{"peer", "anamnesis"}, {"rates", rates()}});
     }
     std::optional<runtime::Network> loaded;
+    const auto files = checkpoint::Checkpoint::open(argv[1]);
+    const bool is_packed = settings["packed"] == "1";
     const double load_seconds = measure_seconds([&] {
-        const auto files = checkpoint::Checkpoint::open(argv[1]);
-        runtime::NetworkOptions options;
+        runtime::LoadOptions options{
+            .threads = static_cast<unsigned>(std::stoi(settings["threads"])),
+            .keeps_packed = is_packed};
         if (!settings["dtype"].empty()) {
-            options.weight_type = settings["dtype"] == "f32" ? at::kFloat : at::kBFloat16;
+            options.dtype = settings["dtype"] == "f32" ? DType::f32 : DType::bf16;
         }
-        loaded = runtime::Network::load(
-            files, runtime::describe(files, checkpoint::recognise(files)), options);
+        loaded = runtime::load_network(files, checkpoint::recognise(files), options);
     });
     const runtime::Network& network = *loaded;
     emit(Json::Object{{"what", "load"}, {"seconds", load_seconds}});
     const std::int64_t chunk = std::stoll(settings["chunk"]);
     const std::vector<std::int64_t> decode = parse_numbers(settings["decode"]);
     const double weights = count_weights(network);
-    double weight_bytes = 0.0;
+    double weight_bytes = is_packed ? static_cast<double>(files.tensor_bytes()) : 0.0;
     for (const auto& [name, tensor] : network.parameters()) {
-        weight_bytes += static_cast<double>(tensor.nbytes());
+        weight_bytes += is_packed ? 0.0 : static_cast<double>(tensor.nbytes());
     }
     const auto read = [&](runtime::NetworkState& state, std::int64_t length) {
         const at::Tensor ids =

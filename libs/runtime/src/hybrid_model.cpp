@@ -201,7 +201,8 @@ Network load_network(const checkpoint::Checkpoint& checkpoint,
                              {.weight_type = to_optional_scalar_type(options.dtype),
                               .cache_type = to_optional_scalar_type(options.cache_dtype),
                               .device = parse_device(options.device),
-                              .replacements = replacements});
+                              .replacements = replacements,
+                              .keeps_packed = options.keeps_packed && !options.dtype});
     });
 }
 
@@ -209,7 +210,9 @@ std::unique_ptr<HybridModel> HybridModel::load(const checkpoint::Checkpoint& che
                                                const checkpoint::Model& model,
                                                const LoadOptions& options) {
     return convert_torch_errors([&] {
-        auto network = std::make_unique<const Network>(load_network(checkpoint, model, options));
+        LoadOptions loading = options;
+        loading.keeps_packed = true;
+        auto network = std::make_unique<const Network>(load_network(checkpoint, model, loading));
         const Network& loaded = *network;
         const Json config =
             checkpoint.gguf() ? checkpoint::make_running_config(checkpoint) : checkpoint.config();

@@ -92,6 +92,17 @@ at::Tensor PlannedWeights::take(const TensorPlace& place) {
                                                               : weights_.vector(name, shape);
 }
 
+Linear PlannedWeights::take_product(const TensorPlace& place) {
+    const checkpoint::PlannedTensor& planned = find(place);
+    const std::string name = find_name(planned);
+    const auto shape = choose_shape(planned, checkpoint_.at(name).shape);
+    if (PackedRows packed = weights_.packed(name, shape); packed.is_defined()) {
+        names_.emplace(place, name);
+        return {.packed = std::move(packed)};
+    }
+    return {.weight = take(place)};
+}
+
 std::shared_ptr<const LowRank> PlannedWeights::take_adapter(const TensorPlace& place) {
     const std::string name = find_name(find(place));
     constexpr std::string_view suffix = ".weight";
@@ -147,7 +158,14 @@ Linear LayerWeights::linear(std::string_view role) const {
 }
 
 Linear LayerWeights::fixed_linear(std::string_view role) const {
-    Linear linear{.weight = tensor(role)};
+    return with_bias(all_.take_product(place(role)), role);
+}
+
+Linear LayerWeights::readable_linear(std::string_view role) const {
+    return with_bias({.weight = tensor(role)}, role);
+}
+
+Linear LayerWeights::with_bias(Linear linear, std::string_view role) const {
     if (const std::string bias = checkpoint::role::to_bias_role(role); has(bias)) {
         linear.bias = tensor(bias);
     }

@@ -45,6 +45,9 @@ public:
     /// `mismatch` for another shape; `unsupported` for types that do not compute.
     at::Tensor take(const TensorPlace& place);
 
+    /// The matrix there for products alone: packed where it lies so and may stay so.
+    Linear take_product(const TensorPlace& place);
+
     /// Codes of a tensor of bytes, on the host.
     /// Errors: as above; `unsupported` where weights are trained, which codes cannot be.
     at::Tensor take_bytes(const TensorPlace& place);
@@ -98,8 +101,10 @@ public:
     at::Tensor as_weight(const at::Tensor& decoded) const;
     /// With its bias, where the checkpoint has one, and the adapter that it is given.
     Linear linear(std::string_view role) const;
-    /// One that takes no adapter: its weight is also read by itself, or it chooses experts.
+    /// The same without an adapter.
     Linear fixed_linear(std::string_view role) const;
+    /// The same for a weight that is also read by itself: it is never packed.
+    Linear readable_linear(std::string_view role) const;
     RmsNorm norm(std::string_view role,
                  double eps,
                  checkpoint::Gain gain = checkpoint::Gain::plain) const;
@@ -112,6 +117,7 @@ public:
     at::ScalarType activation_type() const { return all_.weights().activation_type(); }
 
 private:
+    Linear with_bias(Linear linear, std::string_view role) const;
     TensorPlace place(std::string_view role) const {
         return {layer_, role_prefix_ + std::string(role)};
     }

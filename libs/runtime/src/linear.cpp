@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,8 +15,12 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 
+#include "anamnesis/base/check.hpp"
+
 #include "cpu_kernels.hpp"
+#include "cpu_packed.hpp"
 #include "differentiable.hpp"
+#include "fast_product.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -34,25 +39,41 @@ bool reads_once(const at::Tensor& weight, const at::Tensor& x) {
            (weight.scalar_type() == at::kBFloat16 || weight.scalar_type() == at::kFloat);
 }
 
-std::vector<std::int64_t> output_sizes(const at::Tensor& weight, const at::Tensor& x) {
+bool reads_once(const Linear& linear, const at::Tensor& x) {
+    return linear.packed.is_defined() ? has_few_rows(x) : reads_once(linear.weight, x);
+}
+
+std::vector<std::int64_t> output_sizes(std::int64_t outputs, const at::Tensor& x) {
     std::vector<std::int64_t> sizes = x.sizes().vec();
-    sizes.back() = weight.size(0);
+    sizes.back() = outputs;
     return sizes;
 }
 
 /// A few rows times one of several matrices.
 struct FewRowsProduct {
-    const at::Tensor* weight = nullptr;
+    const Linear* linear = nullptr;
     cpu::FewRows shape{};
+    const cpu::RoundedRows* rounded = nullptr;  ///< the rows for a packed matrix
 
     void compute(std::int64_t begin, std::int64_t end) const {
         const auto first = static_cast<std::size_t>(begin);
         const auto last = static_cast<std::size_t>(end);
-        if (weight->scalar_type() == at::kFloat) {
-            cpu::product(weight->const_data_ptr<float>(), shape, first, last);
+        const at::Tensor& weight = linear->weight;
+        if (rounded != nullptr) {
+            const PackedRows& packed = linear->packed;
+            cpu::product({.bytes = static_cast<const std::byte*>(packed.bytes.const_data_ptr()),
+                          .row_bytes = static_cast<std::size_t>(packed.bytes.size(1)),
+                          .dtype = packed.dtype},
+                         *rounded,
+                         shape.y,
+                         shape.outputs,
+                         first,
+                         last);
+        } else if (weight.scalar_type() == at::kFloat) {
+            cpu::product(weight.const_data_ptr<float>(), shape, first, last);
         } else {
             cpu::product(
-                static_cast<const cpu::Bf16*>(weight->const_data_ptr()), shape, first, last);
+                static_cast<const cpu::Bf16*>(weight.const_data_ptr()), shape, first, last);
         }
     }
 };
@@ -108,14 +129,39 @@ at::Tensor product_by_blocks(const at::Tensor& weight, const at::Tensor& x) {
     return y;
 }
 
+/// Packed rows are unpacked block by block: into bfloat16 where the processor multiplies it.
+at::Tensor product_by_blocks(const PackedRows& packed, const LinearInput& input) {
+    const at::Tensor& x = input.x();
+    const bool is_narrow = cpu::has_bf16_products() && x.scalar_type() == at::kFloat;
+    const at::Tensor rows = (is_narrow ? input.as(at::kBFloat16) : x).reshape({-1, x.size(-1)});
+    const std::int64_t outputs = packed.rows();
+    const std::int64_t step = std::clamp<std::int64_t>(block_elements / packed.columns, 1, outputs);
+    at::Tensor y = at::empty({rows.size(0), outputs}, x.options());
+    at::Tensor block = at::empty({step, packed.columns}, is_narrow ? at::kBFloat16 : at::kFloat);
+    for (std::int64_t first = 0; first < outputs; first += step) {
+        const std::int64_t count = std::min(step, outputs - first);
+        at::Tensor part = block.narrow(0, 0, count);
+        unpack(packed.narrow(first, count), part);
+        y.narrow(1, first, count)
+            .copy_(is_narrow ? at::linear(rows, part) : fast_product(rows.to(at::kFloat), part));
+    }
+    return y.view(output_sizes(outputs, x));
+}
+
 bool needs_gradient(const Linear& linear, const at::Tensor& x) {
-    return at::GradMode::is_enabled() && (x.requires_grad() || linear.weight.requires_grad());
+    return at::GradMode::is_enabled() && linear.weight.defined() &&
+           (x.requires_grad() || linear.weight.requires_grad());
 }
 
 /// With its bias only where gradients flow.
 at::Tensor apply_to_many(const Linear& linear, const LinearInput& input) {
     const at::Tensor& weight = linear.weight;
     const at::Tensor& x = input.x();
+    if (linear.packed.is_defined()) {
+        ANAMNESIS_CHECK(!at::GradMode::is_enabled() || !x.requires_grad(),
+                        "no gradient flows through a packed matrix");
+        return product_by_blocks(linear.packed, input);
+    }
     if (needs_gradient(linear, x) && !has_few_rows(x) && differentiable::applies_to(x)) {
         return differentiable::linear(x, weight, linear.bias);
     }
@@ -129,7 +175,7 @@ at::Tensor apply_to_many(const Linear& linear, const LinearInput& input) {
         return narrow_product(weight, input.as(weight.scalar_type()), x.scalar_type());
     }
     const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
-    return product_by_blocks(weight, rows).view(output_sizes(weight, x));
+    return product_by_blocks(weight, rows).view(output_sizes(weight.size(0), x));
 }
 
 }  // namespace
@@ -149,11 +195,12 @@ at::Tensor narrow_product(const at::Tensor& weight, const at::Tensor& x, at::Sca
         return at::linear(x, weight).to(type);
     }
     // CUDA's products sum in float32 and may leave it so.
-    return at::mm(x.reshape({-1, x.size(-1)}), weight.t(), type).view(output_sizes(weight, x));
+    return at::mm(x.reshape({-1, x.size(-1)}), weight.t(), type)
+        .view(output_sizes(weight.size(0), x));
 }
 
 bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x) {
-    return x.is_cpu() && x.scalar_type() == at::kFloat &&
+    return x.is_cpu() && x.scalar_type() == at::kFloat && linear.weight.defined() &&
            linear.weight.scalar_type() == at::kBFloat16 && cpu::has_bf16_products() &&
            !has_few_rows(x) && !needs_gradient(linear, x);
 }
@@ -163,8 +210,11 @@ at::Tensor apply(const Linear& linear, const LinearInput& input) {
 }
 
 Linear Linear::narrow(std::int64_t first, std::int64_t count) const {
-    Linear part{.weight = weight.narrow(0, first, count),
+    Linear part{.weight = weight.defined() ? weight.narrow(0, first, count) : at::Tensor(),
                 .bias = bias.defined() ? bias.narrow(0, first, count) : at::Tensor()};
+    if (packed.is_defined()) {
+        part.packed = packed.narrow(first, count);
+    }
     if (adapter != nullptr) {
         part.adapter =
             std::make_shared<const LowRank>(LowRank{.input = adapter->input,
@@ -187,23 +237,32 @@ void apply_all(const LinearInput& input,
                std::span<at::Tensor> outputs) {
     const at::Tensor& x = input.x();
     const at::Tensor rows = has_few_rows(x) ? x.contiguous() : x;
+    std::optional<cpu::RoundedRows> rounded;
     std::vector<FewRowsProduct> products;
     for (std::size_t i = 0; i < linears.size(); ++i) {
-        if (!linears[i]->is_defined()) {
+        const Linear& linear = *linears[i];
+        if (!linear.is_defined()) {
             continue;
         }
-        const at::Tensor& weight = linears[i]->weight;
-        if (needs_gradient(*linears[i], x) || !reads_once(weight, x)) {
-            outputs[i] = apply_to_many(*linears[i], input);
+        const bool is_packed = linear.packed.is_defined();
+        if (needs_gradient(linear, x) || !reads_once(linear, x)) {
+            outputs[i] = apply_to_many(linear, input);
             continue;
         }
-        outputs[i] = at::empty(output_sizes(weight, x), x.options());
-        products.push_back({.weight = &weight,
+        const auto row_count = static_cast<std::size_t>(x.numel() / x.size(-1));
+        if (is_packed && !rounded) {
+            rounded = cpu::round_rows(
+                std::span(rows.const_data_ptr<float>(), static_cast<std::size_t>(rows.numel())),
+                row_count);
+        }
+        outputs[i] = at::empty(output_sizes(linear.outputs(), x), x.options());
+        products.push_back({.linear = &linear,
                             .shape = {.x = rows.const_data_ptr<float>(),
-                                      .rows = static_cast<std::size_t>(x.numel() / x.size(-1)),
+                                      .rows = row_count,
                                       .inputs = static_cast<std::size_t>(x.size(-1)),
-                                      .outputs = static_cast<std::size_t>(weight.size(0)),
-                                      .y = outputs[i].mutable_data_ptr<float>()}});
+                                      .outputs = static_cast<std::size_t>(linear.outputs()),
+                                      .y = outputs[i].mutable_data_ptr<float>()},
+                            .rounded = is_packed ? &*rounded : nullptr});
     }
     compute(products, x.size(-1));
     for (std::size_t i = 0; i < linears.size(); ++i) {

@@ -10,17 +10,22 @@
 #include <span>
 #include <utility>
 
+#include "packed_rows.hpp"
+
 namespace anamnesis::runtime {
 
 struct LowRank;
 
 /// y = x W^T + b, and what an adapter adds.
 struct Linear {
-    at::Tensor weight{};  ///< [outputs, inputs], in the type it is stored in
+    at::Tensor weight{};  ///< [outputs, inputs], in the type it is stored in, or undefined
     at::Tensor bias{};    ///< [outputs] in the type of activations, or undefined
     std::shared_ptr<const LowRank> adapter{};  ///< null: none
+    PackedRows packed{};                       ///< in place of `weight`
 
-    bool is_defined() const { return weight.defined(); }
+    bool is_defined() const { return weight.defined() || packed.is_defined(); }
+    std::int64_t inputs() const { return weight.defined() ? weight.size(1) : packed.columns; }
+    std::int64_t outputs() const { return weight.defined() ? weight.size(0) : packed.rows(); }
     /// The product with the weight is all there is.
     bool is_product() const { return !bias.defined() && adapter == nullptr; }
     /// Rows [first, first + count) of the outputs.
@@ -53,8 +58,9 @@ private:
 /// Shapes: x [..., inputs] -> [..., outputs], in the type of x.
 ///
 /// Weights narrower than x stay as they are: where the device multiplies their type, x is narrowed
-/// to it; elsewhere weights are widened block by block, so that memory does not grow. Gradients
-/// flow where both types agree.
+/// to it; elsewhere weights are widened block by block, so that memory does not grow. Packed ones
+/// meet a few rows of x as they lie, rounded to 16 bits. Gradients flow where both types agree,
+/// and through no packed matrix.
 at::Tensor apply(const Linear& linear, const LinearInput& input);
 
 /// rows + scale * output(input(x)), or the rows alone where there is no such adapter.

@@ -50,6 +50,15 @@ TensorPlace make_place(std::string_view role) {
     return {std::nullopt, std::string(role)};
 }
 
+/// Shapes: ids [B, T] -> [B, T, d].
+at::Tensor look_up(const Linear& embedding, const at::Tensor& ids) {
+    if (embedding.packed.is_defined()) {
+        return unpack_rows(embedding.packed, ids.reshape({-1}))
+            .view({ids.size(0), ids.size(1), embedding.packed.columns});
+    }
+    return at::embedding(embedding.weight, ids);
+}
+
 }  // namespace
 
 NetworkState::NetworkState() = default;
@@ -88,9 +97,10 @@ std::int64_t NetworkState::bytes() const {
 
 struct Network::Parts {
     ModelSpec spec{};
+    at::Device device = at::kCPU;
     at::ScalarType activation_type = at::kFloat;
     at::ScalarType cache_type = at::kFloat;
-    at::Tensor embedding{};  ///< [vocabulary, d]
+    Linear embedding{};  ///< [vocabulary, d]
     std::vector<Layer> layers{};
     Norm final_norm{};
     Linear head{};
@@ -104,7 +114,7 @@ struct Network::Parts {
 
     /// Those of `length` tokens from where each sequence of the call is.
     void add_tables(Call& call, std::int64_t length) const {
-        const at::Tensor positions = positions_from(call.starts, length, embedding.device());
+        const at::Tensor positions = positions_from(call.starts, length, device);
         for (std::size_t i = 0; i < rotaries.size(); ++i) {
             call.tables.push_back(make_tables(positions, frequencies[i], rotaries[i].magnitude));
         }
@@ -128,11 +138,13 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
                            {.dtype = options.weight_type,
                             .device = options.device,
                             .copies = options.is_trainable,
-                            .replacements = options.replacements},
+                            .replacements = options.replacements,
+                            .keeps_packed = options.keeps_packed},
                            options.adapters);
+    parts->device = options.device;
     parts->activation_type = weights.weights().activation_type();
     parts->recomputes_layers = options.recomputes_layers;
-    parts->embedding = weights.take(make_place(checkpoint::role::embedding));
+    parts->embedding = weights.take_product(make_place(checkpoint::role::embedding));
     for (std::uint32_t i = 0; i < model.layers.size(); ++i) {
         parts->layers.push_back(load_layer(model.layers[i], LayerWeights(weights, LayerIndex(i))));
     }
@@ -142,12 +154,14 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
     parts->rotaries = std::move(weights.rotaries());
     for (const RotarySpec& rotary : parts->rotaries) {
         parts->frequencies.push_back(make_frequencies(
-            rotary, parts->embedding.options().dtype(parts->activation_type).requires_grad(false)));
+            rotary, at::TensorOptions().dtype(parts->activation_type).device(parts->device)));
     }
     parts->final_norm = weights.take_stream_norm(make_place(checkpoint::role::final_norm));
-    parts->head.weight =
-        model.is_head_tied ? parts->embedding : weights.take(make_place(checkpoint::role::head));
-    parts->cache_type = options.cache_type.value_or(parts->embedding.scalar_type());
+    parts->head = model.is_head_tied ? parts->embedding
+                                     : weights.take_product(make_place(checkpoint::role::head));
+    parts->cache_type = options.cache_type.value_or(parts->embedding.packed.is_defined()
+                                                        ? at::kBFloat16
+                                                        : parts->embedding.weight.scalar_type());
     parts->parameters = weights.weights().taken();
     parts->factors = weights.factors();
     parts->names = weights.names();
@@ -204,8 +218,8 @@ at::Tensor Network::run(const at::Tensor& ids,
                         const InputObserver& inputs) const {
     const Parts& parts = *parts_;
     check_shape(ids, {-1, -1}, "token ids");
-    const at::Tensor rows = at::embedding(parts.embedding, ids.to(parts.embedding.device()));
-    at::Tensor x = scaled(rows.to(parts.activation_type), parts.spec.blueprint->embedding_scale);
+    at::Tensor x = scaled(look_up(parts.embedding, ids.to(parts.device)).to(parts.activation_type),
+                          parts.spec.blueprint->embedding_scale);
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0))),
               .attention = attention ? &attention : nullptr,
               .inputs = inputs ? &inputs : nullptr};
@@ -279,7 +293,7 @@ at::Tensor Network::advance(const at::Tensor& ids,
     // Each operator costs its way through the dispatcher, which on a device is longer than its
     // work.
     std::optional<at::AutoDispatchBelowADInplaceOrView> straight_to_the_device;
-    if (!parts_->embedding.is_cpu()) {
+    if (!parts_->device.is_cpu()) {
         straight_to_the_device.emplace();
     }
     return run(ids, states, {}, observer, {}, {});
@@ -292,6 +306,13 @@ at::Tensor Network::logits(const at::Tensor& hidden) const {
         return logits;
     }
     return at::tanh(logits / *blueprint.logit_softcap) * *blueprint.logit_softcap;
+}
+
+LogitHead Network::logit_head() const {
+    const checkpoint::Blueprint& blueprint = *parts_->spec.blueprint;
+    return {.weight = parts_->head.weight,
+            .scale = blueprint.logit_scale,
+            .softcap = blueprint.logit_softcap};
 }
 
 }  // namespace anamnesis::runtime

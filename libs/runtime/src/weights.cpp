@@ -22,6 +22,8 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/io/mapped_file.hpp"
 
+#include "cpu_packed.hpp"
+
 namespace anamnesis::runtime {
 namespace {
 
@@ -104,7 +106,35 @@ const checkpoint::TensorEntry& Weights::find(const std::string& name, at::IntArr
     return entry;
 }
 
-at::Tensor Weights::mapped(const checkpoint::TensorEntry& entry) {
+PackedRows Weights::packed(const std::string& name, at::IntArrayRef shape) const {
+    const checkpoint::TensorEntry& entry = find(name, shape);
+    if (!options_.keeps_packed || !options_.device.is_cpu() || entry.packed == nullptr ||
+        shape.size() != 2 || !cpu::has_packed_product(entry.packed->dtype) ||
+        options_.replacements.contains(name)) {
+        return {};
+    }
+    return {
+        .bytes = mapped_bytes(*entry.packed), .dtype = entry.packed->dtype, .columns = shape[1]};
+}
+
+/// Rows of a block-quantised tensor.
+at::Tensor Weights::mapped_bytes(const checkpoint::TensorEntry& entry) const {
+    const std::vector<std::int64_t> sizes{static_cast<std::int64_t>(entry.rows()),
+                                          static_cast<std::int64_t>(entry.row_bytes())};
+    if (entry.computed) {
+        at::Tensor rows = at::empty(sizes, at::kByte);
+        read_in_parallel(entry, static_cast<std::byte*>(rows.data_ptr()));
+        return rows;
+    }
+    const std::shared_ptr<const io::MappedFile>& file = files_[entry.file];
+    return at::from_blob(
+        const_cast<std::byte*>(file->bytes().data() + entry.offset),
+        sizes,
+        [file](void* /*start*/) {},
+        at::kByte);
+}
+
+at::Tensor Weights::mapped(const checkpoint::TensorEntry& entry) const {
     if (entry.computed) {
         const std::vector<std::int64_t> shape(entry.shape.begin(), entry.shape.end());
         at::Tensor values =

@@ -14,6 +14,8 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/io/mapped_file.hpp"
 
+#include "packed_rows.hpp"
+
 namespace anamnesis::runtime {
 
 struct WeightOptions {
@@ -24,6 +26,8 @@ struct WeightOptions {
     bool copies = false;
     /// Handed out in place of the file's, by name.
     std::map<std::string, at::Tensor> replacements{};
+    /// Block-quantised matrices of products stay as they lie in the file.
+    bool keeps_packed = false;
 };
 
 /// Hands out the tensors of a checkpoint for computing.
@@ -45,6 +49,8 @@ public:
     /// Errors: `not_found`; `mismatch` for another shape; `unsupported` for types that do not
     /// compute (FP8, integers).
     at::Tensor matrix(const std::string& name, at::IntArrayRef shape);
+    /// The same of a matrix that is to stay packed and can; else undefined.
+    PackedRows packed(const std::string& name, at::IntArrayRef shape) const;
     /// A gain, bias, decay or kernel, in the type of activations.
     at::Tensor vector(const std::string& name, at::IntArrayRef shape);
     /// Codes that something else decodes, on the host.
@@ -57,7 +63,8 @@ public:
 private:
     at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType type);
     const checkpoint::TensorEntry& find(const std::string& name, at::IntArrayRef shape) const;
-    at::Tensor mapped(const checkpoint::TensorEntry& entry);
+    at::Tensor mapped(const checkpoint::TensorEntry& entry) const;
+    at::Tensor mapped_bytes(const checkpoint::TensorEntry& entry) const;
 
     const checkpoint::Checkpoint& checkpoint_;
     WeightOptions options_;

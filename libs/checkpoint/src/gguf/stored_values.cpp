@@ -183,6 +183,30 @@ void refuse_codebooks(const StoredTensor& stored) {
     }
 }
 
+/// The rows as they are stored, where one block-quantised type has them all: in the file's place,
+/// or gathered as they are read.
+std::shared_ptr<const TensorEntry> find_packed(const std::vector<Run>& runs,
+                                               std::uint64_t rows,
+                                               std::uint64_t head_rows) {
+    const TensorEntry& first = runs.front().tensor;
+    const bool is_packed =
+        is_block_quantised(first.dtype) && std::ranges::all_of(runs, [&](const Run& run) {
+            return run.tensor.dtype == first.dtype && run.tensor.row_bytes() != 0;
+        });
+    if (!is_packed) {
+        return nullptr;
+    }
+    TensorEntry entry = first;
+    entry.shape = {rows, first.columns()};
+    entry.bytes = rows * first.row_bytes();
+    if (runs.size() == 1 && head_rows == 0) {
+        entry.offset += runs.front().first * first.row_bytes();
+    } else {
+        entry.computed = std::make_shared<StoredRows>(runs, head_rows, /*is_plain=*/true);
+    }
+    return std::make_shared<const TensorEntry>(std::move(entry));
+}
+
 }  // namespace
 
 TensorEntry make_matrix(const StoredTensor& stored,
@@ -214,6 +238,7 @@ TensorEntry make_matrix(const StoredTensor& stored,
         return entry;
     }
     const DType dtype = first.dtype;
+    entry.packed = find_packed(runs, rows, head_rows);
     const auto made = std::make_shared<StoredRows>(std::move(runs), head_rows, is_plain);
     entry.was_quantised = was_quantised;
     entry.dtype = is_plain ? dtype : DType::f32;

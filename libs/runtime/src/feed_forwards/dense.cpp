@@ -29,7 +29,8 @@ bool runs_in_bf16(const DenseFeedForward& dense, const at::Tensor& x) {
         return false;
     }
     const auto is_bf16 = [](const Linear& linear) {
-        return linear.weight.scalar_type() == at::kBFloat16 && !records_gradients(linear.weight);
+        return linear.weight.defined() && linear.weight.scalar_type() == at::kBFloat16 &&
+               !records_gradients(linear.weight);
     };
     if (x.is_cpu()) {
         return multiplies_in_bf16(dense.gate_proj, x) && multiplies_in_bf16(dense.up_proj, x) &&

@@ -106,7 +106,7 @@ LatentAttentionLayer load_mixer(const checkpoint::LatentAttentionSpec& spec,
                                .q_proj = weights.linear(role::query),
                                .latent_proj = weights.linear(role::latent),
                                .latent_norm = weights.norm(role::latent_norm, spec.norm_eps),
-                               .key_value = weights.fixed_linear(role::key_value),
+                               .key_value = weights.readable_linear(role::key_value),
                                .o_proj = weights.linear(role::output)};
     if (spec.query_rank) {
         layer.q_in = weights.linear(role::query_input);

@@ -48,6 +48,8 @@ struct TensorEntry {
     /// Where the bytes do not lie in a file as they are; else null.
     std::shared_ptr<const ComputedTensor> computed{};
     bool was_quantised = false;  ///< the values come from a block-quantised type
+    /// The same rows in the block-quantised type that they are stored in, where all are in one.
+    std::shared_ptr<const TensorEntry> packed{};
 
     /// Output rows: the first dimension; 1 for a scalar.
     std::uint64_t rows() const { return shape.empty() ? 1 : shape.front(); }

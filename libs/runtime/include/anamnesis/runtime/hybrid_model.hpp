@@ -29,6 +29,9 @@ struct LoadOptions {
     std::string device = "cpu";          ///< "cpu", "cuda" or "cuda:N"
     unsigned threads = 0;                ///< 0: every core this process may use
     std::size_t prefill_chunk = 1024;    ///< tokens of a prompt read at once
+    /// Without a dtype, block-quantised matrices stay so where the CPU multiplies them
+    /// (`NetworkOptions::keeps_packed`). A `HybridModel` always keeps them.
+    bool keeps_packed = false;
     /// Replaces the config's `attn_logits_scaling` (HypeNet): "none", a number, "hype A".
     std::optional<std::string> length_scaling{};
     /// Replaces `max_position_embeddings`.

@@ -18,6 +18,7 @@
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/runtime/cross_entropy.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 
@@ -73,6 +74,9 @@ struct NetworkOptions {
     /// Keeps of each layer only what goes into it, and computes the rest again in the backward
     /// pass.
     bool recomputes_layers = false;
+    /// Block-quantised matrices stay so on the CPU, in the file's memory. They are no parameters,
+    /// and no gradient flows through them.
+    bool keeps_packed = false;
 };
 
 /// Told the residual stream: 0 is the embedding, i the stream after layer i - 1. [B, T, d].
@@ -164,6 +168,9 @@ public:
 
     /// Shapes: hidden [..., d] -> logits [..., vocabulary], in the type of activations.
     at::Tensor logits(const at::Tensor& hidden) const;
+
+    /// The head in the words of `summed_cross_entropy`, which makes no logits of all rows at once.
+    LogitHead logit_head() const;
 
 private:
     struct Parts;
