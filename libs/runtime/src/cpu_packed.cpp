@@ -192,6 +192,48 @@ ANAMNESIS_TARGET void product_of(const PackedMatrix& weight,
     }
 }
 
+/// 16 levels, each product and each sum rounded.
+template <bool HasOffset>
+ANAMNESIS_INLINE void put_values(__m256i levels, float scale, float offset, float* values) {
+    for (const int half : {0, 1}) {
+        const __m128i eight =
+            half == 0 ? _mm256_castsi256_si128(levels) : _mm256_extracti128_si256(levels, 1);
+        __m256 value =
+            _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(eight)), _mm256_set1_ps(scale));
+        if constexpr (HasOffset) {
+            value = _mm256_add_ps(value, _mm256_set1_ps(offset));
+        }
+        _mm256_storeu_ps(values + 8 * half, value);
+    }
+}
+
+template <class Format>
+ANAMNESIS_TARGET void unpack_of(const std::byte* bytes, float* values, std::size_t count) {
+    const auto* block = reinterpret_cast<const Byte*>(bytes);
+    for (std::size_t done = 0; done < count; done += rounded_run * Format::runs) {
+        float scales[Format::runs];
+        float offsets[Format::runs] = {};
+        Format::read_scales(block, scales, offsets);
+        for (std::size_t run = 0; run < Format::runs; ++run) {
+            float low = scales[run];
+            float high = scales[run];
+            Integers levels;
+            if constexpr (Format::has_half_scales) {
+                levels = Format::levels(block, run);
+                low *= static_cast<float>(Format::half_scale(block, 2 * run));
+                high *= static_cast<float>(Format::half_scale(block, 2 * run + 1));
+            } else {
+                levels = Format::integers(block, run);
+            }
+            float* const target = values + done + run * rounded_run;
+            put_values<Format::has_offset>(levels.low, low, offsets[run], target);
+            put_values<Format::has_offset>(
+                levels.high, high, offsets[run], target + rounded_run / 2);
+        }
+        block += Format::bytes;
+    }
+}
+
 using Product = void (*)(const PackedMatrix& weight,
                          const RoundedRows& x,
                          float* y,
@@ -199,34 +241,46 @@ using Product = void (*)(const PackedMatrix& weight,
                          std::size_t begin,
                          std::size_t end);
 
-/// Null where there is none.
-Product find_product(DType dtype) noexcept {
+using Unpack = void (*)(const std::byte* bytes, float* values, std::size_t count);
+
+struct Kernels {
+    Product product = nullptr;
+    Unpack unpack = nullptr;
+};
+
+template <class Format>
+constexpr Kernels kernels_of() {
+    return {.product = product_of<Format>, .unpack = unpack_of<Format>};
+}
+
+/// Null where there are none.
+Kernels find_kernels(DType dtype) noexcept {
     switch (dtype) {
         using enum DType;
         case q4_0:
-            return product_of<Q4_0>;
+            return kernels_of<Q4_0>();
         case q4_1:
-            return product_of<Q4_1>;
+            return kernels_of<Q4_1>();
         case q5_0:
-            return product_of<Q5_0>;
+            return kernels_of<Q5_0>();
         case q5_1:
-            return product_of<Q5_1>;
+            return kernels_of<Q5_1>();
         case q8_0:
-            return product_of<Q8_0>;
+            return kernels_of<Q8_0>();
         case q3_k:
-            return product_of<Q3K>;
+            return kernels_of<Q3K>();
         case q4_k:
-            return product_of<Q4K>;
+            return kernels_of<Q4K>();
         case q5_k:
-            return product_of<Q5K>;
+            return kernels_of<Q5K>();
         case q6_k:
-            return product_of<Q6K>;
+            return kernels_of<Q6K>();
         case iq4_nl:
-            return product_of<Iq4Nl>;
+            return kernels_of<Iq4Nl>();
         case iq4_xs:
-            return product_of<Iq4Xs>;
+            return kernels_of<Iq4Xs>();
         default:
-            return nullptr;
+            return {};
     }
 }
 
@@ -234,7 +288,7 @@ Product find_product(DType dtype) noexcept {
 
 bool has_packed_product(DType dtype) noexcept {
     return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
-           __builtin_cpu_supports("f16c") != 0 && find_product(dtype) != nullptr;
+           __builtin_cpu_supports("f16c") != 0 && find_kernels(dtype).product != nullptr;
 }
 
 void product(const PackedMatrix& weight,
@@ -243,12 +297,21 @@ void product(const PackedMatrix& weight,
              std::size_t outputs,
              std::size_t begin,
              std::size_t end) {
-    const Product run = find_product(weight.dtype);
+    const Product run = find_kernels(weight.dtype).product;
     ANAMNESIS_CHECK(
         run != nullptr && x.inputs % block_elements(weight.dtype) == 0 &&
             weight.row_bytes == x.inputs / block_elements(weight.dtype) * block_bytes(weight.dtype),
         "packed rows of whole blocks");
     run(weight, x, y, outputs, begin, end);
+}
+
+void unpack(const PackedMatrix& weight, std::size_t row, float* values, std::size_t count) {
+    const Unpack run = find_kernels(weight.dtype).unpack;
+    ANAMNESIS_CHECK(
+        run != nullptr && count % block_elements(weight.dtype) == 0 &&
+            weight.row_bytes == count / block_elements(weight.dtype) * block_bytes(weight.dtype),
+        "packed rows of whole blocks");
+    run(weight.bytes + row * weight.row_bytes, values, count);
 }
 
 #else
@@ -264,6 +327,13 @@ void product(const PackedMatrix& /*weight*/,
              std::size_t /*begin*/,
              std::size_t /*end*/) {
     ANAMNESIS_CHECK(false, "packed products where there are some");
+}
+
+void unpack(const PackedMatrix& /*weight*/,
+            std::size_t /*row*/,
+            float* /*values*/,
+            std::size_t /*count*/) {
+    ANAMNESIS_CHECK(false, "packed rows where there are products of them");
 }
 
 #endif

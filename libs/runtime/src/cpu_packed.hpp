@@ -15,7 +15,7 @@
 
 namespace anamnesis::runtime::cpu {
 
-/// True where `product` runs on this type and this processor.
+/// True where `product` and `unpack` run on this type and this processor.
 bool has_packed_product(DType dtype) noexcept;
 
 /// Values that share a scale when they are rounded.
@@ -47,5 +47,8 @@ void product(const PackedMatrix& weight,
              std::size_t outputs,
              std::size_t begin,
              std::size_t end);
+
+/// The values of a row, those of `dequantise` bit for bit. `count` is that of a whole row.
+void unpack(const PackedMatrix& weight, std::size_t row, float* values, std::size_t count);
 
 }  // namespace anamnesis::runtime::cpu

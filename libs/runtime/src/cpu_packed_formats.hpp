@@ -2,7 +2,9 @@
 #pragma once
 
 // What the blocks of each quantised type hold, for processors with AVX2. Included by cpu_packed.cpp
-// alone. Layouts: docs/gguf.md and block_values.hpp; `value = scale * integer + offset`.
+// alone. Layouts: docs/gguf.md and block_values.hpp. A run of 32 values is `scale * integer +
+// offset`; where halves of a run have scales of their own, which are small integers, these are in
+// the integers, and `levels` are without them.
 
 #include <cstddef>
 #include <cstdint>
@@ -87,6 +89,7 @@ struct SingleRun {
     static constexpr std::size_t runs = 1;
     static constexpr std::size_t bytes = Bytes;
     static constexpr bool has_offset = HasOffset;
+    static constexpr bool has_half_scales = false;
     ANAMNESIS_INLINE void read_scales(const Byte* block, float* scales, float* offsets) {
         scales[0] = half_at(block);
         if constexpr (HasOffset) {
@@ -147,6 +150,7 @@ struct EightRuns {
 struct Iq4Xs : EightRuns {
     static constexpr std::size_t bytes = 136;
     static constexpr bool has_offset = false;
+    static constexpr bool has_half_scales = false;
     ANAMNESIS_INLINE void read_scales(const Byte* block, float* scales, float* /*offsets*/) {
         const float d = half_at(block);
         const unsigned high = block[2] | static_cast<unsigned>(block[3]) << 8U;
@@ -164,6 +168,7 @@ struct Iq4Xs : EightRuns {
 /// Scales and minima of six bits each.
 struct SixBitScales : EightRuns {
     static constexpr bool has_offset = true;
+    static constexpr bool has_half_scales = false;
     ANAMNESIS_INLINE void read_scales(const Byte* block, float* scales, float* offsets) {
         std::uint32_t words[3];
         std::memcpy(words, block + 4, sizeof words);
@@ -201,11 +206,17 @@ struct Q5K : SixBitScales {
     }
 };
 
-/// One scale of float16; those of half runs are integers, and in the integers.
-template <std::size_t Bytes, std::size_t ScalePlace>
+/// One scale of float16; those of half runs are integers.
+template <class Format, std::size_t Bytes, std::size_t ScalePlace>
 struct HalfRunScales : EightRuns {
     static constexpr std::size_t bytes = Bytes;
     static constexpr bool has_offset = false;
+    static constexpr bool has_half_scales = true;
+    ANAMNESIS_INLINE Integers integers(const Byte* block, std::size_t run) {
+        return times(Format::levels(block, run),
+                     Format::half_scale(block, 2 * run),
+                     Format::half_scale(block, 2 * run + 1));
+    }
     ANAMNESIS_INLINE void read_scales(const Byte* block, float* scales, float* /*offsets*/) {
         _mm256_storeu_ps(scales, _mm256_set1_ps(half_at(block + ScalePlace)));
     }
@@ -217,34 +228,31 @@ ANAMNESIS_INLINE __m256i two_bits_of_run(const Byte* source, std::size_t run) {
     return _mm256_and_si256(shifted, _mm256_set1_epi8(3));
 }
 
-struct Q6K : HalfRunScales<210, 208> {
-    ANAMNESIS_INLINE Integers integers(const Byte* block, std::size_t run) {
+struct Q6K : HalfRunScales<Q6K, 210, 208> {
+    ANAMNESIS_INLINE int half_scale(const Byte* block, std::size_t index) {
+        return static_cast<std::int8_t>(block[192 + index]);
+    }
+    ANAMNESIS_INLINE Integers levels(const Byte* block, std::size_t run) {
         const std::size_t half = run / 4;
         const std::size_t quarter = run % 4;
         const __m256i low = nibbles_of_run(block + 64 * half + 32 * (quarter % 2), quarter / 2);
         const __m256i high = _mm256_slli_epi16(two_bits_of_run(block + 128 + 32 * half, run), 4);
-        const Integers levels =
-            widened(_mm256_sub_epi8(_mm256_or_si256(low, high), _mm256_set1_epi8(32)));
-        const auto* scales = reinterpret_cast<const std::int8_t*>(block + 192) + 2 * run;
-        return times(levels, scales[0], scales[1]);
+        return widened(_mm256_sub_epi8(_mm256_or_si256(low, high), _mm256_set1_epi8(32)));
     }
 };
 
-struct Q3K : HalfRunScales<110, 108> {
-    ANAMNESIS_INLINE Integers integers(const Byte* block, std::size_t run) {
-        const __m256i low = two_bits_of_run(block + 32 + 32 * (run / 4), run);
-        const __m256i high = _mm256_srli_epi16(bit_as_sixteen(block, run), 2);
-        const Integers levels =
-            widened(_mm256_sub_epi8(_mm256_or_si256(low, high), _mm256_set1_epi8(4)));
-        return times(levels, scale(block + 96, 2 * run), scale(block + 96, 2 * run + 1));
-    }
-
-private:
-    ANAMNESIS_INLINE int scale(const Byte* packed, std::size_t index) {
+struct Q3K : HalfRunScales<Q3K, 110, 108> {
+    ANAMNESIS_INLINE int half_scale(const Byte* block, std::size_t index) {
+        const Byte* const packed = block + 96;
         const unsigned low = index < 8 ? packed[index] & 15U : packed[index - 8] >> 4U;
         const unsigned high =
             static_cast<unsigned>(packed[8 + index % 4]) >> (2 * (index / 4)) & 3U;
         return static_cast<int>(low | high << 4U) - 32;
+    }
+    ANAMNESIS_INLINE Integers levels(const Byte* block, std::size_t run) {
+        const __m256i low = two_bits_of_run(block + 32 + 32 * (run / 4), run);
+        const __m256i high = _mm256_srli_epi16(bit_as_sixteen(block, run), 2);
+        return widened(_mm256_sub_epi8(_mm256_or_si256(low, high), _mm256_set1_epi8(4)));
     }
 };
 

@@ -60,15 +60,7 @@ struct FewRowsProduct {
         const auto last = static_cast<std::size_t>(end);
         const at::Tensor& weight = linear->weight;
         if (rounded != nullptr) {
-            const PackedRows& packed = linear->packed;
-            cpu::product({.bytes = static_cast<const std::byte*>(packed.bytes.const_data_ptr()),
-                          .row_bytes = static_cast<std::size_t>(packed.bytes.size(1)),
-                          .dtype = packed.dtype},
-                         *rounded,
-                         shape.y,
-                         shape.outputs,
-                         first,
-                         last);
+            cpu::product(to_matrix(linear->packed), *rounded, shape.y, shape.outputs, first, last);
         } else if (weight.scalar_type() == at::kFloat) {
             cpu::product(weight.const_data_ptr<float>(), shape, first, last);
         } else {

@@ -3,31 +3,29 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
-#include "anamnesis/base/block_values.hpp"
 #include "anamnesis/base/check.hpp"
 
 #include "cpu_kernels.hpp"
+#include "cpu_packed.hpp"
 
 namespace anamnesis::runtime {
 namespace {
-
-std::span<const std::byte> bytes_of_row(const PackedRows& packed, std::int64_t row) {
-    const auto size = static_cast<std::size_t>(packed.bytes.size(1));
-    return {static_cast<const std::byte*>(packed.bytes.const_data_ptr()) +
-                static_cast<std::size_t>(row) * size,
-            size};
-}
 
 /// Rows for which a thread is worth its start.
 constexpr std::int64_t grain = 8;
 
 }  // namespace
+
+cpu::PackedMatrix to_matrix(const PackedRows& packed) {
+    return {.bytes = static_cast<const std::byte*>(packed.bytes.const_data_ptr()),
+            .row_bytes = static_cast<std::size_t>(packed.bytes.size(1)),
+            .dtype = packed.dtype};
+}
 
 void unpack(const PackedRows& packed, at::Tensor& target) {
     ANAMNESIS_CHECK(
@@ -36,16 +34,16 @@ void unpack(const PackedRows& packed, at::Tensor& target) {
             (target.scalar_type() == at::kFloat || target.scalar_type() == at::kBFloat16),
         "a place for the values of packed rows");
     const auto columns = static_cast<std::size_t>(packed.columns);
+    const cpu::PackedMatrix matrix = to_matrix(packed);
     at::parallel_for(0, packed.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
         std::vector<float> values(columns);
-        for (std::int64_t row = begin; row < end; ++row) {
-            const auto offset = static_cast<std::size_t>(row) * columns;
+        for (std::int64_t at_row = begin; at_row < end; ++at_row) {
+            const auto row = static_cast<std::size_t>(at_row);
+            const std::size_t offset = row * columns;
             if (target.scalar_type() == at::kFloat) {
-                dequantise(packed.dtype,
-                           bytes_of_row(packed, row),
-                           std::span(target.mutable_data_ptr<float>() + offset, columns));
+                cpu::unpack(matrix, row, target.mutable_data_ptr<float>() + offset, columns);
             } else {
-                dequantise(packed.dtype, bytes_of_row(packed, row), values);
+                cpu::unpack(matrix, row, values.data(), columns);
                 cpu::narrow(values.data(),
                             static_cast<cpu::Bf16*>(target.mutable_data_ptr()) + offset,
                             columns);

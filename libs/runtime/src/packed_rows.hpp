@@ -7,6 +7,8 @@
 
 #include "anamnesis/base/dtype.hpp"
 
+#include "cpu_packed.hpp"
+
 namespace anamnesis::runtime {
 
 /// A matrix whose rows are block-quantised, as they lie in a file.
@@ -22,6 +24,8 @@ struct PackedRows {
         return {.bytes = bytes.narrow(0, first, count), .dtype = dtype, .columns = columns};
     }
 };
+
+cpu::PackedMatrix to_matrix(const PackedRows& packed);
 
 /// The values of all rows, on all threads.
 /// Shapes: target [rows, columns], contiguous, float32 or bfloat16.
