@@ -4,6 +4,8 @@
 #   tools/bootstrap.sh            compilers, libraries, test tools
 #   tools/bootstrap.sh --lint     and clang-format, clang-tidy, libFuzzer (clang 19)
 #   tools/bootstrap.sh --browser  and what looks at the pages in tests (Chromium, poppler)
+#   tools/bootstrap.sh --python   and what the Python module is built and tested with, in .venv
+#   tools/bootstrap.sh --wheel    and what makes the wheel a small one: static BLIS and LAPACK
 #   tools/bootstrap.sh --full     and a virtual environment .venv with LibTorch (the torch wheel), and MPI
 #   tools/bootstrap.sh --check …  installs nothing; says what is missing, and fails where anything is
 set -euo pipefail
@@ -12,11 +14,15 @@ cd "$(dirname "$0")/.."
 packages=(g++ git python3 cmake ninja-build ccache binutils libopenblas-dev libblas-dev pkg-config libpcre2-dev libutf8proc-dev liblapack-dev libgmp-dev
   nlohmann-json3-dev libfmt-dev libcli11-dev libssl-dev openssl libgtest-dev libgmock-dev libbenchmark-dev libcpp-httplib-dev)
 want_torch=false
+want_python=false
+python_modules=(nanobind numpy pandas pytest)
 only_checks=false
 for argument in "$@"; do
   case "$argument" in
     --lint) packages+=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev libomp-19-dev) ;;
     --browser) packages+=(chromium poppler-utils) ;;
+    --python) want_python=true; packages+=(python3-venv python3-dev) ;;
+    --wheel) packages+=(python3-venv python3-dev libblis-pthread-dev libgfortran-12-dev) ;;
     --check) only_checks=true ;;
     --full) want_torch=true; packages+=(python3-venv libopenmpi-dev openmpi-bin) ;;
     *) echo "tools/bootstrap.sh: unknown option '$argument'; see its first lines" >&2; exit 2 ;;
@@ -30,6 +36,11 @@ done
 if "$only_checks"; then
   if "$want_torch" && ! .venv/bin/python -c 'import importlib.metadata as m; assert m.version("torch").startswith("2.13.0")' 2>/dev/null; then
     missing+=("torch 2.13.0 in .venv")
+  fi
+  if "$want_python"; then
+    for module in "${python_modules[@]}"; do
+      .venv/bin/python -c "import $module" 2>/dev/null || missing+=("$module in .venv")
+    done
   fi
   if [ "${#missing[@]}" -gt 0 ]; then
     echo "missing: $(printf '%s, ' "${missing[@]}" | sed 's/, $//')" >&2
@@ -47,6 +58,10 @@ if [ "${#missing[@]}" -gt 0 ]; then
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 
+if "$want_python"; then
+  [ -x .venv/bin/python ] || python3 -m venv .venv
+  .venv/bin/pip install --quiet "${python_modules[@]}"
+fi
 if "$want_torch"; then
   [ -x .venv/bin/python ] || python3 -m venv .venv
   .venv/bin/pip install --quiet torch==2.13.0

@@ -9,10 +9,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=${1:-}
-needs=(--lint --browser --full)
+needs=(--lint --browser --python --full)
 case "$mode" in
   '' | --all) ;;
-  --quick) needs=(--lint --browser) ;;
+  --quick) needs=(--lint --browser --python) ;;
   *) echo "tools/check.sh: unknown option '$mode'; see its first lines" >&2; exit 2 ;;
 esac
 tools/bootstrap.sh --check "${needs[@]}"

@@ -4,8 +4,8 @@
 #   tools/test.sh [options of tools/check.sh]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-needs=(--lint --browser --full)
-if [ "${1:-}" = --quick ]; then needs=(--lint --browser); fi
+needs=(--lint --browser --python --full)
+if [ "${1:-}" = --quick ]; then needs=(--lint --browser --python); fi
 tools/bootstrap.sh "${needs[@]}"
 # The count is of this run: logs of an earlier one, with other options perhaps, must not enter it.
 rm -f build/*/ctest.log

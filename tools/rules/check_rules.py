@@ -171,7 +171,7 @@ def find_function_name(header):
 
 
 def product_sources():
-    return tracked("libs/*/src/*.[ch]pp", "libs/*/include/*.[ch]pp", "apps/*.[ch]pp")
+    return tracked("libs/*/src/*.[ch]pp", "libs/*/include/*.[ch]pp", "apps/*.[ch]pp", "python/src/*.[ch]pp")
 
 
 def check_sizes():

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options/selection.hpp"
 
-#include <array>
 #include <cstdint>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
-#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/words.hpp"
 #include "anamnesis/checkpoint/row_selection.hpp"
@@ -21,44 +18,13 @@
 namespace anamnesis::app {
 namespace {
 
-using restore::Method;
-
 constexpr const char* rows_heading = "Which rows";
 constexpr const char* pro_heading = "Strength of --method pro";
 constexpr const char* lerp_heading = "Strength of --method lerp";
 
-/// Options that one method reads and all others would ignore.
-constexpr auto method_options = std::to_array<std::pair<const char*, Method>>({
-    {"--lambda-rel", Method::pro},
-    {"--lambda", Method::pro},
-    {"--metric", Method::pro},
-    {"--alpha", Method::lerp},
-});
-
 std::set<std::uint32_t> parse_numbers(const std::string& text, const char* option) {
     const auto list = parse_number_list(text, option);
     return {list.begin(), list.end()};
-}
-
-void add_lambdas(const std::vector<double>& values,
-                 bool is_relative,
-                 std::vector<restore::Lambda>& lambdas) {
-    for (const double value : values) {
-        if (!(value >= 0.0)) {
-            throw Error(ErrorKind::usage, format("lambda {} is negative or not a number", value));
-        }
-        lambdas.push_back({.value = value, .is_relative = is_relative});
-    }
-}
-
-/// Every weight, those too that a repair leaves alone unless it is asked for them.
-void take_everything(restore::Selection& selection) {
-    using enum checkpoint::TensorGroup;
-    selection.groups = {q, k, v, o, gate, latent, mlp, mixer, norms, embedding, head, other};
-    selection.has_sliding = true;
-    selection.has_draft_heads = true;
-    selection.has_norms = true;
-    selection.has_adapters = true;
 }
 
 }  // namespace
@@ -102,9 +68,6 @@ void SelectionOptions::declare_rows(CLI::App& app) {
             "--method",
             [&selection](const std::string& word) {
                 selection.method = parse_word(restore::method_words, word, "--method");
-                if (selection.method == Method::groups) {
-                    throw Error(ErrorKind::usage, "--method groups is given as --groups LIST");
-                }
             },
             "How rows become the new ones. qk: W_Q and W_K of pre; q, k, v: that one alone; pro: "
             "QK-Pro; lerp: post + alpha (pre - post); align: pre rotated onto post's gauge; fit: "
@@ -114,7 +77,7 @@ void SelectionOptions::declare_rows(CLI::App& app) {
         "--groups",
         [&selection](const std::string& text) {
             if (text == "all") {
-                take_everything(selection);
+                restore::take_everything(selection);
             } else {
                 selection.groups = checkpoint::parse_tensor_groups(text, "--groups");
             }
@@ -166,37 +129,14 @@ bool SelectionOptions::is_given() const {
            is_any_given(*app_, lerp_heading);
 }
 
-void SelectionOptions::refuse_ignored() const {
-    for (const auto& [option, method] : method_options) {
-        if (app_->count(option) > 0 && request_.selection.method != method) {
-            throw Error(ErrorKind::usage,
-                        format("{} belongs to --method {}", option, restore::to_string(method)));
-        }
-    }
-}
-
 restore::Request SelectionOptions::make_request() const {
-    restore::Request request = request_;
-    const Method method = request.selection.method;
-    if (app_->count("--groups") > 0) {
-        if (app_->count("--method") == 0) {
-            request.selection.method = Method::groups;
-        } else if (method != Method::lerp && method != Method::fit) {
-            throw Error(ErrorKind::usage,
-                        format("--groups goes with --method lerp and fit, or takes the place of "
-                               "--method; --method {} was given too",
-                               restore::to_string(method)));
-        }
-    } else if (method == Method::fit) {
-        request.selection.groups = {checkpoint::TensorGroup::q, checkpoint::TensorGroup::k};
-    }
-    refuse_ignored();
-    if (!relative_lambdas_.empty() || !absolute_lambdas_.empty()) {
-        request.lambdas.clear();
-        add_lambdas(relative_lambdas_, true, request.lambdas);
-        add_lambdas(absolute_lambdas_, false, request.lambdas);
-    }
-    return request;
+    return restore::complete_request(request_,
+                                     {.has_method = app_->count("--method") > 0,
+                                      .has_groups = app_->count("--groups") > 0,
+                                      .relative_lambdas = relative_lambdas_,
+                                      .absolute_lambdas = absolute_lambdas_,
+                                      .has_metric = app_->count("--metric") > 0,
+                                      .has_alpha = app_->count("--alpha") > 0});
 }
 
 }  // namespace anamnesis::app

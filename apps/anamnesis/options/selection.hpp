@@ -27,7 +27,6 @@ private:
     void declare_rows(CLI::App& app);
     void declare_quantising(CLI::App& app);
     void declare_strengths(CLI::App& app);
-    void refuse_ignored() const;
 
     const CLI::App* app_ = nullptr;
     restore::Request request_{};

@@ -49,20 +49,14 @@ void declare(CLI::App& app, GradeOptions& options) {
 }
 
 int run(const GradeOptions& options, Terminal& terminal, const Watch& watch) {
-    const eval::GradeSummary summary =
-        eval::grade_answers({.in = options.in,
+    const eval::GradeJob job{.in = options.in,
                              .out = options.out,
                              .data = options.data,
                              .task = options.task,
-                             .threads = options.common.count_threads()},
-                            watch);
+                             .threads = options.common.count_threads()};
+    const eval::GradeSummary summary = eval::grade_answers(job, watch);
     if (options.common.json) {
-        Json json = Json::Object{{"in", options.in}, {"out", options.out}};
-        const Json figures = to_json(summary);
-        for (const auto& [key, value] : figures.as_object("figures")) {
-            json.set(key, value);
-        }
-        terminal.result(json.dump(2) + "\n");
+        terminal.result(to_json(job, summary).dump(2) + "\n");
     } else if (!terminal.is_quiet()) {
         terminal.result(to_text(summary));
     }

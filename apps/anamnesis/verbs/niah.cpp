@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/niah_job.hpp"
 #include "anamnesis/eval/ruler/haystack_plan.hpp"
@@ -45,27 +44,9 @@ void declare(CLI::App& app, NiahOptions& options) {
         "--no-logprobs", options.asks_logprob, "Leave out the log-probability of the true answer.");
 }
 
-eval::HaystackPlan complete_plan(const NiahOptions& options) {
-    eval::HaystackPlan plan = options.haystack;
-    if (!options.prompts.empty()) {
-        if (!plan.tasks.empty() || !plan.lengths.empty()) {
-            throw Error(
-                ErrorKind::usage,
-                "--prompts brings its own tasks and lengths; leave out --tasks and --lengths");
-        }
-        return plan;
-    }
-    if (plan.tasks.empty()) {
-        plan.tasks = {"s1", "s2", "s3"};
-    }
-    if (plan.lengths.empty()) {
-        throw Error(ErrorKind::usage, "there are no --lengths; give 4k,8k or 4k..256k");
-    }
-    return plan;
-}
-
 int run(const NiahOptions& options, Terminal& terminal, const Watch& watch) {
-    const eval::HaystackPlan plan = complete_plan(options);
+    const eval::HaystackPlan plan =
+        eval::complete_haystack_plan(options.haystack, !options.prompts.empty());
     const auto tokenizer = open_tokenizer(options.asking);
     LiveTable table(terminal.is_quiet());
     const auto report =

@@ -7,6 +7,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/result_text.hpp"
 
 #include "execution.hpp"
 #include "options/common.hpp"
@@ -31,10 +32,7 @@ int run(const UndoOptions& options, Terminal& terminal, const Watch& watch) {
     const restore::Result result =
         restore::undo_in_place(options.checkpoint, make_execution(options.common, watch));
     if (options.common.json) {
-        terminal.result(Json(Json::Object{{"path", result.path.string()},
-                                          {"bytes_restored", result.bytes_written}})
-                            .dump(2) +
-                        "\n");
+        terminal.result(restore::make_undo_json(result).dump(2) + "\n");
     } else {
         terminal.say(format("{}: {} put back, as before the repair",
                             result.path.string(),

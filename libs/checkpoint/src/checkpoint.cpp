@@ -96,6 +96,10 @@ std::vector<std::uint32_t> sort_by_name(const std::vector<TensorEntry>& tensors,
     std::ranges::stable_sort(by_name, {}, name_at);
     const auto twin = std::ranges::adjacent_find(by_name, {}, name_at);
     if (twin != by_name.end()) {
+        if (files.empty()) {
+            throw Error(ErrorKind::malformed,
+                        format("tensor {} is given twice", in_quotes(name_at(*twin))));
+        }
         const auto quoted_file = [&](std::uint32_t i) { return in_quotes(files[tensors[i].file]); };
         throw Error(ErrorKind::malformed,
                     format("tensor {} is in two shards, {} and {}",
@@ -197,6 +201,22 @@ Checkpoint Checkpoint::with_config(Json config) const {
     Checkpoint other = *this;
     other.config_ = std::move(config);
     return other;
+}
+
+Checkpoint Checkpoint::of_tensors(const std::string& label,
+                                  std::vector<TensorEntry> tensors,
+                                  Json config) {
+    if (!config.is_null()) {
+        static_cast<void>(config.as_object("the config"));
+    }
+    Checkpoint checkpoint;
+    checkpoint.path_ = label;
+    checkpoint.tensors_ = std::move(tensors);
+    checkpoint.by_name_ = sort_by_name(checkpoint.tensors_, {});
+    checkpoint.config_ = std::move(config);
+    find_odd_names(checkpoint, checkpoint.findings_);
+    find_empty_tensors(checkpoint, checkpoint.findings_);
+    return checkpoint;
 }
 
 const TensorEntry* Checkpoint::find(std::string_view name) const& {

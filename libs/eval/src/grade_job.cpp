@@ -291,6 +291,15 @@ Json to_json(const GradeSummary& summary) {
     return result;
 }
 
+Json to_json(const GradeJob& job, const GradeSummary& summary) {
+    Json json = Json::Object{{"in", job.in.string()}, {"out", job.out.string()}};
+    const Json figures = to_json(summary);
+    for (const auto& [key, value] : figures.as_object("figures")) {
+        json.set(key, value);
+    }
+    return json;
+}
+
 std::string to_text(const GradeSummary& summary) {
     const Interval interval = summary.interval();
     std::string result = format(

@@ -32,7 +32,9 @@ std::shared_ptr<const checkpoint::RecognisedCheckpoint> match_container(
 }
 
 bool is_view(const checkpoint::RecognisedCheckpoint& source) {
-    return std::ranges::any_of(source.checkpoint.tensors(),
+    // Tensors in memory have no file either, and are what their checkpoint holds.
+    return source.checkpoint.gguf() != nullptr &&
+           std::ranges::any_of(source.checkpoint.tensors(),
                                [](const auto& tensor) { return tensor.computed != nullptr; });
 }
 

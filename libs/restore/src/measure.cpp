@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <ctime>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -61,9 +62,12 @@ struct RowComparison {
     bool differs = false;
 };
 
+/// Fills the span with what lies at an offset of a file, or of what is like one.
+using ReadAt = std::function<void(std::uint64_t, std::span<std::byte>)>;
+
 RowComparison compare_rows(const Plan& plan,
                            const TensorChange& change,
-                           const io::File& other,
+                           const ReadAt& read_other,
                            const std::vector<std::uint64_t>& other_offsets,
                            const Execution& execution) {
     const DType pre_dtype = change.pre->dtype;
@@ -93,7 +97,7 @@ RowComparison compare_rows(const Plan& plan,
             const auto pre_bytes = std::span(before).first(rows * pre_row_bytes);
             const auto post_bytes = std::span(after).first(rows * post_row_bytes);
             change.pre->read_at((splice.pre_row + done) * pre_row_bytes, pre_bytes);
-            other.read_at(other_offsets[i] + done * post_row_bytes, post_bytes);
+            read_other(other_offsets[i] + done * post_row_bytes, post_bytes);
             done += rows;
             const bool is_same =
                 !change.is_converted() && std::ranges::equal(pre_bytes, post_bytes);
@@ -250,8 +254,12 @@ void add_jobs_before(const Plan& plan,
             measure.post_digest = digest_tensor(*change.post, execution);
         });
         jobs.emplace_back([&plan, &change, &measure, &execution] {
-            const auto comparison = compare_rows(
-                plan, change, *change.post->source, offsets_in_post(change), execution);
+            const checkpoint::TensorEntry& post = *change.post;
+            const auto read_post = [&post](std::uint64_t at, std::span<std::byte> target) {
+                post.read_at(at - post.offset, target);
+            };
+            const auto comparison =
+                compare_rows(plan, change, read_post, offsets_in_post(change), execution);
             measure.before = comparison.drift;
             measure.differs = comparison.differs;
         });
@@ -282,8 +290,11 @@ void add_jobs_after(const Plan& plan,
             measure.after = measure.before.without_difference();
         } else {
             jobs.emplace_back([&plan, &change, &target, &measure, &execution] {
+                const auto read_target = [&target](std::uint64_t at, std::span<std::byte> bytes) {
+                    target.file->read_at(at, bytes);
+                };
                 measure.after =
-                    compare_rows(plan, change, *target.file, target.offsets, execution).drift;
+                    compare_rows(plan, change, read_target, target.offsets, execution).drift;
             });
         }
     }

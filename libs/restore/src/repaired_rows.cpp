@@ -10,11 +10,14 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
 
+#include "measure.hpp"
 #include "row_targets.hpp"
 
 namespace anamnesis::restore {
@@ -57,6 +60,18 @@ std::vector<RepairedRows> make_repaired_rows(const Plan& plan, const Execution& 
         offset += rows.bytes.size();
     }
     return repaired;
+}
+
+std::vector<RepairedRows> repair_in_memory(const Plan& plan, const Execution& execution) {
+    if (count_outputs(plan.request) > 1) {
+        throw Error(ErrorKind::usage, "a repair in memory takes one strength");
+    }
+    std::vector<ChangeMeasure> measures(plan.changes.size());
+    Jobs jobs;
+    add_jobs_before(plan, measures, execution, jobs);
+    run(jobs, execution);
+    refuse_equal_rows(plan, measures);
+    return make_repaired_rows(plan, execution);
 }
 
 }  // namespace anamnesis::restore

@@ -32,6 +32,10 @@ Json to_json(const std::vector<Result>& results,
                         {"findings", checkpoint::to_json(findings)}};
 }
 
+Json make_undo_json(const Result& result) {
+    return Json::Object{{"path", result.path.string()}, {"bytes_restored", result.bytes_written}};
+}
+
 std::string make_drift_table(const Result& result) {
     const Json* drift = result.receipt.find("drift");
     if (drift == nullptr) {

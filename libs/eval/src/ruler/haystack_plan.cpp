@@ -9,11 +9,30 @@
 #include <string_view>
 #include <vector>
 
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/eval/ruler/niah_generator.hpp"
 #include "anamnesis/eval/ruler/niah_task.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
 namespace anamnesis::eval {
+
+HaystackPlan complete_haystack_plan(HaystackPlan plan, bool has_prompts) {
+    if (has_prompts) {
+        if (!plan.tasks.empty() || !plan.lengths.empty()) {
+            throw Error(
+                ErrorKind::usage,
+                "--prompts brings its own tasks and lengths; leave out --tasks and --lengths");
+        }
+        return plan;
+    }
+    if (plan.tasks.empty()) {
+        plan.tasks = {"s1", "s2", "s3"};
+    }
+    if (plan.lengths.empty()) {
+        throw Error(ErrorKind::usage, "there are no --lengths; give 4k,8k or 4k..256k");
+    }
+    return plan;
+}
 
 std::vector<NiahOptions> make_generators(const HaystackPlan& plan) {
     std::vector<std::optional<std::uint32_t>> depths(1);

@@ -137,6 +137,15 @@ public:
     /// The same files under another config.
     Checkpoint with_config(Json config) const;
 
+    /// Tensors that lie in no file: what memory_tensor.hpp makes. `label` takes the place of the
+    /// path.
+    /// Errors: `malformed` for a name that is given twice and for a config that is neither an
+    /// object
+    ///         nor null.
+    static Checkpoint of_tensors(const std::string& label,
+                                 std::vector<TensorEntry> tensors,
+                                 Json config);
+
     /// What is odd about files and names: files that no index names, index entries without a
     /// tensor, names that no loader finds, empty tensors.
     const std::vector<Finding>& findings() const& noexcept { return findings_; }

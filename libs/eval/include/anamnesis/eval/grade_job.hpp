@@ -54,6 +54,8 @@ private:
 };
 
 Json to_json(const GradeSummary& summary);
+/// The same with the files, as `grade --json` prints it.
+Json to_json(const GradeJob& job, const GradeSummary& summary);
 /// Two lines for a terminal.
 std::string to_text(const GradeSummary& summary);
 

@@ -19,4 +19,9 @@ struct RepairedRows {
 /// Errors: those of the methods.   Cost: memory for twice the changed rows.
 std::vector<RepairedRows> make_repaired_rows(const Plan& plan, const Execution& execution);
 
+/// The same as a repair of its own, of checkpoints that may lie in memory.
+/// Errors: those of the methods; `usage` for several strengths; `mismatch` where the selected rows
+///         of pre and post are the same.
+std::vector<RepairedRows> repair_in_memory(const Plan& plan, const Execution& execution);
+
 }  // namespace anamnesis::restore

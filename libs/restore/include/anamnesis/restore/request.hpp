@@ -140,6 +140,25 @@ struct Request {
     std::string note{};     ///< for the receipt alone: why, or by whom
 };
 
+/// Every weight, those too that a repair leaves alone unless it is asked for them.
+void take_everything(Selection& selection);
+
+/// What a caller gave of the settings that belong to some methods.
+struct GivenSettings {
+    bool has_method = false;
+    bool has_groups = false;
+    std::vector<double> relative_lambdas{};
+    std::vector<double> absolute_lambdas{};
+    bool has_metric = false;
+    bool has_alpha = false;
+};
+
+/// The request that a caller means whose method, groups, metric and alpha are set in `request`, as
+/// far as they were given: groups without a method are copied, fit takes q and k by default.
+/// Errors: `usage` for settings that the method would ignore, for a strength that is negative or no
+///         number, and for the method `groups`, which is given by its groups.
+Request complete_request(Request request, const GivenSettings& given);
+
 /// Outputs that a request asks for: one for each lambda of `pro` and each mu of `fit`, else one.
 std::size_t count_outputs(const Request& request);
 

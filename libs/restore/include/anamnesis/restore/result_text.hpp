@@ -16,6 +16,9 @@ Json to_json(const std::vector<Result>& results,
              const std::vector<checkpoint::Finding>& findings,
              double seconds);
 
+/// What `undo --json` prints.
+Json make_undo_json(const Result& result);
+
 /// The drift before and after by layer and part; empty for a receipt that measures none.
 std::string make_drift_table(const Result& result);
 

@@ -26,6 +26,11 @@ struct HaystackPlan {
     std::uint32_t depths = 0;              ///< even ones from 0 to 100 %; 0: RULER's random ones
 };
 
+/// The plan of a recall run: tasks s1, s2 and s3 where none are named.
+/// Errors: `usage` without lengths, and for tasks or lengths beside a file of prompts, which brings
+///         its own.
+HaystackPlan complete_haystack_plan(HaystackPlan plan, bool has_prompts);
+
 /// One generator for each length, task and depth, depths innermost.
 /// Errors: `usage` for a task or a wrapper that does not exist.
 std::vector<NiahOptions> make_generators(const HaystackPlan& plan);
