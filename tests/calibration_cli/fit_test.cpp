@@ -9,6 +9,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -19,7 +20,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 
-#include "demo_pair.hpp"
+#include "fit_command.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
 #include "tensor_digests.hpp"
@@ -33,110 +34,6 @@ using ::testing::HasSubstr;
 
 const fs::path testdata = ANAMNESIS_TESTDATA;
 const fs::path goldens = testdata / "fit" / "moments";
-
-std::string read_file(const fs::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-
-/// A text of tokens below `vocabulary`, of which the last `predicted` are learned.
-std::string make_row(std::uint32_t seed, std::uint32_t length, std::uint32_t predicted) {
-    constexpr std::uint32_t vocabulary = 32;
-    std::string ids;
-    std::string labels;
-    std::uint32_t state = seed * 2'654'435'761U + 1;
-    for (std::uint32_t i = 0; i < length; ++i) {
-        state = state * 1'664'525U + 1'013'904'223U;
-        const std::uint32_t token = (state >> 16U) % vocabulary;
-        ids += format("{}{}", i == 0 ? "" : ",", token);
-        labels += format(
-            "{}{}", i == 0 ? "" : ",", i + predicted >= length ? std::to_string(token) : "-100");
-    }
-    return format("{{\"input_ids\":[{}],\"labels\":[{}]}}\n", ids, labels);
-}
-
-class Fit : public ::testing::Test {
-protected:
-    static CommandResult command(std::vector<std::string> arguments) {
-        arguments.insert(arguments.begin(), ANAMNESIS_BINARY);
-        return run_command(arguments);
-    }
-
-    /// The pair that ships with the demo.
-    void use_demo_pair() {
-        write_demo_pair(folder_.path());
-        recall_ = goldens / "recall.jsonl";
-        chains_ = goldens / "chains.jsonl";
-    }
-
-    /// A tiny model of random weights as post, the same with every weight a little off as pre, and
-    /// texts of random tokens.
-    void use_random_pair(const std::string& model) {
-        for (const char* side : {"pre", "post"}) {
-            fs::remove_all(folder_.path() / side);
-            fs::copy(
-                testdata / "models" / model, folder_.path() / side, fs::copy_options::recursive);
-        }
-        disturb(pre_);
-        std::string recall;
-        std::string chains;
-        for (std::uint32_t i = 0; i < 6; ++i) {
-            recall += make_row(i, 40, 8);
-            chains += make_row(100 + i, 24, 16);
-        }
-        recall_ = folder_.write("recall.jsonl", recall);
-        chains_ = folder_.write("chains.jsonl", chains);
-    }
-
-    /// Flips a bit in the middle of every float32 or bfloat16 mantissa.
-    static void disturb(const fs::path& folder) {
-        const auto checkpoint = checkpoint::Checkpoint::open(folder);
-        for (const checkpoint::TensorEntry& tensor : checkpoint.tensors()) {
-            const std::size_t width = tensor.dtype == DType::f32 ? 4 : 2;
-            std::vector<char> bytes(tensor.bytes);
-            tensor.read_at(0, std::as_writable_bytes(std::span(bytes)));
-            for (std::size_t i = 0; i < bytes.size(); i += width) {
-                bytes[i + width - 2] = static_cast<char>(bytes[i + width - 2] ^ 0x20);
-            }
-            std::fstream file(checkpoint.files()[tensor.file].path(),
-                              std::ios::binary | std::ios::in | std::ios::out);
-            file.seekp(static_cast<std::streamoff>(tensor.offset));
-            file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-        }
-    }
-
-    CommandResult restore(const std::vector<std::string>& options, bool calibrates = true) {
-        std::vector<std::string> arguments{
-            "restore", "--pre", pre_.string(), "--post", post_.string(), "--method", "fit"};
-        if (calibrates) {
-            arguments.insert(
-                arguments.end(),
-                {"--calibrate-recall", recall_.string(), "--calibrate-chains", chains_.string()});
-        }
-        arguments.insert(arguments.end(), options.begin(), options.end());
-        return command(arguments);
-    }
-
-    CommandResult verify(const fs::path& repaired, const std::vector<std::string>& options = {}) {
-        std::vector<std::string> arguments{"verify",
-                                           "--pre",
-                                           pre_.string(),
-                                           "--post",
-                                           post_.string(),
-                                           "--repaired",
-                                           repaired.string(),
-                                           "--json"};
-        arguments.insert(arguments.end(), options.begin(), options.end());
-        return command(arguments);
-    }
-
-    TemporaryFolder folder_;
-    fs::path pre_ = folder_.path() / "pre";
-    fs::path post_ = folder_.path() / "post";
-    fs::path out_ = folder_.path() / "out";
-    fs::path recall_{};
-    fs::path chains_{};
-};
 
 std::vector<std::uint16_t> read_bf16(const fs::path& file, const std::string& name) {
     const auto checkpoint = checkpoint::Checkpoint::open(file);
@@ -177,6 +74,23 @@ TEST_F(Fit, GivesTheGoldenRowsAndTheRestOfPost) {
     EXPECT_EQ(recall.at("texts").as_unsigned("texts"), 32U);
     EXPECT_EQ(recall.at("predicted_tokens").as_unsigned("predicted"), 148U);
     EXPECT_EQ(recall.at("tokens_sha256").as_string("digest").size(), 64U);
+    const auto& groups = fit.at("groups").as_array("groups");
+    ASSERT_EQ(groups.size(), 2U);
+    for (const Json& group : groups) {
+        EXPECT_EQ(group.at("layer").as_unsigned("layer"), 2U);
+        EXPECT_EQ(group.at("inputs").as_unsigned("inputs"), 96U);
+        EXPECT_LE(group.at("rank").as_unsigned("rank"), 96U);
+        EXPECT_GT(group.at("condition").as_double("condition"), 1.0);
+        for (const auto& [side, other] :
+             {std::pair("recall", "post"), std::pair("chains", "pre")}) {
+            const Json& distances = group.at(side);
+            EXPECT_GT(distances.at("seen").as_double("seen"), 0.0);
+            EXPECT_LT(distances.at("held_back").as_double("held_back"),
+                      distances.at(other).as_double(other));
+        }
+    }
+    EXPECT_EQ(groups.back().at("part").as_string("part"), "q");
+    EXPECT_EQ(groups.back().at("tokens").at("recall").as_unsigned("tokens"), 148U);
     EXPECT_EQ(verify(out_).exit_code, 0);
 }
 
@@ -281,6 +195,21 @@ TEST_F(Fit, AnInfiniteMuIsPost) {
     EXPECT_NE(tensor_digests(folder_.path() / "out-mu-0.3"), tensor_digests(post_));
 }
 
+TEST_F(Fit, InputsAreScaledOnlyWhereThatIsAskedFor) {
+    use_random_pair("qwen3_base");
+    const fs::path moments = folder_.path() / "moments";
+    const fs::path plain = folder_.path() / "plain";
+    ASSERT_EQ(restore({"--out", plain.string()}).exit_code, 0);
+    const CommandResult result =
+        restore({"--scale-inputs", "--out", out_.string(), "--moments", moments.string()});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_NE(tensor_digests(out_), tensor_digests(plain));
+    EXPECT_NE(tensor_digests(out_), tensor_digests(post_));
+    EXPECT_EQ(verify(out_, {"--moments", moments.string()}).exit_code, 0);
+    // The moments are the same: it is the solution that differs.
+    EXPECT_EQ(verify(plain, {"--moments", moments.string()}).exit_code, 0);
+}
+
 TEST_F(Fit, FeedForwardsAndTheHeadHaveMomentsToo) {
     use_random_pair("qwen3_base");
     const fs::path moments = folder_.path() / "moments";
@@ -294,6 +223,55 @@ TEST_F(Fit, FeedForwardsAndTheHeadHaveMomentsToo) {
             name.find("mlp.") != std::string::npos || name.find("q_proj") != std::string::npos;
         EXPECT_EQ(digest == of_post.at(name), !is_fitted) << name;
     }
+}
+
+std::string read_row(const fs::path& folder, const std::string& name, std::uint64_t row) {
+    const auto checkpoint = checkpoint::Checkpoint::open(folder);
+    const checkpoint::TensorEntry& entry = checkpoint.at(name);
+    std::string bytes(entry.row_bytes(), '\0');
+    entry.read_at(row * bytes.size(), std::as_writable_bytes(std::span(bytes)));
+    return bytes;
+}
+
+TEST_F(Fit, RowsOfTheEmbeddingAreMixedByHowOftenTextsReadThem) {
+    use_random_pair("qwen3_next_base");
+    // Token 5 is read by recall texts alone, 6 by chains alone, 7 by neither.
+    recall_ = folder_.write("r.jsonl", "{\"input_ids\":[5,4,3],\"labels\":[-100,4,3]}\n");
+    chains_ = folder_.write("c.jsonl", "{\"input_ids\":[6,4,6],\"labels\":[-100,4,6]}\n");
+    const fs::path moments = folder_.path() / "moments";
+    const CommandResult result = restore({"--groups",
+                                          "embedding",
+                                          "--mu",
+                                          "0,0.5,inf",
+                                          "--out",
+                                          out_.string(),
+                                          "--moments",
+                                          moments.string()});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    const std::string name = "model.embed_tokens.weight";
+    const fs::path middle = folder_.path() / "out-mu-0.5";
+    const auto is_of = [&](const fs::path& side, std::uint64_t token) {
+        return read_row(middle, name, token) == read_row(side, name, token);
+    };
+    EXPECT_TRUE(is_of(post_, 6));
+    EXPECT_TRUE(is_of(post_, 7));
+    for (const std::uint64_t token : {3U, 4U, 5U}) {
+        EXPECT_FALSE(is_of(post_, token)) << token;
+    }
+    EXPECT_FALSE(is_of(pre_, 4));
+    EXPECT_EQ(tensor_digests(folder_.path() / "out-mu-0").at(name), tensor_digests(pre_).at(name));
+    EXPECT_EQ(tensor_digests(folder_.path() / "out-mu-inf"), tensor_digests(post_));
+    const CommandResult proof = verify(middle, {"--moments", moments.string()});
+    EXPECT_EQ(proof.exit_code, 0) << proof.output;
+    EXPECT_EQ(Json::parse(proof.output).at("rows_recomputed").as_unsigned("rows"), 211U);
+}
+
+TEST_F(Fit, ATiedEmbeddingIsRefused) {
+    use_random_pair("lfm2_hub_config");
+    const CommandResult result = restore({"--out", out_.string(), "--groups", "embedding"});
+    EXPECT_EQ(result.exit_code, 5) << result.errors;
+    EXPECT_THAT(result.errors, HasSubstr("it is the head as well (tied)"));
+    EXPECT_FALSE(fs::exists(out_));
 }
 
 TEST_F(Fit, MakesItsTextsWithTheCheckpointsTokenizer) {
@@ -337,7 +315,7 @@ TEST_F(Fit, RefusesWhatItCannotCalibrate) {
     expect(restore({"--out", out_.string(), "--mu", "strong"}), 2, "--mu holds 'strong'");
     expect(restore({"--out", out_.string(), "--mu", "-1"}), 2, "--mu");
     expect(restore({"--out", out_.string(), "--groups", "mixer"}), 2, "no row");
-    expect(restore({"--out", out_.string(), "--groups", "embedding"}), 5, "cannot be fitted");
+    expect(restore({"--out", out_.string(), "--groups", "norms"}), 5, "cannot be fitted");
     expect(command({"restore",
                     "--pre",
                     pre_.string(),

@@ -50,7 +50,7 @@ void calibrate_plan(restore::Plan& plan,
             : calibration::read_calibration_texts(options.recall, post, job.running.tokenizer);
     job.chains =
         options.chains == "own"
-            ? calibration::write_own_chains(*plan.post, options.questions, job.running, watch)
+            ? calibration::write_own_chains(plan, options.questions, job.running, watch)
             : calibration::read_calibration_texts(options.chains, post, job.running.tokenizer);
     job.chooses_mu = options.chooses_mu();
     calibration::calibrate(plan, job, watch);

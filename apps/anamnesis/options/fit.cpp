@@ -82,6 +82,11 @@ void FitOptions::declare(CLI::App& app) {
         .option(
             "--rounds", rounds_, "Rounds in which chains that the repair made worse count more.")
         ->check(CLI::Range(0U, restore::most_fit_rounds));
+    group.flag(
+        "--scale-inputs",
+        scales_inputs_,
+        "Give each input a ridge of its own: for models in which a few channels have most of "
+        "the energy.");
     group.option("--moments",
                  moments,
                  "A folder that keeps what was summed over the texts; with it and without texts "
@@ -124,7 +129,8 @@ restore::FitSettings FitOptions::make_settings(const restore::Selection& selecti
                     "--mu auto runs post over chains; give --calibrate-recall and "
                     "--calibrate-chains");
     }
-    restore::FitSettings settings{.mus = {}, .keys = keys_, .rounds = rounds_, .calibration = {}};
+    restore::FitSettings settings{
+        .mus = {}, .keys = keys_, .rounds = rounds_, .scales_inputs = scales_inputs_};
     if (mu_.empty() || chooses_mu()) {
         settings.mus = {find_default_mu(selection, rounds_)};
     } else {

@@ -36,6 +36,7 @@ private:
     std::string mu_{};
     restore::KeyInputs keys_ = restore::KeyInputs::attention;
     std::uint32_t rounds_ = 0;
+    bool scales_inputs_ = false;
 };
 
 }  // namespace anamnesis::app

@@ -14,6 +14,7 @@
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/restore/adapter_repair.hpp"
 #include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/fit_report.hpp"
 #include "anamnesis/restore/merge.hpp"
 #include "anamnesis/restore/moment_folder.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -172,19 +173,25 @@ restore::Request check(const RestoreOptions& options) {
 }
 
 /// Sums post over the texts, or reads what an earlier calibration kept.
-void provide_moments(restore::Plan& plan, const RestoreOptions& options, const Watch& watch) {
-    if (!options.fit.calibrates()) {
-        restore::read_moment_folder(plan, options.fit.moments);
-        return;
-    }
-    const bool keeps_moments = !options.fit.moments.empty();
+void provide_moments(restore::Plan& plan,
+                     const RestoreOptions& options,
+                     const Terminal& terminal,
+                     const Watch& watch) {
+    const bool keeps_moments = options.fit.calibrates() && !options.fit.moments.empty();
     if (keeps_moments) {
         restore::refuse_used_moment_folder(plan, options.fit.moments);
     }
-    calibrate_plan(plan, options.fit, options.common, watch);
+    if (options.fit.calibrates()) {
+        calibrate_plan(plan, options.fit, options.common, watch);
+    } else {
+        restore::read_moment_folder(plan, options.fit.moments);
+    }
     if (keeps_moments) {
         restore::write_moment_folder(plan, options.fit.moments);
     }
+    report_findings(restore::report_fit(plan, make_execution(options.common, watch)),
+                    options.reading,
+                    terminal);
 }
 
 /// Carries out a plan of checkpoints, of two or of one with an adapter.
@@ -202,7 +209,7 @@ int carry_out(restore::Plan plan,
         return 0;
     }
     if (plan.request.selection.method == restore::Method::fit) {
-        provide_moments(plan, options, watch);
+        provide_moments(plan, options, terminal, watch);
     }
     const std::vector<restore::Result> results =
         restore::repair(plan, options.destination(), make_execution(options.common, watch));
@@ -211,7 +218,7 @@ int carry_out(restore::Plan plan,
 }
 
 /// Repairs the adapter itself.
-int repair_adapter(const restore::AdapterPlan& plan,
+int repair_adapter(restore::AdapterPlan plan,
                    const RestoreOptions& options,
                    Terminal& terminal,
                    const Watch& watch,
@@ -225,6 +232,10 @@ int repair_adapter(const restore::AdapterPlan& plan,
         terminal.result(options.common.json ? restore::to_json(plan).dump(2) + "\n"
                                             : restore::to_text(plan));
         return 0;
+    }
+    if (plan.request.selection.method == restore::Method::fit) {
+        provide_moments(plan.fit, options, terminal, watch);
+        plan.request = plan.fit.request;
     }
     const std::vector<restore::Result> results =
         restore::write_adapters(plan,

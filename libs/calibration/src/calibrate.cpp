@@ -22,6 +22,8 @@
 
 #include "calibrator.hpp"
 #include "choose_mu.hpp"
+#include "moment_memory.hpp"
+#include "moment_spill.hpp"
 #include "moment_sums.hpp"
 #include "refit.hpp"
 
@@ -35,6 +37,9 @@ using Texts = std::vector<language::SupervisedText>;
 /// Source: docs/method.md, "Fit".
 constexpr double least_recall = 0.4;
 constexpr double least_chains = 6.0;
+
+/// Moments above this go to disk, where nothing needs those of all layers at once.
+constexpr std::uint64_t most_moment_bytes = 1'000'000'000;
 
 std::size_t count_tokens(const Texts& texts) {
     std::size_t count = 0;
@@ -78,24 +83,25 @@ public:
     void run() {
         calibrator_.check(job_.recall.texts, "recall texts");
         calibrator_.check(job_.chains.texts, "chains");
+        tell_memory();
         watch_.progress().begin("calibrating", count_passes(), ProgressUnit::tokens);
-        MomentSums moments = calibrator_.sum(CalibrationSide::recall, job_.recall.texts);
-        Json choice;
-        if (job_.chooses_mu) {
-            choice = choose(moments);
-        } else {
-            moments.add(calibrator_.sum(CalibrationSide::chains, job_.chains.texts));
-        }
         restore::FitSettings& fit = plan_.request.fit;
-        plan_.moments.clear();
-        for (const double mu : fit.mus) {
-            // Without rounds, all outputs share one set.
-            if (fit.rounds == 0 && !plan_.moments.empty()) {
-                plan_.moments.push_back(plan_.moments.front());
+        Json choice;
+        if (needs_all_at_once()) {
+            MomentSums moments = calibrator_.sum(CalibrationSide::recall, job_.recall.texts);
+            if (job_.chooses_mu) {
+                choice = choose(moments);
             } else {
+                moments.add(calibrator_.sum(CalibrationSide::chains, job_.chains.texts));
+            }
+            plan_.moments.clear();
+            for (const double mu : fit.mus) {
                 plan_.moments.push_back(
                     refit(calibrator_, moments, job_.chains.texts, mu, fit.rounds));
             }
+        } else {
+            // Without rounds, all outputs share one set.
+            plan_.moments.assign(fit.mus.size(), collect());
         }
         fit.calibration =
             Json::Object{{"recall", job_.recall.description},
@@ -110,6 +116,49 @@ public:
     }
 
 private:
+    /// Rounds and the choice of mu solve for all layers again and again.
+    bool needs_all_at_once() const { return job_.chooses_mu || plan_.request.fit.rounds > 0; }
+
+    bool spills() const { return !needs_all_at_once() && memory_.all > most_moment_bytes; }
+
+    void tell_memory() const {
+        const std::uint64_t streams =
+            std::max(count_tokens(job_.recall.texts), count_tokens(job_.chains.texts)) *
+            plan_.post->model.hidden_size * sizeof(float);
+        if (spills()) {
+            watch_.log(
+                format("moments of {} go into temporary files layer by layer; in memory are "
+                       "up to {} of them and {} of texts",
+                       human_bytes(memory_.all),
+                       human_bytes(2 * memory_.largest_layer),
+                       human_bytes(streams)));
+            return;
+        }
+        // Where a mu is chosen, recall, both halves of the chains, and sums of these.
+        const std::uint64_t copies = job_.chooses_mu ? 3 : needs_all_at_once() ? 2 : 1;
+        watch_.log(format("moments take about {} of memory, the streams of texts {}",
+                          human_bytes(copies * memory_.all),
+                          human_bytes(streams)));
+    }
+
+    std::shared_ptr<const restore::MomentSource> collect() const {
+        auto spill = std::make_shared<MomentSpill>();
+        auto set = std::make_shared<restore::MomentSet>();
+        const auto take = [&](MomentSums layer) {
+            if (spills()) {
+                spill->put(layer.give_up());
+            } else {
+                set->merge(layer.give_up());
+            }
+        };
+        calibrator_.visit(CalibrationSide::recall, job_.recall.texts, {}, take);
+        calibrator_.visit(CalibrationSide::chains, job_.chains.texts, {}, take);
+        if (spills()) {
+            return spill;
+        }
+        return set;
+    }
+
     /// Adds the moments of all chains to those of recall; gives the curve.
     Json choose(MomentSums& moments) {
         Texts seen;
@@ -149,6 +198,7 @@ private:
     restore::Plan& plan_;
     const CalibrationJob& job_;
     const Watch& watch_;
+    MomentMemory memory_ = estimate_moments(plan_);
     Calibrator calibrator_;
 };
 

@@ -11,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 
 #include "anamnesis/base/dtype.hpp"
@@ -27,25 +26,21 @@
 #include "anamnesis/restore/fit_rows.hpp"
 #include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
+#include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 #include "anamnesis/runtime/network.hpp"
 
+#include "adapter_factors.hpp"
+#include "tensor_values.hpp"
 #include "text_sums.hpp"
 
 namespace anamnesis::calibration {
 namespace {
 
-/// A whole tensor in float64.
-at::Tensor read_values(const checkpoint::TensorEntry& entry) {
-    std::vector<std::byte> bytes(entry.bytes);
-    entry.read_at(0, bytes);
-    at::Tensor values =
-        at::empty(std::vector<std::int64_t>(entry.shape.begin(), entry.shape.end()), at::kDouble);
-    widen(entry.dtype,
-          bytes,
-          std::span(values.mutable_data_ptr<double>(), static_cast<std::size_t>(values.numel())));
-    return values;
-}
+/// Every eighth text of a side is held back to measure a fit with, where there are enough.
+/// Source: docs/method.md, "Fit".
+constexpr std::size_t held_back_of = 8;
+constexpr std::size_t least_held_back_from = 16;
 
 /// Through the type that the checkpoint stores, rounded once.
 void round_to(DType dtype, std::span<double> values) {
@@ -59,13 +54,10 @@ void put_rows(at::Tensor& tensor,
               const restore::HeadRows& rows,
               linalg::MatrixView<const double> values,
               std::size_t first_column) {
-    const std::size_t columns = rows.post->columns();
-    auto* target = tensor.mutable_data_ptr<double>() + rows.post_row * columns;
-    for (std::size_t row = 0; row < rows.rows; ++row) {
-        std::memcpy(target + row * columns,
-                    values.row(row).subspan(first_column, columns).data(),
-                    columns * sizeof(double));
-    }
+    const std::vector<double> stored = restore::order_as_stored(rows, values, first_column);
+    std::memcpy(tensor.mutable_data_ptr<double>() + rows.post_row * rows.post->columns(),
+                stored.data(),
+                stored.size() * sizeof(double));
 }
 
 }  // namespace
@@ -74,11 +66,15 @@ Calibrator::Calibrator(const restore::Plan& plan,
                        const runtime::LoadOptions& running,
                        const Watch& watch)
     : plan_(plan), running_(running), watch_(watch) {
-    post_ = runtime::load_network(plan.post->checkpoint, plan.post->model, running);
+    const at::ScalarType type = running.dtype == DType::f64 ? at::kDouble : at::kFloat;
+    factor_options_ = at::TensorOptions(type).device(runtime::parse_device(running.device));
+    post_ = load(plan.adapter != nullptr ? read_saved(*plan.adapter) : Tensors(), {});
+    if (plan.adapter != nullptr) {
+        refuse_left_out(*plan.adapter, *post_);
+    }
     // Of pre only the softmax layers' routing runs: in the type of activations, whatever the file
     // has, and nothing else is widened.
-    const at::ScalarType type = running.dtype == DType::f64 ? at::kDouble : at::kFloat;
-    std::map<std::string, at::Tensor> routing;
+    Tensors routing;
     for (const checkpoint::AttentionTensor& tensor : plan.pre->model.attention) {
         if (tensor.group == checkpoint::AttentionGroup::weight && !tensor.is_draft_head) {
             routing.emplace(tensor.name,
@@ -88,6 +84,16 @@ Calibrator::Calibrator(const restore::Plan& plan,
     runtime::LoadOptions as_stored = running;
     as_stored.dtype = running.dtype == DType::f64 ? running.dtype : std::nullopt;
     pre_ = runtime::load_network(plan.pre->checkpoint, plan.pre->model, as_stored, routing);
+}
+
+runtime::Network Calibrator::load(const Tensors& replacements, const Tensors& factors) const {
+    return runtime::load_network(plan_.post->checkpoint,
+                                 plan_.post->model,
+                                 running_,
+                                 replacements,
+                                 plan_.adapter != nullptr
+                                     ? choose_factors(*plan_.adapter, factor_options_, factors)
+                                     : runtime::AdapterChoice());
 }
 
 void Calibrator::check(std::span<const language::SupervisedText> texts,
@@ -116,29 +122,66 @@ void Calibrator::throw_if_stopped() const {
         watch_, [] { return std::string("interrupted while calibrating; nothing was written"); });
 }
 
+void Calibrator::visit(restore::CalibrationSide side,
+                       std::span<const language::SupervisedText> texts,
+                       std::span<const at::Tensor> weights,
+                       const TakeMoments& take) const {
+    const bool holds_back = weights.empty() && texts.size() >= least_held_back_from;
+    TextSums seen(plan_, *post_, &*pre_, side);
+    TextSums held_back(plan_, *post_, &*pre_, side);
+    const auto sums_of = [&](std::size_t i) -> TextSums& {
+        return holds_back && i % held_back_of == 0 ? held_back : seen;
+    };
+    const auto weights_of = [&](std::size_t i) {
+        return weights.empty() ? at::Tensor() : weights[i];
+    };
+    const auto hand_over = [&] {
+        MomentSums all = seen.take();
+        all.add_held_back(held_back.take());
+        take(std::move(all));
+    };
+    std::vector<at::Tensor> streams;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        streams.push_back(sums_of(i).enter(texts[i], weights_of(i)));
+    }
+    const std::size_t layers = seen.count_layers();
+    for (std::size_t layer = 0; layer < layers; ++layer) {
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+            throw_if_stopped();
+            streams[i] = sums_of(i).pass(
+                LayerIndex(static_cast<std::uint32_t>(layer)), texts[i], weights_of(i), streams[i]);
+            const std::uint64_t tokens = texts[i].ids.size();
+            watch_.progress().advance(tokens * (layer + 1) / layers - tokens * layer / layers);
+        }
+        hand_over();
+    }
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        sums_of(i).leave(texts[i], weights_of(i), streams[i]);
+    }
+    hand_over();
+}
+
 MomentSums Calibrator::sum(restore::CalibrationSide side,
                            std::span<const language::SupervisedText> texts) const {
-    TextSums sums(plan_, *post_, &*pre_, side);
-    for (const language::SupervisedText& text : texts) {
-        throw_if_stopped();
-        sums.add(text, {});
-        watch_.progress().advance(text.ids.size());
-    }
-    return sums.take();
+    MomentSums all;
+    visit(side, texts, {}, [&](MomentSums layer) { all.merge(std::move(layer)); });
+    return all;
 }
 
 MomentSums Calibrator::sum_raised(std::span<const language::SupervisedText> chains,
                                   const at::Tensor& weights) const {
-    TextSums sums(plan_, *post_, &*pre_, restore::CalibrationSide::chains);
+    std::vector<at::Tensor> of_texts;
     std::int64_t first = 0;
     for (const language::SupervisedText& text : chains) {
-        throw_if_stopped();
         const std::int64_t count = find_predicting(text).size(0);
-        sums.add(text, weights.narrow(0, first, count));
+        of_texts.push_back(weights.narrow(0, first, count));
         first += count;
-        watch_.progress().advance(text.ids.size());
     }
-    return sums.take();
+    MomentSums all;
+    visit(restore::CalibrationSide::chains, chains, of_texts, [&](MomentSums layer) {
+        all.merge(std::move(layer));
+    });
+    return all;
 }
 
 Predictions Calibrator::predict_with(const runtime::Network& network,
@@ -155,22 +198,24 @@ Predictions Calibrator::predict_with(const runtime::Network& network,
 }
 
 Predictions Calibrator::predict(std::span<const language::SupervisedText> texts,
-                                const std::map<std::string, at::Tensor>& repaired) const {
+                                const Tensors& repaired) const {
     if (repaired.empty()) {
         return predict_with(*post_, texts);
     }
     // Everything else is post's own memory.
-    std::map<std::string, at::Tensor> tensors = post_->parameters();
+    Tensors tensors = post_->parameters();
+    if (plan_.adapter != nullptr) {
+        return predict_with(load(tensors, repaired), texts);
+    }
     for (const auto& [name, tensor] : repaired) {
         tensors[name] = tensor;
     }
-    return predict_with(
-        runtime::load_network(plan_.post->checkpoint, plan_.post->model, running_, tensors), texts);
+    return predict_with(load(tensors, {}), texts);
 }
 
-std::map<std::string, at::Tensor> Calibrator::make_repair(const restore::MomentSource& moments,
-                                                          double mu,
-                                                          bool is_rounded) const {
+Tensors Calibrator::make_repair(const restore::MomentSource& moments,
+                                double mu,
+                                bool is_rounded) const {
     std::map<const checkpoint::TensorEntry*, at::Tensor> tensors;
     for (const restore::TensorChange& change : plan_.changes) {
         at::Tensor& tensor = tensors[change.post];
@@ -179,27 +224,32 @@ std::map<std::string, at::Tensor> Calibrator::make_repair(const restore::MomentS
             tensor = read_values(*change.pre);  // gains, whole
         }
     }
+    const auto put_in = [&](const restore::HeadRows& rows,
+                            linalg::MatrixView<const double> values,
+                            std::size_t first_column) {
+        at::Tensor& tensor = tensors[rows.post];
+        if (!tensor.defined()) {
+            tensor = read_values(*rows.post);  // a factor of an adapter
+        }
+        put_rows(tensor, rows, values, first_column);
+    };
     for (const restore::FitGroup& group : plan_.fits) {
         const restore::GroupMoments scaled = restore::load_group_moments(group, moments);
-        std::vector<linalg::Matrix> rows = restore::compute_fit(group, scaled, mu);
-        for (std::size_t i = 0; i < rows.size(); ++i) {
-            const restore::HeadBlock& block = group.rows[i];
+        const auto put = [&](const restore::HeadBlock& block, linalg::Matrix rows) {
             if (is_rounded) {
-                round_to(block.weight.post->dtype, rows[i].values());
+                round_to(block.weight.post->dtype, rows.values());
             }
-            put_rows(tensors.at(block.weight.post), block.weight, rows[i].view(), 0);
+            put_in(block.weight, rows.view(), 0);
             if (block.bias) {
-                put_rows(tensors.at(block.bias->post),
-                         *block.bias,
-                         rows[i].view(),
-                         rows[i].columns() - 1);
+                put_in(*block.bias, rows.view(), rows.columns() - 1);
             }
-        }
+        };
+        restore::compute_fit(
+            group, scaled, {.mu = mu, .scales_inputs = plan_.request.fit.scales_inputs}, put);
     }
-    const at::ScalarType type = running_.dtype == DType::f64 ? at::kDouble : at::kFloat;
-    std::map<std::string, at::Tensor> repaired;
+    Tensors repaired;
     for (const auto& [entry, tensor] : tensors) {
-        repaired.emplace(entry->name, tensor.to(type));
+        repaired.emplace(entry->name, tensor.to(factor_options_.dtype().toScalarType()));
     }
     return repaired;
 }

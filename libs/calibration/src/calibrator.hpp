@@ -4,6 +4,7 @@
 #include "anamnesis/runtime/torch.hpp"
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -22,6 +23,9 @@
 
 namespace anamnesis::calibration {
 
+/// Tensors by their names in a checkpoint or an adapter.
+using Tensors = std::map<std::string, at::Tensor>;
+
 /// How a network predicts some texts.
 struct Predictions {
     at::Tensor losses{};           ///< [predicted tokens], -ln p, float64
@@ -38,7 +42,19 @@ public:
     /// Errors: `mismatch` for a token outside the vocabulary, naming the text.
     void check(std::span<const language::SupervisedText> texts, std::string_view source) const;
 
-    /// Moments of a side, as docs/method.md weighs its positions.
+    /// Told the moments of one layer after the other, and those outside the layers with the last.
+    using TakeMoments = std::function<void(MomentSums moments)>;
+
+    /// Takes all texts of a side through one layer after the other: the moments of one are in
+    /// memory at a time, and the streams of all texts. `weights` as for `sum_raised`, for each
+    /// text; empty: none.
+    void visit(restore::CalibrationSide side,
+               std::span<const language::SupervisedText> texts,
+               std::span<const at::Tensor> weights,
+               const TakeMoments& take) const;
+
+    /// Moments of a side, as docs/method.md weighs its positions; of 16 texts or more, those of
+    /// every eighth are also kept apart.
     MomentSums sum(restore::CalibrationSide side,
                    std::span<const language::SupervisedText> texts) const;
 
@@ -49,20 +65,21 @@ public:
 
     /// Of post, or with the tensors that are given in place of post's.
     Predictions predict(std::span<const language::SupervisedText> texts,
-                        const std::map<std::string, at::Tensor>& repaired = {}) const;
+                        const Tensors& repaired = {}) const;
 
-    /// The tensors of a repair, rounded to what the checkpoint stores or not at all.
-    std::map<std::string, at::Tensor> make_repair(const restore::MomentSource& moments,
-                                                  double mu,
-                                                  bool is_rounded) const;
+    /// The tensors of a repair, rounded to what the checkpoint or adapter stores or not at all.
+    Tensors make_repair(const restore::MomentSource& moments, double mu, bool is_rounded) const;
 
 private:
+    /// Post with other tensors, or with other factors of its adapter.
+    runtime::Network load(const Tensors& replacements, const Tensors& factors) const;
     Predictions predict_with(const runtime::Network& network,
                              std::span<const language::SupervisedText> texts) const;
     void throw_if_stopped() const;
 
     const restore::Plan& plan_;
     runtime::LoadOptions running_;
+    at::TensorOptions factor_options_{};
     const Watch& watch_;
     std::optional<runtime::Network> post_;
     std::optional<runtime::Network> pre_;  ///< for its routing; where keys or values are fitted

@@ -2,10 +2,13 @@
 #include "moment_sums.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/ones.h>
@@ -22,59 +25,159 @@ namespace {
 /// long text's inputs do not count.
 constexpr std::int64_t block = 2048;
 
+linalg::Matrix to_matrix(const at::Tensor& tensor) {
+    const at::Tensor host = tensor.to(at::kCPU).contiguous();
+    linalg::Matrix matrix(static_cast<std::size_t>(host.size(0)),
+                          static_cast<std::size_t>(host.size(1)));
+    std::memcpy(
+        matrix.values().data(), host.const_data_ptr<double>(), matrix.values().size_bytes());
+    return matrix;
+}
+
 }  // namespace
 
 void MomentSums::add(const restore::MomentKey& key,
                      const at::Tensor& x,
                      const at::Tensor& weights,
-                     bool has_bias) {
-    const std::int64_t size = x.size(1) + (has_bias ? 1 : 0);
-    const std::int64_t heads = weights.defined() ? weights.size(1) : 1;
-    at::Tensor& sum = sums_[key];
-    if (!sum.defined()) {
-        sum = at::zeros({heads, size, size}, at::TensorOptions(at::kDouble).device(x.device()));
+                     const MomentShape& shape,
+                     std::optional<std::int64_t> only) {
+    const std::int64_t size = x.size(1) + (shape.has_bias ? 1 : 0);
+    Sum& sum = sums_[key];
+    if (!sum.values.defined()) {
+        sum.values = at::zeros({shape.matrices, size, size},
+                               at::TensorOptions(at::kDouble).device(x.device()));
+        sum.counts.resize(static_cast<std::size_t>(shape.matrices));
+    }
+    const std::int64_t first_matrix = only.value_or(0);
+    const std::int64_t matrices = only ? 1 : shape.matrices;
+    for (std::int64_t i = first_matrix; i < first_matrix + matrices; ++i) {
+        sum.counts.at(static_cast<std::size_t>(i)) += static_cast<std::uint64_t>(x.size(0));
     }
     for (std::int64_t first = 0; first < x.size(0); first += block) {
         const std::int64_t count = std::min(block, x.size(0) - first);
         at::Tensor rows = x.narrow(0, first, count).to(at::kDouble);
-        if (has_bias) {
+        if (shape.has_bias) {
             rows = at::cat({rows, at::ones({count, 1}, rows.options())}, 1);
         }
-        for (std::int64_t head = 0; head < heads; ++head) {
+        for (std::int64_t i = 0; i < matrices; ++i) {
             const at::Tensor weighed =
-                weights.defined() ? rows * weights.narrow(0, first, count).narrow(1, head, 1)
-                                  : rows;
-            sum.select(0, head).addmm_(weighed.t(), rows);
+                weights.defined()
+                    ? rows * weights.narrow(0, first, count).narrow(1, i, 1).to(rows.device())
+                    : rows;
+            sum.values.select(0, first_matrix + i).addmm_(weighed.t(), rows);
         }
     }
 }
 
+void MomentSums::add_target(const restore::MomentKey& key,
+                            const at::Tensor& y,
+                            const at::Tensor& x) {
+    at::Tensor& target = sums_.at(key).target;
+    if (!target.defined()) {
+        target =
+            at::zeros({y.size(1), x.size(1)}, at::TensorOptions(at::kDouble).device(x.device()));
+    }
+    for (std::int64_t first = 0; first < x.size(0); first += block) {
+        const std::int64_t count = std::min(block, x.size(0) - first);
+        target.addmm_(y.narrow(0, first, count).to(at::kDouble).t(),
+                      x.narrow(0, first, count).to(at::kDouble));
+    }
+}
+
+void MomentSums::count(const restore::MomentKey& key,
+                       const at::Tensor& ids,
+                       std::int64_t vocabulary) {
+    Sum& sum = sums_[key];
+    if (!sum.values.defined()) {
+        sum = {.values = at::zeros({vocabulary}, at::kDouble), .target = {}, .counts = {0}};
+    }
+    sum.values.index_add_(0, ids, at::ones(ids.sizes(), at::kDouble));
+    sum.counts.front() += static_cast<std::uint64_t>(ids.size(0));
+}
+
 void MomentSums::add(const MomentSums& other) {
     for (const auto& [key, sum] : other.sums_) {
-        at::Tensor& own = sums_[key];
-        own = own.defined() ? own + sum : sum.clone();
+        Sum& own = sums_[key];
+        if (!own.values.defined()) {
+            own = {.values = sum.values.clone(),
+                   .target = sum.target.defined() ? sum.target.clone() : at::Tensor(),
+                   .counts = sum.counts};
+            continue;
+        }
+        own.values = own.values + sum.values;
+        if (sum.target.defined()) {
+            own.target = own.target + sum.target;
+        }
+        for (std::size_t i = 0; i < own.counts.size(); ++i) {
+            own.counts[i] += sum.counts.at(i);
+        }
     }
+}
+
+void MomentSums::add_held_back(const MomentSums& other) {
+    MomentSums apart;
+    for (const auto& [key, sum] : other.sums_) {
+        restore::MomentKey of_held_back = key;
+        of_held_back.is_held_back = true;
+        apart.sums_[of_held_back] = sum;
+    }
+    add(other);
+    add(apart);
+}
+
+void MomentSums::forget_held_back() {
+    std::erase_if(sums_, [](const auto& entry) { return entry.first.is_held_back; });
 }
 
 const at::Tensor& MomentSums::at(const restore::MomentKey& key) const {
     const auto found = sums_.find(key);
     ANAMNESIS_CHECK(found != sums_.end(), "a moment that nothing was added to");
-    return found->second;
+    return found->second.values;
+}
+
+void MomentSums::replace(const restore::MomentKey& key, at::Tensor sum) {
+    const auto found = sums_.find(key);
+    ANAMNESIS_CHECK(found != sums_.end(), "a moment that nothing was added to");
+    found->second.values = std::move(sum);
+}
+
+std::vector<restore::MomentKey> MomentSums::keys() const {
+    std::vector<restore::MomentKey> keys;
+    for (const auto& [key, _] : sums_) {
+        keys.push_back(key);
+    }
+    return keys;
+}
+
+restore::Moment MomentSums::to_moment(const Sum& sum) {
+    restore::Moment moment{.counts = sum.counts};
+    const at::Tensor host = sum.values.to(at::kCPU).contiguous();
+    if (host.dim() == 1) {
+        const auto* first = host.const_data_ptr<double>();
+        moment.diagonal.assign(first, first + host.size(0));
+    }
+    for (std::int64_t i = 0; host.dim() > 1 && i < host.size(0); ++i) {
+        moment.matrices.push_back(to_matrix(host.select(0, i)));
+    }
+    if (sum.target.defined()) {
+        moment.target = to_matrix(sum.target);
+    }
+    return moment;
 }
 
 restore::MomentSet MomentSums::finish() const {
     restore::MomentSet set;
     for (const auto& [key, sum] : sums_) {
-        const at::Tensor host = sum.to(at::kCPU).contiguous();
-        const auto size = static_cast<std::size_t>(host.size(1));
-        restore::Moment moment;
-        for (std::int64_t head = 0; head < host.size(0); ++head) {
-            linalg::Matrix& matrix = moment.emplace_back(size, size);
-            std::memcpy(matrix.values().data(),
-                        host.select(0, head).const_data_ptr<double>(),
-                        matrix.values().size_bytes());
-        }
-        set.set(key, std::move(moment));
+        set.set(key, to_moment(sum));
+    }
+    return set;
+}
+
+restore::MomentSet MomentSums::give_up() {
+    restore::MomentSet set;
+    while (!sums_.empty()) {
+        auto first = sums_.extract(sums_.begin());
+        set.set(first.key(), to_moment(first.mapped()));
     }
     return set;
 }

@@ -90,10 +90,16 @@ language::SupervisedText write_chain(runtime::HybridModel& model,
 
 }  // namespace
 
-CalibrationTexts write_own_chains(const checkpoint::RecognisedCheckpoint& post,
+CalibrationTexts write_own_chains(const restore::Plan& plan,
                                   const std::filesystem::path& questions,
                                   const runtime::LoadOptions& running,
                                   const Watch& watch) {
+    if (plan.adapter != nullptr) {
+        throw Error(ErrorKind::unsupported,
+                    "an adapter writes no chains here; give chains as a file, or merge the "
+                    "adapter and let the merged checkpoint write them");
+    }
+    const checkpoint::RecognisedCheckpoint& post = *plan.post;
     const std::vector<std::string> asked = read_questions(questions);
     const auto model = runtime::HybridModel::load(post.checkpoint, post.model, running);
     const auto chat = find_template(running.tokenizer.value_or(post.checkpoint.folder()));

@@ -24,15 +24,18 @@ constexpr double least_mean_excess = 1e-4;
 
 /// The part of the first solution's moment that stays beside the raised one. Zero: it is replaced.
 double find_kept_share(std::string_view part) {
-    return part.starts_with("k_") ? 0.5 : part == "v" ? 0.1 : 0.0;
+    return part.starts_with("k_") ? 0.5 : part == "v" || part == "v_latent" ? 0.1 : 0.0;
 }
 
 /// The first moments with the chains' side replaced.
 MomentSums replace_chains(const MomentSums& first, const MomentSums& raised) {
     MomentSums replaced = first;
-    for (const auto& [key, sum] : raised.all()) {
+    // The weights of chains were raised for all texts.
+    replaced.forget_held_back();
+    for (const restore::MomentKey& key : raised.keys()) {
         const double kept = find_kept_share(key.part);
-        replaced.set(key, kept == 0.0 ? sum : scaled(sum) + kept * scaled(first.at(key)));
+        const at::Tensor& sum = raised.at(key);
+        replaced.replace(key, kept == 0.0 ? sum : scaled(sum) + kept * scaled(first.at(key)));
     }
     return replaced;
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "text_sums.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -10,6 +13,8 @@
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 
 #include "anamnesis/base/index.hpp"
@@ -21,6 +26,7 @@
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/runtime/network.hpp"
 
+#include "moment_memory.hpp"
 #include "received_attention.hpp"
 
 namespace anamnesis::calibration {
@@ -32,14 +38,20 @@ namespace role = checkpoint::role;
 constexpr double key_floor = 0.3;
 constexpr double value_floor = 0.1;
 
-/// Values in the moments of all heads of a layer above which one moment serves them all: they were
-/// measured equal (docs/method.md, "Fit"), and one costs a forward pass far less.
-constexpr std::int64_t most_head_values = std::int64_t{1} << 22;
-
 /// A column for each head, or their sum where a moment for each would be too large.
 at::Tensor divide_among_heads(const at::Tensor& received, std::int64_t inputs) {
-    return received.size(1) * inputs * inputs > most_head_values ? received.sum(1, /*keepdim=*/true)
-                                                                 : received;
+    const auto values = static_cast<std::uint64_t>(received.size(1) * inputs * inputs);
+    return values > most_head_values ? received.sum(1, /*keepdim=*/true) : received;
+}
+
+constexpr const char* latent_queries = "q_latent";
+constexpr const char* latent_keys = "k_latent";
+constexpr const char* latent_values = "v_latent";
+constexpr const char* experts = "experts";
+constexpr const char* experts_down = "experts_down";
+
+bool is_of_experts(std::string_view part) {
+    return part == experts || part == experts_down;
 }
 
 constexpr const char* keys_by_attention = "k_attention";
@@ -55,6 +67,12 @@ at::Tensor find_sinks(const runtime::Network& network, LayerIndex layer) {
     const auto* spec = find_attention(network.spec().layers[layer.value].mixer);
     return spec == nullptr || !spec->has_sinks ? at::Tensor()
                                                : network.parameter(layer, checkpoint::role::sinks);
+}
+
+/// Rows of a head's key among those of its key and value, of a layer of latent attention.
+std::int64_t find_nope_dim(const runtime::Network& network, LayerIndex layer) {
+    return std::get<checkpoint::LatentAttentionSpec>(network.spec().layers[layer.value].mixer)
+        .nope_dim;
 }
 
 at::Tensor with_floor(const at::Tensor& received, double floor) {
@@ -83,34 +101,85 @@ TextSums::TextSums(const restore::Plan& plan,
                    restore::CalibrationSide side)
     : post_(post), pre_(pre), side_(side) {
     for (const restore::FitGroup& group : plan.fits) {
-        parts_.emplace(Place{group.layer, group.part}, group.has_bias);
+        MomentShape shape{.matrices = 1, .has_bias = group.has_bias};
+        if (is_of_experts(group.part)) {
+            for (const restore::HeadBlock& block : group.rows) {
+                shape.matrices = std::max<std::int64_t>(shape.matrices, block.head + 1);
+            }
+        }
+        parts_.emplace(Place{group.layer, group.part}, shape);
     }
 }
 
-void TextSums::add(const language::SupervisedText& text, const at::Tensor& weights) {
-    const at::NoGradGuard no_gradients;
+void TextSums::begin(const language::SupervisedText& text, const at::Tensor& weights) {
     positions_ = find_predicting(text);
+    numbers_ = at::full({static_cast<std::int64_t>(text.ids.size())}, -1, at::kLong);
+    numbers_.index_copy_(0, positions_, at::arange(positions_.size(0), at::kLong));
     weights_ = weights.defined() ? weights.unsqueeze(1) : at::Tensor();
-    const at::Tensor hidden = post_.forward(
-        to_tensor(text),
-        {},
-        [this](std::size_t layer, const runtime::AttentionValues& values) {
-            hear_attention(LayerIndex(static_cast<std::uint32_t>(layer)), values);
-        },
-        [this](LayerIndex layer, std::string_view of, const at::Tensor& input) {
-            hear_input(layer, of, input);
-        });
-    if (const Place head{std::nullopt, "head"}; wants(head)) {
-        add_at_positions(head, hidden.select(0, 0));
-    }
     input_ = at::Tensor();
+    latent_ = at::Tensor();
+    reads_latents_at_.reset();
+}
+
+at::Tensor TextSums::enter(const language::SupervisedText& text, const at::Tensor& weights) {
+    const at::NoGradGuard no_gradients;
+    // Tokens of raised chains count as they did.
+    if (const Place embedding{std::nullopt, "embedding"}; wants(embedding) && !weights.defined()) {
+        sums_.count(make_key(embedding),
+                    at::tensor(text.ids, at::kLong),
+                    post_.parameter(std::nullopt, role::embedding).size(0));
+    }
+    return post_.embed(to_tensor(text));
+}
+
+at::Tensor TextSums::pass(LayerIndex layer,
+                          const language::SupervisedText& text,
+                          const at::Tensor& weights,
+                          const at::Tensor& stream) {
+    const at::NoGradGuard no_gradients;
+    begin(text, weights);
+    return post_.pass(
+        layer,
+        to_tensor(text),
+        stream,
+        [this](std::size_t at, const runtime::AttentionValues& values) {
+            hear_attention(LayerIndex(static_cast<std::uint32_t>(at)), values);
+        },
+        [this](const runtime::MatrixInput& input) { hear_input(input); });
+}
+
+void TextSums::leave(const language::SupervisedText& text,
+                     const at::Tensor& weights,
+                     const at::Tensor& stream) {
+    const at::NoGradGuard no_gradients;
+    if (const Place head{std::nullopt, "head"}; wants(head)) {
+        begin(text, weights);
+        add_at_positions(head, post_.normalise(stream).select(0, 0));
+    }
+}
+
+std::size_t TextSums::count_layers() const {
+    std::size_t count = 0;
+    for (const auto& [place, _] : parts_) {
+        const bool is_head = place.second == "head";
+        count = std::max<std::size_t>(count,
+                                      is_head       ? post_.spec().layers.size()
+                                      : place.first ? place.first->value + 1
+                                                    : 0);
+    }
+    return count;
+}
+
+MomentSums TextSums::take() {
+    return std::exchange(sums_, {});
 }
 
 void TextSums::add_rows(const Place& place, const at::Tensor& rows, const at::Tensor& weights) {
-    sums_.add({.part = place.second, .side = side_, .layer = place.first},
-              rows,
-              weights,
-              parts_.at(place));
+    MomentShape shape = parts_.at(place);
+    if (weights.defined()) {
+        shape.matrices = weights.size(1);
+    }
+    sums_.add(make_key(place), rows, weights, shape);
 }
 
 void TextSums::add_at_positions(const Place& place, const at::Tensor& input) {
@@ -119,22 +188,102 @@ void TextSums::add_at_positions(const Place& place, const at::Tensor& input) {
     }
 }
 
-void TextSums::hear_input(LayerIndex layer, std::string_view of, const at::Tensor& input) {
-    const at::Tensor rows = input.select(0, 0);
-    if (of == role::query) {
+void TextSums::hear_input(const runtime::MatrixInput& input) {
+    if (input.expert) {
+        hear_expert(input);
+        return;
+    }
+    static const std::map<std::string_view, const char*> parts{
+        {role::query_input, "q"},
+        {role::query, "q"},
+        {role::output, "o"},
+        {role::gate, "mlp"},
+        {role::up, "mlp"},
+        {role::router, "mlp"},
+        {role::down, "down"},
+        {role::shared_down, "shared_down"},
+        {role::latent_output, "latent_output"}};
+    const at::Tensor rows = input.values.select(0, 0);
+    if (input.role == role::key_value) {
+        latent_ = rows;
+        return;
+    }
+    if (input.role == role::query && reads_latents_at_ == input.layer) {
+        add_latent_queries(input.layer, rows);
+        return;
+    }
+    const auto part = parts.find(input.role);
+    if (part == parts.end()) {
+        return;
+    }
+    add_at_positions({input.layer, part->second}, rows);
+    if (input.role == role::query_input) {
+        reads_latents_at_ = input.layer;
+    }
+    if (input.role == role::query || input.role == role::query_input) {
         input_ = rows;
-        add_at_positions({layer, "q"}, rows);
         // Raised chains weigh keys by attention, whichever inputs the first solution took.
-        if (const Place centred{layer, keys_centred}; wants(centred) && !weights_.defined()) {
+        if (const Place centred{input.layer, keys_centred}; wants(centred) && !weights_.defined()) {
             add_rows(centred, rows - rows.mean(0, /*keepdim=*/true), {});
         }
-    } else if (of == role::output) {
-        add_at_positions({layer, "o"}, rows);
-    } else if (of == role::gate) {
-        add_at_positions({layer, "mlp"}, rows);
-    } else if (of == role::down) {
-        add_at_positions({layer, "down"}, rows);
     }
+}
+
+void TextSums::add_latent_queries(LayerIndex layer, const at::Tensor& rows) {
+    const Place place{layer, latent_queries};
+    if (!wants(place)) {
+        return;
+    }
+    add_at_positions(place, rows);
+    if (is_recall()) {
+        const at::Tensor at = positions_.to(rows.device());
+        const at::Tensor of_pre =
+            pre_->project_latents(layer, input_.unsqueeze(0)).query.select(0, 0);
+        sums_.add_target(make_key(place), of_pre.index_select(0, at), rows.index_select(0, at));
+    }
+}
+
+void TextSums::add_latent_keys(LayerIndex layer, const at::Tensor& received, bool is_raised) {
+    const Place keys{layer, latent_keys};
+    const Place values{layer, latent_values};
+    at::Tensor of_pre;
+    if (is_recall() && (wants(keys) || wants(values))) {
+        const at::Tensor rows =
+            pre_->project_latents(layer, input_.unsqueeze(0)).key_value.select(0, 0);
+        of_pre = rows.view({rows.size(0), received.size(1), -1});
+    }
+    const std::int64_t nope = find_nope_dim(post_, layer);
+    const at::Tensor shared = divide_among_heads(received, latent_.size(1));
+    const auto add = [&](const Place& place, double floor, std::int64_t first, std::int64_t end) {
+        if (!wants(place)) {
+            return;
+        }
+        const at::Tensor weights = is_raised ? shared : with_floor(shared, floor);
+        add_rows(place, latent_, weights);
+        if (of_pre.defined()) {
+            const at::Tensor weighed =
+                of_pre.slice(2, first, end).to(at::kDouble) * weights.unsqueeze(2);
+            sums_.add_target(make_key(place), weighed.flatten(1), latent_);
+        }
+    };
+    add(keys, key_floor, 0, nope);
+    add(values, value_floor, nope, std::numeric_limits<std::int64_t>::max());
+}
+
+void TextSums::hear_expert(const runtime::MatrixInput& input) {
+    const Place place{input.layer, input.role == role::down ? experts_down : experts};
+    if (!wants(place)) {
+        return;
+    }
+    const at::Tensor numbers = numbers_.index_select(0, input.tokens.to(numbers_.device()));
+    const at::Tensor kept = numbers.ge(0).nonzero().squeeze(1);
+    sums_.add(make_key(place),
+              input.values.index_select(0, kept.to(input.values.device())),
+              weights_.defined()
+                  ? weights_.index_select(0, numbers.index_select(0, kept).to(weights_.device()))
+                  : at::Tensor(),
+              parts_.at(place),
+              *input.expert);
 }
 
 void TextSums::hear_attention(LayerIndex layer, const runtime::AttentionValues& values) {
@@ -142,20 +291,23 @@ void TextSums::hear_attention(LayerIndex layer, const runtime::AttentionValues& 
     const Place centred{layer, keys_centred};
     const Place value{layer, "v"};
     const bool is_raised = weights_.defined();
-    if (!wants(keys) && !wants(value) && !(is_raised && wants(centred))) {
+    const bool is_latent = wants({layer, latent_keys}) || wants({layer, latent_values});
+    if (!wants(keys) && !wants(value) && !is_latent && !(is_raised && wants(centred))) {
         return;
     }
-    const bool is_recall = side_ == restore::CalibrationSide::recall;
-    const runtime::Network& asked = is_recall ? *pre_ : post_;
-    const runtime::Routing routing = is_recall ? pre_->route(layer, input_.unsqueeze(0))
-                                               : runtime::Routing{.q = values.q, .k = values.k};
-    const at::Tensor received =
-        divide_among_heads(sum_received_attention(routing,
-                                                  positions_.to(values.q.device()),
-                                                  is_raised ? weights_.squeeze(1) : weights_,
-                                                  find_window(post_, layer),
-                                                  find_sinks(asked, layer)),
-                           input_.size(1));
+    const runtime::Network& asked = is_recall() ? *pre_ : post_;
+    const runtime::Routing routing = is_recall() ? pre_->route(layer, input_.unsqueeze(0))
+                                                 : runtime::Routing{.q = values.q, .k = values.k};
+    const at::Tensor of_heads = sum_received_attention(routing,
+                                                       positions_.to(values.q.device()),
+                                                       is_raised ? weights_.squeeze(1) : weights_,
+                                                       find_window(post_, layer),
+                                                       find_sinks(asked, layer));
+    if (is_latent) {
+        add_latent_keys(layer, of_heads, is_raised);
+        return;
+    }
+    const at::Tensor received = divide_among_heads(of_heads, input_.size(1));
     for (const Place& place : {keys, centred}) {
         if (wants(place) && (is_raised || place.second == keys_by_attention)) {
             add_rows(place, input_, is_raised ? received : with_floor(received, key_floor));

@@ -90,8 +90,8 @@ TEST(MomentSums, AreWeighedOuterProductsAndFollowABiasBy1) {
     const at::Tensor weights = at::rand({5, 2}).to(at::kDouble);
     const restore::MomentKey key{.part = "v", .layer = LayerIndex(1)};
     MomentSums sums;
-    sums.add(key, x.narrow(0, 0, 2), weights.narrow(0, 0, 2), /*has_bias=*/true);
-    sums.add(key, x.narrow(0, 2, 3), weights.narrow(0, 2, 3), /*has_bias=*/true);
+    sums.add(key, x.narrow(0, 0, 2), weights.narrow(0, 0, 2), {.matrices = 2, .has_bias = true});
+    sums.add(key, x.narrow(0, 2, 3), weights.narrow(0, 2, 3), {.matrices = 2, .has_bias = true});
     const at::Tensor sum = sums.at(key);
     ASSERT_EQ(sum.sizes(), (at::IntArrayRef{2, 4, 4}));
     for (std::int64_t head = 0; head < 2; ++head) {

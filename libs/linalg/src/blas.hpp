@@ -70,6 +70,23 @@ void dgesdd_(const char* job,
              int* integer_work,
              int* info);
 void dpotrf_(const char* triangle, const int* n, double* a, const int* lda, int* info);
+void dpocon_(const char* triangle,
+             const int* n,
+             const double* a,
+             const int* lda,
+             const double* norm,
+             double* reciprocal,
+             double* work,
+             int* integer_work,
+             int* info);
+void dsytrf_(const char* triangle,
+             const int* n,
+             double* a,
+             const int* lda,
+             int* pivots,
+             double* work,
+             const int* work_size,
+             int* info);
 void dpotrs_(const char* triangle,
              const int* n,
              const int* right_sides,

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/linalg/cholesky.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
@@ -18,6 +21,13 @@ CholeskyFactor::CholeskyFactor(Matrix m) : factor_(std::move(m)) {
     ANAMNESIS_CHECK(factor_.rows() == factor_.columns(), "a Cholesky factor of no square matrix");
     if (!is_finite(factor_.view())) {
         throw Error(ErrorKind::unsupported, "a Cholesky factor of a matrix with NaN or infinity");
+    }
+    for (std::size_t i = 0; i < factor_.rows(); ++i) {
+        double sum = 0.0;
+        for (const double value : factor_.view().row(i)) {
+            sum += std::abs(value);
+        }
+        norm_ = std::max(norm_, sum);
     }
     const int n = blas_size(factor_.rows());
     const int leading = leading_dimension(factor_.rows());
@@ -49,6 +59,26 @@ void CholeskyFactor::solve_rows(Matrix& rows) const {
             &leading,
             &info);
     ANAMNESIS_CHECK(info == 0, "dpotrs refused an argument");
+}
+
+double CholeskyFactor::estimate_condition() const {
+    const int n = blas_size(factor_.rows());
+    const int leading = leading_dimension(factor_.rows());
+    double reciprocal = 1.0;
+    std::vector<double> work(3 * factor_.rows());
+    std::vector<int> integer_work(factor_.rows());
+    int info = 0;
+    dpocon_("L",
+            &n,
+            factor_.values().data(),
+            &leading,
+            &norm_,
+            &reciprocal,
+            work.data(),
+            integer_work.data(),
+            &info);
+    ANAMNESIS_CHECK(info == 0, "dpocon refused an argument");
+    return 1.0 / reciprocal;
 }
 
 Matrix solve_positive_definite(MatrixView<const double> m, MatrixView<const double> right) {

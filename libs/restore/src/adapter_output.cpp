@@ -204,10 +204,10 @@ private:
         const std::uint64_t row_bytes = tensor.tensor->row_bytes();
         tensor.tensor->copy_to(file, offset, 0, tensor.tensor->bytes);
         for (const EditedRows& edited : tensor.edits) {
-            // A filter works on whole heads; other edits go row by row.
-            const std::uint64_t most = edited.edit == RowEdit::filter
-                                           ? edited.rows.size()
-                                           : std::max<std::uint64_t>(1, rows_block / row_bytes);
+            // Filters work on whole heads and factors; other edits go row by row.
+            const bool is_whole = edited.edit == RowEdit::filter || edited.edit == RowEdit::fit;
+            const std::uint64_t most =
+                is_whole ? edited.rows.size() : std::max<std::uint64_t>(1, rows_block / row_bytes);
             for (std::uint64_t row = edited.rows.begin; row < edited.rows.end; row += most) {
                 EditedRows part = edited;
                 part.rows = {.begin = row, .end = std::min(row + most, edited.rows.end)};

@@ -73,6 +73,9 @@ public:
         if (leaves || (rows.empty() && bias_rows.empty())) {
             return;
         }
+        if (plan_.request.selection.method == Method::fit) {
+            return;  // its factors are in the groups of the fit
+        }
         if (module.is_embedding) {
             throw Error(ErrorKind::unsupported,
                         format("module {} is an embedding, of which rows cannot leave alone",
@@ -85,6 +88,16 @@ public:
         }
         if (module.magnitude != nullptr) {
             find(*module.magnitude).edits = rows;
+        }
+    }
+
+    /// The factors that a fit changes.
+    void add(const std::vector<FitGroup>& fits) {
+        for (const FitGroup& group : fits) {
+            for (const HeadBlock& block : group.rows) {
+                find(*block.weight.post).edits = {
+                    {.rows = {.begin = 0, .end = block.weight.rows}, .edit = RowEdit::fit}};
+            }
         }
     }
 
@@ -176,6 +189,7 @@ AdapterPlan make_adapter_plan(const checkpoint::AdapterMatch& match, const Reque
     }
     AdapterPlan plan{
         .match = &match, .request = request, .tensors = {}, .groups = {}, .findings = {}};
+    const bool is_fit = request.selection.method == Method::fit;
     append_findings(plan.findings, match.base->findings(), "pre");
     append_findings(plan.findings, match.findings, "post");
     const BaseSelection selection(*match.base, request, plan.findings);
@@ -185,6 +199,14 @@ AdapterPlan make_adapter_plan(const checkpoint::AdapterMatch& match, const Reque
     }
     for (const MatchedSaved& saved : match.saved) {
         planner.add(saved);
+    }
+    if (is_fit) {
+        plan.fit.pre = match.base;
+        plan.fit.post = match.base;
+        plan.fit.adapter = &match;
+        plan.fit.request = request;
+        plan.fit.fits = make_adapter_fits(match, request);
+        planner.add(plan.fit.fits);
     }
     refuse_nothing(plan);
     if (request.selection.method == Method::pro) {

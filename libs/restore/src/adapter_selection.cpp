@@ -61,6 +61,8 @@ RowEdit BaseSelection::choose_edit(RowRole role) const {
             return request_.alpha == 1.0 ? RowEdit::restore : RowEdit::weaken;
         case Method::pro:
             return role == RowRole::query ? RowEdit::filter : RowEdit::restore;
+        case Method::fit:
+            return RowEdit::fit;
         default:
             return RowEdit::restore;
     }
@@ -93,7 +95,7 @@ bool restores_all(const std::vector<EditedRows>& edits, std::uint64_t rows) {
 
 void refuse_methods_without_factors(const Request& request) {
     const Method method = request.selection.method;
-    if (method == Method::align || method == Method::fit) {
+    if (method == Method::align) {
         throw Error(ErrorKind::unsupported,
                     format("--method {} makes rows that are no low-rank difference from the base; "
                            "merge the adapter first (restore --pre BASE --adapter ADAPTER --method "
@@ -104,11 +106,12 @@ void refuse_methods_without_factors(const Request& request) {
 
 void refuse_methods_of_gguf(const Request& request) {
     const Method method = request.selection.method;
-    if (request.selection.is_by_group() || method == Method::pro) {
+    const bool is_computed = method == Method::pro || method == Method::fit;
+    if (request.selection.is_by_group() || is_computed) {
         throw Error(ErrorKind::unsupported,
                     format("--{} cannot be done in a GGUF adapter, whose rows are in llama.cpp's "
                            "order; repair the adapter of PEFT and convert it",
-                           method == Method::pro ? "method pro" : "groups"));
+                           is_computed ? format("method {}", to_string(method)) : "groups"));
     }
 }
 

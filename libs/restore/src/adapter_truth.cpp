@@ -18,6 +18,10 @@
 #include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/linalg/norms.hpp"
 #include "anamnesis/linalg/product.hpp"
+#include "anamnesis/restore/adapter_repair.hpp"
+#include "anamnesis/restore/fit.hpp"
+#include "anamnesis/restore/fit_rows.hpp"
+#include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/qk_pro.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -101,6 +105,9 @@ AdapterTruth::AdapterTruth(const checkpoint::AdapterMatch& match, const Request&
     if (request.selection.method == Method::pro) {
         groups_ = routing_groups(*match.base, *match.base, request.selection);
     }
+    if (request.selection.method == Method::fit) {
+        fits_ = make_adapter_fits(match, request);
+    }
 }
 
 const AdapterSource* AdapterTruth::find(const TensorEntry& base) const {
@@ -138,6 +145,42 @@ Matrix AdapterTruth::make_post_rows(const AdapterSource& source,
         }
     }
     return values;
+}
+
+std::optional<Matrix> AdapterTruth::fit(const TensorEntry& factor,
+                                        const MomentSource& moments) const {
+    const FitSettings& settings = request_.fit;
+    const double mu = settings.mus.front();
+    for (const FitGroup& group : fits_) {
+        const bool is_here = std::ranges::any_of(
+            group.rows, [&](const HeadBlock& block) { return block.weight.post == &factor; });
+        if (!is_here) {
+            continue;
+        }
+        const Matrix a = read_all(factor);
+        if (std::isinf(mu)) {
+            return a;
+        }
+        const GroupMoments sides = load_group_moments(group, moments);
+        Matrix sum = sides.recall.matrices.front();
+        Matrix kept = sides.chains.matrices.front();
+        for (std::size_t i = 0; i < sum.values().size(); ++i) {
+            kept.values()[i] *= mu;
+            sum.values()[i] += kept.values()[i];
+        }
+        const double of_all =
+            fit_ridge * linalg::trace(sum.view()) / static_cast<double>(sum.rows());
+        for (std::size_t i = 0; i < sum.rows(); ++i) {
+            const bool has_own = settings.scales_inputs && sum(i, i) > 0.0;
+            const double eps = has_own ? fit_ridge * sum(i, i) : of_all;
+            kept(i, i) += mu * eps / (1.0 + mu);
+            sum(i, i) += eps;
+        }
+        Matrix made = linalg::product(a, kept);
+        linalg::CholeskyFactor(std::move(sum)).solve_rows(made);
+        return made;
+    }
+    return std::nullopt;
 }
 
 std::optional<Matrix> AdapterTruth::filter(const RoutingGroup& group,

@@ -12,6 +12,7 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
+#include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
@@ -49,11 +50,18 @@ public:
 
     const std::vector<RoutingGroup>& groups() const { return groups_; }
 
+    /// The factor A that `fit` makes, mu A (S_C + eps / (1 + mu) I) (S_R + mu S_C + eps I)^-1: its
+    /// filter from the other side. Nothing for a factor that it leaves alone.
+    /// Errors: those of `load_group_moments`.
+    std::optional<linalg::Matrix> fit(const checkpoint::TensorEntry& factor,
+                                      const MomentSource& moments) const;
+
 private:
     const checkpoint::AdapterMatch& match_;
     const Request& request_;
     std::map<const checkpoint::TensorEntry*, AdapterSource> sources_;
     std::vector<RoutingGroup> groups_;
+    std::vector<FitGroup> fits_;
 };
 
 /// Query heads of a group that lie in `tensor`.

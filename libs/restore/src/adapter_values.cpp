@@ -19,6 +19,7 @@
 #include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/linalg/norms.hpp"
 #include "anamnesis/restore/adapter_repair.hpp"
+#include "anamnesis/restore/fit_rows.hpp"
 #include "anamnesis/restore/method.hpp"
 #include "anamnesis/restore/qk_pro.hpp"
 
@@ -122,6 +123,29 @@ std::vector<std::byte> filter_rows(const AdapterPlan& plan,
     return bytes;
 }
 
+/// All rows of a factor A.
+std::vector<std::byte> fit_factor(const AdapterPlan& plan,
+                                  const Request& request,
+                                  const TensorEntry& factor) {
+    const auto& mus = plan.fit.request.fit.mus;
+    const double mu = request.fit.mus.front();
+    const auto output = static_cast<std::size_t>(std::ranges::find(mus, mu) - mus.begin());
+    std::vector<std::byte> bytes;
+    for (FitGroup group : plan.fit.fits) {
+        std::erase_if(group.rows,
+                      [&](const HeadBlock& block) { return block.weight.post != &factor; });
+        if (!group.rows.empty()) {
+            compute_fit(group,
+                        load_group_moments(group, *plan.fit.moments.at(output)),
+                        {.mu = mu, .scales_inputs = request.fit.scales_inputs},
+                        [&](const HeadBlock&, const Matrix& rows) {
+                            bytes = narrow_all(factor.dtype, rows.values());
+                        });
+        }
+    }
+    return bytes;
+}
+
 }  // namespace
 
 linalg::Matrix load_rows(const TensorEntry& tensor, RowRange rows) {
@@ -156,6 +180,8 @@ std::vector<std::byte> make_edited_rows(const AdapterPlan& plan,
             return weaken_rows(tensor, edited.rows, request.alpha);
         case RowEdit::filter:
             return filter_rows(plan, request, tensor, edited.rows);
+        case RowEdit::fit:
+            return fit_factor(plan, request, *tensor.tensor);
         case RowEdit::restore:
             break;
     }

@@ -8,6 +8,7 @@
 
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
+#include "anamnesis/restore/fit_rows.hpp"
 #include "anamnesis/restore/plan.hpp"
 
 #include "row_encoder.hpp"
@@ -46,10 +47,11 @@ void BlockWriter::write_rows(const HeadRows& rows,
     const std::uint64_t row_bytes = rows.post->row_bytes();
     const std::size_t columns = rows.post->columns();
     std::vector<std::byte> bytes(rows.rows * row_bytes);
+    const std::vector<double> stored = order_as_stored(rows, values, first_column);
     const RowEncoder encoder(*plan_, *rows.post);
     for (std::uint64_t row = 0; row < rows.rows; ++row) {
         encoder.encode(rows.post_row + row,
-                       std::span(values.data() + row * values.stride() + first_column, columns),
+                       std::span(stored).subspan(row * columns, columns),
                        std::span(bytes).subspan(row * row_bytes, row_bytes));
     }
     target.file->write_at(offset_of_row(change, target, rows.post_row), bytes);

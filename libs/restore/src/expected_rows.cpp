@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -14,6 +15,8 @@
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/feed_forwards.hpp"
+#include "anamnesis/checkpoint/mixers.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -181,7 +184,8 @@ RowOrigin::Kind Expectations::find_kind(const AttentionTensor& tensor, RowRole r
 
 ExpectedRows Expectations::find_attention(const TensorEntry& entry,
                                           const AttentionTensor& tensor) const {
-    const AttentionTensor* found = wants(tensor) ? find_source(tensor) : nullptr;
+    const AttentionTensor* found =
+        wants(tensor) && !is_left_by_fit(entry) ? find_source(tensor) : nullptr;
     if (found == nullptr) {
         return {};
     }
@@ -269,6 +273,21 @@ std::optional<ExpectedRows> Expectations::find_scale(const TensorEntry& entry) c
     return expected;
 }
 
+/// What is no product of inputs with a matrix, and what makes latents.
+bool Expectations::is_left_by_fit(const TensorEntry& entry) const {
+    if (request_.selection.method != Method::fit || post_.model.blueprint == nullptr) {
+        return false;
+    }
+    namespace role = checkpoint::role;
+    static const std::set<std::string, std::less<>> left{std::string(role::router_correction),
+                                                         std::string(role::query_input),
+                                                         role::to_bias_role(role::query_input),
+                                                         std::string(role::latent),
+                                                         role::to_bias_role(role::latent)};
+    const auto* planned = post_.model.blueprint->find_named(checkpoint::canonical_name(entry.name));
+    return planned != nullptr && left.contains(planned->role);
+}
+
 ExpectedRows Expectations::find_whole(const TensorEntry& entry) const {
     const Selection& wish = request_.selection;
     const auto group = checkpoint::classify_tensor(post_.model, entry.name);
@@ -278,6 +297,9 @@ ExpectedRows Expectations::find_whole(const TensorEntry& entry) const {
     }
     const auto layer = checkpoint::find_layer(entry.name);
     if (layer && wish.layers && !wish.layers->contains(layer->value)) {
+        return {};
+    }
+    if (is_left_by_fit(entry)) {
         return {};
     }
     const bool is_after_layers =

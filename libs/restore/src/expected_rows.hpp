@@ -50,6 +50,7 @@ private:
                                 const checkpoint::AttentionTensor& tensor) const;
     std::optional<ExpectedRows> find_scale_of_all(const checkpoint::TensorEntry& entry) const;
     std::optional<ExpectedRows> find_scale(const checkpoint::TensorEntry& entry) const;
+    bool is_left_by_fit(const checkpoint::TensorEntry& entry) const;
     ExpectedRows find_whole(const checkpoint::TensorEntry& entry) const;
     void set_storage(const checkpoint::TensorEntry& entry, ExpectedRows& expected) const;
     /// Whether scale and rows of a weight are copied as they are.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <semaphore>
 #include <span>
 #include <vector>
 
@@ -15,10 +17,23 @@
 #include "anamnesis/restore/plan.hpp"
 
 #include "block_writer.hpp"
+#include "fit_memory.hpp"
 #include "row_targets.hpp"
 
 namespace anamnesis::restore {
 namespace {
+
+/// One of the places for groups that are fitted at a time.
+class Place {
+public:
+    explicit Place(std::counting_semaphore<>& places) : places_(places) { places_.acquire(); }
+    ~Place() { places_.release(); }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+
+private:
+    std::counting_semaphore<>& places_;
+};
 
 void fit_group(const BlockWriter& work, const FitGroup& group) {
     const Plan& plan = work.plan();
@@ -31,10 +46,14 @@ void fit_group(const BlockWriter& work, const FitGroup& group) {
             loaded = plan.moments[output].get();
             moments = load_group_moments(group, *loaded);
         }
-        const auto fitted = compute_fit(group, moments, plan.request.fit.mus[output]);
-        for (std::size_t i = 0; i < fitted.size(); ++i) {
-            work.write(group.rows[i], fitted[i].view(), output);
-        }
+        compute_fit(
+            group,
+            moments,
+            {.mu = plan.request.fit.mus[output], .scales_inputs = plan.request.fit.scales_inputs},
+            [&](const HeadBlock& block, const linalg::Matrix& rows) {
+                work.execution().check();
+                work.write(block, rows.view(), output);
+            });
     }
 }
 
@@ -48,11 +67,14 @@ void add_fit_jobs(const Plan& plan,
         return;
     }
     ANAMNESIS_CHECK(plan.moments.size() == outputs.size(), "a plan to fit lacks its moments");
-    // The jobs run side by side; BLAS threads of its own would only get in their way.
-    linalg::set_blas_threads(1);
+    const unsigned side_by_side = count_fits_side_by_side(plan, execution.threads);
+    // Jobs that run side by side need no threads of BLAS.
+    linalg::set_blas_threads(std::max(1U, execution.threads / side_by_side));
+    const auto places = std::make_shared<std::counting_semaphore<>>(side_by_side);
     const auto work = std::make_shared<const BlockWriter>(plan, outputs, execution);
     for (const FitGroup& group : plan.fits) {
-        jobs.emplace_back([work, &group] {
+        jobs.emplace_back([work, places, &group] {
+            const Place place(*places);
             in_context(
                 [&] {
                     return group.layer

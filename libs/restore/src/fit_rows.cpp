@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,67 +21,214 @@
 namespace anamnesis::restore {
 namespace {
 
-Moment load_scaled(const FitGroup& group, CalibrationSide side, const MomentSource& source) {
-    const MomentKey key{.part = group.part, .side = side, .layer = group.layer};
+/// Of the matrices of a group; tokens are the inputs of an embedding.
+std::size_t count_inputs(const FitGroup& group) {
+    const HeadRows& rows = group.rows.front().weight;
+    return group.part == "embedding" ? rows.post->rows()
+                                     : rows.matrix_columns() + (group.has_bias ? 1 : 0);
+}
+
+/// The rows of a target that are for a block: heads follow one another.
+linalg::MatrixView<const double> find_target(const Moment& moment, const HeadBlock& block) {
+    return moment.target.view().row_block(block.head * block.weight.rows, block.weight.rows);
+}
+
+void mix_tokens(const FitGroup& group,
+                const GroupMoments& moments,
+                double mu,
+                const TakeRows& take) {
+    for (const HeadBlock& block : group.rows) {
+        const auto cut = [&](const Moment& moment) {
+            return std::span(moment.diagonal).subspan(block.weight.post_row, block.weight.rows);
+        };
+        const linalg::Matrix pre = load_block(Side::pre, block, false);
+        const linalg::Matrix post = load_block(Side::post, block, false);
+        take(block,
+             mix_token_rows(cut(moments.recall), cut(moments.chains), mu, pre.view(), post.view()));
+    }
+}
+
+void sum_heads(Moment& moment) {
+    for (std::size_t i = 1; i < moment.matrices.size(); ++i) {
+        const std::span<const double> values = moment.matrices[i].values();
+        for (std::size_t j = 0; j < values.size(); ++j) {
+            moment.matrices.front().values()[j] += values[j];
+        }
+    }
+    moment.matrices.resize(std::min<std::size_t>(moment.matrices.size(), 1));
+    moment.counts.resize(std::min<std::size_t>(moment.counts.size(), 1));
+}
+
+Moment load_fitting(const FitGroup& group, const MomentKey& key, const MomentSource& source) {
     Moment moment = source.load(key);
-    const std::size_t inputs = group.rows.front().weight.post->columns() + (group.has_bias ? 1 : 0);
-    if (moment.front().rows() != inputs) {
+    const std::size_t inputs = count_inputs(group);
+    const std::size_t found =
+        moment.matrices.empty() ? moment.diagonal.size() : moment.matrices.front().rows();
+    if (found != inputs || moment.matrices.empty() != (group.part == "embedding")) {
         throw Error(ErrorKind::mismatch,
                     format("moment {} is for {} inputs, the rows of tensor {} have {}: it belongs "
                            "to another model, or to a calibration with or without biases",
                            in_quotes(to_string(key)),
-                           moment.front().rows(),
+                           found,
                            in_quotes(group.rows.front().weight.post->name),
                            inputs));
     }
+    if (group.sums_heads) {
+        sum_heads(moment);
+    }
     std::uint32_t heads = 0;
+    std::uint64_t target_rows = 0;
     for (const HeadBlock& block : group.rows) {
         heads = std::max(heads, block.head + 1);
+        target_rows = std::max(target_rows, (block.head + 1) * block.weight.rows);
     }
-    if (moment.size() > 1 && moment.size() < heads && group.part != "q") {
+    const bool lacks_target =
+        has_target(group.part) && key.side == CalibrationSide::recall &&
+        (moment.target.rows() < target_rows || moment.target.columns() != inputs);
+    if (lacks_target) {
         throw Error(ErrorKind::mismatch,
-                    format("moment {} has {} heads, the rows of tensor {} have {}",
+                    format("moment {} has a target of {} rows, the rows of tensor {} need {}",
                            in_quotes(to_string(key)),
-                           moment.size(),
+                           moment.target.rows(),
+                           in_quotes(group.rows.front().weight.post->name),
+                           target_rows));
+    }
+    const std::size_t matrices = moment.matrices.size();
+    if (matrices > 1 && matrices < heads && group.part != "q") {
+        throw Error(ErrorKind::mismatch,
+                    format("moment {} has {} heads or experts, the rows of tensor {} have {}",
+                           in_quotes(to_string(key)),
+                           matrices,
                            in_quotes(group.rows.front().weight.post->name),
                            heads));
     }
-    in_context([&] { return format("moment {}", in_quotes(to_string(key))); },
-               [&] { scale_moment(moment); });
     return moment;
 }
 
-const linalg::Matrix& of_head(const Moment& moment, std::uint32_t head) {
-    return moment.size() == 1 ? moment.front() : moment.at(head);
+MomentKey make_key(const FitGroup& group, CalibrationSide side, bool is_held_back = false) {
+    return {.part = group.part, .side = side, .layer = group.layer, .is_held_back = is_held_back};
+}
+
+void scale(Moment& moment, const MomentKey& key) {
+    in_context([&] { return format("moment {}", in_quotes(to_string(key))); },
+               [&] { scale_moment(moment); });
+}
+
+Moment load_scaled(const FitGroup& group, CalibrationSide side, const MomentSource& source) {
+    const MomentKey key = make_key(group, side);
+    Moment moment = load_fitting(group, key, source);
+    scale(moment, key);
+    return moment;
+}
+
+void subtract(std::span<double> from, std::span<const double> values) {
+    for (std::size_t i = 0; i < from.size(); ++i) {
+        from[i] -= values[i];
+    }
+}
+
+/// Of the texts that were not held back, scaled.
+Moment load_others(const FitGroup& group,
+                   CalibrationSide side,
+                   const MomentSource& source,
+                   const Moment& held_back) {
+    const MomentKey key = make_key(group, side);
+    Moment moment = load_fitting(group, key, source);
+    if (moment.matrices.size() != held_back.matrices.size()) {
+        throw Error(ErrorKind::mismatch,
+                    format("moment {} and its part that is held back differ in size",
+                           in_quotes(to_string(key))));
+    }
+    subtract(moment.diagonal, held_back.diagonal);
+    subtract(moment.target.values(), held_back.target.values());
+    for (std::size_t i = 0; i < moment.matrices.size(); ++i) {
+        subtract(moment.matrices[i].values(), held_back.matrices[i].values());
+    }
+    for (std::size_t i = 0; i < std::min(moment.counts.size(), held_back.counts.size()); ++i) {
+        moment.counts[i] -= held_back.counts[i];
+    }
+    scale(moment, key);
+    return moment;
 }
 
 }  // namespace
+
+const linalg::Matrix& of_head(const Moment& moment, std::uint32_t head) {
+    return moment.matrices.size() == 1 ? moment.matrices.front() : moment.matrices.at(head);
+}
 
 GroupMoments load_group_moments(const FitGroup& group, const MomentSource& source) {
     return {.recall = load_scaled(group, CalibrationSide::recall, source),
             .chains = load_scaled(group, CalibrationSide::chains, source)};
 }
 
-std::vector<linalg::Matrix> compute_fit(const FitGroup& group,
-                                        const GroupMoments& moments,
-                                        double mu) {
-    const bool has_own_heads = moments.recall.size() > 1 || moments.chains.size() > 1;
-    std::vector<linalg::Matrix> fitted;
+std::optional<GroupMoments> load_held_back_moments(const FitGroup& group,
+                                                   const MomentSource& source) {
+    const MomentKey recall = make_key(group, CalibrationSide::recall, /*is_held_back=*/true);
+    const MomentKey chains = make_key(group, CalibrationSide::chains, /*is_held_back=*/true);
+    if (!source.has(recall) || !source.has(chains)) {
+        return std::nullopt;
+    }
+    return GroupMoments{.recall = load_fitting(group, recall, source),
+                        .chains = load_fitting(group, chains, source)};
+}
+
+GroupMoments load_other_moments(const FitGroup& group,
+                                const MomentSource& source,
+                                const GroupMoments& held_back) {
+    return {.recall = load_others(group, CalibrationSide::recall, source, held_back.recall),
+            .chains = load_others(group, CalibrationSide::chains, source, held_back.chains)};
+}
+
+bool has_few_inputs(const FitGroup& group, const HeadBlock& block, const GroupMoments& moments) {
+    if (group.part != "experts" && group.part != "experts_down") {
+        return false;
+    }
+    for (const Moment* moment : {&moments.recall, &moments.chains}) {
+        if (moment->counts.size() <= block.head) {
+            throw Error(ErrorKind::mismatch,
+                        format("the moments of {} do not tell how many inputs each expert has",
+                               in_quotes(block.weight.post->name)));
+        }
+        if (moment->counts[block.head] < least_expert_inputs) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void compute_fit(const FitGroup& group,
+                 const GroupMoments& moments,
+                 const FitBalance& balance,
+                 const TakeRows& take) {
+    if (group.part == "embedding") {
+        mix_tokens(group, moments, balance.mu, take);
+        return;
+    }
+    const bool has_own_heads =
+        moments.recall.matrices.size() > 1 || moments.chains.matrices.size() > 1;
     // A factor is as large as a moment: only the latest is kept.
     std::optional<FitFilter> filter;
     std::optional<std::uint32_t> head;
     for (const HeadBlock& block : group.rows) {
+        const linalg::Matrix post = load_block(Side::post, block, group.has_bias);
+        if (balance.mu > 0.0 && has_few_inputs(group, block, moments)) {
+            take(block, post);
+            continue;
+        }
         if (!filter || (has_own_heads && head != block.head)) {
             filter.emplace(of_head(moments.recall, block.head).view(),
                            of_head(moments.chains, block.head).view(),
-                           mu);
+                           balance);
             head = block.head;
         }
         const linalg::Matrix pre = load_block(Side::pre, block, group.has_bias);
-        const linalg::Matrix post = load_block(Side::post, block, group.has_bias);
-        fitted.push_back(filter->apply(pre.view(), post.view()));
+        take(block,
+             has_target(group.part)
+                 ? filter->apply_to_target(
+                       find_target(moments.recall, block), pre.view(), post.view())
+                 : filter->apply(pre.view(), post.view()));
     }
-    return fitted;
 }
 
 }  // namespace anamnesis::restore

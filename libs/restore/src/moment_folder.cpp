@@ -10,6 +10,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -27,8 +28,10 @@ fs::path make_path(const fs::path& folder, const FitSettings& fit, double mu) {
 }
 
 Json describe_pair(const Plan& plan) {
+    const fs::path& post =
+        plan.adapter != nullptr ? plan.adapter->adapter->path : plan.post->checkpoint.path();
     return Json::Object{{"pre", io::sampled_digest(plan.pre->checkpoint.path().string())},
-                        {"post", io::sampled_digest(plan.post->checkpoint.path().string())}};
+                        {"post", io::sampled_digest(post.string())}};
 }
 
 }  // namespace
@@ -81,9 +84,8 @@ void write_moment_folder(const Plan& plan, const fs::path& folder) {
     const Json description = Json::Object{
         {"version", 1}, {"pair", describe_pair(plan)}, {"calibration", fit.calibration}};
     for (std::size_t i = 0; i < fit.mus.size(); ++i) {
-        const auto* set = dynamic_cast<const MomentSet*>(plan.moments[i].get());
-        if (set != nullptr && (i == 0 || fit.rounds > 0)) {
-            write_moments(make_path(folder, fit, fit.mus[i]), *set, description);
+        if (i == 0 || fit.rounds > 0) {
+            write_moments(make_path(folder, fit, fit.mus[i]), *plan.moments[i], description);
         }
     }
 }

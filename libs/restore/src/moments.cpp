@@ -2,9 +2,11 @@
 #include "anamnesis/restore/moments.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +15,7 @@
 
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/index.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
@@ -27,6 +30,119 @@ namespace {
 
 constexpr const char* metadata_key = "anamnesis.moments";
 
+/// "q.S_R.2" of kind "S".
+std::string make_name(const MomentKey& key, std::string_view kind) {
+    const std::string name =
+        format("{}.{}_{}", key.part, kind, key.side == CalibrationSide::recall ? "R" : "C");
+    return key.layer ? format("{}.{}", name, key.layer->value) : name;
+}
+
+std::string make_count_name(const MomentKey& key) {
+    return make_name(key, key.is_held_back ? "NH" : "N");
+}
+
+std::string make_target_name(const MomentKey& key) {
+    return make_name(key, key.is_held_back ? "YH" : "Y");
+}
+
+/// Whether the tensor `name` belongs to a moment as `kind` says: "N", or "Y".
+bool is_name_of(std::string_view name, std::string_view kind) {
+    return name.find(format(".{}_", kind)) != std::string_view::npos ||
+           name.find(format(".{}H_", kind)) != std::string_view::npos;
+}
+
+bool is_shape_of_moment(const Shape& shape) {
+    if (shape.size() == 1) {
+        return shape.front() != 0;
+    }
+    return shape.size() >= 2 && shape.size() <= 3 && shape.back() == shape[shape.size() - 2] &&
+           shape.front() != 0 && shape.back() != 0;
+}
+
+void check_tensor(const formats::CatalogEntry& tensor) {
+    const bool is_counts = is_name_of(tensor.name, "N");
+    const bool is_target = is_name_of(tensor.name, "Y");
+    const bool fits = is_counts   ? tensor.shape.size() == 1
+                      : is_target ? tensor.shape.size() == 2
+                                  : is_shape_of_moment(tensor.shape);
+    if (tensor.dtype != DType::f64 || !fits) {
+        throw Error(ErrorKind::malformed,
+                    format("tensor {} is {} {}, expected F64 {}",
+                           in_quotes(tensor.name),
+                           to_string(tensor.dtype),
+                           anamnesis::to_string(tensor.shape),
+                           is_counts   ? "[heads]"
+                           : is_target ? "[outputs, n]"
+                                       : "[n, n], [heads, n, n] or [n]"));
+    }
+}
+
+Shape find_shape(const Moment& moment) {
+    if (moment.matrices.empty()) {
+        return {moment.diagonal.size()};
+    }
+    const std::uint64_t size = moment.matrices.front().rows();
+    Shape shape{size, size};
+    if (moment.matrices.size() > 1) {
+        shape.insert(shape.begin(), moment.matrices.size());
+    }
+    return shape;
+}
+
+/// A tensor of a file, and where its values lie one after the other.
+struct NamedValues {
+    std::string name;
+    Shape shape;
+    std::vector<std::span<const double>> values{};
+    std::vector<double> counts{};  ///< that `values` points to
+};
+
+/// The tensors of a moment, which must outlive them.
+std::vector<NamedValues> list_parts(const MomentKey& key, const Moment& moment) {
+    std::vector<NamedValues> parts;
+    NamedValues& sums = parts.emplace_back(to_string(key), find_shape(moment));
+    if (!moment.diagonal.empty()) {
+        sums.values.emplace_back(moment.diagonal);
+    }
+    for (const linalg::Matrix& matrix : moment.matrices) {
+        sums.values.push_back(matrix.values());
+    }
+    if (moment.target.rows() != 0) {
+        parts.push_back({.name = make_target_name(key),
+                         .shape = {moment.target.rows(), moment.target.columns()},
+                         .values = {moment.target.values()}});
+    }
+    if (!moment.counts.empty()) {
+        NamedValues& counts = parts.emplace_back(make_count_name(key), Shape{moment.counts.size()});
+        counts.counts.assign(moment.counts.begin(), moment.counts.end());
+        counts.values.emplace_back(counts.counts);
+    }
+    return parts;
+}
+
+/// The key of a tensor that holds a sum; nothing for counts and targets.
+std::optional<MomentKey> parse_key(std::string_view name) {
+    const std::vector<std::string> words = split(name, '.');
+    if (words.size() < 2 || words.size() > 3 || words[1].size() != 3 ||
+        (words[1].front() != 'S' && words[1].front() != 'H')) {
+        return std::nullopt;
+    }
+    MomentKey key{
+        .part = words[0],
+        .side = words[1].back() == 'R' ? CalibrationSide::recall : CalibrationSide::chains,
+        .layer = std::nullopt,
+        .is_held_back = words[1].front() == 'H'};
+    if (words.size() == 3) {
+        std::uint32_t layer = 0;
+        const char* const last = words[2].data() + words[2].size();
+        if (std::from_chars(words[2].data(), last, layer).ptr != last) {
+            return std::nullopt;
+        }
+        key.layer = LayerIndex(layer);
+    }
+    return key;
+}
+
 Error make_missing_error(const MomentKey& key) {
     return {ErrorKind::not_found,
             format("there is no moment {}; calibrate with the same groups, layers and keys",
@@ -36,20 +152,39 @@ Error make_missing_error(const MomentKey& key) {
 }  // namespace
 
 std::string to_string(const MomentKey& key) {
-    const std::string name = key.part + (key.side == CalibrationSide::recall ? ".S_R" : ".S_C");
-    return key.layer ? format("{}.{}", name, key.layer->value) : name;
+    return make_name(key, key.is_held_back ? "H" : "S");
+}
+
+bool has_target(std::string_view part) {
+    return part.ends_with("_latent");
 }
 
 void MomentSet::set(const MomentKey& key, Moment moment) {
     moments_[key] = std::move(moment);
 }
 
-Moment MomentSet::load(const MomentKey& key) const {
+const Moment& MomentSet::at(const MomentKey& key) const {
     const auto found = moments_.find(key);
     if (found == moments_.end()) {
         throw make_missing_error(key);
     }
     return found->second;
+}
+
+Moment MomentSet::load(const MomentKey& key) const {
+    return at(key);
+}
+
+std::vector<std::uint64_t> MomentSet::load_counts(const MomentKey& key) const {
+    return at(key).counts;
+}
+
+std::vector<MomentKey> MomentSet::list_keys() const {
+    std::vector<MomentKey> keys;
+    for (const auto& [key, _] : moments_) {
+        keys.push_back(key);
+    }
+    return keys;
 }
 
 MomentFile MomentFile::open(const std::filesystem::path& path) {
@@ -67,17 +202,7 @@ MomentFile MomentFile::open(const std::filesystem::path& path) {
             }
             file.description_ = Json::parse(entry->second);
             for (const formats::CatalogEntry& tensor : file.catalog_.tensors) {
-                const Shape& shape = tensor.shape;
-                const bool is_square = shape.size() >= 2 && shape.size() <= 3 &&
-                                       shape.back() == shape[shape.size() - 2] &&
-                                       shape.front() != 0 && shape.back() != 0;
-                if (tensor.dtype != DType::f64 || !is_square) {
-                    throw Error(ErrorKind::malformed,
-                                format("tensor {} is {} {}, expected F64 [n, n] or [heads, n, n]",
-                                       in_quotes(tensor.name),
-                                       to_string(tensor.dtype),
-                                       anamnesis::to_string(shape)));
-                }
+                check_tensor(tensor);
             }
             return file;
         });
@@ -98,15 +223,48 @@ Moment MomentFile::load(const MomentKey& key) const {
         throw make_missing_error(key);
     }
     const std::size_t size = entry->shape.back();
-    Moment moment;
+    Moment moment{.counts = load_counts(key)};
+    if (entry->shape.size() == 1) {
+        moment.diagonal.resize(size);
+        catalog_.file->read_at(entry->offset, std::as_writable_bytes(std::span(moment.diagonal)));
+        return moment;
+    }
     std::uint64_t offset = entry->offset;
     while (offset < entry->offset + entry->bytes) {
-        linalg::Matrix& matrix = moment.emplace_back(size, size);
+        linalg::Matrix& matrix = moment.matrices.emplace_back(size, size);
         const auto bytes = std::as_writable_bytes(matrix.values());
         catalog_.file->read_at(offset, bytes);
         offset += bytes.size();
     }
+    if (const formats::CatalogEntry* target = find(make_target_name(key))) {
+        moment.target = linalg::Matrix(target->shape.front(), target->shape.back());
+        catalog_.file->read_at(target->offset, std::as_writable_bytes(moment.target.values()));
+    }
     return moment;
+}
+
+std::vector<std::uint64_t> MomentFile::load_counts(const MomentKey& key) const {
+    if (!has(key)) {
+        throw make_missing_error(key);
+    }
+    const formats::CatalogEntry* entry = find(make_count_name(key));
+    if (entry == nullptr) {
+        return {};
+    }
+    std::vector<double> counts(entry->shape.front());
+    catalog_.file->read_at(entry->offset, std::as_writable_bytes(std::span(counts)));
+    return {counts.begin(), counts.end()};
+}
+
+std::vector<MomentKey> MomentFile::list_keys() const {
+    std::vector<MomentKey> keys;
+    for (const formats::CatalogEntry& entry : catalog_.tensors) {
+        if (auto key = parse_key(entry.name)) {
+            keys.push_back(*std::move(key));
+        }
+    }
+    std::ranges::sort(keys);
+    return keys;
 }
 
 std::vector<std::string> MomentFile::list_names() const {
@@ -118,28 +276,28 @@ std::vector<std::string> MomentFile::list_names() const {
 }
 
 void write_moments(const std::filesystem::path& path,
-                   const MomentSet& moments,
+                   const MomentSource& moments,
                    const Json& description) {
+    const std::vector<MomentKey> keys = moments.list_keys();
     std::vector<formats::TensorSpec> tensors;
-    for (const auto& [key, moment] : moments.all()) {
-        const std::uint64_t size = moment.front().rows();
-        Shape shape{size, size};
-        if (moment.size() > 1) {
-            shape.insert(shape.begin(), moment.size());
+    for (const MomentKey& key : keys) {
+        for (const NamedValues& part : list_parts(key, moments.load(key))) {
+            tensors.push_back({.name = part.name, .dtype = DType::f64, .shape = part.shape});
         }
-        tensors.push_back({.name = to_string(key), .dtype = DType::f64, .shape = std::move(shape)});
     }
     const auto prologue =
         formats::make_safetensors_prologue(tensors, {{metadata_key, description.dump()}});
     io::AtomicFile file(path);
     file.file().write_at(0, std::as_bytes(std::span(prologue.bytes)));
-    std::size_t index = 0;
-    for (const auto& [key, moment] : moments.all()) {
-        std::uint64_t offset = prologue.bytes.size() + prologue.offsets[index++];
-        for (const linalg::Matrix& matrix : moment) {
-            const auto bytes = std::as_bytes(matrix.values());
-            file.file().write_at(offset, bytes);
-            offset += bytes.size();
+    std::size_t number = 0;
+    for (const MomentKey& key : keys) {
+        const Moment moment = moments.load(key);
+        for (const NamedValues& part : list_parts(key, moment)) {
+            std::uint64_t offset = prologue.bytes.size() + prologue.offsets[number++];
+            for (const std::span<const double> values : part.values) {
+                file.file().write_at(offset, std::as_bytes(values));
+                offset += values.size_bytes();
+            }
         }
     }
     file.commit();

@@ -165,6 +165,30 @@ bool TensorChange::is_exact() const {
     });
 }
 
+std::uint64_t HeadRows::matrix_rows() const {
+    switch (layout) {
+        case MatrixLayout::rows:
+            return rows;
+        case MatrixLayout::stacked:
+            return post->shape[1];
+        case MatrixLayout::transposed:
+            break;
+    }
+    return post->shape[2];
+}
+
+std::uint64_t HeadRows::matrix_columns() const {
+    switch (layout) {
+        case MatrixLayout::rows:
+            return post->columns();
+        case MatrixLayout::stacked:
+            return post->shape.size() < 3 ? 1 : post->shape[2];
+        case MatrixLayout::transposed:
+            break;
+    }
+    return post->shape[1];
+}
+
 std::uint64_t Plan::changed_bytes() const {
     return std::accumulate(
         changes.begin(),
@@ -205,6 +229,9 @@ Plan make_plan(const RecognisedCheckpoint& original_pre,
     std::vector<Finding> of_request;
     std::vector<std::string> problems = find_disagreements(pre, post, request, of_request);
     plan.changes = select_rows(pre, post, request.selection, problems, of_request);
+    if (request.selection.method == Method::fit) {
+        leave_unfitted(post, plan.changes, of_request);
+    }
     mark_sources(request, plan.changes, problems);
     for (TensorChange& scale : select_scales(pre, post, plan.changes, problems, of_request)) {
         plan.changes.push_back(std::move(scale));

@@ -53,10 +53,17 @@ Json to_json(const FitSettings& fit) {
     for (const double mu : fit.mus) {
         mus.push_back(std::isinf(mu) ? Json("inf") : Json(mu));
     }
-    return Json::Object{{"mu", std::move(mus)},
-                        {"keys", to_string(fit.keys)},
-                        {"rounds", fit.rounds},
-                        {"calibration", fit.calibration}};
+    Json json = Json::Object{{"mu", std::move(mus)},
+                             {"keys", to_string(fit.keys)},
+                             {"rounds", fit.rounds},
+                             {"calibration", fit.calibration}};
+    if (fit.scales_inputs) {
+        json.set("scaled_inputs", true);
+    }
+    if (fit.reports.size() == 1) {
+        json.set("groups", fit.reports.front());
+    }
+    return json;
 }
 
 FitSettings fit_from_json(const Json& json) {
@@ -74,6 +81,12 @@ FitSettings fit_from_json(const Json& json) {
     }
     fit.rounds = static_cast<std::uint32_t>(rounds);
     fit.calibration = json.at("calibration");
+    if (const Json* scaled = json.find("scaled_inputs")) {
+        fit.scales_inputs = scaled->as_boolean("scaled_inputs");
+    }
+    if (const Json* groups = json.find("groups")) {
+        fit.reports.push_back(*groups);
+    }
     return fit;
 }
 
@@ -97,6 +110,9 @@ Request request_of_output(const Request& request, std::size_t index) {
         one.lambdas = {request.lambdas[index]};
     } else if (request.selection.method == Method::fit) {
         one.fit.mus = {request.fit.mus[index]};
+        if (!request.fit.reports.empty()) {
+            one.fit.reports = {request.fit.reports.at(index)};
+        }
     }
     return one;
 }

@@ -24,10 +24,12 @@
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/linalg/norms.hpp"
+#include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "adapter_truth.hpp"
 #include "expected_rows.hpp"
+#include "verify_adapter_files.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -47,14 +49,20 @@ public:
     AdapterCheck(const checkpoint::AdapterMatch& match,
                  const checkpoint::Adapter& repaired,
                  const Request& request,
+                 const MomentSource* moments,
                  Verification& result)
         : repaired_(repaired),
           request_(request),
+          moments_(moments),
           truth_(match, request),
           expectations_(*match.base, *match.base, request),
           result_(result) {}
 
     void check(const MatchedModule& module) {
+        if (request_.selection.method == Method::fit) {
+            check_fitted(module);
+            return;
+        }
         const std::uint64_t rows = module.weight->rows();
         const std::vector<Kind> weight = list_kinds(*module.weight);
         const std::vector<Kind> bias = module.module->bias == nullptr ? weight
@@ -103,6 +111,41 @@ private:
         const MatchedSaved* saved = nullptr;
         Part part = Part::a;
     };
+
+    /// Of a module that is fitted A alone changes, as a whole.
+    void check_fitted(const MatchedModule& module) {
+        const std::vector<Kind> rows = list_kinds(*module.weight);
+        const bool is_fitted = std::ranges::find(rows, Kind::computed) != rows.end();
+        const auto check_whole = [&](const TensorEntry* tensor, Kind kind, Part part) {
+            if (tensor != nullptr) {
+                const std::vector<Kind> kinds(tensor->rows(), kind);
+                check_part(tensor, false, kinds, {.module = &module, .part = part});
+            }
+        };
+        check_whole(module.module->a, is_fitted ? Kind::computed : Kind::post, Part::a);
+        check_whole(module.module->b, Kind::post, Part::b);
+        check_whole(module.module->bias, Kind::post, Part::bias);
+        check_whole(module.module->magnitude, Kind::post, Part::magnitude);
+    }
+
+    void check_factor(const TensorEntry& before,
+                      const TensorEntry& now,
+                      TensorVerdict& verdict,
+                      std::vector<std::uint32_t>& wrong) const {
+        const auto wanted = truth_.fit(before, *moments_);
+        if (!wanted) {
+            return;
+        }
+        verdict.rows_recomputed += now.rows();
+        const Matrix found = read_rows(now, {.begin = 0, .end = now.rows()});
+        const double reach = linalg::frobenius_norm(wanted->view()) * 0x1p-30;
+        for (std::size_t i = 0; i < found.rows(); ++i) {
+            if (!is_rounding_of(
+                    now.dtype, found.view().row(i), wanted->view().row(i), 0.5, reach)) {
+                wrong.push_back(static_cast<std::uint32_t>(i));
+            }
+        }
+    }
 
     std::vector<Kind> list_kinds(const TensorEntry& base) const {
         std::vector<Kind> kinds(base.rows(), Kind::post);
@@ -177,6 +220,10 @@ private:
         }
         if (request_.selection.method == Method::pro && place.part != Part::a) {
             check_heads(before, now, place, verdict, wrong);
+        }
+        if (request_.selection.method == Method::fit && moments_ != nullptr &&
+            verdict.rows_computed > 0) {
+            check_factor(before, now, verdict, wrong);
         }
         if (!wrong.empty()) {
             deviate(format("tensor {}: {} rows are not what this repair makes of them: {}",
@@ -271,65 +318,25 @@ private:
 
     const checkpoint::Adapter& repaired_;
     const Request& request_;
+    const MomentSource* moments_;
     AdapterTruth truth_;
     Expectations expectations_;
     Verification& result_;
 };
-
-/// The config must say the same of what stays; --tidy alone adds names to exclude_modules.
-void compare_configs(const checkpoint::Adapter& before,
-                     const checkpoint::Adapter& repaired,
-                     Verification& result) {
-    const auto read = [](const checkpoint::Adapter& adapter) {
-        return io::read_text(adapter.folder() / "adapter_config.json");
-    };
-    const std::string old_text = read(before);
-    const std::string new_text = read(repaired);
-    if (old_text == new_text) {
-        return;
-    }
-    Json old_config = Json::parse_python(old_text);
-    Json new_config = Json::parse_python(new_text);
-    old_config.set("exclude_modules", Json());
-    new_config.set("exclude_modules", Json());
-    if (old_config == new_config) {
-        result.notes.emplace_back("exclude_modules of adapter_config.json differs (--tidy)");
-    } else {
-        result.deviations.emplace_back("adapter_config.json is not the adapter's");
-    }
-}
-
-/// Keys and values in their order, as text.
-void compare_keys(const checkpoint::Adapter& before,
-                  const checkpoint::Adapter& repaired,
-                  Verification& result) {
-    const auto describe = [](const checkpoint::Adapter& adapter) {
-        std::vector<std::string> keys;
-        if (adapter.is_gguf()) {
-            const formats::GgufMetadata& metadata = adapter.weights.gguf()->metadata;
-            for (const formats::GgufKey& key : metadata.keys()) {
-                keys.push_back(format("{}: {}", key.name, metadata.describe(key)));
-            }
-        }
-        return keys;
-    };
-    if (describe(before) != describe(repaired)) {
-        result.deviations.emplace_back("the keys of the GGUF file are not the adapter's");
-    }
-}
 
 }  // namespace
 
 Verification verify_adapter(const checkpoint::AdapterMatch& match,
                             const checkpoint::Adapter& repaired,
                             const Request& request,
-                            const Execution& execution) {
+                            const Execution& execution,
+                            const MomentSource* moments) {
     refuse_unfit(
         match, checkpoint::AdapterUse::repair, request.allowed.contains(Allowance::residual));
     Verification result;
     append_findings(result.findings, match.base->findings(), "pre");
     append_findings(result.findings, match.findings, "post");
-    AdapterCheck check(match, repaired, request, result);
+    AdapterCheck check(match, repaired, request, moments, result);
     for (const MatchedModule& module : match.modules) {
         execution.check();
         check.check(module);

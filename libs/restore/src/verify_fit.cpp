@@ -62,14 +62,15 @@ void compare(const checkpoint::TensorEntry& repaired,
     std::vector<double> found(columns);
     std::vector<double> expected(columns);
     double scale = 0.0;
-    for (std::size_t row = 0; row < rows.rows; ++row) {
+    for (std::size_t row = 0; row < values.rows(); ++row) {
         for (const double value : values.row(row)) {
             scale = std::max(scale, std::abs(value));
         }
     }
+    const std::vector<double> in_order = order_as_stored(rows, values, first_column);
     for (std::uint64_t row = 0; row < rows.rows; ++row) {
         repaired.read_at((rows.post_row + row) * row_bytes, stored);
-        narrow(dtype, values.row(row).subspan(first_column, columns), rounded);
+        narrow(dtype, std::span(in_order).subspan(row * columns, columns), rounded);
         widen(dtype, stored, found);
         widen(dtype, rounded, expected);
         bool is_far = false;
@@ -131,25 +132,25 @@ void verify_fit(const RecognisedCheckpoint& pre,
     const Plan plan = make_plan(pre, post, request);
     std::map<std::string, Comparison> comparisons;
     for (const FitGroup& group : plan.fits) {
-        const std::vector<linalg::Matrix> fitted =
-            compute_fit(group, load_group_moments(group, moments), request.fit.mus.front());
-        for (std::size_t i = 0; i < fitted.size(); ++i) {
-            const HeadBlock& block = group.rows[i];
-            const linalg::MatrixView<const double> rows = fitted[i].view();
+        const auto check = [&](const HeadBlock& block, const linalg::Matrix& fitted) {
             const auto compare_rows = [&](const HeadRows& part, std::size_t first_column) {
                 const std::string& name = part.post->name;
                 const checkpoint::TensorEntry* entry = repaired.checkpoint.find(name);
                 // `verify` has told a tensor that is missing or has another shape.
                 if (entry != nullptr && entry->shape == part.post->shape &&
                     entry->dtype == part.post->dtype) {
-                    compare(*entry, part, rows, first_column, comparisons[name]);
+                    compare(*entry, part, fitted.view(), first_column, comparisons[name]);
                 }
             };
             compare_rows(block.weight, 0);
             if (block.bias) {
-                compare_rows(*block.bias, rows.columns() - 1);
+                compare_rows(*block.bias, fitted.columns() - 1);
             }
-        }
+        };
+        compute_fit(group,
+                    load_group_moments(group, moments),
+                    {.mu = request.fit.mus.front(), .scales_inputs = request.fit.scales_inputs},
+                    check);
     }
     for (const auto& [name, comparison] : comparisons) {
         add_comparison(name, comparison, result);

@@ -73,9 +73,10 @@ Verified verify_of_adapter(const VerifyJob& job, const Execution& execution) {
             job,
             repaired.is_gguf() ? find_receipt(repaired.weights) : repaired.folder() / receipt_name);
         const checkpoint::AdapterPair pair = open_pair(job, claim.request);
+        const auto moments = open_moments(job, claim.request);
         return {claim.request,
                 claim.origin,
-                verify_adapter(pair.match, repaired, claim.request, execution)};
+                verify_adapter(pair.match, repaired, claim.request, execution, moments.get())};
     }
     const RecognisedCheckpoint merged = open_repaired(job);
     const Claim claim = find_claim(job, find_receipt(merged.checkpoint));

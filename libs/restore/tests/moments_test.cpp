@@ -29,18 +29,26 @@ namespace fs = std::filesystem;
 const MomentKey of_queries{.part = "q", .side = CalibrationSide::recall, .layer = LayerIndex(3)};
 const MomentKey of_keys{
     .part = "k_attention", .side = CalibrationSide::chains, .layer = LayerIndex(3)};
+const MomentKey of_tokens{
+    .part = "embedding", .side = CalibrationSide::chains, .layer = std::nullopt};
 const MomentKey of_head{.part = "head", .side = CalibrationSide::recall, .layer = std::nullopt};
 
 MomentSet make_set() {
     MomentSet set;
     Moment one;
-    one.push_back(random_rows(4, 4, 1));
+    one.matrices.push_back(random_rows(4, 4, 1));
     Moment two;
-    two.push_back(random_rows(5, 5, 2));
-    two.push_back(random_rows(5, 5, 3));
+    two.matrices.push_back(random_rows(5, 5, 2));
+    two.matrices.push_back(random_rows(5, 5, 3));
+    two.counts = {7, 0};
     set.set(of_queries, one);
     set.set(of_keys, std::move(two));
     set.set(of_head, std::move(one));
+    MomentKey held_back = of_queries;
+    held_back.is_held_back = true;
+    set.set(held_back,
+            {.matrices = {random_rows(4, 4, 5)}, .target = random_rows(7, 4, 6), .counts = {2}});
+    set.set(of_tokens, {.diagonal = {0.0, 3.0, 1.0}, .counts = {4}});
     return set;
 }
 
@@ -57,14 +65,19 @@ TEST(Moments, ComeBackFromAFileBitForBit) {
     write_moments(path, set, Json::Object{{"what", "a test"}});
     const MomentFile file = MomentFile::open(path);
     EXPECT_EQ(file.description().at("what").as_string("what"), "a test");
-    EXPECT_EQ(file.list_names().size(), 3U);
+    EXPECT_EQ(file.list_names().size(), 9U);  // five moments, counts of three, a target
+    EXPECT_EQ(file.list_keys(), set.list_keys());
     for (const auto& [key, moment] : set.all()) {
         ASSERT_TRUE(file.has(key));
         const Moment read = file.load(key);
-        ASSERT_EQ(read.size(), moment.size());
-        for (std::size_t i = 0; i < read.size(); ++i) {
-            const auto values = read[i].values();
-            const auto expected = moment[i].values();
+        EXPECT_EQ(read.counts, moment.counts);
+        EXPECT_EQ(read.diagonal, moment.diagonal);
+        EXPECT_TRUE(std::ranges::equal(read.target.values(), moment.target.values()));
+        EXPECT_EQ(file.load_counts(key), moment.counts);
+        ASSERT_EQ(read.matrices.size(), moment.matrices.size());
+        for (std::size_t i = 0; i < read.matrices.size(); ++i) {
+            const auto values = read.matrices[i].values();
+            const auto expected = moment.matrices[i].values();
             EXPECT_TRUE(std::equal(values.begin(), values.end(), expected.begin(), expected.end()));
         }
     }

@@ -120,9 +120,9 @@ struct HybridModel::Parts {
         return *tokenizer;
     }
 
-    void check(std::span<const TokenId> ids) const {
-        for (const TokenId id : ids) {
-            if (id < 0 || static_cast<std::uint32_t>(id) >= network.spec().vocabulary_size) {
+    void check(const auto& ids) const {
+        for (const std::int64_t id : ids) {
+            if (id < 0 || id >= std::int64_t{network.spec().vocabulary_size}) {
                 throw Error(ErrorKind::usage,
                             format("token id {} is outside the vocabulary of {}",
                                    id,
@@ -185,10 +185,11 @@ HybridModel::~HybridModel() = default;
 Network load_network(const checkpoint::Checkpoint& checkpoint,
                      const checkpoint::Model& model,
                      const LoadOptions& options,
-                     const std::map<std::string, at::Tensor>& replacements) {
+                     const std::map<std::string, at::Tensor>& replacements,
+                     const AdapterChoice& adapters) {
     if (checkpoint.gguf()) {
         const checkpoint::RecognisedCheckpoint view = checkpoint::view_for_running(checkpoint);
-        return load_network(view.checkpoint, view.model, options, replacements);
+        return load_network(view.checkpoint, view.model, options, replacements, adapters);
     }
     return convert_torch_errors([&] {
         use_threads(options.threads);
@@ -202,17 +203,17 @@ Network load_network(const checkpoint::Checkpoint& checkpoint,
                               .cache_type = to_optional_scalar_type(options.cache_dtype),
                               .device = parse_device(options.device),
                               .replacements = replacements,
+                              .adapters = adapters,
                               .keeps_packed = options.keeps_packed && !options.dtype});
     });
 }
 
 std::unique_ptr<HybridModel> HybridModel::load(const checkpoint::Checkpoint& checkpoint,
                                                const checkpoint::Model& model,
-                                               const LoadOptions& options) {
+                                               LoadOptions options) {
     return convert_torch_errors([&] {
-        LoadOptions loading = options;
-        loading.keeps_packed = true;
-        auto network = std::make_unique<const Network>(load_network(checkpoint, model, loading));
+        options.keeps_packed = true;
+        auto network = std::make_unique<const Network>(load_network(checkpoint, model, options));
         const Network& loaded = *network;
         const Json config =
             checkpoint.gguf() ? checkpoint::make_running_config(checkpoint) : checkpoint.config();
@@ -349,14 +350,7 @@ std::vector<NamedArray> HybridModel::logits(const LogitsRequest& request) {
         }
         const std::size_t length = request.ids.size() / request.batch;
         parts_->check_room(length);
-        for (const std::int64_t id : request.ids) {
-            if (id < 0 || id >= std::int64_t{parts_->network.spec().vocabulary_size}) {
-                throw Error(ErrorKind::usage,
-                            format("token id {} is outside the vocabulary of {}",
-                                   id,
-                                   parts_->network.spec().vocabulary_size));
-            }
-        }
+        parts_->check(request.ids);
         const at::Tensor ids =
             at::tensor(std::vector<std::int64_t>(request.ids.begin(), request.ids.end()), at::kLong)
                 .view({static_cast<std::int64_t>(request.batch), -1});

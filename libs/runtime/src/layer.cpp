@@ -91,6 +91,14 @@ Routing route(const Layer& layer, const at::Tensor& x, const Call& call) {
         layer.mixer);
 }
 
+LatentRows project_latents(const Layer& layer, const at::Tensor& x) {
+    const auto* latent = std::get_if<LatentAttentionLayer>(&layer.mixer);
+    if (latent == nullptr) {
+        throw Error(ErrorKind::internal, "a layer without latent attention has no latent rows");
+    }
+    return project_latents(*latent, x);
+}
+
 std::uint64_t count_kept_values(const Layer& layer, std::uint64_t hidden_size) {
     return count_kept_values_of_any(layer.mixer) + count_kept_values_of_any(layer.feed_forward) +
            6 * hidden_size;

@@ -36,6 +36,10 @@ Layer load_layer(const checkpoint::LayerSpec& spec, const LayerWeights& weights)
 /// Errors: `internal` for a layer without softmax attention.
 Routing route(const Layer& layer, const at::Tensor& x, const Call& call);
 
+/// Rows of given inputs of the mixer. Shapes: x [B, T, d].
+/// Errors: `internal` for a layer without latent attention.
+LatentRows project_latents(const Layer& layer, const at::Tensor& x);
+
 /// Values that a token leaves in the layer for the backward pass.
 std::uint64_t count_kept_values(const Layer& layer, std::uint64_t hidden_size);
 

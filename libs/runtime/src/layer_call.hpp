@@ -38,11 +38,17 @@ struct Call {
     at::Tensor embeddings{};  ///< [B, T, d], what entered layer 0; where a mixer reads it
     const AttentionObserver* attention = nullptr;
     const InputObserver* inputs = nullptr;
+    std::optional<std::uint32_t> expert{};  ///< that is computed
+    at::Tensor tokens{};                    ///< that it reads, [n] int64
 
     /// Tells the observer, if there is one, what the matrix of role `role` reads.
     void tell_input(std::string_view role, const at::Tensor& input) const {
         if (inputs != nullptr) {
-            (*inputs)(LayerIndex(static_cast<std::uint32_t>(layer)), role, input);
+            (*inputs)({.layer = LayerIndex(static_cast<std::uint32_t>(layer)),
+                       .role = role,
+                       .values = input,
+                       .expert = expert,
+                       .tokens = tokens});
         }
     }
 };

@@ -217,9 +217,7 @@ at::Tensor Network::run(const at::Tensor& ids,
                         const AttentionObserver& attention,
                         const InputObserver& inputs) const {
     const Parts& parts = *parts_;
-    check_shape(ids, {-1, -1}, "token ids");
-    at::Tensor x = scaled(look_up(parts.embedding, ids.to(parts.device)).to(parts.activation_type),
-                          parts.spec.blueprint->embedding_scale);
+    at::Tensor x = embed(ids);
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0))),
               .attention = attention ? &attention : nullptr,
               .inputs = inputs ? &inputs : nullptr};
@@ -248,7 +246,7 @@ at::Tensor Network::run(const at::Tensor& ids,
         for (std::size_t b = 0; b < states.size(); ++b) {
             layer_states[b] = &states[b]->layers_[i];
         }
-        x = pass(layer, x, *passage, layer_states);
+        x = runtime::pass(layer, x, *passage, layer_states);
         if (observer) {
             observer(i + 1, x);
         }
@@ -256,7 +254,36 @@ at::Tensor Network::run(const at::Tensor& ids,
     for (NetworkState* state : states) {
         state->length_ += ids.size(1);
     }
-    return normalise(parts.final_norm, x);
+    return normalise(x);
+}
+
+at::Tensor Network::embed(const at::Tensor& ids) const {
+    check_shape(ids, {-1, -1}, "token ids");
+    const Parts& parts = *parts_;
+    return scaled(look_up(parts.embedding, ids.to(parts.device)).to(parts.activation_type),
+                  parts.spec.blueprint->embedding_scale);
+}
+
+at::Tensor Network::pass(LayerIndex layer,
+                         const at::Tensor& ids,
+                         const at::Tensor& stream,
+                         const AttentionObserver& attention,
+                         const InputObserver& inputs) const {
+    const Parts& parts = *parts_;
+    ANAMNESIS_CHECK(layer.value < parts.layers.size(), "the model has the layer");
+    Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0))),
+              .layer = layer.value,
+              .attention = attention ? &attention : nullptr,
+              .inputs = inputs ? &inputs : nullptr};
+    parts.add_tables(call, ids.size(1));
+    if (parts.reads_embeddings) {
+        call.embeddings = embed(ids);
+    }
+    return runtime::pass(parts.layers[layer.value], stream, make_passage(call, {}), {});
+}
+
+at::Tensor Network::normalise(const at::Tensor& stream) const {
+    return runtime::normalise(parts_->final_norm, stream);
 }
 
 at::Tensor Network::forward(const at::Tensor& ids,
@@ -272,6 +299,12 @@ Routing Network::route(LayerIndex layer, const at::Tensor& input) const {
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(input.size(0)))};
     parts_->add_tables(call, input.size(1));
     return runtime::route(parts_->layers[layer.value], input.to(parts_->activation_type), call);
+}
+
+LatentRows Network::project_latents(LayerIndex layer, const at::Tensor& input) const {
+    check_shape(input, {-1, -1, -1}, "inputs of a layer of latent attention");
+    ANAMNESIS_CHECK(layer.value < parts_->layers.size(), "the model has the layer");
+    return runtime::project_latents(parts_->layers[layer.value], input.to(parts_->activation_type));
 }
 
 at::Tensor Network::forward_packed(const at::Tensor& ids,

@@ -52,9 +52,9 @@ DenseFeedForward load_shared(const checkpoint::DenseSpec& spec, const LayerWeigh
 /// What the chosen experts make of each token, weighted and summed.
 at::Tensor apply_experts(const MixtureFeedForward& mixture,
                          const at::Tensor& tokens,
-                         const Choice& choice) {
-    // Each expert reads tokens of its own, which observers are not told.
-    const Call untold;
+                         const Choice& choice,
+                         const Call& call) {
+    Call of_expert{.starts = {}, .layer = call.layer, .inputs = call.inputs};
     // Where each expert is wanted: positions in the flat list of choices.
     const at::Tensor choices = choice.experts.to(at::kCPU).contiguous();
     std::vector<std::vector<std::int64_t>> wanted(mixture.experts.size());
@@ -70,9 +70,11 @@ at::Tensor apply_experts(const MixtureFeedForward& mixture,
         }
         const at::Tensor at_choices = at::tensor(wanted[e], at::kLong).to(tokens.device());
         const at::Tensor at_tokens = at_choices.floor_divide(mixture.router.experts_per_token);
+        of_expert.expert = static_cast<std::uint32_t>(e);
+        of_expert.tokens = at_tokens;
         y = y.index_add(0,
                         at_tokens,
-                        apply(mixture.experts[e], tokens.index_select(0, at_tokens), untold) *
+                        apply(mixture.experts[e], tokens.index_select(0, at_tokens), of_expert) *
                             flat_weights.index_select(0, at_choices));
     }
     return y;
@@ -102,17 +104,29 @@ MixtureFeedForward load_feed_forward(const MixtureSpec& spec, const LayerWeights
     return mixture;
 }
 
-at::Tensor apply(const MixtureFeedForward& mixture, const at::Tensor& x, const Call& /*call*/) {
+at::Tensor apply(const MixtureFeedForward& mixture, const at::Tensor& x, const Call& call) {
+    call.tell_input(role::router, x);
+    const auto in_batch = [&](const at::Tensor& rows) {
+        return rows.view({x.size(0), x.size(1), -1});
+    };
     const at::Tensor tokens = x.reshape({-1, x.size(-1)});
     const bool is_latent = mixture.latent_input.is_defined();
     at::Tensor y = apply_experts(mixture,
                                  is_latent ? apply(mixture.latent_input, tokens) : tokens,
-                                 choose_experts(mixture.router, tokens));
+                                 choose_experts(mixture.router, tokens),
+                                 call);
     if (is_latent) {
+        call.tell_input(role::latent_output, in_batch(y));
         y = apply(mixture.latent_output, y);
     }
     if (mixture.spec.shared) {
-        const at::Tensor shared = apply(mixture.shared, tokens, Call());
+        const InputObserver tells_last = [&](const MatrixInput& input) {
+            if (input.role == role::down) {
+                call.tell_input(role::shared_down, in_batch(input.values));
+            }
+        };
+        const Call of_shared{.starts = {}, .inputs = &tells_last};
+        const at::Tensor shared = apply(mixture.shared, tokens, of_shared);
         y = y + (mixture.shared_gate.is_defined()
                      ? at::sigmoid(apply(mixture.shared_gate, tokens)) * shared
                      : shared);

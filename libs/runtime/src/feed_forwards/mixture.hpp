@@ -29,7 +29,7 @@ struct MixtureFeedForward {
 MixtureFeedForward load_feed_forward(const checkpoint::MixtureSpec& spec,
                                      const LayerWeights& weights);
 
-/// Shapes: x [B, T, d] -> [B, T, d]. What experts read is not told to observers.
+/// Shapes: x [B, T, d] -> [B, T, d]. Of the call only its observers are read.
 at::Tensor apply(const MixtureFeedForward& feed_forward, const at::Tensor& x, const Call& call);
 
 /// Values that a token leaves for the backward pass in its experts.

@@ -40,13 +40,25 @@ at::Tensor turn(const LatentAttentionLayer& layer, const at::Tensor& x, const Ca
                                        : rotate(x.clone(at::MemoryFormat::Contiguous), tables);
 }
 
+/// Query rows of what the first matrix of queries gives, which is the only one without
+/// `query_rank`.
+at::Tensor project_queries(const LatentAttentionLayer& layer,
+                           const at::Tensor& rows,
+                           const Call& call) {
+    if (!layer.spec.query_rank) {
+        return rows;
+    }
+    const at::Tensor latent = apply(layer.q_norm, rows);
+    call.tell_input(role::query, latent);
+    return apply(layer.q_proj, latent);
+}
+
 at::Tensor make_queries(const LatentAttentionLayer& layer,
                         const at::Tensor& rows,
                         const Call& call) {
     const checkpoint::LatentAttentionSpec& spec = layer.spec;
-    const at::Tensor projected =
-        spec.query_rank ? apply(layer.q_proj, apply(layer.q_norm, rows)) : rows;
-    at::Tensor q = projected.reshape({rows.size(0), rows.size(1), spec.heads, spec.key_dim()});
+    at::Tensor q = project_queries(layer, rows, call)
+                       .reshape({rows.size(0), rows.size(1), spec.heads, spec.key_dim()});
     if (spec.rotary) {
         q = at::cat({q.narrow(-1, 0, spec.nope_dim),
                      turn(layer, q.narrow(-1, spec.nope_dim, spec.rope_dim), call)},
@@ -125,8 +137,9 @@ at::Tensor mix(const LatentAttentionLayer& layer,
                const at::Tensor& x,
                const Call& call,
                std::span<LayerState* const> states) {
-    call.tell_input(role::query, x);
+    call.tell_input(layer.spec.query_rank ? role::query_input : role::query, x);
     const Projected made = project(layer, x, call);
+    call.tell_input(role::key_value, made.latent);
     KeyValueCache::Page expanded;
     at::Tensor y;
     if (states.empty()) {
@@ -150,6 +163,15 @@ at::Tensor mix(const LatentAttentionLayer& layer,
 Routing route(const LatentAttentionLayer& layer, const at::Tensor& x, const Call& call) {
     const Projected made = project(layer, x, call);
     return {.q = made.q, .k = expand(layer, made).keys};
+}
+
+LatentRows project_latents(const LatentAttentionLayer& layer, const at::Tensor& x) {
+    const checkpoint::LatentAttentionSpec& spec = layer.spec;
+    const auto [query_rows, compressed] =
+        apply_each(x, spec.query_rank ? layer.q_in : layer.q_proj, layer.latent_proj);
+    const at::Tensor latent = apply(layer.latent_norm, compressed.narrow(-1, 0, spec.kv_rank));
+    return {.query = project_queries(layer, query_rows, Call()),
+            .key_value = apply(layer.key_value, latent)};
 }
 
 LayerState make_state(const LatentAttentionLayer& /*layer*/, const CacheOptions& options) {

@@ -43,6 +43,9 @@ at::Tensor mix(const LatentAttentionLayer& layer,
 /// Shapes: x [B, T, d].
 Routing route(const LatentAttentionLayer& layer, const at::Tensor& x, const Call& call);
 
+/// Query, key and value rows of given inputs, before anything is turned. Shapes: x [B, T, d].
+LatentRows project_latents(const LatentAttentionLayer& layer, const at::Tensor& x);
+
 /// What is kept of a sequence before its first token: a cache of latents and shared keys.
 LayerState make_state(const LatentAttentionLayer& layer, const CacheOptions& options);
 

@@ -22,14 +22,16 @@ struct CalibrationJob {
 /// What `mu auto` tries, ascending.
 inline constexpr double tried_mus[] = {0.03, 0.1, 0.3, 1.0, 3.0};
 
-/// Runs post over the texts and gives a plan of `fit` what it lacks: the moments of every output,
+/// Runs post (where the plan has an adapter, with it) over the texts and gives a plan of `fit` what
+/// it lacks: the moments of every output,
 /// the mu that was chosen, and what the receipt says of the calibration.
 ///
 /// Every second chain is held back where mu is chosen, and all are used once it is. A mu is good
 /// where at least 99 % of the chains stay that post predicts without a fault (of the tokens, where
 /// post predicts fewer than half of the chains so).
 ///
-/// Errors: those of `runtime::load_network`; `mismatch` for a token outside the vocabulary;
+/// Errors: those of `runtime::load_network`; `unsupported` for a module of an adapter that does not
+///         run; `mismatch` for a token outside the vocabulary;
 ///         `unsupported` for moments that are not finite; `cancelled` after a stop.
 /// Cost:   a forward pass of post over all texts and, for a round, two over the chains; a float64
 ///         matrix for each moment (MomentKey) in memory.

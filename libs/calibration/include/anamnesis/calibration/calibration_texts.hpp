@@ -13,6 +13,7 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/language/supervised_text.hpp"
+#include "anamnesis/restore/plan.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
 namespace anamnesis::calibration {
@@ -48,8 +49,8 @@ CalibrationTexts make_needle_texts(const checkpoint::RecognisedCheckpoint& post,
 /// Chains that post writes to problems, greedily, at most 512 tokens each. A row of the file has a
 /// `prompt`, `question` or `problem`; in a chat template where post has one.
 /// Errors: `not_found` without a tokenizer; `malformed`, naming the row; `mismatch` where post
-///         writes nothing; `cancelled` after a stop.
-CalibrationTexts write_own_chains(const checkpoint::RecognisedCheckpoint& post,
+///         writes nothing; `unsupported` where post is an adapter; `cancelled` after a stop.
+CalibrationTexts write_own_chains(const restore::Plan& plan,
                                   const std::filesystem::path& questions,
                                   const runtime::LoadOptions& running,
                                   const Watch& watch);

@@ -26,12 +26,14 @@ enum class RowEdit : std::uint8_t {
     restore,  ///< zero in B, the base's own in a saved tensor, the base's row norm in a magnitude
     weaken,   ///< (1 - alpha) of B, or of the distance of a saved tensor from the base
     filter,   ///< QK-Pro: lambda (G + lambda I)^-1 B, or the rows of a saved tensor filtered
+    fit,      ///< A (I - F) with the filter of fit
 };
 
-inline constexpr std::array<Word<RowEdit>, 3> row_edit_words{{
+inline constexpr std::array<Word<RowEdit>, 4> row_edit_words{{
     {RowEdit::restore, "restored"},
     {RowEdit::weaken, "weakened"},
     {RowEdit::filter, "filtered"},
+    {RowEdit::fit, "fitted"},
 }};
 std::string_view to_string(RowEdit edit) noexcept;
 
@@ -56,6 +58,8 @@ struct AdapterPlan {
     std::vector<AdapterTensor> tensors;  ///< all, in the order of the file
     std::vector<RoutingGroup> groups;    ///< for pro: those of the base
     std::vector<checkpoint::Finding> findings;
+    /// For fit: what is calibrated. Whoever does gives it moments, and the request what it chose.
+    Plan fit{};
 
     std::uint64_t count_removed() const;
     std::uint64_t count_edited() const;
@@ -63,15 +67,21 @@ struct AdapterPlan {
 
 /// Decides what leaves the adapter.
 /// Errors: those of `refuse_unfit`; `usage` for layers and heads that do not exist and a selection
-/// without rows; `unsupported` for methods that leave no low-rank difference (align, fit; pro and
-/// lerp of DoRA); `mismatch` where the adapter touches no selected row, and where nothing of it
-/// would be left.
+/// without rows; `unsupported` for what leaves no low-rank difference (align; pro, lerp and fit of
+/// DoRA; fit of tensors held in full, biases and parts of a module); `mismatch` where the adapter
+/// touches no selected row, and where nothing of it would be left.
 AdapterPlan make_adapter_plan(const checkpoint::AdapterMatch& match, const Request& request);
 
-/// Writes an adapter folder for each lambda of pro, one for other methods. Tensors that stay and
-/// adapter_config.json are copied byte for byte; where `is_tidy`, its exclude_modules gets the
-/// names of the modules that left. Of the options `is_synced` alone has a meaning here. Errors:
-/// `usage` where an output exists or lies in a source, and for the other options; `io`.
+/// The factors A that `fit` changes, as its groups: pre has zeros, one moment serves a module.
+/// Errors: `unsupported`, naming the module, for DoRA, biases, embeddings, tensors held in full and
+/// modules of which some rows are not selected.
+std::vector<FitGroup> make_adapter_fits(const checkpoint::AdapterMatch& match,
+                                        const Request& request);
+
+/// Writes an adapter folder for each lambda of pro, each mu of fit, one for other methods. Tensors
+/// that stay and adapter_config.json are copied byte for byte; where `is_tidy`, its exclude_modules
+/// gets the names of the modules that left. Of the options `is_synced` alone has a meaning here.
+/// Errors: `usage` where an output exists or lies in a source, and for the other options; `io`.
 std::vector<Result> write_adapters(const AdapterPlan& plan,
                                    const std::vector<std::filesystem::path>& targets,
                                    const OutputOptions& options,

@@ -14,6 +14,10 @@
 #include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/request.hpp"
 
+namespace anamnesis::checkpoint {
+struct AdapterMatch;
+}
+
 namespace anamnesis::restore {
 
 using checkpoint::RecognisedCheckpoint;
@@ -54,13 +58,25 @@ struct TensorChange {
     bool is_exact() const;
 };
 
-/// The rows of one head in one tensor, in post and in pre.
+/// How the values of a matrix lie in rows of its tensor.
+enum class MatrixLayout : std::uint8_t {
+    rows,        ///< a row of the tensor is a row of the matrix
+    stacked,     ///< a row of the tensor is a matrix [outputs, inputs], or a bias [outputs]
+    transposed,  ///< a row of the tensor is a matrix [inputs, outputs]
+};
+
+/// The rows of one head in one tensor, in post and in pre; or the matrix of one expert in a stack.
 struct HeadRows {
     const checkpoint::TensorEntry* post = nullptr;
-    const checkpoint::TensorEntry* pre = nullptr;
+    const checkpoint::TensorEntry* pre = nullptr;  ///< null: pre has zeros (a factor of an adapter)
     std::uint64_t post_row = 0;
     std::uint64_t pre_row = 0;
-    std::uint64_t rows = 0;
+    std::uint64_t rows = 0;  ///< of the tensor
+    MatrixLayout layout = MatrixLayout::rows;
+
+    /// Of the matrix that they hold; a bias is a column.
+    std::uint64_t matrix_rows() const;
+    std::uint64_t matrix_columns() const;
 };
 
 /// Weight rows and, where the projection has one, the bias of the same rows.
@@ -95,9 +111,11 @@ std::vector<RoutingGroup> routing_groups(const RecognisedCheckpoint& pre,
 struct FitGroup {
     std::optional<LayerIndex> layer{};  ///< absent for the head
     std::string part;
-    /// Of keys and values `head` is the key-value head, whose moment may be its own.
+    /// `head` is the key-value head of keys and values, whose moment may be its own, and the
+    /// expert of "experts" and "experts_down", whose moment is.
     std::vector<HeadBlock> rows{};
-    bool has_bias = false;  ///< inputs are followed by 1
+    bool has_bias = false;    ///< inputs are followed by 1
+    bool sums_heads = false;  ///< one moment, the sum of those of all heads, serves all rows
 };
 
 struct Merge;
@@ -111,6 +129,9 @@ struct Plan {
     std::vector<TensorChange> changes;  ///< in the order of post's files and offsets
     std::vector<RoutingGroup> groups;   ///< for pro and align
     std::vector<FitGroup> fits{};       ///< for fit
+    /// For fit within an adapter: post is the base, which is pre, with it; `fits` are its factors
+    /// A.
+    const checkpoint::AdapterMatch* adapter = nullptr;
     /// Pre as post's container has it, where they are of different ones; `pre` is this then.
     std::shared_ptr<const RecognisedCheckpoint> view{};
     /// Weights to quantise with; null where none were given.
@@ -127,9 +148,15 @@ struct Plan {
     std::vector<std::uint32_t> changed_layers() const;
 };
 
+/// Takes what the chosen groups hold beside matrices and biases out of the changes of `fit`, and
+/// says so.
+void leave_unfitted(const RecognisedCheckpoint& post,
+                    std::vector<TensorChange>& changes,
+                    std::vector<checkpoint::Finding>& findings);
+
 /// The rows of `fit` by part, and the biases that are fitted with them.
-/// Errors: `unsupported` for rows whose inputs have no moments (MLA, fused feed-forwards, norms),
-/// naming the tensor and the groups that have.
+/// Errors: `unsupported` for rows whose inputs have no moments (MLA, other mixers, norms), naming
+/// the tensor and the groups that have.
 std::vector<FitGroup> make_fit_groups(const RecognisedCheckpoint& post,
                                       const std::vector<TensorChange>& changes,
                                       const Request& request);

@@ -76,9 +76,12 @@ inline constexpr std::uint32_t most_fit_rounds = 3;
 struct FitSettings {
     std::vector<double> mus{};  ///< weight of chains against recall; one output each
     KeyInputs keys = KeyInputs::attention;
-    std::uint32_t rounds = 0;  ///< of raising the weights of chains that the repair made worse
+    std::uint32_t rounds = 0;    ///< of raising the weights of chains that the repair made worse
+    bool scales_inputs = false;  ///< each input has a ridge of its own (fit.hpp)
     /// What the moments were summed over, for the receipt: digests, texts, tokens.
     Json calibration{};
+    /// For each mu what the moments say of its groups (fit_report.hpp), for the receipt; or empty.
+    std::vector<Json> reports{};
 };
 
 /// Disagreements of pre and post that a user may allow.

@@ -64,7 +64,7 @@ public:
     /// there.
     static std::unique_ptr<HybridModel> load(const checkpoint::Checkpoint& checkpoint,
                                              const checkpoint::Model& model,
-                                             const LoadOptions& options);
+                                             LoadOptions options);
 
     /// A model over a network that its owner goes on changing, a trainer say: it reads the weights
     /// where they are and copies none. The tokenizer is the one of the checkpoint that the network

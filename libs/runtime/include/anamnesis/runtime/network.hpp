@@ -96,16 +96,33 @@ struct AttentionValues {
 /// Told of each softmax layer of a forward pass, from the lowest.
 using AttentionObserver = std::function<void(std::size_t layer, const AttentionValues& values)>;
 
-/// Told what matrices read, in the order in which a forward pass comes to them: `role` is that of
-/// the matrix (checkpoint/tensor_roles.hpp), of several with one input the first. Softmax layers
-/// tell `query` and `output`, dense feed-forwards `gate` and `down`. [B, T, inputs].
-using InputObserver =
-    std::function<void(LayerIndex layer, std::string_view role, const at::Tensor& input)>;
+/// What a matrix reads.
+struct MatrixInput {
+    LayerIndex layer;
+    /// Of the matrix (checkpoint/tensor_roles.hpp), of several with one input the first; of an
+    /// expert's matrix that of a dense feed-forward.
+    std::string_view role;
+    const at::Tensor& values;               ///< [B, T, inputs]; of an expert [n, inputs]
+    std::optional<std::uint32_t> expert{};  ///< that reads it
+    at::Tensor tokens{};                    ///< of an expert [n] int64: which of the B T tokens
+};
+
+/// Told what matrices read, in the order in which a forward pass comes to them. Softmax layers tell
+/// `query` and `output`, those of latent attention also `query_input` and `key_value`; dense
+/// feed-forwards `gate` (without gates `up`) and `down`; mixtures `router`, what each expert reads,
+/// `shared_down` and `latent_output`.
+using InputObserver = std::function<void(const MatrixInput& input)>;
 
 /// What decides where a softmax layer looks: after norms, rotation and length scaling.
 struct Routing {
     at::Tensor q;  ///< [B, T, heads, D]
     at::Tensor k;  ///< [B, T, kv_heads, D]
+};
+
+/// What the last matrices of a layer of latent attention give, before anything is turned.
+struct LatentRows {
+    at::Tensor query;      ///< [B, T, heads (nope + rope)]
+    at::Tensor key_value;  ///< [B, T, heads (nope + value)]: head by head, key then value
 };
 
 /// A hybrid model as a function of tokens. Everything else builds on this: generation, training,
@@ -154,7 +171,21 @@ public:
     /// Shapes: input [B, T, d].   Errors: `internal` for a layer without softmax attention.
     Routing route(LayerIndex layer, const at::Tensor& input) const;
 
-    /// The same for one row that holds several texts, `boundaries` their beginnings and the row's
+    /// The rows that a layer of latent attention makes of given inputs of the layer.
+    /// Shapes: input [B, T, d].   Errors: `internal` for a layer without latent attention.
+    LatentRows project_latents(LayerIndex layer, const at::Tensor& input) const;
+
+    /// `forward` in steps: what enters the layers, the stream after a layer, the final norm.
+    /// `ids` are the texts of the stream. Shapes: ids [B, T] int64, stream [B, T, d].
+    at::Tensor embed(const at::Tensor& ids) const;
+    at::Tensor pass(LayerIndex layer,
+                    const at::Tensor& ids,
+                    const at::Tensor& stream,
+                    const AttentionObserver& attention = {},
+                    const InputObserver& inputs = {}) const;
+    at::Tensor normalise(const at::Tensor& stream) const;
+
+    /// `forward` for one row that holds several texts, `boundaries` their beginnings and the row's
     /// length: 0, 29, 48. Each text's tokens are mixed by themselves, from position 0 on: no
     /// attention, recurrent or convolution state crosses a boundary.
     /// Shapes: ids [1, T] int64 -> [1, T, d].
@@ -186,11 +217,12 @@ private:
 };
 
 /// The network of a checkpoint as `HybridModel::load` makes it: with these options, and LibTorch
-/// given its threads; `replacements` as in `NetworkOptions`. Errors: those of `describe` and
-/// `Network::load`; `usage` or `unsupported` for the device.
+/// given its threads; `replacements` and `adapters` as in `NetworkOptions`. Errors: those of
+/// `describe` and `Network::load`; `usage` or `unsupported` for the device.
 Network load_network(const checkpoint::Checkpoint& checkpoint,
                      const checkpoint::Model& model,
                      const LoadOptions& options,
-                     const std::map<std::string, at::Tensor>& replacements = {});
+                     const std::map<std::string, at::Tensor>& replacements = {},
+                     const AdapterChoice& adapters = {});
 
 }  // namespace anamnesis::runtime
