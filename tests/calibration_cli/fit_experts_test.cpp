@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
 /// Texts in which every expert of the tiny mixtures is asked often enough.
-constexpr std::uint32_t many_texts = 40;
+constexpr std::uint32_t many_texts = 120;
 
 class FitOfExperts : public Fit {
 protected:

@@ -88,7 +88,7 @@ std::vector<double> read_golden(const std::string& file, const std::string& name
     return values;
 }
 
-std::vector<double> flatten(const restore::Moment& moment) {
+std::vector<double> list_values(const restore::Moment& moment) {
     std::vector<double> values;
     for (const linalg::Matrix& matrix : moment.matrices) {
         values.insert(values.end(), matrix.values().begin(), matrix.values().end());
@@ -96,7 +96,7 @@ std::vector<double> flatten(const restore::Moment& moment) {
     return values;
 }
 
-std::vector<double> flatten(const at::Tensor& tensor) {
+std::vector<double> list_values(const at::Tensor& tensor) {
     const at::Tensor host = tensor.to(at::kCPU, at::kDouble).contiguous();
     const auto* first = host.const_data_ptr<double>();
     return {first, first + host.numel()};
@@ -129,7 +129,7 @@ TEST_F(DemoPair, MomentsAreTheGoldenOnes) {
                 continue;
             }
             const std::string name = restore::to_string(key);
-            EXPECT_LE(find_distance(flatten(moment), read_golden("moments.safetensors", name)),
+            EXPECT_LE(find_distance(list_values(moment), read_golden("moments.safetensors", name)),
                       1e-5)
                 << name;
         }
@@ -157,7 +157,7 @@ TEST_F(DemoPair, RepairsAreTheGoldenOnes) {
         std::vector<at::Tensor> weights;
         const auto moments = refit(calibrator, first, job_.chains.texts, mu, rounds, &weights);
         for (std::size_t round = 0; round < weights.size(); ++round) {
-            EXPECT_LE(find_distance(flatten(weights[round]),
+            EXPECT_LE(find_distance(list_values(weights[round]),
                                     read_golden("refit_weights.safetensors",
                                                 format("{}.weights.round{}", name, round + 1))),
                       1e-3);
@@ -170,11 +170,11 @@ TEST_F(DemoPair, RepairsAreTheGoldenOnes) {
         for (const auto& [tensor, values] : repaired) {
             SCOPED_TRACE(tensor);
             EXPECT_LE(
-                find_distance(flatten(exact.at(tensor)),
+                find_distance(list_values(exact.at(tensor)),
                               read_golden("repaired.safetensors", name + ".float64." + tensor),
-                              flatten(of_post.at(tensor))),
+                              list_values(of_post.at(tensor))),
                 1e-3);
-            const auto ours = flatten(values);
+            const auto ours = list_values(values);
             const auto expected = read_golden("repaired.safetensors", name + ".bf16." + tensor);
             std::size_t equal = 0;
             for (std::size_t i = 0; i < ours.size(); ++i) {
@@ -211,8 +211,8 @@ TEST_F(DemoPair, MuIsChosenOnChainsThatAreHeldBack) {
     calibrate(all, job_, Watch());
     const restore::MomentKey key{
         .part = "q", .side = restore::CalibrationSide::chains, .layer = LayerIndex(2)};
-    EXPECT_LE(find_distance(flatten(plan.moments.front()->load(key)),
-                            flatten(all.moments.front()->load(key))),
+    EXPECT_LE(find_distance(list_values(plan.moments.front()->load(key)),
+                            list_values(all.moments.front()->load(key))),
               1e-12);
 }
 
@@ -236,7 +236,8 @@ TEST_F(DemoPair, WhatIsHeldBackIsTheMomentOfEveryEighthText) {
         restore::MomentKey apart = key;
         apart.is_held_back = true;
         const restore::Moment held_back = plan.moments.front()->load(apart);
-        EXPECT_LE(find_distance(flatten(held_back), flatten(moment)), 1e-12) << to_string(key);
+        EXPECT_LE(find_distance(list_values(held_back), list_values(moment)), 1e-12)
+            << to_string(key);
         EXPECT_EQ(held_back.counts, moment.counts);
     }
 }

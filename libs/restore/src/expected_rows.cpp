@@ -281,6 +281,8 @@ bool Expectations::is_left_by_fit(const TensorEntry& entry) const {
     namespace role = checkpoint::role;
     static const std::set<std::string, std::less<>> left{std::string(role::router_correction),
                                                          std::string(role::query_input),
+                                                         std::string(role::query_input_norm),
+                                                         std::string(role::latent_norm),
                                                          role::to_bias_role(role::query_input),
                                                          std::string(role::latent),
                                                          role::to_bias_role(role::latent)};

@@ -324,7 +324,9 @@ void leave_unfitted(const RecognisedCheckpoint& post,
             });
         });
     };
-    if (const auto count = leave({role::query_input, role::latent}); count > 0) {
+    if (const auto count =
+            leave({role::query_input, role::query_input_norm, role::latent, role::latent_norm});
+        count > 0) {
         findings.push_back(
             {.code = "latent_projections",
              .severity = checkpoint::Severity::note,
