@@ -3,7 +3,8 @@
 # Its parallel_for, a template, uses OpenMP where the including file is compiled with it, and one
 # thread otherwise. What all these files begin with is compiled once, instead of 8 of the 10 seconds
 # that a small file takes; single operators stay out of it, so that a file that names one must
-# include it.
+# include it. A precompiled header serves one way of addressing: none of these files is part of the
+# Python module, for which the other rooms are compiled position-independent.
 find_package(OpenMP COMPONENTS CXX)
 if(NOT OpenMP_CXX_FOUND)
   message(WARNING "no OpenMP for this compiler: loops over tensors will use one thread (g++ has it; for clang install libomp-dev)")
@@ -18,11 +19,12 @@ function(anamnesis_sees_torch target)
     target_compile_features(anamnesis_torch_headers PUBLIC cxx_std_20)
     target_compile_definitions(anamnesis_torch_headers PRIVATE FMT_HEADER_ONLY=1)
     target_compile_options(anamnesis_torch_headers PRIVATE ${OpenMP_CXX_FLAGS})
-    set_target_properties(anamnesis_torch_headers PROPERTIES CXX_EXTENSIONS OFF)
+    set_target_properties(anamnesis_torch_headers PROPERTIES
+      CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE OFF)
     target_precompile_headers(anamnesis_torch_headers PRIVATE
       ${PROJECT_SOURCE_DIR}/cmake/torch_headers.hpp)
   endif()
   target_compile_options(${target} PRIVATE ${OpenMP_CXX_FLAGS})
-  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE OFF)
   target_precompile_headers(${target} REUSE_FROM anamnesis_torch_headers)
 endfunction()
