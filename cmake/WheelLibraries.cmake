@@ -2,8 +2,8 @@
 # (libblis-pthread-dev, liblapack-dev, libgfortran-12-dev) are there: BLAS::BLAS and LAPACK::LAPACK. Elsewhere the
 # system's libraries are linked.
 #
-# Of BLIS's kernels those for Haswell, Skylake-X and Zen 3 and the portable ones are kept: every other
-# processor is told to use the nearest of them, so that the linker drops the rest (a third of the size).
+# Of BLIS's kernels those for Haswell (AVX2 with FMA) and the portable ones are kept: every other processor
+# is told to use the nearer of them, so that the linker drops the rest (three quarters of the size).
 find_library(ANAMNESIS_BLIS NAMES libblis.a PATH_SUFFIXES blis-pthread)
 find_library(ANAMNESIS_LAPACK NAMES liblapack_pic.a)
 execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=libgfortran.a
@@ -17,7 +17,8 @@ if(NOT ANAMNESIS_BLIS OR NOT ANAMNESIS_LAPACK OR NOT EXISTS ${gfortran} OR NOT E
 endif()
 set(nearest "")
 foreach(pair IN ITEMS penryn:generic sandybridge:generic bulldozer:generic piledriver:generic
-    steamroller:generic excavator:generic knl:haswell zen:haswell zen2:haswell)
+    steamroller:generic excavator:generic knl:haswell zen:haswell zen2:haswell
+    zen3:haswell skx:haswell)
   string(REPLACE ":" ";" pair ${pair})
   list(GET pair 0 dropped)
   list(GET pair 1 kept)
@@ -26,7 +27,7 @@ foreach(pair IN ITEMS penryn:generic sandybridge:generic bulldozer:generic piled
   endforeach()
 endforeach()
 # The program and the module share one copy, which has the routines that room linalg calls and no other.
-set(routines dgemm_ dgesdd_ dpotrf_ dpotrs_ dsyevd_ dsyrk_)
+set(routines sgemm_ dgemm_ dgesdd_ dpotrf_ dpotrs_ dsyevd_ dsyrk_)
 list(JOIN routines "; " exported)
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/blas.map CONTENT "{ global: @exported@; local: *; };\n" @ONLY)
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/blas.cpp CONTENT "" @ONLY)

@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                     continue;
                 }
                 restore::Moment moment = file.load(key);
-                fuzz::expect(!moment.empty(), "a moment that is there has a matrix");
+                fuzz::expect(!moment.matrices.empty(), "a moment that is there has a matrix");
                 restore::scale_moment(moment);
             }
         }

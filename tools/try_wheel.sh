@@ -7,8 +7,8 @@ set -euo pipefail
 wheel=$1 folder=$2 python=$3
 cd "$folder"
 unset PYTHONPATH ANAMNESIS_SOURCE ANAMNESIS_BINARY ANAMNESIS_LIBEXEC
-"$python" -m venv environment
-environment/bin/pip install --quiet "$wheel" pytest numpy pandas
+[ -x environment/bin/python ] || "$python" -m venv environment
+environment/bin/pip install --quiet "$wheel" pytest numpy
 PATH="$PWD/environment/bin:$PATH"
 
 anamnesis --version
@@ -20,7 +20,8 @@ for verb in $verbs; do
   fi
 done
 echo "verbs: $(echo $verbs)"
-anamnesis demo 2>&1 | grep -q "anamnesis-llm\[models\]"
+demo=$(anamnesis demo 2>&1 || true)
+grep -q "anamnesis-llm\[models\]" <<<"$demo" || { echo "demo: $demo" >&2; exit 1; }
 anamnesis example pair --quiet
 anamnesis restore --pre pair/pre --post pair/post --out repaired --quiet
 anamnesis verify --pre pair/pre --post pair/post --repaired repaired

@@ -25,7 +25,7 @@ $tools/bin/pip install --quiet build scikit-build-core nanobind auditwheel patch
 rm -rf build/wheels
 mkdir -p build/wheels
 PATH="$PWD/$tools/bin:$PATH" $tools/bin/python -m build --no-isolation --wheel --outdir build/wheels/unrepaired .
-PATH="$PWD/$tools/bin:$PATH" $tools/bin/auditwheel repair --wheel-dir build/wheels build/wheels/unrepaired/*.whl
+PATH="$PWD/$tools/bin:$PATH" $tools/bin/auditwheel repair --zip-compression-level 9 --wheel-dir build/wheels build/wheels/unrepaired/*.whl
 if $want_sdist; then
   PATH="$PWD/$tools/bin:$PATH" $tools/bin/python -m build --no-isolation --sdist --outdir build/wheels .
 fi

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,11 +18,10 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/formats/safetensors.hpp"
 
 #include "fit_command.hpp"
 #include "run_command.hpp"
-#include "tensor_digests.hpp"
 #include "tiny_model.hpp"
 
 namespace anamnesis::testing {
@@ -44,11 +44,22 @@ std::vector<float> make_values(std::size_t count, std::uint32_t seed, float size
     return values;
 }
 
+/// The bytes of every tensor of a checkpoint or adapter of one file, by name.
+std::map<std::string, std::string> read_tensors(const fs::path& folder) {
+    const fs::path of_adapter = folder / "adapter_model.safetensors";
+    const auto file = formats::SafetensorsFile::open(
+        fs::exists(of_adapter) ? of_adapter : folder / "model.safetensors");
+    std::map<std::string, std::string> tensors;
+    for (const formats::TensorInfo& tensor : file.tensors()) {
+        tensors[tensor.name] = read_bytes(file, tensor);
+    }
+    return tensors;
+}
+
 std::vector<float> read_floats(const fs::path& folder, const std::string& name) {
-    const auto checkpoint = checkpoint::Checkpoint::open(folder);
-    const checkpoint::TensorEntry& entry = checkpoint.at(name);
-    std::vector<float> values(entry.bytes / sizeof(float));
-    entry.read_at(0, std::as_writable_bytes(std::span(values)));
+    const std::string bytes = read_tensors(folder).at(name);
+    std::vector<float> values(bytes.size() / sizeof(float));
+    std::memcpy(values.data(), bytes.data(), bytes.size());
     return values;
 }
 
@@ -166,8 +177,8 @@ TEST_F(FitOfAdapter, ChangesAAloneAndStoredMomentsProveIt) {
     const CommandResult result =
         fit({"--mu", "0.3", "--out", out_.string(), "--moments", moments.string()});
     ASSERT_EQ(result.exit_code, 0) << result.errors;
-    const auto before = tensor_digests(adapter() / "adapter_model.safetensors");
-    const auto after = tensor_digests(out_ / "adapter_model.safetensors");
+    const auto before = read_tensors(adapter());
+    const auto after = read_tensors(out_);
     ASSERT_EQ(before.size(), after.size());
     for (const auto& [name, digest] : after) {
         const bool is_fitted =
@@ -195,7 +206,7 @@ TEST_F(FitOfAdapter, ChangesAAloneAndStoredMomentsProveIt) {
                        again.string()})
                   .exit_code,
               0);
-    EXPECT_EQ(tensor_digests(again / "adapter_model.safetensors"), after);
+    EXPECT_EQ(read_tensors(again), after);
     // Another strength is not what the receipt says.
     const fs::path other = folder_.path() / "other";
     ASSERT_EQ(fit({"--mu", "1", "--out", other.string()}).exit_code, 0);
@@ -208,8 +219,7 @@ TEST_F(FitOfAdapter, ChangesAAloneAndStoredMomentsProveIt) {
 
 TEST_F(FitOfAdapter, LimitsAreTheBaseAndTheAdapter) {
     ASSERT_EQ(fit({"--mu", "0,inf", "--out", out_.string()}).exit_code, 0);
-    EXPECT_EQ(tensor_digests(folder_.path() / "out-mu-inf" / "adapter_model.safetensors"),
-              tensor_digests(adapter() / "adapter_model.safetensors"));
+    EXPECT_EQ(read_tensors(folder_.path() / "out-mu-inf"), read_tensors(adapter()));
     const fs::path zero = folder_.path() / "out-mu-0";
     for (const float value :
          read_floats(zero, "base_model.model.model.layers.1.self_attn.k_proj.lora_A.weight")) {
@@ -242,11 +252,17 @@ TEST_F(FitOfAdapter, RefusesByNameWhatItsFactorsCannotHold) {
     expect_refusal({"--questions", recall_.string()}, "an adapter writes no chains");
     chains_ = folder_.path() / "chains.jsonl";
     config_.set("use_dora", true);
-    tensors_.push_back({.name = "base_model.model.model.layers.0.self_attn.q_proj."
-                                "lora_magnitude_vector",
-                        .dtype = "F32",
-                        .shape = {48},
-                        .bytes = std::string(48 * sizeof(float), '\1')});
+    const std::vector<NamedBytes> factors = tensors_;
+    for (const NamedBytes& factor : factors) {
+        constexpr std::string_view suffix = "lora_B.weight";
+        if (factor.name.ends_with(suffix)) {
+            tensors_.push_back({.name = factor.name.substr(0, factor.name.size() - suffix.size()) +
+                                        "lora_magnitude_vector",
+                                .dtype = "F32",
+                                .shape = {factor.shape[0]},
+                                .bytes = std::string(factor.shape[0] * sizeof(float), '\1')});
+        }
+    }
     write();
     expect_refusal({}, "it is DoRA");
 }

@@ -4,12 +4,16 @@
 #include <cmath>
 #include <cstddef>
 #include <filesystem>
+#include <fstream>
+#include <span>
 #include <string>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/half.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/formats/safetensors.hpp"
@@ -87,7 +91,7 @@ TEST_F(FitOfLatents, WithEqualLatentsTheLimitIsPre) {
     std::vector<NamedBytes> tensors;
     for (const formats::TensorInfo& tensor : of_post.tensors()) {
         tensors.push_back({.name = tensor.name,
-                           .dtype = "F32",
+                           .dtype = std::string(to_string(tensor.dtype)),
                            .shape = {tensor.shape.begin(), tensor.shape.end()},
                            .bytes = read_bytes(of_post, tensor)});
     }
@@ -110,8 +114,10 @@ TEST_F(FitOfLatents, WithEqualLatentsTheLimitIsPre) {
             continue;
         }
         const auto read = [&](const checkpoint::Checkpoint& from) {
-            std::vector<float> values(tensor.bytes / sizeof(float));
-            from.at(tensor.name).read_at(0, std::as_writable_bytes(std::span(values)));
+            std::vector<std::byte> bytes(tensor.bytes);
+            from.at(tensor.name).read_at(0, bytes);
+            std::vector<double> values(count_elements(tensor.dtype, tensor.bytes));
+            widen(tensor.dtype, bytes, values);
             return values;
         };
         const auto wanted = read(pre);

@@ -16,7 +16,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 Request of_method(Method method) {
-    Request request;
+    Request request{};
     request.selection.method = method;
     return request;
 }
@@ -34,7 +34,7 @@ void expect_refusal(const Request& request,
 }
 
 TEST(CompleteRequest, GroupsWithoutAMethodAreCopied) {
-    Request request;
+    Request request{};
     request.selection.groups = {TensorGroup::mlp};
     EXPECT_EQ(complete_request(request, {.has_groups = true}).selection.method, Method::groups);
     request.selection.method = Method::lerp;
@@ -50,10 +50,12 @@ TEST(CompleteRequest, FitTakesQueriesAndKeys) {
 }
 
 TEST(CompleteRequest, SettingsThatTheMethodIgnoresAreRefused) {
-    expect_refusal({}, {.relative_lambdas = {1.0}}, "--lambda-rel belongs to --method pro");
-    expect_refusal({}, {.absolute_lambdas = {1.0}}, "--lambda belongs to --method pro");
-    expect_refusal({}, {.has_metric = true}, "--metric belongs to --method pro");
-    expect_refusal({}, {.has_alpha = true}, "--alpha belongs to --method lerp");
+    expect_refusal(
+        of_method(Method::qk), {.relative_lambdas = {1.0}}, "--lambda-rel belongs to --method pro");
+    expect_refusal(
+        of_method(Method::qk), {.absolute_lambdas = {1.0}}, "--lambda belongs to --method pro");
+    expect_refusal(of_method(Method::qk), {.has_metric = true}, "--metric belongs to --method pro");
+    expect_refusal(of_method(Method::qk), {.has_alpha = true}, "--alpha belongs to --method lerp");
     expect_refusal(of_method(Method::groups), {.has_method = true}, "--groups LIST");
 }
 
