@@ -16,12 +16,12 @@ verbs=$(anamnesis --help | grep -oE '^  [a-z]+ ' | sort -u)
 for verb in $verbs; do
   # Verbs that run a model say what to install.
   if ! text=$(anamnesis "$verb" --help 2>&1); then
-    echo "$text" | grep -q "anamnesis-llm\[models\]" || { echo "$verb --help: $text" >&2; exit 1; }
+    echo "$text" | grep -q "needs anamnesis-torch" || { echo "$verb --help: $text" >&2; exit 1; }
   fi
 done
 echo "verbs: $(echo $verbs)"
 demo=$(anamnesis demo 2>&1 || true)
-grep -q "anamnesis-llm\[models\]" <<<"$demo" || { echo "demo: $demo" >&2; exit 1; }
+grep -q "needs anamnesis-torch" <<<"$demo" || { echo "demo: $demo" >&2; exit 1; }
 anamnesis example pair --quiet
 anamnesis restore --pre pair/pre --post pair/post --out repaired --quiet
 anamnesis verify --pre pair/pre --post pair/post --repaired repaired

@@ -62,8 +62,7 @@ int hand_over(char** argv) {
     }
     throw Error(ErrorKind::not_found,
                 format("{} runs a model and needs {}, which is not in {}; install the component "
-                       "runtime (README, \"Running models\"), or pip install "
-                       "'anamnesis-llm[models]' (docs/python.md)",
+                       "runtime (README, \"Running models\")",
                        in_quotes(argv[1]),
                        program,
                        join(tried, ", ")));

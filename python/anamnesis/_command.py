@@ -7,20 +7,8 @@ import signal
 import sys
 
 
-def _name_models() -> None:
-    """Tells the program where anamnesis-llm-models is, if it is installed."""
-    if "ANAMNESIS_LIBEXEC" in os.environ:
-        return
-    try:
-        import anamnesis_models
-    except ImportError:
-        return
-    os.environ["ANAMNESIS_LIBEXEC"] = anamnesis_models.find_program_folder()
-
-
 def main() -> None:
     program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin", "anamnesis")
-    _name_models()
     # Python ignores these two, and what is ignored stays so in the program.
     for name in ("SIGPIPE", "SIGXFSZ"):
         signal.signal(getattr(signal, name), signal.SIG_DFL)

@@ -27,7 +27,7 @@ try:
     import torch
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 except ImportError as missing:
-    raise ImportError("anamnesis.hf needs torch and transformers: pip install 'anamnesis-llm[hf]' torch") from missing
+    raise ImportError("anamnesis.hf needs torch and transformers: pip install transformers torch") from missing
 
 logger = logging.getLogger("anamnesis")
 

@@ -55,26 +55,3 @@ def test_a_missing_program_is_one_sentence(tmp_path):
         [sys.executable, "-c", "from _command import main; main()"], cwd=tmp_path, capture_output=True, text=True
     )
     assert run.returncode == 1 and run.stderr.startswith("anamnesis: io: starting") and "install" in run.stderr
-
-
-def test_models_are_found_or_refused_in_one_line(source, command, tmp_path):
-    import shutil
-
-    shutil.copytree(source / "python" / "models" / "anamnesis_models", tmp_path / "anamnesis_models")
-    (tmp_path / "anamnesis_models" / "bin").mkdir()
-    for found, expected in (("none", "there is none"), ("2.12.1", "torch 2.12.1 is installed")):
-        script = (
-            f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import anamnesis_models, os; "
-            f"anamnesis_models.find_torch = lambda: {found!r}; "
-            "os.environ['ANAMNESIS_LIBEXEC'] = anamnesis_models.find_program_folder(); "
-            f"os.execv({command!r}, ['anamnesis', 'generate', '--model', 'x', '--prompt', 'y'])"
-        )
-        run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-        assert run.returncode == 5 and run.stderr.count("\n") == 1
-        assert f"'generate' runs a model with torch 2.13, and {expected}; pip install 'torch==2.13.*'" in run.stderr
-    script = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import anamnesis_models; "
-        "anamnesis_models.find_torch = lambda: '2.13.0+cpu'; print(anamnesis_models.find_program_folder())"
-    )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert run.stdout.strip() == str(tmp_path / "anamnesis_models" / "bin")
