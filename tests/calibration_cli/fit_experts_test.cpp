@@ -11,6 +11,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/formats/safetensors.hpp"
@@ -67,21 +68,15 @@ bool is_of_router_correction(const std::string& name) {
 // Experts one by one, in stacks, in stacks that lie the other way with biases and gates between
 // ups; routers of every kind, corrected ones, shared experts, experts of a width of their own.
 TEST_F(FitOfExperts, LimitsArePreAndPostAndStoredMomentsProveTheRest) {
-    for (const char* model : {"bailing_hybrid_hub_config",
-                              "deepseek_v2_base",
+    for (const char* model : {"deepseek_v2_base",
                               "deepseek_v3_base",
                               "gpt_oss_hub_config",
                               "jamba_hub_config",
-                              "kimi_linear_hub_config",
                               "lfm2_moe_odd",
-                              "minimax_odd",
                               "mixtral_base",
                               "nemotron_h_hub_config",
                               "qwen2_moe_base",
-                              "qwen2_moe_sparse",
-                              "qwen3_5_moe",
-                              "qwen3_moe_base",
-                              "qwen3_next_base"}) {
+                              "qwen3_5_moe"}) {
         SCOPED_TRACE(model);
         use_random_pair(model, many_texts);
         const auto of_post = tensor_digests(post_);
@@ -94,12 +89,19 @@ TEST_F(FitOfExperts, LimitsArePreAndPostAndStoredMomentsProveTheRest) {
         const fs::path moments = folder_.path() / "moments";
         fs::remove_all(moments);
         const fs::path middle = make("middle", "0.3", {"--moments", moments.string()});
+        std::uint64_t changed_experts = 0;
         for (const auto& [name, digest] : tensor_digests(middle)) {
             const bool is_left =
                 of_copy.at(name) == of_post.at(name) || is_of_router_correction(name);
-            EXPECT_EQ(digest == of_post.at(name), is_left) << name;
+            const bool is_of_experts = name.find(".experts.") != std::string::npos;
+            changed_experts += is_of_experts && digest != of_post.at(name) ? 1 : 0;
+            // A router may never choose one of its experts.
+            if (!is_of_experts) {
+                EXPECT_EQ(digest == of_post.at(name), is_left) << name;
+            }
             EXPECT_TRUE(is_left || digest != of_copy.at(name)) << name;
         }
+        EXPECT_GT(changed_experts, 0U);
         const CommandResult proof = verify(middle, {"--moments", moments.string()});
         EXPECT_EQ(proof.exit_code, 0) << proof.output;
         const Json json = Json::parse(proof.output);
@@ -114,12 +116,13 @@ void stack_experts(const fs::path& folder) {
     std::vector<NamedBytes> tensors;
     std::map<std::string, std::map<std::string, std::string>> parts;
     std::map<std::string, std::vector<std::uint64_t>> shapes;
+    DType dtype = DType::f32;
     for (const formats::TensorInfo& tensor : file.tensors()) {
         const std::string bytes = read_bytes(file, tensor);
         const std::size_t at = tensor.name.find(".experts.");
         if (at == std::string::npos) {
             tensors.push_back({.name = tensor.name,
-                               .dtype = "F32",
+                               .dtype = std::string(to_string(tensor.dtype)),
                                .shape = {tensor.shape.begin(), tensor.shape.end()},
                                .bytes = bytes});
             continue;
@@ -130,15 +133,20 @@ void stack_experts(const fs::path& folder) {
         const std::string stack =
             tensor.name.substr(0, at) + (is_down ? ".experts.down_proj" : ".experts.gate_up_proj");
         parts[stack][rest] = bytes;
+        dtype = tensor.dtype;
         shapes[stack] = {(is_down ? 1U : 2U) * tensor.shape[0], tensor.shape[1]};
     }
     for (const auto& [name, bytes] : parts) {
-        NamedBytes stack{.name = name, .dtype = "F32", .shape = shapes[name], .bytes = {}};
+        NamedBytes stack{.name = name,
+                         .dtype = std::string(to_string(dtype)),
+                         .shape = shapes[name],
+                         .bytes = {}};
         for (const auto& [_, part] : bytes) {
             stack.bytes += part;
         }
-        stack.shape.insert(stack.shape.begin(),
-                           stack.bytes.size() / (4 * stack.shape[0] * stack.shape[1]));
+        stack.shape.insert(
+            stack.shape.begin(),
+            stack.bytes.size() / (element_bytes(dtype) * stack.shape[0] * stack.shape[1]));
         tensors.push_back(std::move(stack));
     }
     std::ofstream(folder / "model.safetensors", std::ios::binary) << make_safetensors(tensors);
@@ -154,11 +162,10 @@ TEST_F(FitOfExperts, AStackGetsWhatItsExpertsWouldGetOneByOne) {
 }
 
 TEST_F(FitOfExperts, ExpertsThatFewTokensReachStayPostsAndAreCounted) {
-    // 6 texts of 8 predictions, 3 of 6 experts each: 24 on average.
-    use_random_pair("qwen3_moe_base");
+    // 8 texts of 8 predictions, 3 of 6 experts each: 32 on average.
+    use_random_pair("qwen3_moe_base", 8);
     const fs::path out = folder_.path() / "out";
-    const CommandResult result =
-        restore({"--groups", "mlp", "--mu", "0.3", "--out", out.string(), "--json"});
+    const CommandResult result = restore({"--groups", "mlp", "--mu", "0.3", "--out", out.string()});
     ASSERT_EQ(result.exit_code, 0) << result.errors;
     EXPECT_THAT(result.errors, HasSubstr("stay post's, having fewer than 32 predicting tokens"));
     const auto of_post = tensor_digests(post_);
@@ -173,8 +180,8 @@ TEST_F(FitOfExperts, ExpertsThatFewTokensReachStayPostsAndAreCounted) {
     EXPECT_GT(left, 0U);
     EXPECT_LT(left, all);
     std::uint64_t counted = 0;
-    for (const Json& finding :
-         Json::parse(read_file(out / "anamnesis.json")).at("findings").as_array("findings")) {
+    const Json receipt = Json::parse(read_file(out / "anamnesis.json"));
+    for (const Json& finding : receipt.at("findings").as_array("findings")) {
         if (finding.at("code").as_string("code") == "few_expert_inputs") {
             counted = finding.at("count").as_unsigned("count");
         }
