@@ -222,5 +222,26 @@ TEST(PackedNetwork, GivesTheLogitsOfItsValues) {
     }
 }
 
+/// What the commands load. Weights rounded to bfloat16 would be ten times as far away.
+TEST(PackedNetwork, IsWhatAModelOfAQuantisedFileRunsOn) {
+    if (!cpu::has_packed_product(DType::q8_0)) {
+        GTEST_SKIP() << "this processor has no products of packed rows";
+    }
+    const auto opened = checkpoint::Checkpoint::open(fs::path(ANAMNESIS_TESTDATA) /
+                                                     "gguf/surgery/qwen2-fused-q8_0/pre.gguf");
+    const auto model = checkpoint::recognise(opened);
+    const std::vector<std::int64_t> ids{1, 2, 3, 5, 8, 13};
+    const auto find_logits = [&](LoadOptions options) {
+        options.tokenizer = fs::path(ANAMNESIS_TESTDATA) / "tokenizer/tiny/qwen2";
+        const auto values =
+            HybridModel::load(opened, model, options)->logits({.ids = ids, .chunk = 1});
+        return at::tensor(values.front().values);
+    };
+    const at::Tensor exact = find_logits({.dtype = DType::f32, .cache_dtype = DType::f32});
+    EXPECT_TRUE(testing::is_near(find_logits({.cache_dtype = DType::f32}), exact, 2e-4));
+    EXPECT_FALSE(testing::is_near(
+        find_logits({.dtype = DType::bf16, .cache_dtype = DType::f32}), exact, 2e-4));
+}
+
 }  // namespace
 }  // namespace anamnesis::runtime
