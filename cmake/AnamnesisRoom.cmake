@@ -49,6 +49,8 @@ function(anamnesis_room name)
     # The wheel's own fmt headers come first on the path, and there is no library for them.
     target_compile_definitions(anamnesis_${name} PUBLIC FMT_HEADER_ONLY=1)
     anamnesis_sees_torch(anamnesis_${name})
+  else()
+    anamnesis_precompile_room(anamnesis_${name})
   endif()
   install(TARGETS anamnesis_${name} EXPORT anamnesis-${name} COMPONENT ${component}
     FILE_SET HEADERS COMPONENT ${component})
@@ -64,6 +66,8 @@ function(anamnesis_room name)
       anamnesis::${name} anamnesis_warnings GTest::gtest GTest::gmock GTest::gtest_main)
     if(room_TORCH)
       anamnesis_sees_torch(${name}_tests)
+    else()
+      anamnesis_precompile_test(${name}_tests)
     endif()
     anamnesis_register_tests(${name}_tests ${room_TORCH} label ${name})
     gtest_discover_tests(${name}_tests TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60

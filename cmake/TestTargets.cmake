@@ -1,7 +1,7 @@
 # What tools/check.sh builds and which tests it runs follows from what the rooms and tests declare:
 #
 #   target all_tests     every test program and what tests run
-#   target torch_tests   those of them that need LibTorch, and its benchmarks
+#   target room_tests    those of them that run no command: tests of rooms and replays of fuzzing
 #   label NAME           tests of a room or a suite
 #   label NAME.command   tests that run the built or installed command
 #   label NAME.torch     (NAME.command.torch) tests that need LibTorch
@@ -13,8 +13,10 @@
 function(anamnesis_register_tests target is_torch result)
   list(JOIN ARGN . label)
   set_property(GLOBAL APPEND PROPERTY ANAMNESIS_TEST_TARGETS ${target})
+  if(NOT "command" IN_LIST ARGN)
+    set_property(GLOBAL APPEND PROPERTY ANAMNESIS_ROOM_TEST_TARGETS ${target})
+  endif()
   if(is_torch)
-    set_property(GLOBAL APPEND PROPERTY ANAMNESIS_TORCH_TARGETS ${target})
     string(APPEND label .torch)
   endif()
   set(${result} ${label} PARENT_SCOPE)
@@ -23,13 +25,13 @@ endfunction()
 # Called after everything is declared.
 function(anamnesis_add_test_targets)
   get_property(tests GLOBAL PROPERTY ANAMNESIS_TEST_TARGETS)
-  get_property(torch GLOBAL PROPERTY ANAMNESIS_TORCH_TARGETS)
+  get_property(room_tests GLOBAL PROPERTY ANAMNESIS_ROOM_TEST_TARGETS)
   add_custom_target(all_tests)
-  add_custom_target(torch_tests)
+  add_custom_target(room_tests)
   if(tests)
     add_dependencies(all_tests ${tests})
   endif()
-  if(torch)
-    add_dependencies(torch_tests ${torch})
+  if(room_tests)
+    add_dependencies(room_tests ${room_tests})
   endif()
 endfunction()

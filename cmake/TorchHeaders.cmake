@@ -18,13 +18,15 @@ function(anamnesis_sees_torch target)
     target_link_libraries(anamnesis_torch_headers PRIVATE torch anamnesis_warnings)
     target_compile_features(anamnesis_torch_headers PUBLIC cxx_std_20)
     target_compile_definitions(anamnesis_torch_headers PRIVATE FMT_HEADER_ONLY=1)
-    target_compile_options(anamnesis_torch_headers PRIVATE ${OpenMP_CXX_FLAGS})
+    target_compile_options(anamnesis_torch_headers PRIVATE ${OpenMP_CXX_FLAGS}
+      $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
     set_target_properties(anamnesis_torch_headers PROPERTIES
       CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE OFF)
     target_precompile_headers(anamnesis_torch_headers PRIVATE
       ${PROJECT_SOURCE_DIR}/cmake/torch_headers.hpp)
   endif()
-  target_compile_options(${target} PRIVATE ${OpenMP_CXX_FLAGS})
+  target_compile_options(${target} PRIVATE ${OpenMP_CXX_FLAGS}
+    $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE OFF)
   target_precompile_headers(${target} REUSE_FROM anamnesis_torch_headers)
 endfunction()

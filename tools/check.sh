@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # What must hold before a change lands: formatting, the rules of the project, a build without warnings,
-# all tests (the fuzz corpora among them), the rooms that run models, the torch-free tests under
-# sanitizers. Installs nothing: tools/bootstrap.sh does, and tools/test.sh calls both.
+# all tests (the fuzz corpora among them), the torch-free room tests under sanitizers. Installs nothing: tools/bootstrap.sh does, and tools/test.sh calls both.
 #
 #   tools/check.sh          that
 #   tools/check.sh --quick  without LibTorch and the sanitizers
@@ -37,15 +36,16 @@ echo "== rules"
 tools/rules.sh
 
 echo "== build and tests"
-check_tests core all
-[ "$mode" = --quick ] && exit 0
-
-echo "== rooms that run models, with LibTorch"
-# Two tests run at once: threads that wait must not spin.
-OMP_WAIT_POLICY=passive check_tests full torch_tests -L '\.torch$'
+if [ "$mode" = --quick ]; then
+  check_tests core all
+  exit 0
+fi
+# All rooms at once: those without LibTorch are the same objects in the preset core. Two tests run at
+# a time: threads that wait must not spin.
+OMP_WAIT_POLICY=passive check_tests full all
 
 echo "== address and undefined-behaviour sanitizers, room tests and fuzz corpora"
-check_tests asan all -LE '\.command'
+check_tests asan room_tests -LE '\.command'
 
 if [ "$mode" = --all ]; then
   echo "== fuzz targets"
