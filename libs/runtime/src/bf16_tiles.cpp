@@ -10,10 +10,15 @@
 #define ANAMNESIS_TARGET __attribute__((target("arch=x86-64-v4,avx512bf16")))
 #endif
 #include "cpu_kernels.hpp"
+
+#define ANAMNESIS_WIDTH 16
+#define ANAMNESIS_LANES lanes_16
 #include "cpu_vectors.hpp"
 
 namespace anamnesis::runtime::cpu {
 namespace {
+
+using namespace lanes_16;
 
 /// Registers that hold one value of each query.
 constexpr std::size_t parts = tile_queries / width;

@@ -6,10 +6,16 @@
 #include <cstddef>
 
 #include "cpu_kernels.hpp"
+
+#define ANAMNESIS_KERNELS "cpu_channel_recurrence.cpp"
+#include "cpu_each_width.hpp"
+
+#if defined(ANAMNESIS_WIDTH)
+
 #include "cpu_small_products.hpp"
 #include "cpu_vectors.hpp"
 
-namespace anamnesis::runtime::cpu {
+namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 namespace {
 
 /// Tokens of a chunk. Their decays to each other are products of steps, each at most 1, so nothing
@@ -221,19 +227,26 @@ ANAMNESIS_INLINE void raise_channel_decays_body(const ChannelGate& gate,
 }
 
 }  // namespace
+}  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
+
+#else
+
+namespace anamnesis::runtime::cpu {
 
 std::size_t channel_recurrence_scratch(std::size_t key_dim, std::size_t value_dim) {
-    return Workspace::count(key_dim, value_dim);
+    return lanes_4::Workspace::count(key_dim, value_dim);
 }
 
-ANAMNESIS_FOR_EACH_CPU
-void channel_recurrence(float* state, const RecurrentChunk& tokens, float* scratch) {
-    channel_recurrence_body(state, tokens, scratch);
-}
+ANAMNESIS_KERNEL(void,
+                 channel_recurrence,
+                 (float* state, const RecurrentChunk& tokens, float* scratch),
+                 (state, tokens, scratch))
 
-ANAMNESIS_FOR_EACH_CPU
-void raise_channel_decays(const ChannelGate& gate, float* decays, std::size_t count) {
-    raise_channel_decays_body(gate, decays, count);
-}
+ANAMNESIS_KERNEL(void,
+                 raise_channel_decays,
+                 (const ChannelGate& gate, float* decays, std::size_t count),
+                 (gate, decays, count))
 
 }  // namespace anamnesis::runtime::cpu
+
+#endif

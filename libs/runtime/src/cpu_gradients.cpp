@@ -10,16 +10,15 @@
 #include <cstdint>
 #include <cstring>
 
+#define ANAMNESIS_KERNELS "cpu_gradients.cpp"
+#include "cpu_each_width.hpp"
+
+#if defined(ANAMNESIS_WIDTH)
+
 #include "cpu_vectors.hpp"
 
-namespace anamnesis::runtime::cpu {
+namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 namespace {
-
-template <class Value>
-ANAMNESIS_INLINE Value sigmoid(Value x) {
-    const Value small = exp_of_negative(x < 0.0F ? x : -x);
-    return (x < 0.0F ? small : Value{} + 1.0F) / (small + 1.0F);
-}
 
 ANAMNESIS_INLINE float dot(const float* a, const float* b, std::size_t count) {
     Floats partial{};
@@ -112,7 +111,10 @@ ANAMNESIS_INLINE void gated_backward_at(
     write(d_gate, d * read<Value>(x) * s * (1.0F - s));
 }
 
-ANAMNESIS_INLINE void swiglu_body(const float* gate, const float* up, float* y, std::size_t count) {
+ANAMNESIS_INLINE void swiglu_forward_body(const float* gate,
+                                          const float* up,
+                                          float* y,
+                                          std::size_t count) {
     std::size_t i = 0;
     for (; i + width <= count; i += width) {
         swiglu_at<Floats>(gate + i, up + i, y + i);
@@ -137,7 +139,10 @@ ANAMNESIS_INLINE void swiglu_backward_body(const float* gate,
     }
 }
 
-ANAMNESIS_INLINE void gated_body(const float* x, const float* gate, float* y, std::size_t count) {
+ANAMNESIS_INLINE void gated_forward_body(const float* x,
+                                         const float* gate,
+                                         float* y,
+                                         std::size_t count) {
     std::size_t i = 0;
     for (; i + width <= count; i += width) {
         gated_at<Floats>(x + i, gate + i, y + i);
@@ -203,58 +208,13 @@ ANAMNESIS_INLINE double cross_entropy_body(const float* logits,
     return total;
 }
 
-}  // namespace
-
-ANAMNESIS_FOR_EACH_CPU
-void rms_norm_backward(const float* x,
-                       const float* gain,
-                       float eps,
-                       const float* d_y,
-                       float* d_x,
-                       float* d_gain,
-                       std::size_t rows,
-                       std::size_t columns) {
-    rms_norm_backward_body(x, gain, eps, d_y, d_x, d_gain, rows, columns);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void swiglu_forward(const float* gate, const float* up, float* y, std::size_t count) {
-    swiglu_body(gate, up, y, count);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void swiglu_backward(const float* gate,
-                     const float* up,
-                     const float* d_y,
-                     float* d_gate,
-                     float* d_up,
-                     std::size_t count) {
-    swiglu_backward_body(gate, up, d_y, d_gate, d_up, count);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void gated_forward(const float* x, const float* gate, float* y, std::size_t count) {
-    gated_body(x, gate, y, count);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void gated_backward(const float* x,
-                    const float* gate,
-                    const float* d_y,
-                    float* d_x,
-                    float* d_gate,
-                    std::size_t count) {
-    gated_backward_body(x, gate, d_y, d_x, d_gate, count);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void rotate_to(const float* head,
-               const float* cosine,
-               const float* sine,
-               float direction,
-               float* y,
-               std::size_t pairs,
-               std::size_t head_dim) {
+ANAMNESIS_INLINE void rotate_to_body(const float* head,
+                                     const float* cosine,
+                                     const float* sine,
+                                     float direction,
+                                     float* y,
+                                     std::size_t pairs,
+                                     std::size_t head_dim) {
     for (std::size_t j = 0; j < pairs; ++j) {
         const float turn = direction * sine[j];
         y[j] = head[j] * cosine[j] - head[j + pairs] * turn;
@@ -265,14 +225,76 @@ void rotate_to(const float* head,
     }
 }
 
-ANAMNESIS_FOR_EACH_CPU
-double cross_entropy(const float* logits,
-                     const std::int64_t* targets,
-                     const float* weights,
-                     float* d_logits,
-                     std::size_t rows,
-                     std::size_t classes) {
-    return cross_entropy_body(logits, targets, weights, d_logits, rows, classes);
-}
+}  // namespace
+}  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
+
+#else
+
+namespace anamnesis::runtime::cpu {
+
+ANAMNESIS_KERNEL(void,
+                 rms_norm_backward,
+                 (const float* x,
+                  const float* gain,
+                  float eps,
+                  const float* d_y,
+                  float* d_x,
+                  float* d_gain,
+                  std::size_t rows,
+                  std::size_t columns),
+                 (x, gain, eps, d_y, d_x, d_gain, rows, columns))
+
+ANAMNESIS_KERNEL(void,
+                 swiglu_forward,
+                 (const float* gate, const float* up, float* y, std::size_t count),
+                 (gate, up, y, count))
+
+ANAMNESIS_KERNEL(void,
+                 swiglu_backward,
+                 (const float* gate,
+                  const float* up,
+                  const float* d_y,
+                  float* d_gate,
+                  float* d_up,
+                  std::size_t count),
+                 (gate, up, d_y, d_gate, d_up, count))
+
+ANAMNESIS_KERNEL(void,
+                 gated_forward,
+                 (const float* x, const float* gate, float* y, std::size_t count),
+                 (x, gate, y, count))
+
+ANAMNESIS_KERNEL(void,
+                 gated_backward,
+                 (const float* x,
+                  const float* gate,
+                  const float* d_y,
+                  float* d_x,
+                  float* d_gate,
+                  std::size_t count),
+                 (x, gate, d_y, d_x, d_gate, count))
+
+ANAMNESIS_KERNEL(void,
+                 rotate_to,
+                 (const float* head,
+                  const float* cosine,
+                  const float* sine,
+                  float direction,
+                  float* y,
+                  std::size_t pairs,
+                  std::size_t head_dim),
+                 (head, cosine, sine, direction, y, pairs, head_dim))
+
+ANAMNESIS_KERNEL(double,
+                 cross_entropy,
+                 (const float* logits,
+                  const std::int64_t* targets,
+                  const float* weights,
+                  float* d_logits,
+                  std::size_t rows,
+                  std::size_t classes),
+                 (logits, targets, weights, d_logits, rows, classes))
 
 }  // namespace anamnesis::runtime::cpu
+
+#endif

@@ -6,13 +6,15 @@
 #include <cstddef>
 #include <cstring>
 
+#define ANAMNESIS_KERNELS "cpu_kernels.cpp"
+#include "cpu_each_width.hpp"
+
+#if defined(ANAMNESIS_WIDTH)
+
 #include "cpu_vectors.hpp"
 
-namespace anamnesis::runtime::cpu {
+namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 namespace {
-
-// Bodies that hold vectors are apart from the functions that are cloned: a vector must not pass
-// between code for different instruction sets.
 
 ANAMNESIS_INLINE float sum_of_squares(const float* x, std::size_t count) {
     Floats partial{};
@@ -123,42 +125,22 @@ ANAMNESIS_INLINE float advance_softmax_body(
     return shrink;
 }
 
-}  // namespace
-
-bool has_bf16_products() noexcept {
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-    return false;
-#endif
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void widen(const Bf16* source, float* target, std::size_t count) {
+ANAMNESIS_INLINE void widen_body(const Bf16* source, float* target, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         target[i] = to_float(source[i]);
     }
 }
 
-ANAMNESIS_FOR_EACH_CPU
-void narrow(const float* source, Bf16* target, std::size_t count) {
+ANAMNESIS_INLINE void narrow_body(const float* source, Bf16* target, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         target[i] = rounded(source[i]);
     }
 }
 
-ANAMNESIS_FOR_EACH_CPU
-void rms_norm(const float* x, const Norm& norm, float* y, std::size_t rows) {
-    rms_norm_body(x, norm, y, rows);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void l2_normalise(float* x, float eps, std::size_t count) {
-    l2_normalise_body(x, eps, count);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void rotate(float* head, const float* cosine, const float* sine, std::size_t pairs) {
+ANAMNESIS_INLINE void rotate_body(float* head,
+                                  const float* cosine,
+                                  const float* sine,
+                                  std::size_t pairs) {
     for (std::size_t j = 0; j < pairs; ++j) {
         const float first = head[j];
         const float second = head[j + pairs];
@@ -167,33 +149,12 @@ void rotate(float* head, const float* cosine, const float* sine, std::size_t pai
     }
 }
 
-ANAMNESIS_FOR_EACH_CPU
-void swiglu(float* gate, const float* up, std::size_t count) {
-    swiglu_body(gate, up, count);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void swiglu(Bf16* gate, const Bf16* up, std::size_t count) {
-    swiglu_body(gate, up, count);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void silu(float* x, std::size_t count) {
-    silu_body(x, count);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void multiply_by_sigmoid(float* y, const float* gate, std::size_t count) {
-    multiply_by_sigmoid_body(y, gate, count);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void convolve(const float* const* inputs,
-              const float* kernel,
-              const float* bias,
-              float* y,
-              std::size_t taps,
-              std::size_t channels) {
+ANAMNESIS_INLINE void convolve_body(const float* const* inputs,
+                                    const float* kernel,
+                                    const float* bias,
+                                    float* y,
+                                    std::size_t taps,
+                                    std::size_t channels) {
     if (bias == nullptr) {
         std::fill(y, y + channels, 0.0F);
     } else {
@@ -211,8 +172,10 @@ void convolve(const float* const* inputs,
     }
 }
 
-ANAMNESIS_FOR_EACH_CPU
-void convolve_next(const ConvolutionStep& step, float* y, std::size_t begin, std::size_t end) {
+ANAMNESIS_INLINE void convolve_next_body(const ConvolutionStep& step,
+                                         float* y,
+                                         std::size_t begin,
+                                         std::size_t end) {
     const std::size_t before = step.taps - 1;
     for (std::size_t c = begin; c < end; ++c) {
         y[c] = (step.bias == nullptr ? 0.0F : step.bias[c]) +
@@ -229,17 +192,86 @@ void convolve_next(const ConvolutionStep& step, float* y, std::size_t begin, std
     }
 }
 
-ANAMNESIS_FOR_EACH_CPU
-float advance_softmax(
-    SoftmaxRow& row, float* scores, std::size_t begin, std::size_t end, std::size_t block) {
-    return advance_softmax_body(row, scores, begin, end, block);
-}
-
-ANAMNESIS_FOR_EACH_CPU
-void scale(float* values, float factor, std::size_t count) {
+ANAMNESIS_INLINE void scale_body(float* values, float factor, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         values[i] *= factor;
     }
 }
 
+}  // namespace
+}  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
+
+#else
+
+namespace anamnesis::runtime::cpu {
+
+bool has_bf16_products() noexcept {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+    return false;
+#endif
+}
+
+ANAMNESIS_KERNEL(void,
+                 widen,
+                 (const Bf16* source, float* target, std::size_t count),
+                 (source, target, count))
+
+ANAMNESIS_KERNEL(void,
+                 narrow,
+                 (const float* source, Bf16* target, std::size_t count),
+                 (source, target, count))
+
+ANAMNESIS_KERNEL(void,
+                 rms_norm,
+                 (const float* x, const Norm& norm, float* y, std::size_t rows),
+                 (x, norm, y, rows))
+
+ANAMNESIS_KERNEL(void, l2_normalise, (float* x, float eps, std::size_t count), (x, eps, count))
+
+ANAMNESIS_KERNEL(void,
+                 rotate,
+                 (float* head, const float* cosine, const float* sine, std::size_t pairs),
+                 (head, cosine, sine, pairs))
+
+ANAMNESIS_KERNEL(void, swiglu, (float* gate, const float* up, std::size_t count), (gate, up, count))
+
+ANAMNESIS_KERNEL(void, swiglu, (Bf16 * gate, const Bf16* up, std::size_t count), (gate, up, count))
+
+ANAMNESIS_KERNEL(void, silu, (float* x, std::size_t count), (x, count))
+
+ANAMNESIS_KERNEL(void,
+                 multiply_by_sigmoid,
+                 (float* y, const float* gate, std::size_t count),
+                 (y, gate, count))
+
+ANAMNESIS_KERNEL(void,
+                 convolve,
+                 (const float* const* inputs,
+                  const float* kernel,
+                  const float* bias,
+                  float* y,
+                  std::size_t taps,
+                  std::size_t channels),
+                 (inputs, kernel, bias, y, taps, channels))
+
+ANAMNESIS_KERNEL(void,
+                 convolve_next,
+                 (const ConvolutionStep& step, float* y, std::size_t begin, std::size_t end),
+                 (step, y, begin, end))
+
+ANAMNESIS_KERNEL(
+    float,
+    advance_softmax,
+    (SoftmaxRow & row, float* scores, std::size_t begin, std::size_t end, std::size_t block),
+    (row, scores, begin, end, block))
+
+ANAMNESIS_KERNEL(void,
+                 scale,
+                 (float* values, float factor, std::size_t count),
+                 (values, factor, count))
+
 }  // namespace anamnesis::runtime::cpu
+
+#endif

@@ -7,11 +7,17 @@
 
 namespace anamnesis::runtime::cpu {
 
-/// Plain loops that LibTorch has no fast form of, compiled for several instruction sets and chosen
-/// when the program starts. All of them work on one thread.
+/// Plain loops that LibTorch has no fast form of, compiled for several instruction sets, of which
+/// each call takes the processor's own. All of them work on one thread.
 
 /// A bfloat16 as it lies in memory.
 using Bf16 = std::uint16_t;
+
+/// The next whole number of vectors of any width.
+constexpr std::size_t padded(std::size_t count) {
+    constexpr std::size_t widest = 16;
+    return (count + widest - 1) / widest * widest;
+}
 
 /// True where products of bfloat16 run on instructions of their own.
 bool has_bf16_products() noexcept;

@@ -7,10 +7,16 @@
 #include <utility>
 
 #include "cpu_kernels.hpp"
+
+#define ANAMNESIS_KERNELS "cpu_key_products.cpp"
+#include "cpu_each_width.hpp"
+
+#if defined(ANAMNESIS_WIDTH)
+
 #include "cpu_streams.hpp"
 #include "cpu_vectors.hpp"
 
-namespace anamnesis::runtime::cpu {
+namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 namespace {
 
 /// Half the lanes of a sum with the other half, for two sums at once; Part lanes of a sum lie
@@ -22,18 +28,18 @@ ANAMNESIS_INLINE Floats fold(Floats a, Floats b, std::index_sequence<Lanes...> /
            __builtin_shufflevector(a, b, (Lanes / half * Part + Lanes % half + half)...);
 }
 
-/// Lane i of the result is the total of sums[i].
+/// Lane i of the result is the total of sums[i], of as many as a vector has lanes.
+template <std::size_t Part = width>
 ANAMNESIS_INLINE Floats horizontal_sums(const Floats* sums) {
-    constexpr std::make_index_sequence<width> lanes;
-    Floats eights[8];
-    Floats fours[4];
-    for (std::size_t i = 0; i < 8; ++i) {
-        eights[i] = fold<16>(sums[2 * i], sums[2 * i + 1], lanes);
+    if constexpr (Part == 1) {
+        return sums[0];
+    } else {
+        Floats folded[Part / 2];
+        for (std::size_t i = 0; i < Part / 2; ++i) {
+            folded[i] = fold<Part>(sums[2 * i], sums[2 * i + 1], std::make_index_sequence<width>());
+        }
+        return horizontal_sums<Part / 2>(folded);
     }
-    for (std::size_t i = 0; i < 4; ++i) {
-        fours[i] = fold<8>(eights[2 * i], eights[2 * i + 1], lanes);
-    }
-    return fold<2>(fold<4>(fours[0], fours[1], lanes), fold<4>(fours[2], fours[3], lanes), lanes);
 }
 
 /// Keys or values that are worked on together: `count` from each of some places that lie `apart`
@@ -59,7 +65,7 @@ ANAMNESIS_INLINE void for_each_strip(std::size_t count, const Work& work) {
     }
 }
 
-/// 16 scores of a few queries, whose sums fill 16 registers.
+/// A vector of scores of a few queries, each of which is the sum of a register.
 template <std::size_t Queries, class Key>
 ANAMNESIS_INLINE void score_tile(const float* queries,
                                  const Key* keys,
@@ -114,22 +120,30 @@ ANAMNESIS_INLINE void score_strip(
     }
 }
 
+/// Scores of the queries from `first` on, `Queries` or fewer at a time.
+template <std::size_t Queries, class Key>
+ANAMNESIS_INLINE void score_queries(const float* queries,
+                                    const Key* keys,
+                                    float* scores,
+                                    const KeyBlock& block,
+                                    Strip strip,
+                                    std::size_t first) {
+    for (; first + Queries <= block.group; first += Queries) {
+        score_strip<Queries>(
+            queries + first * block.dim, keys, scores + first * block.stride, block, strip);
+    }
+    if constexpr (Queries > 1) {
+        score_queries<Queries / 2>(queries, keys, scores, block, strip, first);
+    }
+}
+
 template <class Key>
 ANAMNESIS_INLINE void group_scores_body(const float* queries,
                                         const Key* keys,
                                         float* scores,
                                         const KeyBlock& block) {
     for_each_strip(block.count, [&](Strip strip) __attribute__((always_inline)) {
-        std::size_t g = 0;
-        for (; g + 4 <= block.group; g += 4) {
-            score_strip<4>(queries + g * block.dim, keys, scores + g * block.stride, block, strip);
-        }
-        for (; g + 2 <= block.group; g += 2) {
-            score_strip<2>(queries + g * block.dim, keys, scores + g * block.stride, block, strip);
-        }
-        if (g < block.group) {
-            score_strip<1>(queries + g * block.dim, keys, scores + g * block.stride, block, strip);
-        }
+        score_queries<width / streams>(queries, keys, scores, block, strip, 0);
     });
 }
 
@@ -143,7 +157,7 @@ ANAMNESIS_INLINE void for_each_key(Strip strip, const Work& work) {
     }
 }
 
-/// Columns [d, d + 32 * Parts) of the sums of `Queries` queries.
+/// Columns [0, Parts * parted_width) of the sums of `Queries` queries.
 template <std::size_t Queries, std::size_t Parts, class Value>
 ANAMNESIS_INLINE void add_columns(
     const float* weights, const Value* values, float* sums, const KeyBlock& block, Strip strip) {
@@ -177,8 +191,7 @@ ANAMNESIS_INLINE void add_columns(
 template <std::size_t Queries, class Value>
 ANAMNESIS_INLINE void add_strip(
     const float* weights, const Value* values, float* sums, const KeyBlock& block, Strip strip) {
-    // Sums fill 16 registers at most.
-    constexpr std::size_t parts = Queries == 4 ? 2 : 4;
+    constexpr std::size_t parts = std::min<std::size_t>(4, most_sums / 2 / Queries);
     std::size_t d = 0;
     for (; d + parts * parted_width <= block.dim; d += parts * parted_width) {
         add_columns<Queries, parts>(weights, values + d, sums + d, block, strip);
@@ -219,25 +232,32 @@ ANAMNESIS_INLINE void group_sums_body(const float* weights,
 }
 
 }  // namespace
+}  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
 
-ANAMNESIS_FOR_EACH_CPU
-void group_scores(const float* queries, const Bf16* keys, float* scores, const KeyBlock& block) {
-    group_scores_body(queries, keys, scores, block);
-}
+#else
 
-ANAMNESIS_FOR_EACH_CPU
-void group_scores(const float* queries, const float* keys, float* scores, const KeyBlock& block) {
-    group_scores_body(queries, keys, scores, block);
-}
+namespace anamnesis::runtime::cpu {
 
-ANAMNESIS_FOR_EACH_CPU
-void group_sums(const float* weights, const Bf16* values, float* sums, const KeyBlock& block) {
-    group_sums_body(weights, values, sums, block);
-}
+ANAMNESIS_KERNEL(void,
+                 group_scores,
+                 (const float* queries, const Bf16* keys, float* scores, const KeyBlock& block),
+                 (queries, keys, scores, block))
 
-ANAMNESIS_FOR_EACH_CPU
-void group_sums(const float* weights, const float* values, float* sums, const KeyBlock& block) {
-    group_sums_body(weights, values, sums, block);
-}
+ANAMNESIS_KERNEL(void,
+                 group_scores,
+                 (const float* queries, const float* keys, float* scores, const KeyBlock& block),
+                 (queries, keys, scores, block))
+
+ANAMNESIS_KERNEL(void,
+                 group_sums,
+                 (const float* weights, const Bf16* values, float* sums, const KeyBlock& block),
+                 (weights, values, sums, block))
+
+ANAMNESIS_KERNEL(void,
+                 group_sums,
+                 (const float* weights, const float* values, float* sums, const KeyBlock& block),
+                 (weights, values, sums, block))
 
 }  // namespace anamnesis::runtime::cpu
+
+#endif

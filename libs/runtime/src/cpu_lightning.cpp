@@ -14,10 +14,16 @@
 #include <cstddef>
 
 #include "cpu_gradients.hpp"
+
+#define ANAMNESIS_KERNELS "cpu_lightning.cpp"
+#include "cpu_each_width.hpp"
+
+#if defined(ANAMNESIS_WIDTH)
+
 #include "cpu_small_products.hpp"
 #include "cpu_vectors.hpp"
 
-namespace anamnesis::runtime::cpu {
+namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 namespace {
 
 constexpr std::size_t tokens = lightning_chunk;
@@ -196,10 +202,10 @@ ANAMNESIS_INLINE float read_chunk(const LightningHead& head,
     return w.from_start[rows - 1];
 }
 
-ANAMNESIS_INLINE void forward_body(const LightningHead& head,
-                                   float* out,
-                                   float* states,
-                                   float* scratch) {
+ANAMNESIS_INLINE void lightning_forward_body(const LightningHead& head,
+                                             float* out,
+                                             float* states,
+                                             float* scratch) {
     const Workspace w(head, scratch);
     make_decays(head, w);
     const std::size_t state_size = w.keys * w.values;
@@ -277,13 +283,13 @@ ANAMNESIS_INLINE void chunk_backward(const LightningHead& head,
     multiply({w.q, 1, w.keys}, w.d_out, w.d_state, w.keys, tokens, w.values, whole);
 }
 
-ANAMNESIS_INLINE void backward_body(const LightningHead& head,
-                                    const float* states,
-                                    const float* d_out,
-                                    float* d_q,
-                                    float* d_k,
-                                    float* d_v,
-                                    float* scratch) {
+ANAMNESIS_INLINE void lightning_backward_body(const LightningHead& head,
+                                              const float* states,
+                                              const float* d_out,
+                                              float* d_q,
+                                              float* d_k,
+                                              float* d_v,
+                                              float* scratch) {
     const Workspace w(head, scratch);
     make_decays(head, w);
     const std::size_t state_size = w.keys * w.values;
@@ -296,32 +302,39 @@ ANAMNESIS_INLINE void backward_body(const LightningHead& head,
 }
 
 }  // namespace
+}  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
+
+#else
+
+namespace anamnesis::runtime::cpu {
 
 std::size_t lightning_scratch(std::size_t key_dim, std::size_t value_dim) {
     const std::size_t keys = padded(key_dim);
     const std::size_t values = padded(value_dim);
-    return 4 * tokens * keys + 4 * tokens * values + 3 * tokens * tokens + 2 * tokens +
-           4 * keys * values;
+    return 4 * lightning_chunk * keys + 4 * lightning_chunk * values +
+           3 * lightning_chunk * lightning_chunk + 2 * lightning_chunk + 4 * keys * values;
 }
 
 std::size_t lightning_states(std::size_t length, std::size_t key_dim, std::size_t value_dim) {
-    return (length + tokens - 1) / tokens * padded(key_dim) * padded(value_dim);
+    return (length + lightning_chunk - 1) / lightning_chunk * padded(key_dim) * padded(value_dim);
 }
 
-ANAMNESIS_FOR_EACH_CPU
-void lightning_forward(const LightningHead& head, float* out, float* states, float* scratch) {
-    forward_body(head, out, states, scratch);
-}
+ANAMNESIS_KERNEL(void,
+                 lightning_forward,
+                 (const LightningHead& head, float* out, float* states, float* scratch),
+                 (head, out, states, scratch))
 
-ANAMNESIS_FOR_EACH_CPU
-void lightning_backward(const LightningHead& head,
-                        const float* states,
-                        const float* d_out,
-                        float* d_q,
-                        float* d_k,
-                        float* d_v,
-                        float* scratch) {
-    backward_body(head, states, d_out, d_q, d_k, d_v, scratch);
-}
+ANAMNESIS_KERNEL(void,
+                 lightning_backward,
+                 (const LightningHead& head,
+                  const float* states,
+                  const float* d_out,
+                  float* d_q,
+                  float* d_k,
+                  float* d_v,
+                  float* scratch),
+                 (head, states, d_out, d_q, d_k, d_v, scratch))
 
 }  // namespace anamnesis::runtime::cpu
+
+#endif

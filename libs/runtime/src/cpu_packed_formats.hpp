@@ -12,7 +12,7 @@
 
 #include <immintrin.h>
 
-#include "cpu_vectors.hpp"
+#include "cpu_inline.hpp"
 
 namespace anamnesis::runtime::cpu {
 

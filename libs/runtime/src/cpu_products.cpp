@@ -7,10 +7,16 @@
 #include <cstddef>
 
 #include "cpu_kernels.hpp"
+
+#define ANAMNESIS_KERNELS "cpu_products.cpp"
+#include "cpu_each_width.hpp"
+
+#if defined(ANAMNESIS_WIDTH)
+
 #include "cpu_streams.hpp"
 #include "cpu_vectors.hpp"
 
-namespace anamnesis::runtime::cpu {
+namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 namespace {
 
 /// All rows of a matrix times `Vectors` vectors, from several places at once.
@@ -54,15 +60,22 @@ ANAMNESIS_INLINE void product_body(const Weight* weight,
 }
 
 }  // namespace
+}  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
 
-ANAMNESIS_FOR_EACH_CPU
-void product(const Bf16* weight, const FewRows& product, std::size_t begin, std::size_t end) {
-    product_body(weight, product, begin, end);
-}
+#else
 
-ANAMNESIS_FOR_EACH_CPU
-void product(const float* weight, const FewRows& product, std::size_t begin, std::size_t end) {
-    product_body(weight, product, begin, end);
-}
+namespace anamnesis::runtime::cpu {
+
+ANAMNESIS_KERNEL(void,
+                 product,
+                 (const Bf16* weight, const FewRows& product, std::size_t begin, std::size_t end),
+                 (weight, product, begin, end))
+
+ANAMNESIS_KERNEL(void,
+                 product,
+                 (const float* weight, const FewRows& product, std::size_t begin, std::size_t end),
+                 (weight, product, begin, end))
 
 }  // namespace anamnesis::runtime::cpu
+
+#endif

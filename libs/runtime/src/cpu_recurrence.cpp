@@ -6,10 +6,16 @@
 #include <cstddef>
 
 #include "cpu_kernels.hpp"
+
+#define ANAMNESIS_KERNELS "cpu_recurrence.cpp"
+#include "cpu_each_width.hpp"
+
+#if defined(ANAMNESIS_WIDTH)
+
 #include "cpu_small_products.hpp"
 #include "cpu_vectors.hpp"
 
-namespace anamnesis::runtime::cpu {
+namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 namespace {
 
 /// Solves (I + A) X = B in place for a strictly lower triangular A.
@@ -302,7 +308,7 @@ ANAMNESIS_INLINE void step_column(float* state, const RecurrentStep& step, std::
 
 template <bool ByChannel>
 ANAMNESIS_INLINE void recurrent_step_body(float* state, const RecurrentStep& step) {
-    constexpr std::size_t vectors = 8;
+    constexpr std::size_t vectors = most_sums / 2;  // each has an output and what is added
     std::size_t column = 0;
     for (; column + vectors * width <= step.value_dim; column += vectors * width) {
         step_columns<vectors, ByChannel>(state, step, column);
@@ -315,7 +321,20 @@ ANAMNESIS_INLINE void recurrent_step_body(float* state, const RecurrentStep& ste
     }
 }
 
+ANAMNESIS_INLINE void recurrent_step_body(float* state, const RecurrentStep& step) {
+    if (step.channel_decays != nullptr) {
+        recurrent_step_body<true>(state, step);
+    } else {
+        recurrent_step_body<false>(state, step);
+    }
+}
+
 }  // namespace
+}  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
+
+#else
+
+namespace anamnesis::runtime::cpu {
 
 std::size_t recurrent_chunk_scratch(std::size_t length,
                                     std::size_t key_dim,
@@ -326,18 +345,13 @@ std::size_t recurrent_chunk_scratch(std::size_t length,
            padded(keys * value_dim);
 }
 
-ANAMNESIS_FOR_EACH_CPU
-void recurrent_chunk(float* state, const RecurrentChunk& chunk, float* scratch) {
-    recurrent_chunk_body(state, chunk, scratch);
-}
+ANAMNESIS_KERNEL(void,
+                 recurrent_chunk,
+                 (float* state, const RecurrentChunk& chunk, float* scratch),
+                 (state, chunk, scratch))
 
-ANAMNESIS_FOR_EACH_CPU
-void recurrent_step(float* state, const RecurrentStep& step) {
-    if (step.channel_decays != nullptr) {
-        recurrent_step_body<true>(state, step);
-    } else {
-        recurrent_step_body<false>(state, step);
-    }
-}
+ANAMNESIS_KERNEL(void, recurrent_step, (float* state, const RecurrentStep& step), (state, step))
 
 }  // namespace anamnesis::runtime::cpu
+
+#endif

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Mamba-1's recurrence: every channel and state decays by itself, so that no product of matrices
-// does it. Sixteen channels go through the text together, a channel in each lane.
+// does it. Channels go through the text together, a channel in each lane; those of one call are
+// scan_lanes / width groups of lanes, one after the other.
 
 #include "cpu_selective_scan.hpp"
 
 #include <algorithm>
 #include <cstddef>
 
+#define ANAMNESIS_KERNELS "cpu_selective_scan.cpp"
+#include "cpu_each_width.hpp"
+
+#if defined(ANAMNESIS_WIDTH)
+
 #include "cpu_vectors.hpp"
 
-namespace anamnesis::runtime::cpu {
+namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 namespace {
-
-static_assert(scan_lanes == width);
 
 /// The channels of a pass, and where their values lie in a row of all.
 struct Lanes {
@@ -68,12 +72,12 @@ ANAMNESIS_INLINE void scatter(
     }
 }
 
-ANAMNESIS_INLINE void scan_forward_body(const ScanText& text,
-                                        std::size_t first,
-                                        float* state,
-                                        float* y,
-                                        float* checkpoints,
-                                        float* scratch) {
+ANAMNESIS_INLINE void scan_lanes_forward(const ScanText& text,
+                                         std::size_t first,
+                                         float* state,
+                                         float* y,
+                                         float* checkpoints,
+                                         float* scratch) {
     const Lanes lanes(text, first);
     const std::size_t states = text.states;
     float* rates = scratch;
@@ -178,11 +182,11 @@ ANAMNESIS_INLINE void reverse_token(const ScanText& text,
     d_skip += d_y * x;
 }
 
-ANAMNESIS_INLINE void scan_backward_body(const ScanText& text,
-                                         std::size_t first,
-                                         const float* checkpoints,
-                                         const ScanGradients& g,
-                                         float* scratch) {
+ANAMNESIS_INLINE void scan_lanes_backward(const ScanText& text,
+                                          std::size_t first,
+                                          const float* checkpoints,
+                                          const ScanGradients& g,
+                                          float* scratch) {
     const Lanes lanes(text, first);
     const std::size_t row = text.states * width;
     const Workspace w(scratch, text.states);
@@ -204,33 +208,72 @@ ANAMNESIS_INLINE void scan_backward_body(const ScanText& text,
     store_lanes(g.d_skip, lanes, load_lanes(g.d_skip, lanes) + d_skip);
 }
 
+/// Values of the checkpoints of one group of lanes.
+ANAMNESIS_INLINE std::size_t group_checkpoints(const ScanText& text) {
+    return (text.length + scan_chunk - 1) / scan_chunk * text.states * width;
+}
+
+ANAMNESIS_INLINE void scan_forward_body(const ScanText& text,
+                                        std::size_t first,
+                                        float* state,
+                                        float* y,
+                                        float* checkpoints,
+                                        float* scratch) {
+    const std::size_t end = std::min(first + scan_lanes, text.channels);
+    for (std::size_t group = first; group < end; group += width) {
+        scan_lanes_forward(text, group, state, y, checkpoints, scratch);
+        if (checkpoints != nullptr) {
+            checkpoints += group_checkpoints(text);
+        }
+    }
+}
+
+ANAMNESIS_INLINE void scan_backward_body(const ScanText& text,
+                                         std::size_t first,
+                                         const float* checkpoints,
+                                         const ScanGradients& gradients,
+                                         float* scratch) {
+    const std::size_t end = std::min(first + scan_lanes, text.channels);
+    for (std::size_t group = first; group < end; group += width) {
+        scan_lanes_backward(text, group, checkpoints, gradients, scratch);
+        checkpoints += group_checkpoints(text);
+    }
+}
+
 }  // namespace
+}  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
+
+#else
+
+namespace anamnesis::runtime::cpu {
 
 std::size_t scan_scratch(std::size_t states) {
-    return (2 * scan_chunk + 4) * states * width;
+    return (2 * scan_chunk + 4) * states * scan_lanes;
 }
 
 std::size_t scan_checkpoints(std::size_t length, std::size_t states) {
-    return (length + scan_chunk - 1) / scan_chunk * states * width;
+    return (length + scan_chunk - 1) / scan_chunk * states * scan_lanes;
 }
 
-ANAMNESIS_FOR_EACH_CPU
-void scan_forward(const ScanText& text,
+ANAMNESIS_KERNEL(void,
+                 scan_forward,
+                 (const ScanText& text,
                   std::size_t first,
                   float* state,
                   float* y,
                   float* checkpoints,
-                  float* scratch) {
-    scan_forward_body(text, first, state, y, checkpoints, scratch);
-}
+                  float* scratch),
+                 (text, first, state, y, checkpoints, scratch))
 
-ANAMNESIS_FOR_EACH_CPU
-void scan_backward(const ScanText& text,
-                   std::size_t first,
-                   const float* checkpoints,
-                   const ScanGradients& gradients,
-                   float* scratch) {
-    scan_backward_body(text, first, checkpoints, gradients, scratch);
-}
+ANAMNESIS_KERNEL(void,
+                 scan_backward,
+                 (const ScanText& text,
+                  std::size_t first,
+                  const float* checkpoints,
+                  const ScanGradients& gradients,
+                  float* scratch),
+                 (text, first, checkpoints, gradients, scratch))
 
 }  // namespace anamnesis::runtime::cpu
+
+#endif

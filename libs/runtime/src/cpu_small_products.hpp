@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#pragma once
+//
+// Products of matrices that fit a core's cache, on one thread. Included once for each width, as
+// cpu_vectors.hpp is.
 
-// Products of matrices that fit a core's cache, on one thread.
+#if !defined(ANAMNESIS_CPU_SMALL_PRODUCTS)
+#define ANAMNESIS_CPU_SMALL_PRODUCTS
 
 #include <cstddef>
 
 #include "cpu_vectors.hpp"
 
-namespace anamnesis::runtime::cpu {
-
-/// The next whole number of vectors.
-constexpr std::size_t padded(std::size_t count) {
-    return (count + width - 1) / width * width;
-}
+namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 
 /// A matrix whose rows and columns lie any distance apart.
 struct Strided {
@@ -88,4 +86,6 @@ ANAMNESIS_INLINE void multiply(Strided a,
     }
 }
 
-}  // namespace anamnesis::runtime::cpu
+}  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
+
+#endif

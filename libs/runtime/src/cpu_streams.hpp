@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#pragma once
+//
+// Reading as fast as memory gives: for products in which that is the work. Included once for each
+// width, as cpu_vectors.hpp is.
+
+#if !defined(ANAMNESIS_CPU_STREAMS)
+#define ANAMNESIS_CPU_STREAMS
 
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include "cpu_kernels.hpp"
 #include "cpu_vectors.hpp"
 
-// Reading as fast as memory gives: for products in which that is the work.
-
-namespace anamnesis::runtime::cpu {
+namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 
 inline constexpr std::size_t cache_line = 64;
 /// Bytes that are asked for before they are needed. Processors look ahead within a page of memory
@@ -19,8 +23,8 @@ inline constexpr std::size_t ahead = 2048;
 /// unused.
 inline constexpr std::size_t streams = 4;
 
-/// 32 neighbours. Of bfloat16 the even and the odd ones, which a shift and a mask part; of float32
-/// one half and the other. What they meet is parted in the same way.
+/// Neighbours that fill two vectors. Of bfloat16 the even and the odd ones, which a shift and a
+/// mask part; of float32 one half and the other. What they meet is parted in the same way.
 struct Parted {
     Floats first, second;
 };
@@ -39,16 +43,29 @@ ANAMNESIS_INLINE void read(const Weight* source, Parted& values) {
     }
 }
 
+/// Every second value of two vectors, from `First` on.
+template <std::size_t First, std::size_t... Lanes>
+ANAMNESIS_INLINE Floats every_second(Floats low,
+                                     Floats high,
+                                     std::index_sequence<Lanes...> /*lanes*/) {
+    return __builtin_shufflevector(low, high, (2 * Lanes + First)...);
+}
+
+/// The values of two vectors in turn, from value `First` of each on.
+template <std::size_t First, std::size_t... Lanes>
+ANAMNESIS_INLINE Floats in_turn(Floats even, Floats odd, std::index_sequence<Lanes...> /*lanes*/) {
+    return __builtin_shufflevector(even, odd, (First + Lanes / 2 + Lanes % 2 * width)...);
+}
+
 /// Float32 values, parted as those of type Weight.
 template <class Weight>
 ANAMNESIS_INLINE void read_for(const float* source, Parted& values) {
+    constexpr std::make_index_sequence<width> lanes;
     const Floats low = load(source);
     const Floats high = load(source + width);
     if constexpr (sizeof(Weight) == sizeof(Bf16)) {
-        values.first = __builtin_shufflevector(
-            low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-        values.second = __builtin_shufflevector(
-            low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+        values.first = every_second<0>(low, high, lanes);
+        values.second = every_second<1>(low, high, lanes);
     } else {
         values.first = low;
         values.second = high;
@@ -57,45 +74,10 @@ ANAMNESIS_INLINE void read_for(const float* source, Parted& values) {
 
 template <class Weight>
 ANAMNESIS_INLINE void write_for(float* target, const Parted& values) {
+    constexpr std::make_index_sequence<width> lanes;
     if constexpr (sizeof(Weight) == sizeof(Bf16)) {
-        store(target,
-              __builtin_shufflevector(values.first,
-                                      values.second,
-                                      0,
-                                      16,
-                                      1,
-                                      17,
-                                      2,
-                                      18,
-                                      3,
-                                      19,
-                                      4,
-                                      20,
-                                      5,
-                                      21,
-                                      6,
-                                      22,
-                                      7,
-                                      23));
-        store(target + width,
-              __builtin_shufflevector(values.first,
-                                      values.second,
-                                      8,
-                                      24,
-                                      9,
-                                      25,
-                                      10,
-                                      26,
-                                      11,
-                                      27,
-                                      12,
-                                      28,
-                                      13,
-                                      29,
-                                      14,
-                                      30,
-                                      15,
-                                      31));
+        store(target, in_turn<0>(values.first, values.second, lanes));
+        store(target + width, in_turn<width / 2>(values.first, values.second, lanes));
     } else {
         store(target, values.first);
         store(target + width, values.second);
@@ -148,4 +130,6 @@ ANAMNESIS_INLINE void dots(const Weight* rows,
     }
 }
 
-}  // namespace anamnesis::runtime::cpu
+}  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
+
+#endif

@@ -1,32 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-#pragma once
+//
+// Vectors of ANAMNESIS_WIDTH values, in the namespace ANAMNESIS_LANES: included once for each width
+// (cpu_each_width.hpp), or by a file for one processor, which defines both before.
+
+#if !defined(ANAMNESIS_CPU_VECTORS)
+#define ANAMNESIS_CPU_VECTORS
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
+#include "cpu_inline.hpp"
 #include "cpu_kernels.hpp"
 
-// One function body, several instruction sets; the loader picks.
-#if defined(__x86_64__)
-#define ANAMNESIS_FOR_EACH_CPU \
-    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define ANAMNESIS_FOR_EACH_CPU
-#endif
+namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 
-// Inlined into each clone, so that it is compiled for the clone's instructions. Who includes this
-// for one processor alone says so before.
-#ifndef ANAMNESIS_TARGET
-#define ANAMNESIS_TARGET
-#endif
-#define ANAMNESIS_INLINE ANAMNESIS_TARGET __attribute__((always_inline)) static inline
-
-namespace anamnesis::runtime::cpu {
-
-// Vectors of a fixed width, which the compiler maps to whatever registers a clone has.
-inline constexpr std::size_t width = 16;
+inline constexpr std::size_t width = ANAMNESIS_WIDTH;
+/// Sums that fit the registers of a processor of this width beside what is added to them.
+inline constexpr std::size_t most_sums = width == 16 ? 16 : 8;
 using Floats = float __attribute__((vector_size(width * sizeof(float))));
 using Words = std::uint32_t __attribute__((vector_size(width * sizeof(std::uint32_t))));
 using Halves = std::uint16_t __attribute__((vector_size(width * sizeof(std::uint16_t))));
@@ -77,14 +70,20 @@ ANAMNESIS_INLINE Floats broadcast(float value) {
 }
 
 /// Halves are folded onto each other, so that few instructions depend on each other.
+template <std::size_t Count, class Vector, std::size_t... Half>
+ANAMNESIS_INLINE float horizontal_sum(Vector values, std::index_sequence<Half...> /*half*/) {
+    if constexpr (Count == 2) {
+        return values[0] + values[1];
+    } else {
+        return horizontal_sum<Count / 2>(
+            __builtin_shufflevector(values, values, Half...) +
+                __builtin_shufflevector(values, values, (Half + Count / 2)...),
+            std::make_index_sequence<Count / 4>());
+    }
+}
+
 ANAMNESIS_INLINE float horizontal_sum(Floats values) {
-    const auto eight = __builtin_shufflevector(values, values, 0, 1, 2, 3, 4, 5, 6, 7) +
-                       __builtin_shufflevector(values, values, 8, 9, 10, 11, 12, 13, 14, 15);
-    const auto four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
-                      __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
-    const auto two =
-        __builtin_shufflevector(four, four, 0, 1) + __builtin_shufflevector(four, four, 2, 3);
-    return two[0] + two[1];
+    return horizontal_sum<width>(values, std::make_index_sequence<width / 2>());
 }
 
 /// exp(x) for x <= 0, to 2 ulp; 0 below -87, where the smallest normal number is near. Float or
@@ -129,4 +128,6 @@ ANAMNESIS_INLINE Value silu(Value x) {
     return x * (x < 0.0F ? small : Value{} + 1.0F) / (small + 1.0F);
 }
 
-}  // namespace anamnesis::runtime::cpu
+}  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
+
+#endif

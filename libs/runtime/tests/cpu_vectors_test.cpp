@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#define ANAMNESIS_WIDTH 8
+#define ANAMNESIS_LANES lanes_8
 #include "cpu_vectors.hpp"
 
 #include <cmath>
@@ -7,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-namespace anamnesis::runtime::cpu {
+namespace anamnesis::runtime::cpu::lanes_8 {
 namespace {
 
 TEST(TheExponential, FollowsTheLibraryDownToMinus87) {
@@ -40,4 +42,4 @@ TEST(Silu, IsZeroFarBelowAndTheInputFarAbove) {
 }
 
 }  // namespace
-}  // namespace anamnesis::runtime::cpu
+}  // namespace anamnesis::runtime::cpu::lanes_8
