@@ -38,9 +38,6 @@ using Texts = std::vector<language::SupervisedText>;
 constexpr double least_recall = 0.4;
 constexpr double least_chains = 6.0;
 
-/// Moments above this go to disk, where nothing needs those of all layers at once.
-constexpr std::uint64_t most_moment_bytes = 1'000'000'000;
-
 std::size_t count_tokens(const Texts& texts) {
     std::size_t count = 0;
     for (const language::SupervisedText& text : texts) {
@@ -119,7 +116,7 @@ private:
     /// Rounds and the choice of mu solve for all layers again and again.
     bool needs_all_at_once() const { return job_.chooses_mu || plan_.request.fit.rounds > 0; }
 
-    bool spills() const { return !needs_all_at_once() && memory_.all > most_moment_bytes; }
+    bool spills() const { return !needs_all_at_once() && memory_.all > job_.most_moment_bytes; }
 
     void tell_memory() const {
         const std::uint64_t streams =

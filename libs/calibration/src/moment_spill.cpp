@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moment_spill.hpp"
 
-#include <unistd.h>
-
-#include <atomic>
+#include <cerrno>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <system_error>
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
@@ -15,15 +16,39 @@
 #include "anamnesis/restore/moments.hpp"
 
 namespace anamnesis::calibration {
+namespace {
+
+/// A folder of its own among the temporary files, removed with what is in it.
+class TemporaryFolder {
+public:
+    TemporaryFolder() {
+        std::string name =
+            (std::filesystem::temp_directory_path() / "anamnesis-moments-XXXXXX").string();
+        if (::mkdtemp(name.data()) == nullptr) {
+            throw io_error(format("making the folder {}", in_quotes(name)), errno);
+        }
+        path_ = name;
+    }
+    TemporaryFolder(const TemporaryFolder&) = delete;
+    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+    ~TemporaryFolder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+
+    const std::filesystem::path& path() const noexcept { return path_; }
+
+private:
+    std::filesystem::path path_;
+};
+
+}  // namespace
 
 void MomentSpill::put(const restore::MomentSet& moments) {
-    static std::atomic<unsigned> count{0};
-    const std::filesystem::path path =
-        std::filesystem::temp_directory_path() /
-        format("anamnesis-moments-{}-{}.safetensors", ::getpid(), count++);
+    const TemporaryFolder folder;
+    const std::filesystem::path path = folder.path() / "moments.safetensors";
     restore::write_moments(path, moments, Json::object());
     const auto file = std::make_shared<const restore::MomentFile>(restore::MomentFile::open(path));
-    std::filesystem::remove(path);
     for (const restore::MomentKey& key : moments.list_keys()) {
         files_[key] = file;
     }

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <limits>
@@ -134,6 +135,31 @@ TEST_F(DemoPair, MomentsAreTheGoldenOnes) {
                 << name;
         }
     }
+}
+
+TEST_F(DemoPair, MomentsInTemporaryFilesAreTheSame) {
+    const testing::TemporaryFolder temporary;
+    ::setenv("TMPDIR", temporary.path().c_str(), 1);
+    restore::Plan in_memory = make_plan("qkvo", restore::KeyInputs::attention, 0.3, 0);
+    restore::Plan in_files = make_plan("qkvo", restore::KeyInputs::attention, 0.3, 0);
+    calibrate(in_memory, job_, Watch());
+    job_.most_moment_bytes = 0;
+    calibrate(in_files, job_, Watch());
+    ::unsetenv("TMPDIR");
+    EXPECT_TRUE(fs::is_empty(temporary.path())) << "files have no name, so that nothing is left";
+    const restore::MomentSource& held = *in_memory.moments.front();
+    const restore::MomentSource& spilled = *in_files.moments.front();
+    EXPECT_EQ(dynamic_cast<const restore::MomentSet*>(&spilled), nullptr);
+    ASSERT_EQ(spilled.list_keys(), held.list_keys());
+    for (const restore::MomentKey& key : held.list_keys()) {
+        EXPECT_EQ(list_values(spilled.load(key)), list_values(held.load(key)))
+            << restore::to_string(key);
+        EXPECT_EQ(spilled.load_counts(key), held.load_counts(key));
+    }
+    restore::MomentKey missing = held.list_keys().front();
+    missing.part = "nothing";
+    EXPECT_FALSE(spilled.has(missing));
+    EXPECT_THROW(spilled.load(missing), Error);
 }
 
 TEST_F(DemoPair, RepairsAreTheGoldenOnes) {

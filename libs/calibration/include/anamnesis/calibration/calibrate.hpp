@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct CalibrationJob {
     runtime::LoadOptions running{};
     /// Takes the smallest mu of `tried_mus` whose chains stay, in place of the plan's.
     bool chooses_mu = false;
+    /// Moments above this go to temporary files (TMPDIR) where nothing needs those of all layers at
+    /// once.
+    std::uint64_t most_moment_bytes = 1'000'000'000;
 };
 
 /// What `mu auto` tries, ascending.
