@@ -143,8 +143,8 @@ eval::AskingJob make_asking_job(const AskingOptions& options,
             .tokenizer = &tokenizer,
             .compares_tokenizers = options.needs_model() && options.how.tokenizer.empty(),
             .out = options.out,
-            .shard = options.shard.empty() ? eval::Shard::from_environment().value_or(eval::Shard{})
-                                           : eval::Shard::parse(options.shard),
+            .shard = options.shard.empty() ? Shard::from_environment().value_or(Shard{})
+                                           : Shard::parse(options.shard),
             .asks_twice = options.twice,
             .checks_engines = options.check_engine};
 }

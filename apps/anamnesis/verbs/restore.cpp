@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/shard.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/restore/adapter_repair.hpp"
@@ -21,6 +22,7 @@
 #include "anamnesis/restore/repair.hpp"
 #include "anamnesis/restore/request.hpp"
 #include "anamnesis/restore/result_text.hpp"
+#include "anamnesis/restore/shards.hpp"
 
 #include "calibrate_plan.hpp"
 #include "execution.hpp"
@@ -56,6 +58,7 @@ struct RestoreOptions {
     bool is_as_peft = false;
     bool is_tidy = false;
     restore::OutputOptions output{};
+    std::string shard{};
     std::string note{};
 
     bool merges() const { return !adapter.empty(); }
@@ -117,6 +120,11 @@ void declare(CLI::App& app, RestoreOptions& options) {
     output.negation("--no-sync",
                     options.output.is_synced,
                     "Do not wait for the disk. A power cut may then cost the output.");
+    output.option(
+        "--shard",
+        options.shard,
+        "I/N: write every N-th file, one of N processes that share --out's disk; the last "
+        "to end puts the folder together.");
     OptionGroup adapters(app, "LoRA adapters (docs/lora.md)");
     adapters.flag("--as-peft",
                   options.is_as_peft,
@@ -166,6 +174,9 @@ restore::Request check(const RestoreOptions& options) {
                                      options.output.has_fixed_config || options.output.has_stamp)) {
         throw Error(ErrorKind::usage, "--clean-names, --fix-config and --stamp belong to --out");
     }
+    if (!options.writes_folder() && !options.shard.empty()) {
+        throw Error(ErrorKind::usage, "--shard belongs to --out");
+    }
     if (!options.writes_folder() && !options.output.is_synced) {
         throw Error(ErrorKind::usage, "--no-sync belongs to --out");
     }
@@ -211,8 +222,21 @@ int carry_out(restore::Plan plan,
     if (plan.request.selection.method == restore::Method::fit) {
         provide_moments(plan, options, terminal, watch);
     }
+    const restore::Execution execution = make_execution(options.common, watch);
+    if (!options.shard.empty()) {
+        const Shard shard = Shard::parse(options.shard);
+        const auto result =
+            restore::write_shard(plan, options.out, options.output, shard, execution);
+        if (!result.whole) {
+            terminal.result(options.common.json ? restore::to_json(result, shard).dump(2) + "\n"
+                                                : restore::to_text(result, shard));
+            return 0;
+        }
+        print_results({*result.whole}, plan.findings, options.common, start, terminal);
+        return 0;
+    }
     const std::vector<restore::Result> results =
-        restore::repair(plan, options.destination(), make_execution(options.common, watch));
+        restore::repair(plan, options.destination(), execution);
     print_results(results, plan.findings, options.common, start, terminal);
     return 0;
 }

@@ -2,10 +2,8 @@
 #include "anamnesis/eval/run_folder.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -15,7 +13,6 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/base/launcher.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
@@ -27,15 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<std::size_t> parse_number(std::string_view text) {
-    std::size_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return error == std::errc{} && end == text.data() + text.size() ? std::optional(number)
-                                                                    : std::nullopt;
-}
-
 std::string make_suffix(const Shard& shard) {
-    return shard.count == 1 ? std::string() : format("-{}-of-{}", shard.index + 1, shard.count);
+    return shard.count == 1 ? std::string() : "-" + shard.to_name();
 }
 
 std::vector<fs::path> list_files(const fs::path& folder,
@@ -69,25 +59,6 @@ bool has_results(const fs::path& record) {
 }
 
 }  // namespace
-
-Shard Shard::parse(std::string_view text) {
-    const std::size_t slash = text.find('/');
-    if (slash != std::string_view::npos) {
-        const auto index = parse_number(text.substr(0, slash));
-        const auto count = parse_number(text.substr(slash + 1));
-        if (index && count && *index >= 1 && *index <= *count) {
-            return {.index = *index - 1, .count = *count};
-        }
-    }
-    throw Error(ErrorKind::usage,
-                format("--shard {} is not i/n with 1 <= i <= n", in_quotes(text)));
-}
-
-std::optional<Shard> Shard::from_environment() {
-    const auto launched = launched_rank();
-    return launched ? std::optional(Shard{.index = launched->rank, .count = launched->count})
-                    : std::nullopt;
-}
 
 RunFolder::RunFolder(fs::path record_path, Json record, io::JsonLines results)
     : record_path_(std::move(record_path)),

@@ -155,13 +155,5 @@ TEST(Run, NamesALineThatIsBroken) {
     }
 }
 
-TEST(Shard, IsReadFromWordsAndRefusesOthers) {
-    EXPECT_EQ(Shard::parse("2/3").index, 1U);
-    EXPECT_EQ(Shard::parse("2/3").count, 3U);
-    for (const char* bad : {"", "0/3", "4/3", "1", "a/b", "1/0", "1/3x"}) {
-        EXPECT_THROW(Shard::parse(bad), Error) << bad;
-    }
-}
-
 }  // namespace
 }  // namespace anamnesis::eval

@@ -9,22 +9,10 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/shard.hpp"
 #include "anamnesis/io/json_lines.hpp"
 
 namespace anamnesis::eval {
-
-/// One of several processes that divide the samples of a run.
-struct Shard {
-    std::size_t index = 0;
-    std::size_t count = 1;
-
-    /// "i/n", i from 1. Errors: `usage`.
-    static Shard parse(std::string_view text);
-    /// The rank under mpirun or srun, by the variables they set; nothing elsewhere.
-    static std::optional<Shard> from_environment();
-
-    bool takes(std::size_t item) const { return item % count == index; }
-};
 
 /// Where a run keeps what it measured:
 ///

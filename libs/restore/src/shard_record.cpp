@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shard_record.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/restore/drift_measures.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
+
+#include "measure.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+Json to_json(const DriftSums& sums) {
+    return Json::Object{{"difference", sums.difference},
+                        {"reference", sums.reference},
+                        {"count", sums.count},
+                        {"skipped", sums.skipped}};
+}
+
+DriftSums drift_from_json(const Json& json) {
+    return {.difference = json.at("difference").as_double("difference"),
+            .reference = json.at("reference").as_double("reference"),
+            .count = json.at("count").as_unsigned("count"),
+            .skipped = json.at("skipped").as_unsigned("skipped")};
+}
+
+Json list_sizes(const checkpoint::Checkpoint& checkpoint) {
+    Json sizes = Json::object();
+    for (const checkpoint::WeightFile& file : checkpoint.files()) {
+        sizes.set(file.name(), file.bytes);
+    }
+    return sizes;
+}
+
+}  // namespace
+
+Json describe_settings(const Plan& plan, std::size_t shards) {
+    return Json::Object{{"shards", std::uint64_t{shards}},
+                        {"request", to_json(plan.request)},
+                        {"pre", plan.pre->checkpoint.path().string()},
+                        {"post", plan.post->checkpoint.path().string()},
+                        {"pre files", list_sizes(plan.pre->checkpoint)},
+                        {"post files", list_sizes(plan.post->checkpoint)}};
+}
+
+Json to_json(const ShardRecord& record) {
+    Json measures = Json::object();
+    for (const auto& [name, measure] : record.measures) {
+        measures.set(name,
+                     Json::Object{{"pre_digest", measure.pre_digest},
+                                  {"post_digest", measure.post_digest},
+                                  {"result_digest", measure.result_digest},
+                                  {"before", to_json(measure.before)},
+                                  {"after", to_json(measure.after)},
+                                  {"differs", measure.differs}});
+    }
+    return Json::Object{{"settings", record.settings},
+                        {"files", record.files},
+                        {"bytes_written", record.bytes_written},
+                        {"bytes_linked", record.bytes_linked},
+                        {"measures", std::move(measures)}};
+}
+
+ShardRecord shard_record_from_json(const Json& json) {
+    ShardRecord record{.settings = json.at("settings"),
+                       .files = json.at("files"),
+                       .bytes_written = json.at("bytes_written").as_unsigned("bytes_written"),
+                       .bytes_linked = json.at("bytes_linked").as_unsigned("bytes_linked")};
+    for (const auto& [name, one] : json.at("measures").as_object("measures")) {
+        record.measures[name] = {
+            .pre_digest = one.at("pre_digest").as_string("pre_digest"),
+            .post_digest = one.at("post_digest").as_string("post_digest"),
+            .result_digest = one.at("result_digest").as_string("result_digest"),
+            .before = drift_from_json(one.at("before")),
+            .after = drift_from_json(one.at("after")),
+            .differs = one.at("differs").as_boolean("differs")};
+    }
+    return record;
+}
+
+}  // namespace anamnesis::restore
