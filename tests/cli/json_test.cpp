@@ -97,6 +97,7 @@ TEST_F(JsonOutput, OfARepairFromPlanToUndo) {
     restore("restore --dry-run", {"--dry-run", "--method", "lerp", "--layers", "2"});
     restore("restore --dry-run", {"--dry-run", "--groups", "mlp"});
     restore("restore", {"--out", "out"});
+    restore("restore --shard", {"--out", "divided", "--shard", "2/2"});
     restore("restore", {"--patch", "patch.safetensors"});
     expect_described("verify",
                      {"verify", "--pre", "pair/pre", "--post", "pair/post", "--repaired", "out"});
