@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "anamnesis/eval/engine.hpp"
 #include "anamnesis/language/language_model.hpp"
 
 #include "options/common.hpp"
@@ -12,9 +13,9 @@
 
 namespace anamnesis::app {
 
-/// Loads a checkpoint to run in this process. Each program links its own: the one without LibTorch
+/// Loads a model to run in this process. Each program links its own: the one without LibTorch
 /// hands over before it comes to this, and has one that is an error.
-std::unique_ptr<language::LanguageModel> load_model(const std::string& checkpoint,
+std::unique_ptr<language::LanguageModel> load_model(const eval::AskedModel& model,
                                                     const ModelOptions& how,
                                                     const ReadingOptions& reading,
                                                     const CommonOptions& common);

@@ -4,6 +4,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/engine.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/restore/plan.hpp"
 
@@ -12,7 +13,7 @@
 
 namespace anamnesis::app {
 
-std::unique_ptr<language::LanguageModel> load_model(const std::string& /*checkpoint*/,
+std::unique_ptr<language::LanguageModel> load_model(const eval::AskedModel& /*model*/,
                                                     const ModelOptions& /*how*/,
                                                     const ReadingOptions& /*reading*/,
                                                     const CommonOptions& /*common*/) {

@@ -2,10 +2,13 @@
 #include "open_checkpoint.hpp"
 
 #include <string>
+#include <utility>
 
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/eval/engine.hpp"
+#include "anamnesis/restore/merged_view.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "options/reading.hpp"
@@ -37,6 +40,15 @@ checkpoint::RecognisedCheckpoint open_checkpoint(const std::string& path,
     checkpoint::RecogniseOptions recognising = make_recognise_options(options);
     recognising.missing = missing;
     return checkpoint::open_recognised(path, make_open_options(options), recognising);
+}
+
+checkpoint::RecognisedCheckpoint open_with_adapter(const eval::AskedModel& model,
+                                                   const ReadingOptions& options) {
+    checkpoint::RecognisedCheckpoint base = open_checkpoint(model.place, options);
+    if (model.adapter.empty()) {
+        return base;
+    }
+    return restore::view_with_adapter(checkpoint::open_adapter(model.adapter), std::move(base));
 }
 
 checkpoint::AdapterPair open_adapter_pair(const std::string& base,

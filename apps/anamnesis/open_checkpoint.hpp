@@ -6,6 +6,7 @@
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/eval/engine.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "options/reading.hpp"
@@ -22,6 +23,11 @@ checkpoint::RecognisedCheckpoint open_checkpoint(
     const std::string& path,
     const ReadingOptions& options,
     checkpoint::Missing missing = checkpoint::Missing::refuse);
+
+/// A model's checkpoint, seen with its adapter where it has one.
+/// Errors: those of `open_checkpoint`, `open_adapter` and `view_with_adapter`.
+checkpoint::RecognisedCheckpoint open_with_adapter(const eval::AskedModel& model,
+                                                   const ReadingOptions& options);
 
 /// An adapter held against its base.
 /// Errors: those of `open_adapter` and `open_recognised`.

@@ -93,6 +93,7 @@ void declare(CLI::App& app, AttentionOptions& options) {
                 "How many layers are selected; a quarter of them where it is not given.")
         ->check(CLI::PositiveNumber)
         ->default_str("");
+    declare_adapter(app, options.model);
     declare_model(app, options.model);
     declare_reading(app, options.reading);
 }
@@ -112,10 +113,8 @@ analysis::AttentionJob make_job(const AttentionOptions& options) {
     job.prompts = options.prompts;
     job.beyond = {options.beyond.begin(), options.beyond.end()};
     job.out = options.out;
-    for (const eval::AskedModel& model :
-         eval::parse_asked_models(options.models, eval::PlaceKind::folder)) {
-        job.checkpoints.push_back({.name = model.name, .path = model.place});
-    }
+    job.checkpoints =
+        eval::parse_asked_models(options.models, eval::PlaceKind::folder, options.model.adapters);
     if (options.niah) {
         job.needles = options.haystack;
         if (job.needles->tasks.empty()) {

@@ -49,6 +49,7 @@ void declare(CLI::App& app, CompareOptions& options) {
     declare_haystack(app, options.haystack);
     declare_server(app, options.server);
     app.get_option("--endpoint")->required();
+    declare_adapter(app, options.model);
     declare_model(app, options.model);
     declare_reading(app, options.reading);
 }
@@ -65,8 +66,10 @@ int run(const CompareOptions& options, Terminal& terminal, const Watch& watch) {
     if (options.chat) {
         job.endpoint.form.chat = language::ChatTemplate::open(folder);
     }
-    const auto model =
-        open_model(options.checkpoint, options.model, options.reading, options.common);
+    const auto model = open_model(name_model(options.checkpoint, options.model),
+                                  options.model,
+                                  options.reading,
+                                  options.common);
     const auto comparison = eval::run_compare(job, *model, tokenizer, watch);
     terminal.result(options.common.json ? eval::to_json(comparison).dump(2) + "\n"
                                         : eval::to_text(comparison));

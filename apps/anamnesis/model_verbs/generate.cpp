@@ -91,6 +91,7 @@ void declare(CLI::App& app, GenerateOptions& options) {
                   "With --chat: the thinking switch of the template, 0 or 1.");
     prompt.option("--chat-var", options.chat_variables, language::chat_variable_help);
     declare_sampling(app, options);
+    declare_adapter(app, options.model);
     declare_model(app, options.model);
     OptionGroup(app, "Running the model")
         .option("--chunk", options.model.chunk, "Tokens of a prompt that are read at once.")
@@ -177,7 +178,10 @@ int run(const GenerateOptions& options, Terminal& terminal, const Watch& watch) 
     }
     const language::GenerateJob job = make_job(options, prompts.size(), terminal);
     const std::unique_ptr<runtime::HybridModel> model =
-        open_model(options.checkpoint, options.model, options.reading, options.common);
+        open_model(name_model(options.checkpoint, options.model),
+                   options.model,
+                   options.reading,
+                   options.common);
     if (prompts.empty()) {
         return converse(*model, job, terminal, watch);
     }

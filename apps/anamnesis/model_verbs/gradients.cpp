@@ -75,6 +75,7 @@ void declare(CLI::App& app, GradientsOptions& options) {
     figures.option("--resamples", options.resamples, "Resamples of the bootstrap.")
         ->check(CLI::Range(100U, 1'000'000U));
     figures.option("--seed", options.seed, "The seed of the bootstrap.");
+    declare_adapter(app, options.model);
     declare_model(app, options.model);
     declare_reading(app, options.reading);
 }
@@ -84,7 +85,7 @@ int run(const GradientsOptions& options, Terminal& terminal, const Watch& watch)
         throw Error(ErrorKind::usage, "there is nothing to measure: give --data or --rows");
     }
     const analysis::GradientsJob job{
-        .checkpoint = options.checkpoint,
+        .model = name_model(options.checkpoint, options.model),
         .loading = make_loading(options.model, options.reading, options.common),
         .rows = options.rows,
         .data = options.data,

@@ -50,14 +50,17 @@ void declare(CLI::App& app, LogitsOptions& options) {
                                  "is not given.");
     chunk->check(CLI::Range(1U, 1U << 20U))->default_str("");
     reading.flag("--step", options.step, "Read token by token.")->excludes(chunk);
+    declare_adapter(app, options.model);
     declare_model(app, options.model);
     declare_reading(app, options.reading);
 }
 
 int run(const LogitsOptions& options, Terminal& terminal) {
     const runtime::InputIds input = runtime::read_input_ids(options.ids);
-    const auto model =
-        open_model(options.checkpoint, options.model, options.reading, options.common);
+    const auto model = open_model(name_model(options.checkpoint, options.model),
+                                  options.model,
+                                  options.reading,
+                                  options.common);
     const std::vector<runtime::NamedArray> arrays =
         model->logits({.ids = input.ids,
                        .batch = input.shape.front(),

@@ -12,6 +12,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/words.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/eval/engine.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
@@ -50,31 +51,41 @@ runtime::LoadOptions make_load_options(const ModelOptions& options, const Common
 
 }  // namespace
 
-std::unique_ptr<runtime::HybridModel> open_model(const std::string& checkpoint,
+eval::AskedModel name_model(const std::string& checkpoint, const ModelOptions& options) {
+    if (options.adapters.size() > 1) {
+        throw Error(ErrorKind::usage, "a model is run with one --adapter, and several are given");
+    }
+    return {.name = "model",
+            .place = checkpoint,
+            .adapter = options.adapters.empty() ? std::string() : options.adapters.front()};
+}
+
+std::unique_ptr<runtime::HybridModel> open_model(const eval::AskedModel& model,
                                                  const ModelOptions& options,
                                                  const ReadingOptions& reading,
                                                  const CommonOptions& common) {
-    const checkpoint::RecognisedCheckpoint files = open_checkpoint(checkpoint, reading);
-    return in_context([&] { return format("loading {}", in_quotes(checkpoint, 1000)); },
+    const checkpoint::RecognisedCheckpoint files = open_with_adapter(model, reading);
+    return in_context([&] { return format("loading {}", in_quotes(model.place, 1000)); },
                       [&] {
                           return runtime::HybridModel::load(
                               files.checkpoint, files.model, make_load_options(options, common));
                       });
 }
 
-std::unique_ptr<language::LanguageModel> load_model(const std::string& checkpoint,
+std::unique_ptr<language::LanguageModel> load_model(const eval::AskedModel& model,
                                                     const ModelOptions& how,
                                                     const ReadingOptions& reading,
                                                     const CommonOptions& common) {
-    return open_model(checkpoint, how, reading, common);
+    return open_model(model, how, reading, common);
 }
 
 analysis::ModelLoading make_loading(const ModelOptions& options,
                                     const ReadingOptions& reading,
                                     const CommonOptions& common) {
-    return {.opening = make_open_options(reading),
-            .recognising = make_recognise_options(reading),
-            .running = make_load_options(options, common)};
+    return {
+        .open =
+            [reading](const eval::AskedModel& model) { return open_with_adapter(model, reading); },
+        .running = make_load_options(options, common)};
 }
 
 }  // namespace anamnesis::app

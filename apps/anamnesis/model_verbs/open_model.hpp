@@ -5,6 +5,7 @@
 #include <string>
 
 #include "anamnesis/analysis/model_loading.hpp"
+#include "anamnesis/eval/engine.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
 #include "options/common.hpp"
@@ -13,8 +14,11 @@
 
 namespace anamnesis::app {
 
+/// The only model of a command line, with its adapter. Errors: `usage` for several adapters.
+eval::AskedModel name_model(const std::string& checkpoint, const ModelOptions& options);
+
 /// Opens, recognises and loads the model of a command line.
-std::unique_ptr<runtime::HybridModel> open_model(const std::string& checkpoint,
+std::unique_ptr<runtime::HybridModel> open_model(const eval::AskedModel& model,
                                                  const ModelOptions& options,
                                                  const ReadingOptions& reading,
                                                  const CommonOptions& common);

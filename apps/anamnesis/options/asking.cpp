@@ -55,16 +55,18 @@ eval::Engine open_engine(const eval::AskedModel& model,
     }
     ModelOptions how = options.how;
     how.chunk = how.chunk == 0 ? default_chunk : how.chunk;
-    return eval::make_embedded_engine(load_model(model.place, how, options.reading, common),
+    return eval::make_embedded_engine(load_model(model, how, options.reading, common),
                                       {.form = std::move(form),
                                        .prefill_chunk = how.chunk,
                                        .shares_prefixes = !options.no_sharing},
-                                      model.place);
+                                      model);
 }
 
 std::vector<eval::AskedModel> list_models(const AskingOptions& options) {
     return eval::parse_asked_models(
-        options.models, options.needs_model() ? eval::PlaceKind::folder : eval::PlaceKind::served);
+        options.models,
+        options.needs_model() ? eval::PlaceKind::folder : eval::PlaceKind::served,
+        options.how.adapters);
 }
 
 }  // namespace
@@ -98,6 +100,7 @@ void declare_asking(CLI::App& app, AskingOptions& options) {
         options.shard,
         "i/n: this process takes every n-th sample. Without it, the rank under mpirun or "
         "srun.");
+    declare_adapter(app, options.how);
     declare_model(app, options.how);
     OptionGroup running(app, "Running the model");
     running.option("--chunk", options.how.chunk, "Tokens of a prompt that are read at once.")

@@ -13,6 +13,14 @@
 
 namespace anamnesis::app {
 
+void declare_adapter(CLI::App& app, ModelOptions& options) {
+    OptionGroup(app, "Running the model")
+        .option("--adapter",
+                options.adapters,
+                "A LoRA adapter that the model is run with, as it is; of one of several models "
+                "NAME=ADAPTER.");
+}
+
 void declare_model(CLI::App& app, ModelOptions& options) {
     OptionGroup group(app, "Running the model");
     group.option("--tokenizer",

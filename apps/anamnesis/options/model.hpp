@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -10,6 +11,7 @@ namespace anamnesis::app {
 
 /// How a model is made to run.
 struct ModelOptions {
+    std::vector<std::string> adapters{};  ///< ADAPTER, or NAME=ADAPTER where models have names
     std::string tokenizer{};
     std::string dtype{};        ///< a word of `float_words`; empty: as stored
     std::string cache_dtype{};  ///< likewise, but f64
@@ -19,7 +21,10 @@ struct ModelOptions {
     std::uint64_t context_length = 0;  ///< 0: the config's
 };
 
-/// All but --chunk, whose default differs from verb to verb.
+/// For verbs that run what they are given.
+void declare_adapter(CLI::App& app, ModelOptions& options);
+
+/// All but --adapter, and --chunk, whose default differs from verb to verb.
 void declare_model(CLI::App& app, ModelOptions& options);
 
 }  // namespace anamnesis::app

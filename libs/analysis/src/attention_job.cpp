@@ -22,9 +22,9 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/eval/engine.hpp"
 #include "anamnesis/eval/run_folder.hpp"
 #include "anamnesis/io/atomic_file.hpp"
-#include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/special_tokens.hpp"
 #include "anamnesis/language/tokenizer.hpp"
@@ -48,7 +48,7 @@ public:
         : job_(job),
           watch_(watch),
           tokenizer_(language::Tokenizer::open(
-              job.loading.running.tokenizer.value_or(job.checkpoints.front().path))),
+              job.loading.running.tokenizer.value_or(job.checkpoints.front().place))),
           texts_(job.needles ? make_needle_texts(*job.needles, tokenizer_)
                              : read_needle_texts(job.prompts, tokenizer_)),
           beyond_(sort_distances(job)),
@@ -60,11 +60,9 @@ public:
                           line.at("id").as_string("'id'"));
         }
         std::vector<std::string> names;
-        for (const AttentionJob::LookedInto& checkpoint : job_.checkpoints) {
+        for (const eval::AskedModel& checkpoint : job_.checkpoints) {
             names.push_back(checkpoint.name);
-            folder_.describe(checkpoint.name,
-                             Json::Object{{"path", checkpoint.path},
-                                          {"digest", io::sampled_digest(checkpoint.path)}});
+            folder_.describe(checkpoint.name, eval::describe_files(checkpoint));
             const bool is_done = std::ranges::all_of(texts_, [&](const NeedleText& text) {
                 return done_.contains({checkpoint.name, text.id});
             });
@@ -102,8 +100,8 @@ private:
         return settings;
     }
 
-    void look_into(const AttentionJob::LookedInto& checkpoint) {
-        const runtime::Network network = load_network(checkpoint.path, job_.loading);
+    void look_into(const eval::AskedModel& checkpoint) {
+        const runtime::Network network = load_network(checkpoint, job_.loading);
         const std::vector<std::int64_t> ends = find_ends(checkpoint);
         std::size_t tokens = 0;
         for (const NeedleText& text : texts_) {
@@ -129,8 +127,8 @@ private:
     }
 
     /// The tokens that end an answer.
-    std::vector<std::int64_t> find_ends(const AttentionJob::LookedInto& checkpoint) const {
-        const auto files = checkpoint::Checkpoint::open(checkpoint.path, job_.loading.opening);
+    std::vector<std::int64_t> find_ends(const eval::AskedModel& checkpoint) const {
+        const checkpoint::Checkpoint files = job_.loading.open(checkpoint).checkpoint;
         const auto tokens = language::end_of_text_tokens(files.folder(), files.config());
         return {tokens.begin(), tokens.end()};
     }

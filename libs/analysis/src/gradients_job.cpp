@@ -24,9 +24,9 @@
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/engine.hpp"
 #include "anamnesis/eval/run_folder.hpp"
 #include "anamnesis/io/file.hpp"
-#include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/runtime/network.hpp"
@@ -78,7 +78,7 @@ std::vector<DataSet> read_data(const GradientsJob& job) {
         return {read_rows(job.rows)};
     }
     std::vector<DataSet> data;
-    const std::filesystem::path folder = job.loading.running.tokenizer.value_or(job.checkpoint);
+    const std::filesystem::path folder = job.loading.running.tokenizer.value_or(job.model.place);
     const auto tokenizer = language::Tokenizer::open(folder);
     for (const std::string& path : {job.data, job.compare}) {
         if (path.empty()) {
@@ -160,7 +160,7 @@ public:
         : job_(job),
           watch_(watch),
           data_(read_data(job)),
-          network_(load_network(job.checkpoint, job.loading)),
+          network_(load_network(job.model, job.loading)),
           folder_(eval::RunFolder::open(job.out, make_settings(job), {})) {}
 
     GradientsResult measure_all() {
@@ -168,9 +168,7 @@ public:
             done_.emplace(line.at("checkpoint").as_string("'checkpoint'"),
                           line.at("id").as_string("'id'"));
         }
-        folder_.describe("model",
-                         Json::Object{{"path", job_.checkpoint},
-                                      {"digest", io::sampled_digest(job_.checkpoint)}});
+        folder_.describe("model", eval::describe_files(job_.model));
         for (const DataSet& set : data_) {
             measure(set);
         }
@@ -242,7 +240,7 @@ private:
             records[line.at("checkpoint").as_string("'checkpoint'")].push_back(
                 read_example_record(line));
         }
-        GradientFindings findings{.model = job_.checkpoint, .settings = run.settings, .data = {}};
+        GradientFindings findings{.model = job_.model.place, .settings = run.settings, .data = {}};
         for (const DataSet& set : data_) {
             findings.data.push_back(
                 {.name = set.name,

@@ -9,20 +9,19 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/eval/engine.hpp"
 #include "anamnesis/runtime/network.hpp"
 
 namespace anamnesis::analysis {
 
-runtime::Network load_network(const std::string& path, const ModelLoading& loading) {
-    return in_context(
-        [&] { return format("opening {}", in_quotes(path, 1000)); },
-        [&] {
-            const auto opened =
-                checkpoint::open_recognised(path, loading.opening, loading.recognising);
-            return runtime::load_network(opened.checkpoint, opened.model, loading.running);
-        });
+runtime::Network load_network(const eval::AskedModel& model, const ModelLoading& loading) {
+    return in_context([&] { return format("opening {}", in_quotes(model.place, 1000)); },
+                      [&] {
+                          const checkpoint::RecognisedCheckpoint opened = loading.open(model);
+                          return runtime::load_network(
+                              opened.checkpoint, opened.model, loading.running);
+                      });
 }
 
 void describe_loading(const ModelLoading& loading, Json& settings) {

@@ -26,16 +26,30 @@ void add_list(std::vector<std::string>& lines,
     }
 }
 
+bool is_in_the_way(const AdapterObstacle& obstacle, AdapterUse use) {
+    switch (obstacle.reach) {
+        case ObstacleReach::files:
+            return use == AdapterUse::merge;
+        case ObstacleReach::merge:
+            return use != AdapterUse::repair;
+        case ObstacleReach::all:
+            break;
+    }
+    return true;
+}
+
 }  // namespace
 
 void refuse_unfit(const AdapterMatch& match, AdapterUse use, bool takes_residual_base) {
     for (const AdapterObstacle& obstacle : match.adapter->config.obstacles) {
-        const bool is_in_the_way = obstacle.reach == ObstacleReach::all || use == AdapterUse::merge;
-        if (is_in_the_way && !(obstacle.is_residual_base && takes_residual_base)) {
-            throw Error(ErrorKind::unsupported,
-                        format("adapter {}: {}",
-                               in_quotes(match.adapter->path.string(), 1000),
-                               obstacle.sentence));
+        if (is_in_the_way(obstacle, use) && !(obstacle.is_residual_base && takes_residual_base)) {
+            const bool can_be_merged = obstacle.is_residual_base && use == AdapterUse::run;
+            throw Error(
+                ErrorKind::unsupported,
+                format("adapter {}: {}{}",
+                       in_quotes(match.adapter->path.string(), 1000),
+                       obstacle.sentence,
+                       can_be_merged ? " of 'restore --adapter', and run what it writes" : ""));
         }
     }
     const std::size_t tensors = match.adapter->weights.tensors().size();

@@ -101,6 +101,14 @@ private:
     std::string wrapped_;
 };
 
+void append_names(const AdapterModule& module, std::vector<std::string>& names) {
+    for (const TensorEntry* tensor : {module.a, module.b, module.bias, module.magnitude}) {
+        if (tensor != nullptr) {
+            names.push_back(tensor->name);
+        }
+    }
+}
+
 class Matcher {
 public:
     Matcher(const Adapter& adapter, const RecognisedCheckpoint& base, PrefixRule rule)
@@ -130,29 +138,18 @@ private:
     void add(const AdapterModule& module) {
         const TensorEntry* weight = names_.find(module.path + std::string(weight_suffix));
         if (weight == nullptr) {
-            for (const TensorEntry* tensor : {module.a, module.b, module.bias, module.magnitude}) {
-                if (tensor != nullptr) {
-                    match_.unmatched.push_back(tensor->name);
-                }
-            }
+            append_names(module, match_.unmatched);
             return;
         }
         if (module.a == nullptr || module.b == nullptr) {
-            for (const TensorEntry* tensor : {module.a, module.b, module.bias, module.magnitude}) {
-                if (tensor != nullptr) {
-                    match_.halves.push_back(tensor->name);
-                }
-            }
+            append_names(module, match_.halves);
             return;
         }
         MatchedModule matched{.module = &module, .weight = weight};
         const std::string stem = weight->name.substr(0, weight->name.size() - weight_suffix.size());
         matched.bias = base_.checkpoint.find(stem + ".bias");
         matched.attention = base_.model.find_attention(weight->name);
-        matched.layer = find_layer(weight->name);
-        if (matched.layer && matched.layer->value < base_.model.layers.size()) {
-            matched.kinds = base_.model.layers[matched.layer->value].kinds;
-        }
+        find_layer_of(matched);
         if (!taken_.insert(weight).second) {
             problem(module,
                     format("another module of the adapter changes {} too", quoted(*weight)));
@@ -171,34 +168,41 @@ private:
     }
 
     void add_gguf(const AdapterModule& module) {
-        const AttentionTensor* attention = find_gguf_attention(base_, module.path);
+        const GgufPlace place = find_gguf_place(base_, module.path);
         if (module.a == nullptr || module.b == nullptr) {
             match_.halves.push_back((module.a == nullptr ? module.b : module.a)->name);
-        } else if (attention == nullptr) {
+        } else if (place.weight == nullptr) {
             match_.others.insert(match_.others.end(), {module.a, module.b});
-        } else {
-            const TensorEntry& weight = base_.checkpoint.at(attention->name);
-            const Shape& a = module.a->shape;
-            const Shape& b = module.b->shape;
-            if (a.size() != 2 || b.size() != 2 || a[0] != b[1] || a[0] == 0 ||
-                weight.shape != Shape{b[0], a[1]}) {
-                problem(module,
-                        format("A has shape {}, B {} and {} of the base {}",
-                               anamnesis::to_string(a),
-                               anamnesis::to_string(b),
-                               quoted(weight),
-                               anamnesis::to_string(weight.shape)));
-                return;
-            }
+        } else if (check_gguf(module, *place.weight)) {
             // llama.cpp takes an alpha of 0 for a scale of 1.
             const double alpha = adapter_.config.alpha;
-            match_.modules.push_back(
-                {.module = &module,
-                 .weight = &weight,
-                 .attention = attention,
-                 .layer = attention->layer,
-                 .kinds = {attention->kind},
-                 .scale = alpha == 0.0 ? 1.0 : alpha / static_cast<double>(module.rank())});
+            MatchedModule matched{
+                .module = &module,
+                .weight = place.weight,
+                .attention = place.attention,
+                .scale = alpha == 0.0 ? 1.0 : alpha / static_cast<double>(module.rank())};
+            find_layer_of(matched);
+            match_.modules.push_back(std::move(matched));
+        }
+    }
+
+    bool check_gguf(const AdapterModule& module, const TensorEntry& weight) {
+        const Shape& a = module.a->shape;
+        const Shape& b = module.b->shape;
+        const bool fits = a.size() == 2 && b.size() == 2 && a[0] == b[1] && a[0] != 0 &&
+                          weight.shape == Shape{b[0], a[1]};
+        return fits || problem(module,
+                               format("A has shape {}, B {} and {} of the base {}",
+                                      anamnesis::to_string(a),
+                                      anamnesis::to_string(b),
+                                      quoted(weight),
+                                      anamnesis::to_string(weight.shape)));
+    }
+
+    void find_layer_of(MatchedModule& matched) const {
+        matched.layer = find_layer(matched.weight->name);
+        if (matched.layer && matched.layer->value < base_.model.layers.size()) {
+            matched.kinds = base_.model.layers[matched.layer->value].kinds;
         }
     }
 
@@ -243,11 +247,10 @@ private:
     bool check(const AdapterModule& module, const TensorEntry& weight) {
         for (const TensorEntry* tensor : {module.a, module.b, module.bias, module.magnitude}) {
             if (tensor != nullptr && !is_arithmetic(tensor->dtype)) {
-                problem(module,
-                        format("tensor {} is {}, expected F32, F16 or BF16",
-                               quoted(*tensor),
-                               anamnesis::to_string(tensor->dtype)));
-                return false;
+                return problem(module,
+                               format("tensor {} is {}, expected F32, F16 or BF16",
+                                      quoted(*tensor),
+                                      anamnesis::to_string(tensor->dtype)));
             }
         }
         const Shape& a = module.a->shape;
@@ -262,11 +265,10 @@ private:
             return false;
         }
         if (a[0] != b[1] || a[0] == 0) {
-            problem(module,
-                    format("A has shape {} and B {}: their ranks differ",
-                           anamnesis::to_string(a),
-                           anamnesis::to_string(b)));
-            return false;
+            return problem(module,
+                           format("A has shape {} and B {}: their ranks differ",
+                                  anamnesis::to_string(a),
+                                  anamnesis::to_string(b)));
         }
         // The product of an embedding is transposed: A has a column for each token.
         const std::uint64_t rows = module.is_embedding ? a[1] : b[0];
@@ -291,34 +293,32 @@ private:
         const bool has_rows =
             module.magnitude == nullptr || find_element_count(module.magnitude->shape) == rows;
         if (module.bias != nullptr && module.bias->shape != Shape{rows}) {
-            problem(module,
-                    format("its bias has shape {}, expected [{}]",
-                           anamnesis::to_string(module.bias->shape),
-                           rows));
-            return false;
+            return problem(module,
+                           format("its bias has shape {}, expected [{}]",
+                                  anamnesis::to_string(module.bias->shape),
+                                  rows));
         }
         if (!has_rows || (module.magnitude != nullptr && module.is_embedding)) {
-            problem(module,
-                    format("its magnitude vector has shape {}, expected [{}] of a matrix",
-                           anamnesis::to_string(module.magnitude->shape),
-                           rows));
-            return false;
+            return problem(module,
+                           format("its magnitude vector has shape {}, expected [{}] of a matrix",
+                                  anamnesis::to_string(module.magnitude->shape),
+                                  rows));
         }
         if (config.is_dora != (module.magnitude != nullptr)) {
-            problem(module,
-                    config.is_dora ? "use_dora is set, but it has no magnitude vector"
-                                   : "it has a magnitude vector, but use_dora is not set");
-            return false;
+            return problem(module,
+                           config.is_dora ? "use_dora is set, but it has no magnitude vector"
+                                          : "it has a magnitude vector, but use_dora is not set");
         }
         if (module.bias != nullptr && !config.has_lora_bias) {
-            problem(module, "B has a bias, but lora_bias is not set");
-            return false;
+            return problem(module, "B has a bias, but lora_bias is not set");
         }
         return true;
     }
 
-    void problem(const AdapterModule& module, const std::string& what) {
+    /// Always false.
+    bool problem(const AdapterModule& module, const std::string& what) {
         match_.problems.push_back(format("module {}: {}", in_quotes(module.path), what));
+        return false;
     }
 
     void misfit(std::string what) {
@@ -348,7 +348,8 @@ private:
         if (!names_.wrapped().empty()) {
             match_.problems.push_back(format(
                 "{} of the adapter is named inside a wrapper that this base does not have; "
-                "give the base that has it, or, where this is its text model, --allow prefix",
+                "give the base that has it, or, where this is its text model, --allow prefix of "
+                "'restore'",
                 in_quotes(names_.wrapped())));
         }
     }

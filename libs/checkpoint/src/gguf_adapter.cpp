@@ -63,71 +63,9 @@ bool is_in_sections(const AttentionTensor& tensor) {
         tensor.blocks, {}, [](const RowBlock& block) { return static_cast<int>(block.role); });
 }
 
-}  // namespace
-
-bool is_gguf_adapter(const std::filesystem::path& path) {
-    std::error_code ignored;
-    if (path.extension() != ".gguf" || !std::filesystem::is_regular_file(path, ignored)) {
-        return false;
-    }
-    try {
-        return formats::open_gguf(path).type() == "adapter";
-    } catch (const Error& error) {
-        // Whoever opens it as what it is told to be says what is wrong.
-        if (error.kind() != ErrorKind::malformed) {
-            throw;
-        }
-        return false;
-    }
-}
-
-Adapter open_gguf_adapter(const std::filesystem::path& path) {
-    Adapter adapter{.path = path, .weights = Checkpoint::open(path)};
-    const formats::GgufMetadata& keys = adapter.weights.gguf()->metadata;
-    const std::string kind = keys.find_string("adapter.type").value_or("lora");
-    if (kind != "lora") {
-        adapter.config.obstacles.push_back(
-            {.sentence =
-                 format("the adapter is of type {}, and only lora is handled", in_quotes(kind))});
-    }
-    const double alpha = keys.find_number("adapter.lora.alpha").value_or(0.0);
-    if (!std::isfinite(alpha)) {
-        throw Error(ErrorKind::malformed, format("adapter.lora.alpha is {}", alpha));
-    }
-    adapter.config.base_name = keys.find_string("general.base_model.0.name").value_or("");
-    adapter.config.obstacles.push_back(
-        {.reach = ObstacleReach::merge,
-         .sentence = "a GGUF adapter is repaired, not merged: llama.cpp reads it beside its base; "
-                     "to merge, give the adapter of PEFT that it was converted from"});
-    std::map<std::string, AdapterModule> modules;
-    for (const TensorEntry& tensor : adapter.weights.tensors()) {
-        for (const auto& [suffix, member] :
-             {std::pair{std::string_view(".weight.lora_a"), &AdapterModule::a},
-              std::pair{std::string_view(".weight.lora_b"), &AdapterModule::b}}) {
-            if (tensor.name.ends_with(suffix)) {
-                const std::string name = tensor.name.substr(0, tensor.name.size() - suffix.size());
-                modules[name].path = name;
-                modules[name].*member = &tensor;
-            }
-        }
-    }
-    for (auto& [name, module] : modules) {
-        if (module.a != nullptr && !module.a->shape.empty() &&
-            module.a->shape.front() <= std::numeric_limits<std::uint32_t>::max()) {
-            adapter.config.rank = static_cast<std::uint32_t>(module.a->shape.front());
-        }
-        adapter.modules.push_back(std::move(module));
-    }
-    // llama.cpp takes an alpha of 0 for a scale of 1.
-    adapter.config.alpha = alpha == 0.0 ? adapter.config.rank : alpha;
-    return adapter;
-}
-
-const AttentionTensor* find_gguf_attention(const RecognisedCheckpoint& base,
-                                           const std::string& path) {
-    if (base.checkpoint.gguf() != nullptr) {
-        return base.model.find_attention(path + ".weight");
-    }
+/// The tensor of softmax attention that "blk.3.attn_q" is in a base of safetensors.
+const AttentionTensor* find_attention_by_roles(const RecognisedCheckpoint& base,
+                                               const std::string& path) {
     const auto block = find_block(path);
     constexpr std::array<std::string_view, 4> projections{"attn_q", "attn_k", "attn_v", "attn_qkv"};
     if (!block || block->first >= base.model.layers.size() ||
@@ -165,6 +103,78 @@ const AttentionTensor* find_gguf_attention(const RecognisedCheckpoint& base,
         return &tensor;
     }
     return nullptr;
+}
+
+}  // namespace
+
+bool is_gguf_adapter(const std::filesystem::path& path) {
+    std::error_code ignored;
+    if (path.extension() != ".gguf" || !std::filesystem::is_regular_file(path, ignored)) {
+        return false;
+    }
+    try {
+        return formats::open_gguf(path).type() == "adapter";
+    } catch (const Error& error) {
+        // Whoever opens it as what it is told to be says what is wrong.
+        if (error.kind() != ErrorKind::malformed) {
+            throw;
+        }
+        return false;
+    }
+}
+
+Adapter open_gguf_adapter(const std::filesystem::path& path) {
+    Adapter adapter{.path = path, .weights = Checkpoint::open(path)};
+    const formats::GgufMetadata& keys = adapter.weights.gguf()->metadata;
+    const std::string kind = keys.find_string("adapter.type").value_or("lora");
+    if (kind != "lora") {
+        adapter.config.obstacles.push_back(
+            {.sentence =
+                 format("the adapter is of type {}, and only lora is handled", in_quotes(kind))});
+    }
+    const double alpha = keys.find_number("adapter.lora.alpha").value_or(0.0);
+    if (!std::isfinite(alpha)) {
+        throw Error(ErrorKind::malformed, format("adapter.lora.alpha is {}", alpha));
+    }
+    adapter.config.base_name = keys.find_string("general.base_model.0.name").value_or("");
+    adapter.config.obstacles.push_back(
+        {.reach = ObstacleReach::files,
+         .sentence = "a GGUF adapter is repaired, or run beside its base, and not merged; to "
+                     "merge, give the adapter of PEFT that it was converted from"});
+    std::map<std::string, AdapterModule> modules;
+    for (const TensorEntry& tensor : adapter.weights.tensors()) {
+        for (const auto& [suffix, member] :
+             {std::pair{std::string_view(".weight.lora_a"), &AdapterModule::a},
+              std::pair{std::string_view(".weight.lora_b"), &AdapterModule::b}}) {
+            if (tensor.name.ends_with(suffix)) {
+                const std::string name = tensor.name.substr(0, tensor.name.size() - suffix.size());
+                modules[name].path = name;
+                modules[name].*member = &tensor;
+            }
+        }
+    }
+    for (auto& [name, module] : modules) {
+        if (module.a != nullptr && !module.a->shape.empty() &&
+            module.a->shape.front() <= std::numeric_limits<std::uint32_t>::max()) {
+            adapter.config.rank = static_cast<std::uint32_t>(module.a->shape.front());
+        }
+        adapter.modules.push_back(std::move(module));
+    }
+    // llama.cpp takes an alpha of 0 for a scale of 1.
+    adapter.config.alpha = alpha == 0.0 ? adapter.config.rank : alpha;
+    return adapter;
+}
+
+GgufPlace find_gguf_place(const RecognisedCheckpoint& base, const std::string& path) {
+    if (base.checkpoint.gguf() == nullptr) {
+        const AttentionTensor* attention = find_attention_by_roles(base, path);
+        return {.weight = attention == nullptr ? nullptr : &base.checkpoint.at(attention->name),
+                .attention = attention};
+    }
+    // Of the embedding A is stored transposed.
+    const std::string name = path + ".weight";
+    return {.weight = path == "token_embd" ? nullptr : base.checkpoint.find(name),
+            .attention = base.model.find_attention(name)};
 }
 
 }  // namespace anamnesis::checkpoint

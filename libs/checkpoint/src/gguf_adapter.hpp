@@ -16,10 +16,15 @@ bool is_gguf_adapter(const std::filesystem::path& path);
 /// Errors: `malformed` for a header or an alpha that breaks its rules.
 Adapter open_gguf_adapter(const std::filesystem::path& path);
 
-/// The tensor of softmax attention that "blk.3.attn_q" is in the base: under the same name where
-/// that is GGUF too, else by layer and by the roles of its rows. Null for every other module.
+/// What a module of a GGUF adapter changes in a base.
+struct GgufPlace {
+    const TensorEntry* weight = nullptr;         ///< null where nothing was found
+    const AttentionTensor* attention = nullptr;  ///< its rows, in softmax attention
+};
+
+/// What "blk.3.attn_q" is in the base: under the same name where that is GGUF too, else by layer
+/// and by the roles of its rows, which finds softmax attention alone.
 /// Errors: `unsupported` where the converter puts rows into another order than the base has.
-const AttentionTensor* find_gguf_attention(const RecognisedCheckpoint& base,
-                                           const std::string& path);
+GgufPlace find_gguf_place(const RecognisedCheckpoint& base, const std::string& path);
 
 }  // namespace anamnesis::checkpoint

@@ -59,7 +59,8 @@ namespace {
 
 constexpr std::string_view what_to_do =
     "give it as --post of 'restore' with its base as --pre, which repairs the adapter itself, or "
-    "as --adapter, which merges it into the base and repairs the result";
+    "as --adapter, which merges it into the base and repairs the result; to run it, give it as "
+    "--adapter beside --model BASE";
 
 }  // namespace
 

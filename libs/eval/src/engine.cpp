@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/digest.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
@@ -39,9 +40,46 @@ AskedModel parse_asked_model(const std::string& word, PlaceKind kind) {
     return {.name = path.filename().string(), .place = word};
 }
 
+/// The model that an adapter is given to.
+/// Errors: `usage`.
+AskedModel& find_adapted(std::vector<AskedModel>& models, const std::string& name) {
+    const auto found = name.empty() && models.size() == 1
+                           ? models.begin()
+                           : std::ranges::find(models, name, &AskedModel::name);
+    if (found == models.end()) {
+        throw Error(ErrorKind::usage,
+                    format("--adapter names {} of {} models; give NAME=ADAPTER with the NAME of "
+                           "--model NAME=FOLDER",
+                           name.empty() ? "none" : in_quotes(name) + ", which is none",
+                           models.size()));
+    }
+    if (!found->adapter.empty()) {
+        throw Error(ErrorKind::usage,
+                    format("the model {} is given two adapters; run it with one of them",
+                           in_quotes(found->name)));
+    }
+    return *found;
+}
+
+void add_adapters(std::vector<AskedModel>& models, std::span<const std::string> adapters) {
+    for (const std::string& word : adapters) {
+        const std::size_t equals = word.find('=');
+        const bool has_name = equals != std::string::npos;
+        find_adapted(models, has_name ? word.substr(0, equals) : std::string()).adapter =
+            has_name ? word.substr(equals + 1) : word;
+    }
+}
+
 }  // namespace
 
-std::vector<AskedModel> parse_asked_models(std::span<const std::string> words, PlaceKind kind) {
+std::vector<AskedModel> parse_asked_models(std::span<const std::string> words,
+                                           PlaceKind kind,
+                                           std::span<const std::string> adapters) {
+    if (kind == PlaceKind::served && !adapters.empty()) {
+        throw Error(ErrorKind::usage,
+                    "--adapter belongs to a model that runs here; a server loads its adapters "
+                    "itself, under names for --model");
+    }
     std::vector<AskedModel> models;
     for (const std::string& word : words) {
         AskedModel model = parse_asked_model(word, kind);
@@ -62,7 +100,19 @@ std::vector<AskedModel> parse_asked_models(std::span<const std::string> words, P
     if (models.empty()) {
         models.push_back({.name = "served", .place = ""});
     }
+    add_adapters(models, adapters);
     return models;
+}
+
+Json describe_files(const AskedModel& model) {
+    Json files = Json::Object{{"path", model.place}, {"digest", io::sampled_digest(model.place)}};
+    if (!model.adapter.empty()) {
+        files.set("adapter", model.adapter);
+        files.set("digest",
+                  compute_sha256(files.at("digest").as_string("'digest'") +
+                                 io::sampled_digest(model.adapter)));
+    }
+    return files;
 }
 
 Engine make_endpoint_engine(EndpointOptions options, const language::Tokenizer* tokenizer) {
@@ -74,12 +124,14 @@ Engine make_endpoint_engine(EndpointOptions options, const language::Tokenizer* 
 
 Engine make_embedded_engine(std::unique_ptr<language::LanguageModel> model,
                             EmbeddedOptions options,
-                            const std::string& folder) {
+                            const AskedModel& asked) {
     Engine engine{.model = std::move(model), .form = options.form};
     engine.back_end = std::make_unique<EmbeddedBackEnd>(*engine.model, std::move(options));
     engine.description = engine.back_end->description();
-    engine.description.set("path", folder);
-    engine.description.set("digest", io::sampled_digest(folder));
+    const Json files = describe_files(asked);
+    for (const auto& [key, value] : files.as_object("files")) {
+        engine.description.set(key, value);
+    }
     return engine;
 }
 

@@ -57,6 +57,27 @@ TEST(AskedModels, ANameIsGivenOnce) {
     }
 }
 
+TEST(AskedModels, HaveTheAdaptersThatNameThem) {
+    const std::vector<std::string> two{"base=a", "tuned=a"};
+    const auto parse = [](const std::vector<std::string>& words,
+                          const std::vector<std::string>& adapters) {
+        return parse_asked_models(words, PlaceKind::folder, adapters);
+    };
+    const auto models = parse(two, {"tuned=b/lora"});
+    EXPECT_EQ(models[0].adapter, "");
+    EXPECT_EQ(models[1].adapter, "b/lora");
+    EXPECT_EQ(parse({"a"}, {"b/lora"}).front().adapter, "b/lora");
+    for (const std::vector<std::string>& wrong : {std::vector<std::string>{"b/lora"},
+                                                  std::vector<std::string>{"other=b/lora"},
+                                                  std::vector<std::string>{"base=b", "base=c"}}) {
+        EXPECT_EQ(kind_of_failure([&] { static_cast<void>(parse(two, wrong)); }), ErrorKind::usage);
+    }
+    const std::vector<std::string> adapters{"b/lora"};
+    EXPECT_EQ(kind_of_failure(
+                  [&] { static_cast<void>(parse_asked_models({}, PlaceKind::served, adapters)); }),
+              ErrorKind::usage);
+}
+
 TEST(Lengths, AreNumbersThousandsOrDoublings) {
     EXPECT_THAT(parse_lengths({"1000", "4k", "4k..16K"}),
                 ElementsAre(1000U, 4096U, 4096U, 8192U, 16384U));

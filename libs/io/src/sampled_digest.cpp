@@ -23,7 +23,8 @@ std::string sampled_digest(const std::string& folder) {
     if (fs::is_directory(folder)) {
         for (const auto& entry : fs::directory_iterator(folder)) {
             const bool is_weights = entry.path().extension() == ".safetensors";
-            if (is_weights || entry.path().filename() == "config.json") {
+            const auto name = entry.path().filename();
+            if (is_weights || name == "config.json" || name == "adapter_config.json") {
                 files.push_back(entry.path());
             }
         }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -11,21 +9,18 @@
 
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
-#include "anamnesis/base/half.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/file.hpp"
-#include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/linalg/product.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/merge.hpp"
-#include "anamnesis/restore/method.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/qk_pro.hpp"
 
-#include "adapter_values.hpp"
 #include "merge_rows.hpp"
+#include "merged_rows.hpp"
 #include "pro_heads.hpp"
 #include "row_targets.hpp"
 
@@ -34,7 +29,6 @@ namespace {
 
 using checkpoint::RowRange;
 using checkpoint::TensorEntry;
-using linalg::Matrix;
 
 /// Values of a block: float32 sums of it stay in the cache of a core.
 constexpr std::uint64_t block_values = 1U << 17U;
@@ -53,11 +47,8 @@ public:
           base_(*change_.post),
           request_(std::move(request)),
           target_(target),
-          execution_(execution) {
-        if (merged_.module != nullptr && !merged_.is_bias) {
-            factors_.emplace(*merged_.module, merge_.rounding);
-        }
-    }
+          execution_(execution),
+          rows_(merged_, merge_.rounding) {}
 
     void run() {
         for (const RowSplice& splice : change_.splices) {
@@ -77,7 +68,10 @@ public:
                         request_,
                         base_,
                         [&](const ProFilter& filter, double lambda, RowRange rows) {
-                            merge_filtered(filter, lambda, rows);
+                            execution_.check();
+                            bytes_.resize(rows.size() * base_.row_bytes());
+                            rows_.make_filtered(filter, lambda, rows, bytes_, scratch_);
+                            write(rows);
                         });
         }
     }
@@ -105,109 +99,13 @@ private:
         for (std::uint64_t row = rows.begin; row < rows.end; row += at_once) {
             execution_.check();
             const RowRange part{.begin = row, .end = std::min(rows.end, row + at_once)};
-            if (is_low_rank()) {
-                merge_low_rank(part, alpha);
-                continue;
-            }
-            Matrix values = make_post_rows(part);
-            if (alpha != 0.0) {
-                const Matrix pre = load_rows(base_, part);
-                interpolate(alpha, pre.view(), values.view(), values.view());
-            }
-            write(part, values);
+            bytes_.resize(part.size() * base_.row_bytes());
+            rows_.make(part, alpha, bytes_, scratch_);
+            write(part);
         }
     }
 
-    bool is_low_rank() const {
-        return factors_.has_value() && merged_.module->module->magnitude == nullptr;
-    }
-
-    void merge_low_rank(RowRange rows, double alpha) {
-        Matrix left = factors_->load_left(rows);
-        if (alpha != 0.0) {
-            for (double& value : left.values()) {
-                value *= 1.0 - alpha;
-            }
-        }
-        merge_left(rows, left);
-    }
-
-    void merge_left(RowRange rows, const Matrix& left) {
-        bytes_.resize(rows.size() * base_.row_bytes());
-        base_.read_at(rows.begin * base_.row_bytes(), bytes_);
-        factors_->merge(left.view(), base_.dtype, bytes_, scratch_);
-        write_bytes(rows);
-    }
-
-    /// QK-Pro on one head: on the left factor alone where the difference is of low rank.
-    void merge_filtered(const ProFilter& filter, double lambda, RowRange rows) {
-        execution_.check();
-        const std::array<double, 1> lambdas{lambda};
-        const Matrix post = is_low_rank() ? factors_->load_left(rows) : make_post_rows(rows);
-        const Matrix pre =
-            is_low_rank() ? Matrix(post.rows(), post.columns()) : load_rows(base_, rows);
-        Matrix filtered(post.rows(), post.columns());
-        const std::array<linalg::MatrixView<double>, 1> outputs{filtered.view()};
-        filter.apply(lambdas, pre.view(), post.view(), outputs);
-        if (is_low_rank()) {
-            merge_left(rows, filtered);
-        } else {
-            write(rows, filtered);
-        }
-    }
-
-    /// The rows as the adapter alone makes them, before any rounding.
-    Matrix make_post_rows(RowRange rows) const {
-        if (merged_.saved != nullptr) {
-            return make_saved_rows(rows);
-        }
-        Matrix values = load_rows(base_, rows);
-        if (merged_.is_bias) {
-            const Matrix added = load_rows(*merged_.module->module->bias, rows);
-            for (std::size_t i = 0; i < values.rows(); ++i) {
-                values(i, 0) += merged_.module->scale * added(i, 0);
-            }
-            return values;
-        }
-        const Matrix left = factors_->load_left(rows);
-        factors_->add(left.view(), values.view());
-        const Matrix magnitudes = load_magnitudes(rows);
-        apply_magnitudes(magnitudes.values(), merge_.rounding, values.view());
-        return values;
-    }
-
-    /// Some versions of PEFT store the vector as [rows, 1] or [1, rows].
-    Matrix load_magnitudes(RowRange rows) const {
-        const TensorEntry& magnitude = *merged_.module->module->magnitude;
-        const Matrix all = load_rows(magnitude, {.begin = 0, .end = magnitude.rows()});
-        Matrix part(rows.size(), 1);
-        std::ranges::copy(all.values().subspan(rows.begin, rows.size()), part.values().begin());
-        return part;
-    }
-
-    Matrix make_saved_rows(RowRange rows) const {
-        const checkpoint::SavedTensor& saved = *merged_.saved->saved;
-        if (!saved.rows) {
-            return load_rows(*saved.tensor, rows);
-        }
-        Matrix values = load_rows(base_, rows);
-        for (std::uint64_t i = 0; i < saved.rows->size(); ++i) {
-            const std::uint64_t row = (*saved.rows)[i];
-            if (rows.begin <= row && row < rows.end) {
-                const Matrix one = load_rows(*saved.tensor, {.begin = i, .end = i + 1});
-                std::ranges::copy(one.values(), values.view().row(row - rows.begin).begin());
-            }
-        }
-        return values;
-    }
-
-    void write(RowRange rows, const Matrix& values) {
-        bytes_.resize(rows.size() * base_.row_bytes());
-        narrow(base_.dtype, values.values(), bytes_);
-        write_bytes(rows);
-    }
-
-    void write_bytes(RowRange rows) {
+    void write(RowRange rows) {
         const std::uint64_t offset = offset_of_row(change_, target_, rows.begin);
         target_.file->write_at(offset, bytes_);
         execution_.advance(bytes_.size());
@@ -220,7 +118,7 @@ private:
     Request request_;
     const ChangeTarget& target_;
     const Execution& execution_;
-    std::optional<MergeFactors> factors_;
+    const MergedRows rows_;
     std::vector<std::byte> bytes_;
     MergeScratch scratch_;
 };

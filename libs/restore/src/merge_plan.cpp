@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "merge_plan.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -32,6 +35,16 @@ using checkpoint::RowRange;
 using checkpoint::Severity;
 using checkpoint::TensorEntry;
 
+void require_values(const TensorEntry& base) {
+    if (!is_arithmetic(base.dtype)) {
+        throw Error(ErrorKind::unsupported,
+                    format("tensor {} of the base is {}, to which nothing can be added; give the "
+                           "base in BF16, F16 or F32",
+                           in_quotes(base.name),
+                           anamnesis::to_string(base.dtype)));
+    }
+}
+
 /// The rows below `rows` that no edit restores.
 std::vector<RowRange> list_changed_rows(const std::vector<EditedRows>& edits, std::uint64_t rows) {
     std::vector<RowRange> changed;
@@ -56,50 +69,26 @@ public:
     MergePlanner(Plan& plan, Merge& merge, const BaseSelection& selection)
         : plan_(plan), merge_(merge), selection_(selection) {}
 
-    void add(const MatchedModule& module) {
-        require_values(*module.weight);
-        const std::vector<EditedRows> edits = selection_.list_edits(*module.weight);
-        if (module.module->is_embedding && !edits.empty() &&
-            !restores_all(edits, module.weight->rows())) {
+    void add(MergedTensor merged) {
+        if (merged.is_bias) {
+            merged.edits = selection_.list_bias_edits(*merged.module);
+        } else {
+            merged.edits = selection_.list_edits(*merged.base);
+        }
+        const bool is_embedding =
+            merged.module != nullptr && !merged.is_bias && merged.module->module->is_embedding;
+        if (is_embedding && !merged.edits.empty() &&
+            !restores_all(merged.edits, merged.base->rows())) {
             throw Error(ErrorKind::unsupported,
                         format("module {} is an embedding, of which rows cannot be repaired alone",
-                               in_quotes(module.module->path)));
+                               in_quotes(merged.module->module->path)));
         }
-        append({.base = module.weight, .module = &module, .edits = edits});
-        if (module.module->bias == nullptr) {
-            return;
-        }
-        if (module.bias == nullptr) {
-            throw Error(ErrorKind::mismatch,
-                        format("module {} has a bias in the adapter (lora_bias), and the base has "
-                               "none that it could be added to; repair the adapter itself (--post)",
-                               in_quotes(module.module->path)));
-        }
-        require_values(*module.bias);
-        append({.base = module.bias,
-                .module = &module,
-                .is_bias = true,
-                .edits = selection_.list_bias_edits(module)});
-    }
-
-    void add(const MatchedSaved& saved) {
-        require_values(*saved.base);
-        append({.base = saved.base, .saved = &saved, .edits = selection_.list_edits(*saved.base)});
+        append(std::move(merged));
     }
 
     bool restores_something() const { return restores_something_; }
 
 private:
-    static void require_values(const TensorEntry& base) {
-        if (!is_arithmetic(base.dtype)) {
-            throw Error(ErrorKind::unsupported,
-                        format("tensor {} of the base is {}, to which nothing can be added; give "
-                               "the base in BF16, F16 or F32",
-                               in_quotes(base.name),
-                               anamnesis::to_string(base.dtype)));
-        }
-    }
-
     void append(MergedTensor merged) {
         restores_something_ = restores_something_ || !merged.edits.empty();
         TensorChange change{.post = merged.base,
@@ -185,47 +174,6 @@ void order_by_file(Plan& plan, Merge& merge) {
     merge.tensors = std::move(tensors);
 }
 
-/// A base that stores its head as its embedding has one tensor for both.
-void check_tied_head(const checkpoint::AdapterMatch& match,
-                     std::vector<checkpoint::Finding>& findings) {
-    if (!match.base->model.is_head_tied) {
-        return;
-    }
-    const auto is_embedding = [&](const TensorEntry* base) {
-        return checkpoint::classify_tensor(match.base->model, base->name) ==
-               checkpoint::TensorGroup::embedding;
-    };
-    const bool changes_embedding =
-        std::ranges::any_of(match.modules, is_embedding, &MatchedModule::weight) ||
-        std::ranges::any_of(match.saved, is_embedding, &MatchedSaved::base);
-    if (changes_embedding && !match.adapter->config.has_tied_weights) {
-        findings.push_back(
-            {.code = "tied_embedding",
-             .severity = Severity::warning,
-             .sentence = "the adapter changes the embedding, which is the head too in this base: "
-                         "merged, it changes both, where the adapter alone changes the embedding "
-                         "only",
-             .where = "pair"});
-    }
-}
-
-void refuse_saved_head_of_tied_base(const checkpoint::AdapterMatch& match) {
-    if (!match.base->model.is_head_tied) {
-        return;
-    }
-    const auto found = std::ranges::find_if(match.unmatched, [](const std::string& name) {
-        return name.find(".lm_head.") != std::string::npos;
-    });
-    if (found != match.unmatched.end()) {
-        throw Error(ErrorKind::mismatch,
-                    format("tensor {} changes the head alone, and the head of the base is tied to "
-                           "its embedding: merged, they would have to part; untie the base first "
-                           "(save it with tie_word_embeddings false and a copy of the embedding as "
-                           "lm_head.weight)",
-                           in_quotes(*found)));
-    }
-}
-
 void note_untouched(const checkpoint::AdapterMatch& match,
                     const Request& request,
                     bool restores_something,
@@ -256,6 +204,68 @@ std::string_view to_string(MergeRounding rounding) noexcept {
     return find_word(rounding_words, rounding);
 }
 
+std::optional<checkpoint::Finding> find_tied_embedding(const checkpoint::AdapterMatch& match) {
+    const auto is_embedding = [&](const TensorEntry* base) {
+        return checkpoint::classify_tensor(match.base->model, base->name) ==
+               checkpoint::TensorGroup::embedding;
+    };
+    const bool changes_embedding =
+        std::ranges::any_of(match.modules, is_embedding, &MatchedModule::weight) ||
+        std::ranges::any_of(match.saved, is_embedding, &MatchedSaved::base);
+    if (!match.base->model.is_head_tied || !changes_embedding ||
+        match.adapter->config.has_tied_weights) {
+        return std::nullopt;
+    }
+    return checkpoint::Finding{
+        .code = "tied_embedding",
+        .severity = Severity::warning,
+        .sentence =
+            "the adapter changes the embedding, which is the head too in this base: merged, "
+            "it changes both, where the adapter alone changes the embedding only",
+        .where = "pair"};
+}
+
+void refuse_saved_head_of_tied_base(const checkpoint::AdapterMatch& match) {
+    if (!match.base->model.is_head_tied) {
+        return;
+    }
+    const auto found = std::ranges::find_if(match.unmatched, [](const std::string& name) {
+        return name.find(".lm_head.") != std::string::npos;
+    });
+    if (found != match.unmatched.end()) {
+        throw Error(ErrorKind::mismatch,
+                    format("tensor {} changes the head alone, and the head of the base is tied to "
+                           "its embedding: merged, they would have to part; untie the base first "
+                           "(save it with tie_word_embeddings false and a copy of the embedding as "
+                           "lm_head.weight)",
+                           in_quotes(*found)));
+    }
+}
+
+std::vector<MergedTensor> list_merged_tensors(const checkpoint::AdapterMatch& match) {
+    std::vector<MergedTensor> merged;
+    for (const MatchedModule& module : match.modules) {
+        merged.push_back({.base = module.weight, .module = &module});
+        if (module.module->bias == nullptr) {
+            continue;
+        }
+        if (module.bias == nullptr) {
+            throw Error(ErrorKind::mismatch,
+                        format("module {} has a bias in the adapter (lora_bias), and the base has "
+                               "none that it could be added to; repair the adapter itself (--post)",
+                               in_quotes(module.module->path)));
+        }
+        merged.push_back({.base = module.bias, .module = &module, .is_bias = true});
+    }
+    for (const MatchedSaved& saved : match.saved) {
+        merged.push_back({.base = saved.base, .saved = &saved});
+    }
+    for (const MergedTensor& one : merged) {
+        require_values(*one.base);
+    }
+    return merged;
+}
+
 MergeRounding find_rounding(const Json& receipt) {
     const Json* word = receipt.find("rounding");
     return word == nullptr
@@ -277,17 +287,16 @@ Plan make_merge_plan(const checkpoint::AdapterMatch& match,
     plan.request = request;
     append_findings(plan.findings, match.base->findings(), "pre");
     append_findings(plan.findings, match.findings, "post");
-    check_tied_head(match, plan.findings);
+    if (auto tied = find_tied_embedding(match)) {
+        plan.findings.push_back(*std::move(tied));
+    }
     const auto merge = std::make_shared<Merge>();
     merge->match = &match;
     merge->rounding = rounding;
     const BaseSelection selection(*match.base, request, plan.findings);
     MergePlanner planner(plan, *merge, selection);
-    for (const MatchedModule& module : match.modules) {
-        planner.add(module);
-    }
-    for (const MatchedSaved& saved : match.saved) {
-        planner.add(saved);
+    for (MergedTensor& merged : list_merged_tensors(match)) {
+        planner.add(std::move(merged));
     }
     order_by_file(plan, *merge);
     note_untouched(match, request, planner.restores_something(), plan);

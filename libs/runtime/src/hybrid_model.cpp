@@ -25,7 +25,6 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/gguf.hpp"
 #include "anamnesis/checkpoint/model.hpp"
-#include "anamnesis/formats/gguf.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/sampler.hpp"
 #include "anamnesis/language/special_tokens.hpp"
@@ -71,7 +70,9 @@ std::vector<float> copy_values(const at::Tensor& tensor) {
 
 /// The folder of a checkpoint, or its GGUF file, which has a tokenizer within.
 std::filesystem::path find_tokenizer(const checkpoint::Checkpoint& checkpoint) {
-    return checkpoint.gguf() ? checkpoint.gguf()->file->path() : checkpoint.folder();
+    const bool is_gguf =
+        !checkpoint.files().empty() && checkpoint.files().front().path().extension() == ".gguf";
+    return is_gguf ? checkpoint.files().front().path() : checkpoint.folder();
 }
 
 NamedArray make_array(std::string name, const at::Tensor& tensor) {

@@ -3,17 +3,16 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
+#include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/expert_roles.hpp"
 #include "anamnesis/checkpoint/tensor_roles.hpp"
 
 namespace anamnesis::checkpoint {
@@ -41,7 +40,13 @@ const std::vector<RoleNames>& inner_names() {
         {role::mixer_post_norm, {"post_attention_norm"}},
         {role::feed_forward_norm, {"ffn_norm", "post_attention_norm", "attn_norm"}},
         {role::feed_forward_post_norm, {"post_ffw_norm"}},
-        {role::query, {"attn_q"}},
+        {role::query, {"attn_q", "attn_q_b"}},
+        {role::query_input, {"attn_q_a"}},
+        {role::query_input_norm, {"attn_q_a_norm"}},
+        {role::latent, {"attn_kv_a_mqa"}},
+        {role::latent_norm, {"attn_kv_a_norm"}},
+        {role::key_value, {"attn_kv_b"}},
+        {role::sinks, {"attn_sinks"}},
         {role::key, {"attn_k"}},
         {role::value, {"attn_v"}},
         {role::query_key_value, {"attn_qkv"}},
@@ -49,6 +54,20 @@ const std::vector<RoleNames>& inner_names() {
         {role::key_norm, {"attn_k_norm"}},
         {role::output, {"attn_output", "ssm_out", "shortconv.out_proj"}},
         {role::output_norm, {"ssm_norm"}},
+        {role::output_gate, {"attn_gate", "ssm_g_b"}},
+        {role::gate_input, {"ssm_g_a"}},
+        {role::decay, {"ssm_f_b"}},
+        {role::decay_input, {"ssm_f_a"}},
+        {role::learning_rate, {"ssm_beta"}},
+        {role::rate_and_step, {"ssm_ba"}},
+        {role::step, {"ssm_alpha", "ssm_dt"}},
+        {role::step_norm, {"ssm_dt_norm"}},
+        {role::b_norm, {"ssm_b_norm"}},
+        {role::c_norm, {"ssm_c_norm"}},
+        {role::scan_inputs, {"ssm_x"}},
+        {role::query_kernel, {"ssm_conv1d_q"}},
+        {role::key_kernel, {"ssm_conv1d_k"}},
+        {role::value_kernel, {"ssm_conv1d_v"}},
         {role::gate, {"ffn_gate"}},
         {role::up, {"ffn_up"}},
         {role::down, {"ffn_down"}},
@@ -84,135 +103,101 @@ constexpr std::array joined_names{
     JoinedNames{role::shared_gate_up, "", "ffn_gate_shexp", "ffn_up_shexp"},
 };
 
-class StoredTensors {
-public:
-    StoredTensors(const Checkpoint& file, const PlannedTensor& planned)
-        : file_(file), planned_(planned), role_(planned.role) {
-        if (role_.starts_with(role::mamba_prefix)) {
-            role_.erase(0, role::mamba_prefix.size());
-            is_mamba_ = true;
-        }
-        constexpr std::string_view bias = ".bias";
-        if (role_.ends_with(bias) && role_ != role::kernel_bias) {
-            role_.erase(role_.size() - bias.size());
-            ending_ = bias;
-        }
+std::vector<StoredPart> find_joined(const StoredNames& names, const JoinedNames& joined) {
+    const TensorEntry* first = names.find(joined.first);
+    const TensorEntry* second = names.find(joined.second);
+    if (first != nullptr && second != nullptr) {
+        return {{.tensor = first}, {.tensor = second}};
     }
+    const TensorEntry* whole = joined.whole.empty() ? nullptr : names.find(joined.whole);
+    return whole == nullptr ? std::vector<StoredPart>{}
+                            : std::vector<StoredPart>{{.tensor = whole}};
+}
 
-    std::vector<StoredPart> find() const {
-        if (!planned_.layer) {
-            return find_any(outer_names());
-        }
-        for (const JoinedNames& joined : joined_names) {
-            if (joined.role == role_) {
-                return find_joined(joined);
-            }
-        }
-        if (role_ == role::experts_gate_up) {
-            return find_gate_up_stack();
-        }
-        if (role_.starts_with("expert.")) {
-            return find_expert();
-        }
-        return find_any(inner_names());
-    }
-
-    const std::string& role() const { return role_; }
-
-private:
-    std::string in_block(std::string_view name) const {
-        return planned_.layer ? format("blk.{}.{}", planned_.layer->value, name)
-                              : std::string(name);
-    }
-
-    /// With the ending of a weight or of a bias, or as the name is: some files leave it out.
-    const TensorEntry* find(std::string_view name) const {
-        const std::string whole = in_block(name);
-        const TensorEntry* found = file_.find(whole + ending_);
-        return found == nullptr && (ending_ == ".weight" || name.ends_with(".bias"))
-                   ? file_.find(whole)
-                   : found;
-    }
-
-    std::vector<StoredPart> find_any(const std::vector<RoleNames>& all) const {
-        const auto rule = std::ranges::find(all, std::string_view(role_), &RoleNames::role);
-        if (rule == all.end()) {
-            return {};
-        }
-        for (const std::string_view name : rule->names) {
-            // Beside attention a state space has an output of its own.
-            if (is_mamba_ && name == "attn_output") {
-                continue;
-            }
-            if (const TensorEntry* found = find(name)) {
-                return {{.tensor = found}};
-            }
-        }
+/// Expert by expert its gates, then its ups.
+std::vector<StoredPart> find_gate_up_stack(const StoredNames& names, const Shape& shape) {
+    const TensorEntry* gates = names.find("ffn_gate_exps");
+    const TensorEntry* ups = names.find("ffn_up_exps");
+    if (gates == nullptr || ups == nullptr || shape.size() != 3) {
         return {};
     }
-
-    std::vector<StoredPart> find_joined(const JoinedNames& joined) const {
-        const TensorEntry* first = find(joined.first);
-        const TensorEntry* second = find(joined.second);
-        if (first != nullptr && second != nullptr) {
-            return {{.tensor = first}, {.tensor = second}};
-        }
-        const TensorEntry* whole = joined.whole.empty() ? nullptr : find(joined.whole);
-        return whole == nullptr ? std::vector<StoredPart>{}
-                                : std::vector<StoredPart>{{.tensor = whole}};
+    const std::uint64_t width = shape[1] / 2;
+    std::vector<StoredPart> parts;
+    for (std::uint64_t e = 0; e < shape[0]; ++e) {
+        parts.push_back({.tensor = gates, .first = e * width, .rows = width});
+        parts.push_back({.tensor = ups, .first = e * width, .rows = width});
     }
+    return parts;
+}
 
-    /// Expert by expert its gates, then its ups.
-    std::vector<StoredPart> find_gate_up_stack() const {
-        const TensorEntry* gates = find("ffn_gate_exps");
-        const TensorEntry* ups = find("ffn_up_exps");
-        if (gates == nullptr || ups == nullptr || planned_.shape.size() != 3) {
-            return {};
-        }
-        const std::uint64_t width = planned_.shape[1] / 2;
-        std::vector<StoredPart> parts;
-        for (std::uint64_t e = 0; e < planned_.shape[0]; ++e) {
-            parts.push_back({.tensor = gates, .first = e * width, .rows = width});
-            parts.push_back({.tensor = ups, .first = e * width, .rows = width});
-        }
-        return parts;
-    }
-
-    /// "expert.3.gate" is a run of rows of a stack.
-    std::vector<StoredPart> find_expert() const {
-        const std::string_view rest = std::string_view(role_).substr(role_.find('.') + 1);
-        const std::size_t dot = rest.find('.');
-        std::uint64_t expert = 0;
-        std::from_chars(rest.data(), rest.data() + dot, expert);
-        const TensorEntry* stack = find(format("ffn_{}_exps", rest.substr(dot + 1)));
-        const std::uint64_t rows = planned_.shape.front();
-        return stack == nullptr ? std::vector<StoredPart>{}
-                                : std::vector<StoredPart>{
-                                      {.tensor = stack, .first = expert * rows, .rows = rows}};
-    }
-
-    const Checkpoint& file_;
-    const PlannedTensor& planned_;
-    std::string role_;
-    std::string ending_ = ".weight";
-    bool is_mamba_ = false;
-};
+/// One expert is a run of rows of a stack.
+std::vector<StoredPart> find_expert_rows(const StoredNames& names,
+                                         const role::ExpertPart& expert,
+                                         std::uint64_t rows) {
+    const TensorEntry* stack = names.find(format("ffn_{}_exps", expert.part));
+    return stack == nullptr ? std::vector<StoredPart>{}
+                            : std::vector<StoredPart>{
+                                  {.tensor = stack, .first = expert.index * rows, .rows = rows}};
+}
 
 }  // namespace
 
-StoredTensor find_stored(const Checkpoint& file,
-                         const Blueprint& blueprint,
-                         const PlannedTensor& planned,
-                         bool adds_one_to_gains) {
-    const StoredTensors stored(file, planned);
-    StoredTensor found{.parts = stored.find()};
-    const bool is_gain = planned.role.ends_with("norm") && stored.role() != role::output_norm;
-    if (adds_one_to_gains && is_gain && blueprint.gain == Gain::offset) {
-        found.form = StoredForm::plus_one;
-    } else if (stored.role() == role::log_rate) {
-        found.form = StoredForm::negative_rate;
+StoredNames::StoredNames(const Checkpoint& file, const PlannedTensor& planned)
+    : file_(file), planned_(planned), role_(planned.role) {
+    if (role_.starts_with(role::mamba_prefix)) {
+        role_.erase(0, role::mamba_prefix.size());
+        is_mamba_ = true;
     }
-    return found;
+    constexpr std::string_view bias = ".bias";
+    if (role_.ends_with(bias) && role_ != role::kernel_bias) {
+        role_.erase(role_.size() - bias.size());
+        ending_ = bias;
+    }
+}
+
+std::string StoredNames::in_block(std::string_view name) const {
+    return planned_.layer ? format("blk.{}.{}", planned_.layer->value, name) : std::string(name);
+}
+
+/// Some files leave the ending out, and some names have one of their own.
+const TensorEntry* StoredNames::find(std::string_view name) const {
+    const std::string whole = in_block(name);
+    const TensorEntry* found = file_.find(whole + ending_);
+    return found == nullptr && (ending_ == ".weight" || name.ends_with(".bias")) ? file_.find(whole)
+                                                                                 : found;
+}
+
+std::vector<StoredPart> StoredNames::find_parts() const {
+    for (const JoinedNames& joined : joined_names) {
+        if (joined.role == role_) {
+            return find_joined(*this, joined);
+        }
+    }
+    if (role_ == role::experts_gate_up) {
+        return find_gate_up_stack(*this, planned_.shape);
+    }
+    if (const auto expert = role::find_expert(role_)) {
+        return find_expert_rows(*this, *expert, planned_.shape.front());
+    }
+    const auto& all = planned_.layer ? inner_names() : outer_names();
+    const auto rule = std::ranges::find(all, std::string_view(role_), &RoleNames::role);
+    if (rule == all.end()) {
+        return {};
+    }
+    for (const std::string_view name : rule->names) {
+        // Beside attention a state space has an output of its own.
+        if (is_mamba_ && name == "attn_output") {
+            continue;
+        }
+        if (const TensorEntry* found = find(name)) {
+            return {{.tensor = found}};
+        }
+        // A bias belongs to the weight of its own name.
+        if (ending_ == ".bias" && file_.find(in_block(name) + ".weight") != nullptr) {
+            return {};
+        }
+    }
+    return {};
 }
 
 }  // namespace anamnesis::checkpoint

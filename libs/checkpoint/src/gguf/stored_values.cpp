@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -20,6 +21,7 @@
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/plain_tensor.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -37,32 +39,62 @@ std::uint64_t find_interleaved_row(std::uint64_t row, std::uint64_t head_rows) {
 /// A part with all its rows counted.
 struct Run {
     TensorEntry tensor;  ///< seen as a matrix
+    std::optional<TensorEntry> partner{};
     std::uint64_t first = 0;
     std::uint64_t rows = 0;
+    bool is_transposed = false;
+
+    bool is_as_stored() const { return !partner && !is_transposed; }
 };
 
-/// Rows of stored matrices one after another: quantised ones as float32, others as they are.
+/// How the rows that are read differ from those that are stored.
+struct RowForm {
+    std::uint64_t columns = 0;
+    std::uint64_t head_rows = 0;  ///< of heads whose halves are interleaved; 0: none
+    std::optional<HeadColumns> heads{};
+    StoredForm form = StoredForm::as_is;
+    DType dtype = DType::f32;  ///< of the values; those of other types are read as float32
+};
+
+float transform(StoredForm form, float value) {
+    switch (form) {
+        case StoredForm::plus_one:
+            return value - 1.0F;
+        case StoredForm::negative_rate:
+            return std::log(-value);
+        case StoredForm::as_is:
+            break;
+    }
+    return value;
+}
+
+/// Rows of stored matrices one after another, in the type of `RowForm`.
 class StoredRows final : public ComputedTensor {
 public:
-    StoredRows(std::vector<Run> runs, std::uint64_t head_rows, bool is_plain)
-        : runs_(std::move(runs)), head_rows_(head_rows), is_plain_(is_plain) {}
+    StoredRows(std::vector<Run> runs, const RowForm& form) : runs_(std::move(runs)), form_(form) {}
 
     std::uint64_t row_bytes() const {
-        const TensorEntry& tensor = runs_.front().tensor;
-        return is_plain_ ? tensor.row_bytes() : tensor.columns() * sizeof(float);
+        return is_block_quantised(form_.dtype) ? runs_.front().tensor.row_bytes()
+                                               : form_.columns * element_bytes(form_.dtype);
     }
 
     void read_at(std::uint64_t begin, std::span<std::byte> target) const override {
         const std::uint64_t size = row_bytes();
         ANAMNESIS_CHECK(begin % size == 0 && target.size() % size == 0, "whole rows are read");
-        for (std::uint64_t done = 0; done < target.size(); done += size) {
-            read_row(find_interleaved_row((begin + done) / size, head_rows_),
-                     target.subspan(done, size));
+        for (std::uint64_t row = begin / size; !target.empty();) {
+            std::uint64_t within = find_interleaved_row(row, form_.head_rows);
+            const Run& run = find_run(within);
+            const std::uint64_t most = form_.head_rows == 0 ? run.rows - within : 1;
+            const std::uint64_t count = std::min<std::uint64_t>(most, target.size() / size);
+            read_rows(run, within, target.first(count * size));
+            target = target.subspan(count * size);
+            row += count;
         }
     }
 
 private:
-    void read_row(std::uint64_t row, std::span<std::byte> target) const {
+    /// `row` becomes the row within the run.
+    const Run& find_run(std::uint64_t& row) const {
         const auto run = std::ranges::find_if(runs_, [&](const Run& one) {
             if (row < one.rows) {
                 return true;
@@ -71,78 +103,107 @@ private:
             return false;
         });
         ANAMNESIS_CHECK(run != runs_.end(), "the rows that are read are there");
-        const std::uint64_t stored_bytes = run->tensor.row_bytes();
-        if (is_plain_) {
-            run->tensor.read_at((run->first + row) * stored_bytes, target);
+        return *run;
+    }
+
+    void read_rows(const Run& run, std::uint64_t row, std::span<std::byte> target) const {
+        if (run.is_transposed) {
+            const std::uint64_t parts = run.partner ? 2 : 1;
+            copy_columns(run.tensor, run.first, row, target, 0, parts);
+            if (run.partner) {
+                copy_columns(*run.partner, run.first, row, target, 1, parts);
+            }
+        } else if (run.partner) {
+            copy_in_turn(run.tensor, run.first + row, target, 0);
+            copy_in_turn(*run.partner, run.first + row, target, 1);
+        } else {
+            read_stored(run.tensor, run.first + row, target);
+        }
+        if (form_.heads) {
+            reorder_columns(target);
+        }
+        if (form_.form != StoredForm::as_is) {
+            for (std::size_t i = 0; i < target.size(); i += sizeof(float)) {
+                float value = 0.0F;
+                std::memcpy(&value, target.data() + i, sizeof value);
+                value = transform(form_.form, value);
+                std::memcpy(target.data() + i, &value, sizeof value);
+            }
+        }
+    }
+
+    /// Rows as they are stored, in the type that is read.
+    void read_stored(const TensorEntry& tensor,
+                     std::uint64_t row,
+                     std::span<std::byte> target) const {
+        const std::uint64_t stored_bytes = tensor.row_bytes();
+        if (tensor.dtype == form_.dtype) {
+            tensor.read_at(row * stored_bytes, target);
             return;
         }
-        std::vector<std::byte> blocks(stored_bytes);
-        run->tensor.read_at((run->first + row) * stored_bytes, blocks);
-        std::vector<float> values(run->tensor.columns());
-        to_floats(run->tensor.dtype, blocks, values);
+        const std::uint64_t columns = tensor.columns();
+        const std::uint64_t count = target.size() / (columns * sizeof(float));
+        std::vector<std::byte> bytes(count * stored_bytes);
+        tensor.read_at(row * stored_bytes, bytes);
+        std::vector<float> values(count * columns);
+        if (is_arithmetic(tensor.dtype)) {
+            convert(tensor.dtype, bytes, DType::f32, std::as_writable_bytes(std::span(values)));
+        } else {
+            dequantise(tensor.dtype, bytes, values);
+        }
         std::memcpy(target.data(), values.data(), target.size());
     }
 
-    static void to_floats(DType dtype, std::span<const std::byte> bytes, std::span<float> values) {
-        if (is_arithmetic(dtype)) {
-            convert(dtype, bytes, DType::f32, std::as_writable_bytes(values));
-        } else {
-            dequantise(dtype, bytes, values);
+    /// Columns of a stored matrix as every `parts`th value of rows, from the value `part` on.
+    void copy_columns(const TensorEntry& tensor,
+                      std::uint64_t first,
+                      std::uint64_t column,
+                      std::span<std::byte> target,
+                      std::uint64_t part,
+                      std::uint64_t parts) const {
+        const std::uint64_t size = element_bytes(form_.dtype);
+        const std::uint64_t height = form_.columns / parts;
+        const std::uint64_t width = tensor.columns();
+        std::vector<std::byte> matrix(height * width * size);
+        read_stored(tensor, first, matrix);
+        const std::uint64_t rows = target.size() / row_bytes();
+        for (std::uint64_t i = 0; i < rows; ++i) {
+            for (std::uint64_t k = 0; k < height; ++k) {
+                std::memcpy(target.data() + (i * form_.columns + k * parts + part) * size,
+                            matrix.data() + (k * width + column + i) * size,
+                            size);
+            }
+        }
+    }
+
+    /// Rows of half the width as every second value.
+    void copy_in_turn(const TensorEntry& tensor,
+                      std::uint64_t row,
+                      std::span<std::byte> target,
+                      std::uint64_t part) const {
+        const std::uint64_t size = element_bytes(form_.dtype);
+        std::vector<std::byte> half(target.size() / 2);
+        read_stored(tensor, row, half);
+        for (std::uint64_t i = 0; i < half.size() / size; ++i) {
+            std::memcpy(target.data() + (2 * i + part) * size, half.data() + i * size, size);
+        }
+    }
+
+    void reorder_columns(std::span<std::byte> rows) const {
+        const std::uint64_t size = element_bytes(form_.dtype);
+        std::vector<std::byte> stored(row_bytes());
+        for (; !rows.empty(); rows = rows.subspan(stored.size())) {
+            std::memcpy(stored.data(), rows.data(), stored.size());
+            for (std::uint64_t column = 0; column < form_.columns; ++column) {
+                std::memcpy(rows.data() + column * size,
+                            stored.data() + form_.heads->find(column) * size,
+                            size);
+            }
         }
     }
 
     std::vector<Run> runs_;
-    std::uint64_t head_rows_;
-    bool is_plain_;
-};
-
-/// Values of a small tensor, in float32.
-class StoredVector final : public ComputedTensor {
-public:
-    /// `count` values from the `first` on.
-    StoredVector(TensorEntry stored,
-                 std::uint64_t first,
-                 std::uint64_t count,
-                 StoredForm form,
-                 std::uint64_t head_rows)
-        : stored_(std::move(stored)),
-          first_(first),
-          count_(count),
-          form_(form),
-          head_rows_(head_rows) {}
-
-    void read_at(std::uint64_t begin, std::span<std::byte> target) const override {
-        std::vector<std::byte> bytes(stored_.bytes);
-        stored_.read_at(0, bytes);
-        std::vector<float> values(count_elements(stored_.dtype, bytes.size()));
-        convert(stored_.dtype, bytes, DType::f32, std::as_writable_bytes(std::span(values)));
-        std::vector<float> made(count_);
-        for (std::uint64_t i = 0; i < count_; ++i) {
-            made[i] = transform(values[first_ + find_interleaved_row(i, head_rows_)]);
-        }
-        ANAMNESIS_CHECK(begin + target.size() <= count_ * sizeof(float), "values are there");
-        std::memcpy(
-            target.data(), reinterpret_cast<const std::byte*>(made.data()) + begin, target.size());
-    }
-
-private:
-    float transform(float value) const {
-        switch (form_) {
-            case StoredForm::plus_one:
-                return value - 1.0F;
-            case StoredForm::negative_rate:
-                return std::log(-value);
-            case StoredForm::as_is:
-                break;
-        }
-        return value;
-    }
-
-    TensorEntry stored_;
-    std::uint64_t first_;
-    std::uint64_t count_;
-    StoredForm form_;
-    std::uint64_t head_rows_;
+    RowForm form_;
 };
 
 [[noreturn]] void refuse_shape(const TensorEntry& stored, const Shape& shape) {
@@ -153,22 +214,63 @@ private:
                        anamnesis::to_string(shape)));
 }
 
-/// A part as rows of `columns`.
-Run make_run(const StoredPart& part, std::uint64_t columns, const Shape& shape) {
-    Run run{.tensor = *part.tensor, .first = part.first, .rows = part.rows};
-    const std::uint64_t count = find_element_count(run.tensor.shape).value_or(0);
-    if (columns == 0 || count % columns != 0 ||
-        (run.tensor.shape.back() != columns && run.tensor.shape.size() != 1)) {
-        refuse_shape(run.tensor, shape);
+/// A tensor as rows of `columns`. The columns of a matrix are those that it is stored with.
+TensorEntry see_as_rows(const TensorEntry& stored,
+                        std::uint64_t columns,
+                        bool is_matrix,
+                        const Shape& shape) {
+    const std::uint64_t count = find_element_count(stored.shape).value_or(0);
+    const bool has_columns = stored.shape.size() == 1 || stored.shape.back() == columns;
+    if (columns == 0 || count % columns != 0 || (is_matrix && !has_columns)) {
+        refuse_shape(stored, shape);
     }
-    run.tensor.shape = {count / columns, columns};
+    TensorEntry rows = stored;
+    rows.shape = {count / columns, columns};
+    return rows;
+}
+
+/// A part as rows of `columns` values.
+Run make_run(const StoredPart& part, std::uint64_t columns, bool is_matrix, const Shape& shape) {
+    const std::uint64_t own = columns / (part.partner != nullptr ? 2 : 1);
+    const std::uint64_t width =
+        part.is_transposed && !part.tensor->shape.empty() ? part.tensor->shape.back() : own;
+    Run run{.tensor = see_as_rows(*part.tensor, width, is_matrix, shape),
+            .first = part.first,
+            .rows = part.rows,
+            .is_transposed = part.is_transposed};
+    if (part.partner != nullptr) {
+        run.partner = see_as_rows(*part.partner, width, is_matrix, shape);
+    }
+    const std::uint64_t stored = run.tensor.shape.front();
     if (run.rows == 0) {
-        run.rows = run.tensor.shape.front();
+        run.rows = stored;
     }
-    if (run.first + run.rows > run.tensor.shape.front()) {
+    const bool fits = run.is_transposed ? run.first + own <= stored && run.rows == width
+                                        : run.first + run.rows <= stored;
+    if (!fits || (run.partner && (run.partner->shape != run.tensor.shape ||
+                                  run.partner->dtype != run.tensor.dtype))) {
         refuse_shape(*part.tensor, shape);
     }
     return run;
+}
+
+/// All runs, which make the planned shape.
+std::vector<Run> make_runs(const StoredTensor& stored,
+                           std::uint64_t columns,
+                           bool is_matrix,
+                           const Shape& shape) {
+    std::vector<Run> runs;
+    std::uint64_t rows = 0;
+    for (const StoredPart& part : stored.parts) {
+        runs.push_back(make_run(part, columns, is_matrix, shape));
+        rows += runs.back().rows;
+    }
+    const bool fits = rows * columns == find_element_count(shape) &&
+                      (!stored.columns || stored.columns->count() == columns);
+    if (!fits) {
+        refuse_shape(*stored.parts.front().tensor, shape);
+    }
+    return runs;
 }
 
 void refuse_codebooks(const StoredTensor& stored) {
@@ -187,24 +289,34 @@ void refuse_codebooks(const StoredTensor& stored) {
 /// or gathered as they are read.
 std::shared_ptr<const TensorEntry> find_packed(const std::vector<Run>& runs,
                                                std::uint64_t rows,
-                                               std::uint64_t head_rows) {
+                                               RowForm form) {
     const TensorEntry& first = runs.front().tensor;
-    const bool is_packed =
-        is_block_quantised(first.dtype) && std::ranges::all_of(runs, [&](const Run& run) {
-            return run.tensor.dtype == first.dtype && run.tensor.row_bytes() != 0;
-        });
+    const bool is_packed = is_block_quantised(first.dtype) && !form.heads &&
+                           std::ranges::all_of(runs, [&](const Run& run) {
+                               return run.is_as_stored() && run.tensor.dtype == first.dtype &&
+                                      run.tensor.row_bytes() != 0;
+                           });
     if (!is_packed) {
         return nullptr;
     }
     TensorEntry entry = first;
     entry.shape = {rows, first.columns()};
     entry.bytes = rows * first.row_bytes();
-    if (runs.size() == 1 && head_rows == 0) {
+    if (runs.size() == 1 && form.head_rows == 0) {
         entry.offset += runs.front().first * first.row_bytes();
     } else {
-        entry.computed = std::make_shared<StoredRows>(runs, head_rows, /*is_plain=*/true);
+        form.dtype = first.dtype;
+        entry.computed = std::make_shared<StoredRows>(runs, form);
     }
     return std::make_shared<const TensorEntry>(std::move(entry));
+}
+
+/// Whether one run is a whole stored tensor and the rows are to be read as they lie there.
+bool is_whole(const std::vector<Run>& runs, const RowForm& form) {
+    const Run& run = runs.front();
+    return runs.size() == 1 && run.is_as_stored() && run.first == 0 &&
+           run.rows == run.tensor.rows() && form.head_rows == 0 && !form.heads &&
+           form.form == StoredForm::as_is;
 }
 
 }  // namespace
@@ -214,62 +326,62 @@ TensorEntry make_matrix(const StoredTensor& stored,
                         const Shape& shape,
                         std::uint64_t head_rows) {
     refuse_codebooks(stored);
-    std::vector<Run> runs;
-    std::uint64_t rows = 0;
-    for (const StoredPart& part : stored.parts) {
-        runs.push_back(make_run(part, shape.back(), shape));
-        rows += runs.back().rows;
-    }
-    if (rows * shape.back() != find_element_count(shape)) {
-        refuse_shape(*stored.parts.front().tensor, shape);
-    }
+    std::vector<Run> runs = make_runs(stored, shape.back(), /*is_matrix=*/true, shape);
     const TensorEntry& first = runs.front().tensor;
     const bool is_plain = std::ranges::all_of(runs, [&](const Run& run) {
         return is_arithmetic(run.tensor.dtype) && run.tensor.dtype == first.dtype;
     });
-    const bool was_quantised =
-        std::ranges::any_of(runs, [](const Run& run) { return !is_arithmetic(run.tensor.dtype); });
+    const RowForm form{.columns = shape.back(),
+                       .head_rows = head_rows,
+                       .heads = stored.columns,
+                       .dtype = is_plain ? first.dtype : DType::f32};
+    const bool was_quantised = std::ranges::any_of(runs, [](const Run& run) {
+        return run.tensor.was_quantised || !is_arithmetic(run.tensor.dtype);
+    });
     TensorEntry entry = *stored.parts.front().tensor;
-    const bool is_whole = runs.size() == 1 && runs.front().first == 0 &&
-                          runs.front().rows == first.rows() && head_rows == 0;
     entry.name = std::move(name);
     entry.shape = shape;
-    if (is_whole && is_plain) {
+    if (is_plain && is_whole(runs, form)) {
         return entry;
     }
-    const DType dtype = first.dtype;
-    entry.packed = find_packed(runs, rows, head_rows);
-    const auto made = std::make_shared<StoredRows>(std::move(runs), head_rows, is_plain);
+    const std::uint64_t rows = find_element_count(shape).value_or(0) / shape.back();
+    entry.packed = find_packed(runs, rows, form);
+    const auto made = std::make_shared<StoredRows>(std::move(runs), form);
     entry.was_quantised = was_quantised;
-    entry.dtype = is_plain ? dtype : DType::f32;
+    entry.dtype = form.dtype;
     entry.bytes = rows * made->row_bytes();
     entry.computed = made;
     return entry;
+}
+
+TensorEntry make_plain(const TensorEntry& tensor) {
+    return is_arithmetic(tensor.dtype)
+               ? tensor
+               : make_matrix({.parts = {{.tensor = &tensor}}}, tensor.name, tensor.shape, 0);
 }
 
 TensorEntry make_vector(const StoredTensor& stored,
                         std::string name,
                         const Shape& shape,
                         std::uint64_t head_rows) {
-    const StoredPart& part = stored.parts.front();
-    const TensorEntry& tensor = *part.tensor;
-    const std::uint64_t count = find_element_count(shape).value_or(0);
-    const std::uint64_t all = find_element_count(tensor.shape).value_or(0);
-    const bool is_whole = part.rows == 0;
-    if (stored.parts.size() != 1 || !is_arithmetic(tensor.dtype) ||
-        (is_whole ? all != count : part.rows != count || part.first + part.rows > all)) {
-        refuse_shape(tensor, shape);
+    // Values by themselves, or those of a channel or an expert together.
+    const std::uint64_t columns = shape.size() > 1 ? shape.back() : 1;
+    std::vector<Run> runs = make_runs(stored, columns, /*is_matrix=*/false, shape);
+    for (const Run& run : runs) {
+        if (!is_arithmetic(run.tensor.dtype)) {
+            refuse_shape(run.tensor, shape);
+        }
     }
-    TensorEntry entry = tensor;
+    const RowForm form{.columns = columns, .head_rows = head_rows, .form = stored.form};
+    TensorEntry entry = *stored.parts.front().tensor;
     entry.name = std::move(name);
     entry.shape = shape;
-    if (stored.form == StoredForm::as_is && head_rows == 0 && is_whole) {
+    if (is_whole(runs, form)) {
         return entry;
     }
     entry.dtype = DType::f32;
-    entry.bytes = count * sizeof(float);
-    entry.computed =
-        std::make_shared<StoredVector>(tensor, part.first, count, stored.form, head_rows);
+    entry.bytes = find_element_count(shape).value_or(0) * sizeof(float);
+    entry.computed = std::make_shared<StoredRows>(std::move(runs), form);
     return entry;
 }
 

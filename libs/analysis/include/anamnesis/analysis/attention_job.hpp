@@ -12,16 +12,13 @@
 #include "anamnesis/analysis/model_loading.hpp"
 #include "anamnesis/analysis/needle_texts.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/engine.hpp"
 
 namespace anamnesis::analysis {
 
 /// Where attention looks: every head of every checkpoint over the same texts.
 struct AttentionJob {
-    struct LookedInto {
-        std::string name{};
-        std::string path{};
-    };
-    std::vector<LookedInto> checkpoints{};
+    std::vector<eval::AskedModel> checkpoints{};
     ModelLoading loading{};
     std::optional<eval::HaystackPlan> needles{};  ///< prompts made here; absent: those of a file
     std::string prompts{};

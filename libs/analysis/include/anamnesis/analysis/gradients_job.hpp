@@ -11,13 +11,14 @@
 #include "anamnesis/analysis/model_loading.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/engine.hpp"
 
 namespace anamnesis::analysis {
 
 /// Where a loss reaches: gradients of the attention logits by distance, over the examples of one or
 /// two data sets, or over the rows of a batch.
 struct GradientsJob {
-    std::string checkpoint{};
+    eval::AskedModel model{};
     ModelLoading loading{};
 
     std::string rows{};     ///< a safetensors file with `input_ids` and `labels`; else

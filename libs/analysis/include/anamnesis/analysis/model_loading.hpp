@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
+#include <functional>
 
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/eval/engine.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 #include "anamnesis/runtime/network.hpp"
 
@@ -13,13 +13,13 @@ namespace anamnesis::analysis {
 
 /// How the models of a job are read and run.
 struct ModelLoading {
-    checkpoint::OpenOptions opening{};
-    checkpoint::RecogniseOptions recognising{};
+    /// Opens its files: the checkpoint, with the adapter where it has one.
+    std::function<checkpoint::RecognisedCheckpoint(const eval::AskedModel&)> open{};
     runtime::LoadOptions running{};
 };
 
 /// Errors: those of the checkpoint and `runtime::load_network`.
-runtime::Network load_network(const std::string& path, const ModelLoading& loading);
+runtime::Network load_network(const eval::AskedModel& model, const ModelLoading& loading);
 
 /// What of it decides the figures, for a run's record: sets `dtype` and `attn_logits_scaling`.
 void describe_loading(const ModelLoading& loading, Json& settings);

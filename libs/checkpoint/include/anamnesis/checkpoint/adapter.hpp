@@ -38,8 +38,8 @@ struct SavedTensor {
     std::optional<std::vector<std::uint64_t>> rows{};
 };
 
-/// A LoRA adapter as PEFT saves it, adapter_config.json and adapter_model.safetensors, or one GGUF
-/// file as llama.cpp's converter makes it.
+/// A LoRA adapter as PEFT saves it, adapter_config.json and adapter_model.safetensors or the shards
+/// of adapter_model.safetensors.index.json, or one GGUF file as llama.cpp's converter makes it.
 struct Adapter {
     std::filesystem::path path;  ///< as given
     Checkpoint weights;
@@ -85,7 +85,8 @@ struct AdapterMatch {
     std::vector<MatchedModule> modules;  ///< in the order of the adapter's
     std::vector<MatchedSaved> saved;
     std::vector<std::string> unmatched;  ///< tensors that name nothing in the base
-    /// Tensors of a GGUF adapter outside softmax attention, which no repair of it takes.
+    /// Tensors of a GGUF adapter that name nothing in the base by llama.cpp's names: those outside
+    /// softmax attention, where the base is no GGUF file. No repair takes them.
     std::vector<const TensorEntry*> others;
     std::vector<std::string> halves;    ///< tensors of a pair whose other half is missing
     std::vector<std::string> problems;  ///< shapes and ranks that do not fit, as sentences
@@ -125,7 +126,11 @@ struct AdapterPair {
 };
 
 /// What is to be done with an adapter.
-enum class AdapterUse : std::uint8_t { repair, merge };
+enum class AdapterUse : std::uint8_t {
+    repair,
+    run,    ///< with its base, in memory
+    merge,  ///< into the files of its base
+};
 
 /// Errors: `unsupported` for an obstacle of its config (but for that of a residual base where
 /// `takes_residual_base`); `mismatch`, with everything that does not fit.

@@ -12,10 +12,11 @@
 
 namespace anamnesis::checkpoint {
 
-/// What of an adapter can be worked with in spite of an obstacle.
+/// What of an adapter cannot be done for an obstacle.
 enum class ObstacleReach : std::uint8_t {
-    merge,  ///< rows can be taken out of the adapter; it cannot be merged into weights
-    all,    ///< neither
+    files,  ///< merging it into the files of its base
+    merge,  ///< merging at all, and so running it; rows can be taken out of it
+    all,    ///< anything
 };
 
 /// Something that adapter_config.json says and that this project does not handle.

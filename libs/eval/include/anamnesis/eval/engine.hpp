@@ -21,8 +21,9 @@ namespace anamnesis::eval {
 
 /// A model of an evaluation.
 struct AskedModel {
-    std::string name;   ///< in results and reports
-    std::string place;  ///< its folder, or what a server calls it
+    std::string name;       ///< in results and reports
+    std::string place;      ///< its folder, or what a server calls it
+    std::string adapter{};  ///< a LoRA adapter that it is run with; empty: none
 };
 
 /// What a place without a name is called after.
@@ -32,8 +33,15 @@ enum class PlaceKind : std::uint8_t {
 };
 
 /// Reads NAME=PLACE or PLACE. Of a server that is given no name its only model is asked.
-/// Errors: `usage` without a folder, for an empty name or place and for a name that is given twice.
-std::vector<AskedModel> parse_asked_models(std::span<const std::string> words, PlaceKind kind);
+/// `adapters` are NAME=ADAPTER, or one ADAPTER of the only model.
+/// Errors: `usage` without a folder, for an empty name or place, for a name that is given twice,
+/// and for an adapter of no model, of a model that has one or of one that is served.
+std::vector<AskedModel> parse_asked_models(std::span<const std::string> words,
+                                           PlaceKind kind,
+                                           std::span<const std::string> adapters = {});
+
+/// For a run's record: `path`, `adapter` where there is one, and a `digest` of both.
+Json describe_files(const AskedModel& model);
 
 /// A back end with all that it needs.
 struct Engine {
@@ -57,9 +65,9 @@ using OpenEngine = std::function<Engine(const AskedModel&, const EngineOpening&)
 /// Errors: as `EndpointBackEnd`.
 Engine make_endpoint_engine(EndpointOptions options, const language::Tokenizer* tokenizer);
 
-/// A model in this process, loaded from `folder`.
+/// A model in this process, loaded from the files of `asked`.
 Engine make_embedded_engine(std::unique_ptr<language::LanguageModel> model,
                             EmbeddedOptions options,
-                            const std::string& folder);
+                            const AskedModel& asked);
 
 }  // namespace anamnesis::eval
