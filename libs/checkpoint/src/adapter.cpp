@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* config_name = "adapter_config.json";
 constexpr const char* weights_name = "adapter_model.safetensors";
+constexpr const char* index_name = "adapter_model.safetensors.index.json";
 constexpr std::string_view peft_prefix = "base_model.model.";
 
 bool is_there(const fs::path& path) {
@@ -38,16 +39,33 @@ std::string quoted(const fs::path& path) {
     return in_quotes(path.string(), 1000);
 }
 
-fs::path find_weights(const fs::path& path) {
+bool is_shard(const fs::path& path) {
+    return path.filename().string().starts_with("adapter_model-") &&
+           path.extension() == ".safetensors";
+}
+
+/// A folder whose weights lie in several files, or say so.
+bool has_shards(const fs::path& folder) {
+    std::error_code ignored;
+    return is_there(folder / index_name) ||
+           std::ranges::any_of(fs::directory_iterator(folder, ignored), is_shard);
+}
+
+Checkpoint open_weights(const fs::path& path) {
     std::error_code ignored;
     if (!is_there(path)) {
         throw Error(ErrorKind::not_found, format("{} does not exist", quoted(path)));
     }
     if (!fs::is_directory(path, ignored)) {
-        return path;
+        // A shard alone has a part of the modules.
+        return is_shard(path) ? open_weights(path.has_parent_path() ? path.parent_path() : ".")
+                              : Checkpoint::open(path);
+    }
+    if (has_shards(path)) {
+        return Checkpoint::open(path / index_name);
     }
     if (is_there(path / weights_name)) {
-        return path / weights_name;
+        return Checkpoint::open(path / weights_name);
     }
     for (const char* pickle : {"adapter_model.bin", "adapter_model.pt"}) {
         if (is_there(path / pickle)) {
@@ -57,14 +75,6 @@ fs::path find_weights(const fs::path& path) {
                                quoted(path / pickle),
                                weights_name));
         }
-    }
-    if (is_there(path / "adapter_model-00001-of-00002.safetensors") ||
-        is_there(path / "adapter_model.safetensors.index.json")) {
-        throw Error(ErrorKind::unsupported,
-                    format("the LoRA adapter {} is in several files; load it with PEFT and save it "
-                           "again as one {}",
-                           quoted(path),
-                           weights_name));
     }
     throw Error(
         ErrorKind::not_found,
@@ -186,18 +196,17 @@ bool is_adapter(const fs::path& path) {
     }
     const bool is_checkpoint =
         is_there(path / "model.safetensors") || is_there(path / "model.safetensors.index.json");
-    return !is_checkpoint && (is_there(path / weights_name) ||
+    return !is_checkpoint && (is_there(path / weights_name) || has_shards(path) ||
                               is_there(path / "adapter_model.bin") || is_there(path / config_name));
 }
 
 Adapter open_adapter(const fs::path& path) {
     return in_context([&] { return format("opening adapter {}", quoted(path)); },
                       [&] {
-                          const fs::path weights = find_weights(path);
-                          if (is_gguf_adapter(weights)) {
-                              return open_gguf_adapter(weights);
+                          if (is_gguf_adapter(path)) {
+                              return open_gguf_adapter(path);
                           }
-                          Adapter adapter{.path = path, .weights = Checkpoint::open(weights)};
+                          Adapter adapter{.path = path, .weights = open_weights(path)};
                           adapter.config = read_config(adapter.weights.folder());
                           Sorter(adapter).sort();
                           return adapter;

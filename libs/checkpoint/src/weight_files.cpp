@@ -33,9 +33,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view single_name = "model.safetensors";
-constexpr std::string_view index_name = "model.safetensors.index.json";
+constexpr std::string_view model_stem = "model";
 constexpr std::string_view extension = ".safetensors";
+constexpr std::string_view index_ending = ".safetensors.index.json";
 
 std::string quoted(const fs::path& path) {
     return in_quotes(path.string());
@@ -125,7 +125,7 @@ formats::ShardIndex read_index(const fs::path& path) {
 }
 
 void use_index(WeightFiles& weights, const std::vector<std::string>& candidates) {
-    weights.index = read_index(weights.folder / index_name);
+    weights.index = read_index(weights.folder / weights.index_name());
     weights.names = weights.index->files();
     for (const std::string& name : weights.names) {
         const fs::path path = weights.folder / name;
@@ -161,8 +161,8 @@ void choose_without_index(WeightFiles& weights,
         }
         refuse_folder_without_weights(weights.folder, names);
     }
-    if (std::ranges::all_of(candidates,
-                            [](const std::string& name) { return name.starts_with("adapter_"); })) {
+    const auto is_of_adapter = [](const std::string& name) { return name.starts_with("adapter_"); };
+    if (weights.stem == model_stem && std::ranges::all_of(candidates, is_of_adapter)) {
         refuse_adapter_folder(weights.folder, candidates.front());
     }
     if (candidates.size() == 1) {
@@ -172,14 +172,15 @@ void choose_without_index(WeightFiles& weights,
                         format("folder {} has shard {} alone and no {}",
                                quoted(weights.folder),
                                in_quotes(only),
-                               in_quotes(index_name)));
+                               in_quotes(weights.index_name())));
         }
-        weights.findings.push_back(make_finding(
-            "other_file_name",
-            Severity::warning,
-            {only},
-            format(
-                "the weights are in {}; other tools look for {}", in_quotes(only), single_name)));
+        weights.findings.push_back(
+            make_finding("other_file_name",
+                         Severity::warning,
+                         {only},
+                         format("the weights are in {}; other tools look for {}",
+                                in_quotes(only),
+                                weights.single_name())));
         weights.names = candidates;
         return;
     }
@@ -189,19 +190,19 @@ void choose_without_index(WeightFiles& weights,
                            quoted(weights.folder),
                            candidates.size(),
                            in_quotes(candidates.front()),
-                           in_quotes(index_name)));
+                           in_quotes(weights.index_name())));
     }
     weights.findings.push_back(make_finding("shards_without_index",
                                             Severity::warning,
                                             candidates,
                                             format("the {} shards have no {}; other tools need it",
                                                    candidates.size(),
-                                                   in_quotes(index_name))));
+                                                   in_quotes(weights.index_name()))));
     weights.names = candidates;
 }
 
 /// Whether an index is one of the single file; one that cannot be read is none.
-bool names_single_file(const fs::path& index) {
+bool names_single_file(const fs::path& index, const std::string& single_name) {
     try {
         const std::vector<std::string> named = read_index(index).files();
         return std::ranges::find(named, single_name) != named.end();
@@ -213,40 +214,41 @@ bool names_single_file(const fs::path& index) {
     }
 }
 
-WeightFiles find_in_folder(const fs::path& folder) {
-    WeightFiles weights;
-    weights.folder = folder;
+WeightFiles find_in_folder(const fs::path& folder, const std::string& stem) {
+    WeightFiles weights{.folder = folder, .stem = stem};
+    const std::string single_name = weights.single_name();
+    const std::string index_name = weights.index_name();
     const std::vector<std::string> names = names_in(folder);
     std::vector<std::string> candidates;
-    std::ranges::copy_if(names, std::back_inserter(candidates), [](const std::string& name) {
-        return name.ends_with(extension);
+    std::ranges::copy_if(names, std::back_inserter(candidates), [&](const std::string& name) {
+        return name.ends_with(extension) && (stem == model_stem || name.starts_with(stem));
     });
-    for (const std::string_view name : {single_name, index_name}) {
+    for (const std::string& name : {single_name, index_name}) {
         expect_reachable(folder / name);
     }
     const bool has_single = entry_exists(folder / single_name);
     const bool has_index = entry_exists(folder / index_name);
     if (has_single && has_index) {
-        if (names_single_file(folder / index_name)) {
+        if (names_single_file(folder / index_name, single_name)) {
             use_index(weights, candidates);
         } else {
             // transformers looks for the single file first, so that is what users run.
-            weights.names = {std::string(single_name)};
+            weights.names = {single_name};
             weights.findings.push_back(make_finding(
                 "stale_index",
                 Severity::warning,
-                {std::string(index_name)},
+                {index_name},
                 format("both {} and {} are there; {} is used, as transformers does, and the index "
                        "and its shards are ignored",
-                       in_quotes(single_name),
-                       in_quotes(index_name),
-                       in_quotes(single_name)),
+                       in_quotes(weights.single_name()),
+                       in_quotes(weights.index_name()),
+                       in_quotes(weights.single_name())),
                 "remove the index and its shards; a repaired copy has neither"));
         }
     } else if (has_index) {
         use_index(weights, candidates);
     } else if (has_single) {
-        weights.names = {std::string(single_name)};
+        weights.names = {single_name};
         for (const std::string& name : candidates) {
             if (name != single_name && !name.starts_with("adapter_")) {
                 weights.findings.push_back(make_finding(
@@ -259,7 +261,7 @@ WeightFiles find_in_folder(const fs::path& folder) {
     } else {
         choose_without_index(weights, names, candidates);
     }
-    if (entry_exists(folder / "config.json")) {
+    if (stem == model_stem && entry_exists(folder / "config.json")) {
         expect_reachable(folder / "config.json");
         weights.config = folder / "config.json";
     }
@@ -269,7 +271,7 @@ WeightFiles find_in_folder(const fs::path& folder) {
 /// A config belongs to a single file where the file has the name that a checkpoint gives it.
 bool owns_config(const fs::path& file) {
     const std::string name = file.filename().string();
-    return name == single_name || find_shard_number(name).has_value();
+    return name == "model.safetensors" || find_shard_number(name).has_value();
 }
 
 WeightFiles find_single(const fs::path& path) {
@@ -284,10 +286,9 @@ WeightFiles find_single(const fs::path& path) {
         throw Error(ErrorKind::unsupported,
                     format("{} is no .safetensors or .gguf file and no folder", quoted(path)));
     }
-    WeightFiles weights;
-    weights.is_single_file = true;
-    weights.folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-    weights.names = {path.filename().string()};
+    WeightFiles weights{.folder = path.has_parent_path() ? path.parent_path() : fs::path("."),
+                        .names = {path.filename().string()},
+                        .is_single_file = true};
     const fs::path config = weights.folder / "config.json";
     if (owns_config(path) && entry_exists(config)) {
         weights.config = config;
@@ -336,7 +337,15 @@ WeightFiles find_weight_files(const fs::path& path) {
                     format("{} does not exist{}", quoted(path), advise_on_missing_path(path)));
     }
     std::error_code error;
-    return fs::is_directory(path, error) ? find_in_folder(path) : find_single(path);
+    if (fs::is_directory(path, error)) {
+        return find_in_folder(path, std::string(model_stem));
+    }
+    std::string name = path.filename().string();
+    if (name.ends_with(index_ending)) {
+        name.resize(name.size() - index_ending.size());
+        return find_in_folder(path.has_parent_path() ? path.parent_path() : ".", name);
+    }
+    return find_single(path);
 }
 
 bool check_index(const formats::ShardIndex& index,

@@ -15,13 +15,18 @@ namespace anamnesis::checkpoint {
 /// Which files of a folder, or which single file, hold the weights.
 struct WeightFiles {
     std::filesystem::path folder;
-    std::vector<std::string> names;  ///< in the folder, sorted
+    std::string stem = "model";        ///< of the names that loaders look for
+    std::vector<std::string> names{};  ///< in the folder, sorted
     bool is_single_file = false;
     std::optional<formats::ShardIndex> index{};
     std::optional<std::filesystem::path> config{};
-    std::vector<Finding> findings;
+    std::vector<Finding> findings{};
+
+    std::string single_name() const { return stem + ".safetensors"; }
+    std::string index_name() const { return single_name() + ".index.json"; }
 };
 
+/// An index stands for its shards: "adapter_model.safetensors.index.json" for those of an adapter.
 /// Errors: as Checkpoint::open.
 WeightFiles find_weight_files(const std::filesystem::path& path);
 

@@ -36,6 +36,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* config_name = "adapter_config.json";
+constexpr const char* index_name = "adapter_model.safetensors.index.json";
 constexpr std::uint64_t rows_block = 4U << 20U;
 
 void refuse_target_in(const fs::path& source, const fs::path& target) {
@@ -113,11 +114,10 @@ public:
             refuse_target_in(plan_.match->base->checkpoint.folder(), target);
         }
         io::AtomicDirectory folder(target);
-        const std::string name = adapter.weights.files().front().name();
-        write_tensors(folder.path() / name);
-        std::vector<std::string> notes = copy_side_files(folder.path(), name);
+        const std::vector<std::string> names = write_files(folder.path());
+        std::vector<std::string> notes = copy_side_files(folder.path());
         Result result{.path = target,
-                      .receipt = make_receipt(name),
+                      .receipt = make_receipt(names),
                       .bytes_written = bytes_written_,
                       .bytes_linked = 0,
                       .notes = std::move(notes)};
@@ -148,9 +148,10 @@ private:
         }
         const GgufHeader header = make_gguf_header(*plan_.match->adapter->weights.gguf(), stays);
         io::AtomicFile output(target);
-        write_container(output.file(), header.bytes, header.offsets, header.file_bytes);
+        write_container(
+            output.file(), list_kept(0), header.bytes, header.offsets, header.file_bytes);
         Result result{.path = target,
-                      .receipt = make_receipt(target.filename().string()),
+                      .receipt = make_receipt({target.filename().string()}),
                       .bytes_written = bytes_written_,
                       .bytes_linked = 0,
                       .notes = {}};
@@ -161,38 +162,77 @@ private:
         return result;
     }
 
-    void write_tensors(const fs::path& path) {
-        std::vector<formats::TensorSpec> specs;
+    /// The tensors of a file of the adapter that stay.
+    std::vector<const AdapterTensor*> list_kept(std::size_t file) const {
+        std::vector<const AdapterTensor*> kept;
         for (const AdapterTensor& tensor : plan_.tensors) {
-            if (!tensor.is_removed) {
-                specs.push_back({.name = tensor.tensor->name,
-                                 .dtype = tensor.tensor->dtype,
-                                 .shape = tensor.tensor->shape});
+            if (!tensor.is_removed && tensor.tensor->file == file) {
+                kept.push_back(&tensor);
             }
         }
-        const auto& metadata = plan_.match->adapter->weights.files().front().metadata;
-        formats::SafetensorsPrologue prologue = formats::make_safetensors_prologue(specs, metadata);
+        return kept;
+    }
+
+    /// Writes the files that something stays of, and their index where the adapter has one.
+    std::vector<std::string> write_files(const fs::path& folder) {
+        const checkpoint::Checkpoint& weights = plan_.match->adapter->weights;
+        std::vector<std::string> names;
+        Json::Object map;
+        std::uint64_t bytes = 0;
+        for (std::size_t i = 0; i < weights.files().size(); ++i) {
+            const std::vector<const AdapterTensor*> kept = list_kept(i);
+            if (kept.empty()) {
+                continue;
+            }
+            const checkpoint::WeightFile& file = weights.files()[i];
+            names.push_back(file.name());
+            write_tensors(folder / file.name(), kept, file);
+            for (const AdapterTensor* tensor : kept) {
+                map.emplace_back(tensor->tensor->name, file.name());
+                bytes += tensor->tensor->bytes;
+            }
+        }
+        if (weights.is_indexed()) {
+            const Json index = Json::Object{{"metadata", Json::Object{{"total_size", bytes}}},
+                                            {"weight_map", Json(std::move(map))}};
+            write_new_file(folder / index_name, index.dump(2) + "\n", options_.is_synced);
+        }
+        return names;
+    }
+
+    void write_tensors(const fs::path& path,
+                       const std::vector<const AdapterTensor*>& kept,
+                       const checkpoint::WeightFile& source) {
+        std::vector<formats::TensorSpec> specs;
+        for (const AdapterTensor* tensor : kept) {
+            specs.push_back({.name = tensor->tensor->name,
+                             .dtype = tensor->tensor->dtype,
+                             .shape = tensor->tensor->shape});
+        }
+        formats::SafetensorsPrologue prologue =
+            formats::make_safetensors_prologue(specs, source.metadata);
         for (std::uint64_t& offset : prologue.offsets) {
             offset += prologue.bytes.size();
         }
         const io::File file = io::File::create(path);
-        write_container(
-            file, prologue.bytes, prologue.offsets, prologue.bytes.size() + prologue.data_bytes);
+        write_container(file,
+                        kept,
+                        prologue.bytes,
+                        prologue.offsets,
+                        prologue.bytes.size() + prologue.data_bytes);
     }
 
     /// The directory, then the tensors that stay, each at its offset.
     void write_container(const io::File& file,
+                         const std::vector<const AdapterTensor*>& kept,
                          std::string_view header,
                          const std::vector<std::uint64_t>& offsets,
                          std::uint64_t bytes) {
         file.resize(bytes);
         file.write_at(0, std::as_bytes(std::span(header)));
-        std::size_t number = 0;
-        for (const AdapterTensor& tensor : plan_.tensors) {
+        for (std::size_t i = 0; i < kept.size(); ++i) {
             execution_.check();
-            if (!tensor.is_removed) {
-                write_tensor(tensor, file, offsets[number++]);
-            }
+            write_tensor(*kept[i], file, offsets[i]);
         }
         if (options_.is_synced) {
             file.sync();
@@ -242,9 +282,13 @@ private:
                                        {"repaired", digest.finish()}}}});
     }
 
-    std::vector<std::string> copy_side_files(const fs::path& folder, const std::string& weights) {
+    std::vector<std::string> copy_side_files(const fs::path& folder) {
         const fs::path& root = plan_.match->adapter->folder();
-        const checkpoint::SideFiles side = checkpoint::find_side_files(root, {weights});
+        std::set<std::string> weights{index_name};
+        for (const checkpoint::WeightFile& file : plan_.match->adapter->weights.files()) {
+            weights.insert(file.name());
+        }
+        const checkpoint::SideFiles side = checkpoint::find_side_files(root, std::move(weights));
         for (const checkpoint::SideFile& file : side.files) {
             const fs::path target = folder / file.relative;
             fs::create_directories(target.parent_path());
@@ -264,7 +308,7 @@ private:
         return side.notes;
     }
 
-    Json make_receipt(const std::string& weights) const {
+    Json make_receipt(const std::vector<std::string>& weights) const {
         const checkpoint::Adapter& adapter = *plan_.match->adapter;
         Json removed = Json::array();
         for (const AdapterTensor& tensor : plan_.tensors) {
@@ -272,20 +316,23 @@ private:
                 removed.push_back(tensor.tensor->name);
             }
         }
-        return Json::Object{
-            {"anamnesis_receipt", 1},
-            {"kind", "adapter"},
-            {"created", make_timestamp()},
-            {"request", to_json(request_)},
-            {"pre", describe_source(*plan_.match->base)},
-            {"post",
-             Json::Object{{"path", adapter.path.string()},
-                          {"base_name", adapter.config.base_name},
-                          {"peft_version", adapter.config.peft_version}}},
-            {"removed", std::move(removed)},
-            {"tensors", edited_},
-            {"files", Json::Array{Json::Object{{"name", weights}, {"made", "written"}}}},
-            {"findings", checkpoint::to_json(plan_.findings)}};
+        Json files = Json::array();
+        for (const std::string& name : weights) {
+            files.push_back(Json::Object{{"name", name}, {"made", "written"}});
+        }
+        return Json::Object{{"anamnesis_receipt", 1},
+                            {"kind", "adapter"},
+                            {"created", make_timestamp()},
+                            {"request", to_json(request_)},
+                            {"pre", describe_source(*plan_.match->base)},
+                            {"post",
+                             Json::Object{{"path", adapter.path.string()},
+                                          {"base_name", adapter.config.base_name},
+                                          {"peft_version", adapter.config.peft_version}}},
+                            {"removed", std::move(removed)},
+                            {"tensors", edited_},
+                            {"files", std::move(files)},
+                            {"findings", checkpoint::to_json(plan_.findings)}};
     }
 
     const AdapterPlan& plan_;
