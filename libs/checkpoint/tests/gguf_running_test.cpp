@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -16,6 +17,9 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/gguf.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+
+#include "gguf_bytes.hpp"
+#include "temporary_folder.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -68,6 +72,26 @@ TEST(GgufForRunning, IsTheCheckpointThatTheFileWasMadeFrom) {
     expect_same_model(cases / "qwen2-q4_0/pre.gguf", cases / "qwen2-q4_0/pre_hf", 0.15);
     expect_same_model(
         cases / "nemotron_h_moe-q5_0/pre.gguf", cases / "nemotron_h_moe-q5_0/pre_hf", 0.06);
+    expect_same_model(
+        cases / "kimi-linear-q8_0/pre.gguf", cases / "kimi-linear-q8_0/pre_hf", 0.02);
+}
+
+/// Files of plain values: every value is the checkpoint's, but for decays, which are logarithms of
+/// exponentials, and gains, which are sums with one.
+TEST(GgufForRunning, HasTheValuesOfTheCheckpointThatTheFileWasMadeFrom) {
+    const fs::path testdata = ANAMNESIS_TESTDATA;
+    for (const auto& [file, model] : {std::pair{"qwen35", "qwen3_5_odd"},
+                                      std::pair{"qwen35moe", "qwen3_5_moe"},
+                                      std::pair{"qwen3next", "qwen3_next_base"},
+                                      std::pair{"kimi-linear", "kimi_linear_hub_config"},
+                                      std::pair{"deepseek2-v2", "deepseek_v2_base"},
+                                      std::pair{"deepseek2-v3", "deepseek_v3_base"},
+                                      std::pair{"jamba", "jamba_hub_config"}}) {
+        SCOPED_TRACE(file);
+        expect_same_model(testdata / "gguf/running" / file / "model.gguf",
+                          testdata / "models" / model,
+                          1e-6);
+    }
 }
 
 TEST(GgufForRunning, PutsTheHalvesOfHeadsBackInOrder) {
@@ -107,13 +131,16 @@ TEST(GgufForRunning, TakesFusedTensorsApart) {
 }
 
 TEST(GgufForRunning, RefusesArchitecturesThatDoNotRun) {
-    const fs::path file = fs::path(ANAMNESIS_TESTDATA) / "gguf/surgery/kimi-linear-q8_0/pre.gguf";
+    testing::GgufBytes bytes;
+    bytes.key("general.architecture", "plamo2");
+    const testing::TemporaryFolder folder;
+    const fs::path file = folder.write("model.gguf", bytes.key("plamo2.block_count", 2U).bytes());
     try {
         static_cast<void>(view_for_running(Checkpoint::open(file)));
         ADD_FAILURE() << "accepted";
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::unsupported);
-        EXPECT_THAT(error.what(), ::testing::HasSubstr("kimi-linear"));
+        EXPECT_THAT(error.what(), ::testing::HasSubstr("plamo2"));
     }
 }
 

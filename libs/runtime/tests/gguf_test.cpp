@@ -7,8 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <ostream>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
@@ -17,6 +19,7 @@
 
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/half.hpp"
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -74,6 +77,49 @@ TEST(GgufWeights, GiveTheLogitsOfTheSameValuesInSafetensors) {
         EXPECT_LT((logits - expected).abs().max().item<double>(),
                   1e-6 * expected.abs().max().item<double>());
     }
+}
+
+/// A file and the checkpoint of safetensors that it was made from.
+struct MadeFrom {
+    std::string file;
+    std::string model;
+};
+
+std::ostream& operator<<(std::ostream& stream, const MadeFrom& pair) {
+    return stream << pair.file;
+}
+
+class GgufOfSafetensors : public ::testing::TestWithParam<MadeFrom> {};
+
+INSTANTIATE_TEST_SUITE_P(Files,
+                         GgufOfSafetensors,
+                         ::testing::Values(MadeFrom{"qwen35", "qwen3_5_odd"},
+                                           MadeFrom{"qwen35moe", "qwen3_5_moe"},
+                                           MadeFrom{"qwen3next", "qwen3_next_base"},
+                                           MadeFrom{"kimi-linear", "kimi_linear_hub_config"},
+                                           MadeFrom{"deepseek2-v2", "deepseek_v2_base"},
+                                           MadeFrom{"deepseek2-v3", "deepseek_v3_base"},
+                                           MadeFrom{"gpt-oss", "gpt_oss_mxfp4"},
+                                           MadeFrom{"jamba", "jamba_hub_config"}));
+
+TEST_P(GgufOfSafetensors, GivesTheLogitsOfTheCheckpointThatItWasMadeFrom) {
+    const fs::path testdata = ANAMNESIS_TESTDATA;
+    const fs::path source = testdata / "models" / GetParam().model;
+    const testing::TemporaryFolder folder;
+    fs::copy(source / "model.safetensors", folder.path() / "model.safetensors");
+    Json config = Json::parse_python(testing::read_text_file(source / "config.json"));
+    // A file has one of DeepSeek's two slopes of YaRN, which are the same in published configs.
+    if (const Json* rope = config.find("rope_parameters");
+        rope != nullptr && rope->find("mscale_all_dim") != nullptr) {
+        Json same = *rope;
+        same.set("mscale", *rope->find("mscale_all_dim"));
+        config.set("rope_parameters", std::move(same));
+    }
+    folder.write("config.json", config.dump(2));
+    const at::Tensor expected = find_logits(folder.path());
+    const at::Tensor logits = find_logits(testdata / "gguf/running" / GetParam().file / "model.gguf");
+    EXPECT_LT((logits - expected).abs().max().item<double>(),
+              1e-6 * expected.abs().max().item<double>());
 }
 
 /// |a - b| / |b| after a is scaled to be as near to b as it can be.

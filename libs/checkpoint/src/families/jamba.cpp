@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
@@ -10,6 +12,7 @@
 #include "attention_rules.hpp"
 #include "family.hpp"
 #include "family_parts.hpp"
+#include "latent_parts.hpp"
 #include "layer_kinds.hpp"
 #include "layer_plan.hpp"
 #include "mamba_parts.hpp"
@@ -20,6 +23,9 @@ namespace anamnesis::checkpoint {
 namespace {
 
 std::vector<Layer> read_jamba_layers(const ConfigReader& config) {
+    if (auto listed = find_listed_layers(config, {"layer_types"})) {
+        return *std::move(listed);
+    }
     const std::uint32_t period = config.count("attn_layer_period", 8);
     const std::uint32_t offset = config.count("attn_layer_offset", 4);
     if (period == 0) {
@@ -48,6 +54,20 @@ Mamba1Spec read_mamba1(const ConfigReader& config, const Blueprint& blueprint) {
             .norm_eps = blueprint.norm_eps};
 }
 
+/// Which layers have experts: as a list says, or every `expert_layer_period`th.
+std::vector<bool> find_sparse(const ConfigReader& config, std::size_t layers) {
+    if (config.has("mlp_layer_types")) {
+        return find_sparse_layers(config, layers, 0);
+    }
+    const std::uint32_t period = read_size(config, "expert_layer_period", 2);
+    const std::uint32_t offset = config.count("expert_layer_offset", 1);
+    std::vector<bool> sparse(layers);
+    for (std::size_t layer = 0; layer < layers; ++layer) {
+        sparse[layer] = layer % period == offset;
+    }
+    return sparse;
+}
+
 void plan_jamba_layers(Blueprint& blueprint, const ConfigReader& config) {
     const AttentionSpec attention = make_attention(blueprint);
     const DenseSpec dense = read_dense(config, 14'336);
@@ -56,8 +76,7 @@ void plan_jamba_layers(Blueprint& blueprint, const ConfigReader& config) {
                               .experts_per_token = read_experts_per_token(config, experts, 2),
                               .expert = dense,
                               .router = {.is_renormalised = false}};
-    const std::uint32_t period = read_size(config, "expert_layer_period", 2);
-    const std::uint32_t offset = config.count("expert_layer_offset", 1);
+    const std::vector<bool> sparse = find_sparse(config, blueprint.layers.size());
     plan_body(blueprint,
               [&](const Layer& layer) {
                   LayerPlan plan{.spec = {.mixer = attention, .feed_forward = dense},
@@ -68,7 +87,7 @@ void plan_jamba_layers(Blueprint& blueprint, const ConfigReader& config) {
                       plan.spec.mixer = read_mamba1(config, blueprint);
                       plan.mixer = {.name = "mamba"};
                   }
-                  if (experts > 1 && layer.index.value % period == offset) {
+                  if (experts > 1 && sparse[layer.index.value]) {
                       plan.spec.feed_forward = mixture;
                   }
                   return plan;

@@ -54,6 +54,16 @@ public:
             add_falcon();
         } else if (name.starts_with("nemotron_h")) {
             add_nemotron();
+        } else if (name == "jamba") {
+            add_jamba();
+        } else if (name == "gpt-oss") {
+            add_gpt_oss();
+        } else if (name == "deepseek2") {
+            add_deepseek();
+        } else if (name == "kimi-linear") {
+            add_kimi();
+        } else if (name == "qwen35moe") {
+            config_.set("model_type", "qwen3_5_moe");
         }
         return std::move(config_);
     }
@@ -245,6 +255,93 @@ private:
                                                         : "attention");
         }
         config_.set("layers_block_type", std::move(types));
+    }
+
+    /// For each layer whether it has experts.
+    Json list_sparse_layers() const {
+        Json types = Json::array();
+        for (std::uint32_t layer = 0; layer < count_gguf_layers(keys_); ++layer) {
+            types.push_back(has_in_block(layer, "ffn_gate_inp.weight") ? "sparse" : "dense");
+        }
+        return types;
+    }
+
+    void add_jamba() {
+        copy_counts({{"ssm.state_size", "mamba_d_state"},
+                     {"ssm.conv_kernel", "mamba_d_conv"},
+                     {"ssm.time_step_rank", "mamba_dt_rank"}});
+        const std::uint32_t hidden = keys_.count("embedding_length");
+        config_.set("mamba_expand", hidden == 0 ? 0 : keys_.count("ssm.inner_size") / hidden);
+        config_.set("mamba_conv_bias", has_in_some_block("ssm_conv1d.bias"));
+        config_.set("mamba_proj_bias", has_in_some_block("ssm_in.bias"));
+        config_.set("mamba_inner_layernorms", has_in_some_block("ssm_dt_norm.weight"));
+        config_.set("mlp_layer_types", list_sparse_layers());
+    }
+
+    /// The published scaling is not rounded to whole pairs, which a file does not say.
+    void add_gpt_oss() {
+        copy_counts({{"expert_feed_forward_length", "intermediate_size"}});
+        if (const Json* scaling = config_.find("rope_scaling"); scaling != nullptr) {
+            Json exact = *scaling;
+            exact.set("truncate", false);
+            config_.set("rope_scaling", std::move(exact));
+        }
+    }
+
+    /// Experts beside latent attention.
+    void add_latent_mixture() {
+        copy_counts({{"expert_shared_count", "n_shared_experts"}});
+        config_.set("mlp_layer_types", list_sparse_layers());
+        // Older files of DeepSeek-V3 leave its groups out, which are those of its family.
+        constexpr std::uint32_t experts_of_v3 = 256;
+        const auto groups = keys_.find_count("expert_group_count");
+        if (groups || keys_.find_count("expert_count") != experts_of_v3) {
+            config_.set("n_group", groups.value_or(1));
+            config_.set("topk_group", keys_.find_count("expert_group_used_count").value_or(1));
+        }
+        config_.set("routed_scaling_factor",
+                    keys_.find_number("expert_weights_scale").value_or(1.0));
+        const std::string flag = keys_.architecture() + ".expert_weights_norm";
+        if (const auto is_renormalised = file_.gguf()->metadata.find_flag(flag)) {
+            config_.set("norm_topk_prob", *is_renormalised);
+        }
+    }
+
+    /// DeepSeek-V3 scores experts with sigmoids and corrects them, V2 with a softmax.
+    void add_deepseek() {
+        constexpr std::uint32_t sigmoids = 2;
+        const bool is_v3 = has_in_some_block("exp_probs_b.bias") ||
+                           keys_.find_count("expert_gating_func") == sigmoids;
+        add_latent_mixture();
+        if (!config_.find("q_lora_rank")) {
+            config_.set("q_lora_rank", Json());
+        }
+        config_.set("attention_bias", has_in_some_block("attn_kv_a_mqa.bias"));
+        config_.set("model_type", is_v3 ? "deepseek_v3" : "deepseek_v2");
+        if (!is_v3 && keys_.find_count("expert_group_count").value_or(1) > 1) {
+            config_.set("topk_method", "group_limited_greedy");
+        } else if (is_v3 && !config_.find("norm_topk_prob")) {
+            config_.set("norm_topk_prob", false);
+        }
+        // The file has 0.1 mscale_all_dim; the two factors of published configs are the same.
+        const auto slope = keys_.find_number("rope.scaling.yarn_log_multiplier");
+        if (const Json* scaling = config_.find("rope_scaling"); scaling != nullptr && slope) {
+            Json yarn = *scaling;
+            yarn.set("mscale", 10.0 * *slope);
+            yarn.set("mscale_all_dim", 10.0 * *slope);
+            config_.set("rope_scaling", std::move(yarn));
+        }
+    }
+
+    void add_kimi() {
+        add_latent_mixture();
+        copy_counts({{"kda.head_dim", "linear_head_dim"}, {"context_length", "model_max_length"}});
+        for (std::uint32_t layer = 0; layer < count_gguf_layers(keys_); ++layer) {
+            // One learning rate a head.
+            if (const auto* rates = file_.find(format("blk.{}.ssm_beta.weight", layer))) {
+                config_.set("linear_num_heads", rates->rows());
+            }
+        }
     }
 
     const Checkpoint& file_;

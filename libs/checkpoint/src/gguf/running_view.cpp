@@ -25,21 +25,11 @@ namespace anamnesis::checkpoint {
 namespace {
 
 /// Architectures whose files hold what the family computes with, but for names, the order of rows
-/// and what `StoredForm` says.
-constexpr std::array<std::string_view, 14> running{"falcon-h1",
-                                                   "gemma",
-                                                   "gemma3",
-                                                   "granitehybrid",
-                                                   "lfm2",
-                                                   "lfm2moe",
-                                                   "llama",
-                                                   "nemotron_h",
-                                                   "nemotron_h_moe",
-                                                   "phi3",
-                                                   "qwen2",
-                                                   "qwen2moe",
-                                                   "qwen3",
-                                                   "qwen3moe"};
+/// and columns, and what `StoredForm` says.
+constexpr std::array<std::string_view, 21> running{
+    "deepseek2",   "falcon-h1", "gemma",   "gemma3", "gpt-oss",    "granitehybrid",  "jamba",
+    "kimi-linear", "lfm2",      "lfm2moe", "llama",  "nemotron_h", "nemotron_h_moe", "phi3",
+    "qwen2",       "qwen2moe",  "qwen3",   "qwen35", "qwen35moe",  "qwen3moe",       "qwen3next"};
 
 /// Chooses for each tensor that a blueprint plans what a file has of it.
 class ViewMaker {
