@@ -14,12 +14,12 @@ from array import array
 WIDTH, LAYERS, HEADS, KV_HEADS, HEAD, FFN, CONTEXT, BASE = 64, 2, 4, 2, 32, 128, 4096, 10000.0
 
 
-def make_weights(vocabulary, readable):
+def make_weights(vocabulary, readable, seed):
     """Name in the folder: (name in the GGUF file, rows, columns, values).
 
     Only `readable` tokens are ever likeliest: servers write bytes that make no character in ways of their own.
     """
-    draw = random.Random(7)
+    draw = random.Random(seed)
 
     def matrix(rows, columns, spread):
         return rows, columns, array("f", (draw.gauss(0.0, spread) for _ in range(rows * columns)))
@@ -134,7 +134,7 @@ def write_gguf(path, tokenizer, weights, end):
     path.write_bytes(head + b"\0" * (-len(head) % 32) + data)
 
 
-def write(folder, tokenizer):
+def write(folder, tokenizer, name="tiny", seed=7):
     """Gives back the checkpoint folder and the GGUF file."""
     folder, tokenizer = pathlib.Path(folder), pathlib.Path(tokenizer)
     described = json.loads((tokenizer / "tokenizer.json").read_text())
@@ -143,7 +143,31 @@ def write(folder, tokenizer):
     end = special["<|endoftext|>"]
     readable = {number for text, number in described["model"]["vocab"].items()
                 if all(c == "Ġ" or " " < c <= "~" for c in text)}
-    weights = make_weights(vocabulary, readable)
-    write_folder(folder / "tiny", tokenizer, weights, vocabulary, end)
-    write_gguf(folder / "tiny.gguf", tokenizer, weights, end)
-    return folder / "tiny", folder / "tiny.gguf"
+    weights = make_weights(vocabulary, readable, seed)
+    write_folder(folder / name, tokenizer, weights, vocabulary, end)
+    write_gguf(folder / f"{name}.gguf", tokenizer, weights, end)
+    return folder / name, folder / f"{name}.gguf"
+
+
+def convert(folder, tokenizer, path):
+    """Writes a folder of this form, whatever wrote it, as a GGUF file."""
+    tokenizer = pathlib.Path(tokenizer)
+    described = json.loads((tokenizer / "tokenizer.json").read_text())
+    special = {token["content"]: token["id"] for token in described["added_tokens"]}
+    weights = make_weights(1, set(), 0)
+    for name, (rows, columns, values) in read_folder(folder).items():
+        weights[name] = (weights[name][0], rows, columns, values)
+    write_gguf(path, tokenizer, weights, special["<|endoftext|>"])
+
+
+def read_folder(folder):
+    """Rows (0 of a vector), columns and values of every tensor of one float32 file, by name."""
+    bytes_ = (folder / "model.safetensors").read_bytes()
+    length = struct.unpack("<Q", bytes_[:8])[0]
+    tensors = {}
+    for name, entry in json.loads(bytes_[8 : 8 + length]).items():
+        if name != "__metadata__":
+            begin, end = (8 + length + offset for offset in entry["data_offsets"])
+            rows, columns = ([0] + entry["shape"])[-2:]
+            tensors[name] = rows, columns, array("f", bytes_[begin:end])
+    return tensors
