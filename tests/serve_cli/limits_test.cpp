@@ -45,9 +45,9 @@ protected:
                                  {"ignore_eos", true}})
             .dump();
     }
-    /// Waits until a metric has a value, a minute at most.
+    /// Waits until a metric has a value, three minutes at most.
     static bool comes_to(const ServedProcess& server, const std::string& metric, double value) {
-        const auto patience = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+        const auto patience = std::chrono::steady_clock::now() + std::chrono::minutes(3);
         while (server.metric(metric) != value) {
             if (std::chrono::steady_clock::now() > patience) {
                 return false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/serve/server.hpp"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -129,6 +130,11 @@ void serve(std::vector<ServedModel> models,
     server.set_read_timeout(read_timeout);
     server.set_write_timeout(write_timeout);
     server.set_tcp_nodelay(true);
+    // The library's default lets a second server take the same port, and half of its requests.
+    server.set_socket_options([](socket_t socket) {
+        const int yes = 1;
+        ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    });
     server.set_payload_max_length(complete.body_bytes);
     const std::uint16_t port = listen_at(server, complete);
     Engine engine(models, complete);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "scheduler.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -282,9 +283,11 @@ TEST_F(Schedule, StopsAtStopStringsAndEndOfText) {
     Job job = make_job(random_tokens(20, 1), 40);
     const Outcome whole = scheduler.run(job);
     const std::string text = model->decode(whole.tokens.front());
-    const std::string stop(1, *std::ranges::find_if(text.substr(text.size() / 2), [](char c) {
-                               return static_cast<unsigned char>(c) < 0x80;
-                           }));
+    const std::string half = text.substr(text.size() / 2);
+    const auto plain =
+        std::ranges::find_if(half, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    ASSERT_NE(plain, half.end()) << "no plain character in the second half";
+    const std::string stop(1, *plain);
     job.channel = std::make_shared<Channel>();
     job.decoding.stop = {stop};
     const Outcome stopped = scheduler.run(job);

@@ -7,6 +7,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/language/utf8.hpp"
 
 namespace anamnesis::serve {
 namespace {
@@ -17,7 +18,7 @@ constexpr const char* wrong_request = "invalid_request_error";
 
 Json Failure::to_json() const {
     return Json::Object{{"error",
-                         Json::Object{{"message", message},
+                         Json::Object{{"message", language::replace_ill_formed(message)},
                                       {"type", type},
                                       {"param", Json()},
                                       {"code", code.empty() ? Json() : Json(code)}}}};

@@ -105,11 +105,12 @@ Json list_tokens(std::span<const TokenId> tokens) {
 std::optional<Json> collect_answers(const Generation& generation, const Peer& peer) {
     Answers answers(generation);
     while (!answers.are_complete()) {
-        if (std::optional<Event> event = generation.channel->pop(patience)) {
-            answers.add(*std::move(event));
-        } else if (peer.has_gone()) {
+        if (peer.has_gone()) {
             generation.channel->close();
             return std::nullopt;
+        }
+        if (std::optional<Event> event = generation.channel->pop(patience)) {
+            answers.add(*std::move(event));
         }
     }
     return answers.make_reply();

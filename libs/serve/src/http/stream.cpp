@@ -32,9 +32,12 @@ public:
 
     /// Sends what there is of one event. False once the client has gone.
     bool send_next(httplib::DataSink& sink) {
+        if (peer_.has_gone()) {
+            return false;
+        }
         const std::optional<Event> event = generation_->channel->pop(patience);
         if (!event) {
-            return !peer_.has_gone() && send_sign_of_life(sink);
+            return send_sign_of_life(sink);
         }
         last_sent_ = std::chrono::steady_clock::now();
         try {
