@@ -43,7 +43,7 @@ public:
     std::unique_ptr<runtime::HybridModel> take() { return std::move(model_); }
 
 private:
-    TemporaryFolder folder_;
+    testing::TemporaryFolder folder_;
     std::unique_ptr<runtime::HybridModel> model_;
 };
 
