@@ -105,6 +105,9 @@ TEST_F(ServeLimits, SaysWhatIsWrongInOneSentenceAndTheRightStatus) {
     const ServedProcess server(options({"--max-body", "1", "--context-length", "100"}));
     const auto refusal = [&](const std::string& path, const std::string& body) {
         const auto result = server.post(path, body);
+        if (!result) {
+            return std::string("no reply");
+        }
         const Json error = Json::parse(result->body).at("error");
         return std::to_string(result->status) + " " + error.at("message").as_string("message");
     };

@@ -69,10 +69,4 @@ bool Peer::has_gone() const {
     return ::poll(&question, 1, 0) > 0 && (question.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
-void Peer::stop_reading() const {
-    if (socket_ >= 0) {
-        ::shutdown(socket_, SHUT_RD);
-    }
-}
-
 }  // namespace anamnesis::serve

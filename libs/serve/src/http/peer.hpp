@@ -17,9 +17,6 @@ public:
     /// The client has closed its end.
     bool has_gone() const;
 
-    /// Reads nothing more from it: the rest of a body that was not read is no next request.
-    void stop_reading() const;
-
 private:
     explicit Peer(int socket) : socket_(socket) {}
 

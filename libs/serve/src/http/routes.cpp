@@ -145,7 +145,6 @@ void Routes::add_post(httplib::Server& server, const char* path, Handle handle) 
             const std::optional<std::string> body = read_body(reader, most);
             if (!body) {
                 // What is left of the body is no next request.
-                find_peer(request).stop_reading();
                 response.set_header("Connection", "close");
                 failure = failure ? failure : too_large(most);
             }
