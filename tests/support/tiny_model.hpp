@@ -65,6 +65,23 @@ inline std::string make_safetensors(const std::vector<NamedBytes>& tensors) {
     return length + text + data;
 }
 
+/// Rows of float32 or bfloat16 repeated until there are `rows`, a little smaller each time.
+inline void repeat_rows(NamedBytes& matrix, std::size_t rows) {
+    const std::size_t known = matrix.bytes.size();
+    matrix.bytes.resize(known / matrix.shape[0] * rows);
+    const bool is_narrow = matrix.dtype == "BF16";
+    const std::size_t width = is_narrow ? 2 : 4;
+    for (std::size_t at = known; at < matrix.bytes.size(); at += width) {
+        // The upper half of a float32 is the bfloat16.
+        float value = 0.0F;
+        char* const bytes = reinterpret_cast<char*>(&value) + (4 - width);
+        std::memcpy(bytes, matrix.bytes.data() + (at - known), width);
+        value *= 0.9F;
+        std::memcpy(matrix.bytes.data() + at, bytes, width);
+    }
+    matrix.shape[0] = rows;
+}
+
 /// A golden model with the tiny tokenizer and a chat template: its matrices of tokens grow by
 /// repeating their rows, a little smaller each time.
 inline void write_tiny_model(const TemporaryFolder& folder, const std::string& name) {
@@ -74,20 +91,11 @@ inline void write_tiny_model(const TemporaryFolder& folder, const std::string& n
     std::vector<NamedBytes> tensors;
     for (const formats::TensorInfo& tensor : file.tensors()) {
         NamedBytes copy{.name = tensor.name,
-                        .dtype = "F32",
+                        .dtype = std::string(to_string(tensor.dtype)),
                         .shape = {tensor.shape.begin(), tensor.shape.end()},
                         .bytes = read_bytes(file, tensor)};
         if (copy.name == "model.embed_tokens.weight" || copy.name == "lm_head.weight") {
-            std::vector<float> values(copy.bytes.size() / sizeof(float));
-            std::memcpy(values.data(), copy.bytes.data(), copy.bytes.size());
-            const std::size_t known = values.size();
-            values.resize(tiny_vocabulary * copy.shape[1]);
-            for (std::size_t i = known; i < values.size(); ++i) {
-                values[i] = 0.9F * values[i - known];
-            }
-            copy.shape[0] = tiny_vocabulary;
-            copy.bytes.resize(values.size() * sizeof(float));
-            std::memcpy(copy.bytes.data(), values.data(), copy.bytes.size());
+            repeat_rows(copy, tiny_vocabulary);
         }
         tensors.push_back(std::move(copy));
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <span>
 #include <vector>
@@ -67,6 +68,10 @@ void keep_mass(std::vector<Candidate>& candidates, double top_p) {
 }
 
 }  // namespace
+
+Random sampling_stream(std::uint64_t seed, std::size_t index) {
+    return Random(Random(seed ^ Random(index).next()).next());
+}
 
 TokenId likeliest(std::span<const float> logits) {
     if (logits.empty()) {

@@ -25,7 +25,10 @@ std::string TextStream::take(const std::string& piece) {
     held_ += piece;
     std::size_t first = std::string::npos;
     for (const std::string& stop : stop_) {
-        first = std::min(first, held_.find(stop));
+        if (const std::size_t found = held_.find(stop); found < first) {
+            first = found;
+            found_stop_ = stop;
+        }
     }
     if (first != std::string::npos) {
         is_stopped_ = true;

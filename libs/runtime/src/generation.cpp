@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <string>
 #include <utility>
@@ -16,6 +15,7 @@
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/sampler.hpp"
 #include "anamnesis/language/text_stream.hpp"
+#include "anamnesis/runtime/token_tensors.hpp"
 
 #include "hybrid_sequence.hpp"
 
@@ -25,11 +25,6 @@ namespace {
 using language::FinishReason;
 using language::Generation;
 using language::TokenId;
-
-/// Sequence i of a batch draws from a stream of its own, whatever the others do.
-Random random_for(std::uint64_t seed, std::size_t index) {
-    return Random(Random(seed ^ Random(index).next()).next());
-}
 
 /// A batch of answers under way.
 class Batch {
@@ -42,8 +37,8 @@ public:
             answers_.push_back({.sequence = sequences[i],
                                 .index = i,
                                 .random = options.seeds.empty()
-                                              ? random_for(options.sampling.seed, i)
-                                              : random_for(options.seeds.at(i), 0),
+                                              ? language::sampling_stream(options.sampling.seed, i)
+                                              : language::sampling_stream(options.seeds.at(i), 0),
                                 .stream = language::TextStream(generator.tokenizer, options.stop)});
         }
     }

@@ -32,6 +32,7 @@
 #include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
+#include "anamnesis/runtime/token_tensors.hpp"
 
 #include "generation.hpp"
 #include "hybrid_sequence.hpp"
@@ -245,6 +246,14 @@ std::unique_ptr<HybridModel> HybridModel::borrow(const Network& network,
     return std::unique_ptr<HybridModel>(new HybridModel(std::move(parts)));
 }
 
+const Network& HybridModel::network() const& noexcept {
+    return parts_->network;
+}
+
+const language::Tokenizer& HybridModel::tokenizer() const& {
+    return parts_->tokens();
+}
+
 std::vector<TokenId> HybridModel::encode(std::string_view text) const {
     return parts_->tokens().encode(text);
 }
@@ -385,11 +394,6 @@ std::vector<NamedArray> HybridModel::logits(const LogitsRequest& request) {
         }
         return arrays;
     });
-}
-
-std::uint64_t HybridModel::state_bytes(const Sequence& sequence) const {
-    const auto* own = dynamic_cast<const HybridSequence*>(&sequence);
-    return own == nullptr ? 0 : static_cast<std::uint64_t>(own->state().bytes());
 }
 
 }  // namespace anamnesis::runtime

@@ -75,33 +75,49 @@ KeyValueCache::Page KeyValueCache::make_page(std::int64_t length, const Page& li
     return {.keys = keys, .values = like.values.defined() ? make() : keys};
 }
 
-KeyValueCache::Page& KeyValueCache::writable_page(const Page& like) {
+std::int64_t KeyValueCache::count_bytes(const Page& page) {
+    return static_cast<std::int64_t>(page.keys.nbytes() +
+                                     (is_single(page) ? 0 : page.values.nbytes()));
+}
+
+bool KeyValueCache::claim(const std::shared_ptr<SharedPage>& held,
+                          std::int64_t first,
+                          std::int64_t count) {
+    if (held.use_count() == 1) {
+        held->written = first + count;
+        return true;
+    }
+    std::int64_t written = first;
+    return held->written.compare_exchange_strong(written, first + count);
+}
+
+KeyValueCache::Page& KeyValueCache::writable_page(std::int64_t tokens, const Page& like) {
     const std::int64_t used = length_ % page_length_;
     if (used == 0) {
-        pages_.push_back(std::make_shared<Page>(make_page(page_length_, like)));
-    } else if (pages_.back().use_count() > 1) {
+        pages_.push_back(std::make_shared<SharedPage>(make_page(page_length_, like), tokens));
+    } else if (!claim(pages_.back(), used, tokens)) {
         Page copy = make_page(page_length_, like);
-        copy_tokens(*pages_.back(), 0, copy, used);
-        pages_.back() = std::make_shared<Page>(std::move(copy));
+        copy_tokens(pages_.back()->page, 0, copy, used);
+        pages_.back() = std::make_shared<SharedPage>(std::move(copy), used + tokens);
     }
-    return *pages_.back();
+    return pages_.back()->page;
 }
 
 KeyValueCache::Page& KeyValueCache::page_with_room(std::int64_t tokens, const Page& like) {
     const std::int64_t end = length_ + tokens;
-    if (!pages_.empty() && pages_.front().use_count() == 1 &&
-        end - begin_ <= pages_.front()->keys.size(1)) {
-        return *pages_.front();
+    if (!pages_.empty() && end - begin_ <= pages_.front()->page.keys.size(1) &&
+        claim(pages_.front(), length_ - begin_, tokens)) {
+        return pages_.front()->page;
     }
     constexpr std::int64_t most_room = 4096;
     const std::int64_t wanted = end - needed_ + std::min((end - needed_) / 4, most_room);
     Page larger = make_page((wanted + page_length_ - 1) / page_length_ * page_length_, like);
     if (const std::int64_t kept = length_ - needed_; kept > 0) {
-        copy_tokens(*pages_.front(), needed_ - begin_, larger, kept);
+        copy_tokens(pages_.front()->page, needed_ - begin_, larger, kept);
     }
-    pages_.assign(1, std::make_shared<Page>(std::move(larger)));
+    pages_.assign(1, std::make_shared<SharedPage>(std::move(larger), end - needed_));
     begin_ = needed_;
-    return *pages_.front();
+    return pages_.front()->page;
 }
 
 void KeyValueCache::append(const at::Tensor& keys, const at::Tensor& values) {
@@ -118,9 +134,9 @@ void KeyValueCache::append(const at::Tensor& keys, const at::Tensor& values) {
         return;
     }
     for (std::int64_t done = 0; done < tokens;) {
-        Page& page = writable_page(rows);
         const std::int64_t used = length_ % page_length_;
         const std::int64_t count = std::min(tokens - done, page_length_ - used);
+        Page& page = writable_page(count, rows);
         write_tokens(rows, done, count, page, used);
         length_ += count;
         done += count;
@@ -142,7 +158,7 @@ KeyValueCache::Page KeyValueCache::gather(std::int64_t begin,
                                           std::int64_t end,
                                           at::ScalarType type) const {
     if (is_off_cpu_) {
-        const Page& all = *pages_.front();
+        const Page& all = pages_.front()->page;
         const auto cut = [&](const at::Tensor& rows) {
             return rows.narrow(1, begin - begin_, end - begin).to(type);
         };
@@ -167,12 +183,7 @@ KeyValueCache::Page KeyValueCache::gather(std::int64_t begin,
 
 std::int64_t KeyValueCache::bytes() const {
     std::int64_t total = 0;
-    for (const std::shared_ptr<Page>& held : pages_) {
-        if (held) {
-            total += static_cast<std::int64_t>(held->keys.nbytes() +
-                                               (is_single(*held) ? 0 : held->values.nbytes()));
-        }
-    }
+    list_pages([&](const void* /*page*/, std::int64_t bytes) { total += bytes; });
     return total;
 }
 

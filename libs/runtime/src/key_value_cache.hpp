@@ -3,18 +3,22 @@
 
 #include "anamnesis/runtime/torch.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace anamnesis::runtime {
 
 /// Keys and values of one softmax layer of one sequence, in pages that never move: growing copies
-/// nothing, and a copy of the cache shares all pages until one of the two writes to the last.
+/// nothing, and copies of the cache share all pages. The first that goes on writes to the last one,
+/// since nobody reads beyond the cache's own length; another that goes on from an earlier place
+/// copies it.
 ///
 /// Off the CPU there is one page, because a device's kernels want all keys side by side and read
-/// them faster than they could be gathered; it is copied when it is full or shared, with room for a
-/// quarter more, at most 4096 tokens.
+/// them faster than they could be gathered; it is copied when it is full, or when another copy has
+/// written to it, with room for a quarter more, at most 4096 tokens.
 class KeyValueCache {
 public:
     /// A block of consecutive tokens.
@@ -40,7 +44,8 @@ public:
     std::int64_t page_count() const noexcept { return static_cast<std::int64_t>(pages_.size()); }
     /// Null for a page that was forgotten.
     const Page* page(std::int64_t index) const {
-        return pages_[static_cast<std::size_t>(index)].get();
+        const std::shared_ptr<SharedPage>& held = pages_[static_cast<std::size_t>(index)];
+        return held ? &held->page : nullptr;
     }
 
     /// Tokens [begin, end) side by side, as type `type`; a view where they lie so.
@@ -50,9 +55,34 @@ public:
     /// Bytes of all pages, shared ones included.
     std::int64_t bytes() const;
 
+    /// Tells each page that is held: what makes it this one, and its bytes.
+    template <class Tell>
+    void list_pages(const Tell& tell) const {
+        for (const std::shared_ptr<SharedPage>& held : pages_) {
+            if (held) {
+                tell(static_cast<const void*>(held.get()), count_bytes(held->page));
+            }
+        }
+    }
+
 private:
-    /// The last page, made or copied so that this cache alone owns it.
-    Page& writable_page(const Page& like);
+    /// A page and how many of its tokens some cache has written.
+    struct SharedPage {
+        SharedPage(Page tensors, std::int64_t tokens) : page(std::move(tensors)), written(tokens) {}
+
+        Page page;
+        std::atomic<std::int64_t> written;
+    };
+
+    static std::int64_t count_bytes(const Page& page);
+    /// Takes the tokens [first, first + count) of a page for this cache to write. False where
+    /// another cache that shares the page has written there.
+    static bool claim(const std::shared_ptr<SharedPage>& held,
+                      std::int64_t first,
+                      std::int64_t count);
+
+    /// The last page, made or copied so that this cache may write `tokens` more.
+    Page& writable_page(std::int64_t tokens, const Page& like);
     /// Off the CPU: the page, with room for `tokens` more.
     Page& page_with_room(std::int64_t tokens, const Page& like);
     /// `like`: rows that it will hold.
@@ -61,7 +91,7 @@ private:
     at::ScalarType type_;
     std::int64_t page_length_;
     std::int64_t length_ = 0;
-    std::vector<std::shared_ptr<Page>> pages_;
+    std::vector<std::shared_ptr<SharedPage>> pages_;
     bool is_off_cpu_ = false;  ///< known from the first token on
     std::int64_t begin_ = 0;   ///< off the CPU: the page's first token,
     std::int64_t needed_ = 0;  ///< and the first that is not forgotten

@@ -41,10 +41,6 @@
 namespace anamnesis::runtime {
 namespace {
 
-/// Tokens of a page: few enough that a short text costs little, many enough that products over a
-/// page run at full speed.
-constexpr std::int64_t page_length = 1024;
-
 /// Outside the layers.
 TensorPlace make_place(std::string_view role) {
     return {std::nullopt, std::string(role)};
@@ -86,13 +82,28 @@ NetworkState& NetworkState::operator=(NetworkState other) noexcept {
 
 std::int64_t NetworkState::bytes() const {
     std::int64_t total = 0;
-    for (const LayerState& layer : layers_) {
-        total += layer.cache ? layer.cache->bytes() : 0;
-        total +=
-            layer.recurrent.defined() ? static_cast<std::int64_t>(layer.recurrent.nbytes()) : 0;
-        total += layer.past.defined() ? static_cast<std::int64_t>(layer.past.nbytes()) : 0;
+    for (const HeldMemory& held : list_memory()) {
+        total += held.bytes;
     }
     return total;
+}
+
+std::vector<HeldMemory> NetworkState::list_memory() const {
+    std::vector<HeldMemory> memory;
+    for (const LayerState& layer : layers_) {
+        if (layer.cache) {
+            layer.cache->list_pages([&](const void* page, std::int64_t bytes) {
+                memory.push_back({.identity = page, .bytes = bytes, .is_page = true});
+            });
+        }
+        for (const at::Tensor* state : {&layer.recurrent, &layer.past}) {
+            if (state->defined()) {
+                memory.push_back({.identity = state->const_data_ptr(),
+                                  .bytes = static_cast<std::int64_t>(state->nbytes())});
+            }
+        }
+    }
+    return memory;
 }
 
 struct Network::Parts {
@@ -201,7 +212,7 @@ std::vector<std::uint64_t> Network::count_kept_values() const {
 }
 
 NetworkState Network::make_state() const {
-    const CacheOptions options{.type = parts_->cache_type, .page_length = page_length};
+    const CacheOptions options{.type = parts_->cache_type, .page_length = cache_page_tokens};
     NetworkState state;
     for (const Layer& layer : parts_->layers) {
         state.layers_.push_back(std::visit(

@@ -130,8 +130,12 @@ TEST(LatentAttention, CachesHoldLatentsOnceAndForksShareThem) {
     KeyValueCache fork = cache;
     EXPECT_EQ(fork.page(0), cache.page(0));
     fork.append(input.latents.narrow(0, 0, 1), {});
+    EXPECT_EQ(fork.page(1), cache.page(1)) << "the first to go on writes beyond the other's end";
+    cache.append(input.latents.narrow(0, 7, 1), {});
     EXPECT_EQ(fork.page(0), cache.page(0));
     EXPECT_NE(fork.page(1), cache.page(1));
+    EXPECT_TRUE(fork.gather(20, 21, at::kFloat).keys.equal(fork.gather(0, 1, at::kFloat).keys));
+    EXPECT_TRUE(cache.gather(20, 21, at::kFloat).keys.equal(cache.gather(7, 8, at::kFloat).keys));
     EXPECT_TRUE(fork.gather(0, 20, at::kFloat).keys.equal(cache.gather(0, 20, at::kFloat).keys));
 }
 

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/language/language_model.hpp"
 
 namespace anamnesis::language {
+
+/// The numbers that sequence `index` of a batch draws with `seed`, whatever the others do.
+Random sampling_stream(std::uint64_t seed, std::size_t index);
 
 /// The next token under `logits`, by temperature, then top-k, then top-p. At temperature 0 the
 /// likeliest token, the lowest id among equals; `random` is left alone then.

@@ -27,6 +27,9 @@ public:
 
     /// A stop string was completed; the text ends before it.
     bool is_stopped() const { return is_stopped_; }
+    /// Which one; empty while none is.
+    const std::string& found_stop() const& { return found_stop_; }
+    const std::string& found_stop() const&& = delete;
 
     /// How many of the pushed tokens, from the first, are part of the text: all, or once stopped
     /// those that begin before the stop string.
@@ -46,6 +49,7 @@ private:
     std::vector<std::size_t> begins_;  // bytes of text that were decoded before each token
     std::size_t decoded_ = 0;
     bool is_stopped_ = false;
+    std::string found_stop_;
 };
 
 }  // namespace anamnesis::language

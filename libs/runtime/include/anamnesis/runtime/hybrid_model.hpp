@@ -17,6 +17,7 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/language/language_model.hpp"
+#include "anamnesis/language/tokenizer.hpp"
 
 namespace anamnesis::runtime {
 
@@ -76,6 +77,11 @@ public:
 
     ~HybridModel() override;
 
+    /// What a server asks that keeps sequences of its own.
+    const Network& network() const& noexcept;
+    /// Errors: `not_found` where there is none.
+    const language::Tokenizer& tokenizer() const&;
+
     std::vector<language::TokenId> encode(std::string_view text) const override;
     std::vector<language::TokenId> encode_beginning(std::string_view text) const override;
     std::string decode(std::span<const language::TokenId> tokens) const override;
@@ -95,9 +101,6 @@ public:
     /// `logits` [B, T, V] and, where asked for, `hidden_states.i` [B, T, d]: 0 the embedding,
     /// i the residual stream after layer i - 1.
     std::vector<NamedArray> logits(const LogitsRequest& request);
-
-    /// Bytes of caches and states of a sequence, pages shared with its forks included.
-    std::uint64_t state_bytes(const language::Sequence& sequence) const;
 
 private:
     struct Parts;

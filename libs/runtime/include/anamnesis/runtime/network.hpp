@@ -26,6 +26,17 @@ namespace anamnesis::runtime {
 
 struct LayerState;
 
+/// Memory that one state or several hold.
+struct HeldMemory {
+    const void* identity = nullptr;  ///< equal in states that share it
+    std::int64_t bytes = 0;
+    bool is_page = false;  ///< of a cache: one more every `cache_page_tokens`, or a longer one
+};
+
+/// Tokens of a page of keys and values: few enough that a short text costs little, many enough that
+/// products over a page run at full speed.
+inline constexpr std::int64_t cache_page_tokens = 1024;
+
 /// What a network keeps of one sequence: caches of softmax layers, states of linear layers.
 /// Copies share all cache pages; writing to one leaves the other as it was.
 // Assignment by value copies or moves.
@@ -42,6 +53,9 @@ public:
     std::int64_t length() const noexcept { return length_; }
     /// Bytes of caches and states, shared pages included.
     std::int64_t bytes() const;
+    /// What `bytes` counts, piece by piece: pages of caches, and the states of linear layers, which
+    /// no two states share. What several states hold together is the sum over different pieces.
+    std::vector<HeldMemory> list_memory() const;
 
 private:
     friend class Network;

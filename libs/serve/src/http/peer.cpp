@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/peer.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <system_error>
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+
+namespace anamnesis::serve {
+namespace {
+
+struct Address {
+    std::string host;
+    int port = 0;
+};
+
+/// `get` is getsockname or getpeername.
+template <class Get>
+std::optional<Address> read_address(int socket, const Get& get) {
+    sockaddr_storage storage{};
+    socklen_t size = sizeof storage;
+    auto* const plain = reinterpret_cast<sockaddr*>(&storage);
+    std::array<char, NI_MAXHOST> host{};
+    std::array<char, NI_MAXSERV> port{};
+    if (get(socket, plain, &size) != 0 || ::getnameinfo(plain,
+                                                        size,
+                                                        host.data(),
+                                                        host.size(),
+                                                        port.data(),
+                                                        port.size(),
+                                                        NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        return std::nullopt;
+    }
+    return Address{.host = host.data(), .port = std::atoi(port.data())};
+}
+
+}  // namespace
+
+Peer Peer::find(const std::string& address, int port, int local_port) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+        const int socket = std::atoi(entry.path().filename().c_str());
+        const auto peer = read_address(socket, ::getpeername);
+        if (!peer || peer->port != port || peer->host != address) {
+            continue;
+        }
+        const auto own = read_address(socket, ::getsockname);
+        if (own && own->port == local_port) {
+            return Peer(socket);
+        }
+    }
+    return Peer(-1);
+}
+
+bool Peer::has_gone() const {
+    if (socket_ < 0) {
+        return false;
+    }
+    pollfd question{.fd = socket_, .events = POLLRDHUP, .revents = 0};
+    return ::poll(&question, 1, 0) > 0 && (question.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+}  // namespace anamnesis::serve

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+namespace anamnesis::serve {
+
+/// The other end of the connection that a request came by. cpp-httplib hands its handlers no
+/// socket, so it is found among the open ones by its addresses; a request that is being answered
+/// keeps it open.
+class Peer {
+public:
+    /// Of the connection from `address`:`port` to our `local_port`; without one where there is
+    /// none.
+    static Peer find(const std::string& address, int port, int local_port);
+
+    /// The client has closed its end.
+    bool has_gone() const;
+
+private:
+    explicit Peer(int socket) : socket_(socket) {}
+
+    int socket_;  ///< not owned; -1: unknown
+};
+
+}  // namespace anamnesis::serve

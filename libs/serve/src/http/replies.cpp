@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/replies.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/language/language_model.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+#include "http/token_names.hpp"
+
+namespace anamnesis::serve {
+namespace {
+
+using language::FinishReason;
+
+Json name_finish(FinishReason reason) {
+    return reason == FinishReason::length ? "length" : "stop";
+}
+
+Json name_stop(const AnswerEnded& end) {
+    return end.stop.empty() ? Json() : Json(end.stop);
+}
+
+Json list_tokens(std::span<const TokenId> tokens) {
+    Json list = Json::array();
+    for (const TokenId token : tokens) {
+        list.push_back(std::int64_t{token});
+    }
+    return list;
+}
+
+Json count_usage(const Generation& generation, std::size_t reused, std::size_t made) {
+    return Json::Object{
+        {"prompt_tokens", std::uint64_t{generation.prompt_tokens}},
+        {"completion_tokens", std::uint64_t{made}},
+        {"total_tokens", std::uint64_t{generation.prompt_tokens + made}},
+        {"prompt_tokens_details", Json::Object{{"cached_tokens", std::uint64_t{reused}}}}};
+}
+
+Json make_head(const Generation& generation, const char* object) {
+    return Json::Object{{"id", generation.id},
+                        {"object", object},
+                        {"created", generation.created},
+                        {"model", generation.served->name}};
+}
+
+const language::Tokenizer& tokenizer_of(const Generation& generation) {
+    return generation.served->model->tokenizer();
+}
+
+/// The text that comes before an answer.
+const std::string& find_echo(const Generation& generation, std::size_t answer) {
+    static const std::string none;
+    return generation.echoes.empty() ? none : generation.echoes[answer / generation.how.answers];
+}
+
+/// `logprobs` of the tokens of an answer, in the form of the request's kind.
+Json make_logprobs(const Generation& generation,
+                   std::span<const ScoredToken> tokens,
+                   std::size_t& offset) {
+    if (!generation.how.wants_logprobs) {
+        return {};
+    }
+    return generation.is_chat
+               ? make_logprob_entries(tokenizer_of(generation), tokens)
+               : make_logprob_columns(tokenizer_of(generation), std::nullopt, tokens, offset);
+}
+
+}  // namespace
+
+Answers::Answers(const Generation& generation)
+    : generation_(generation),
+      answers_(generation.count_answers()),
+      prompt_scores_(generation.jobs.size()) {}
+
+void Answers::add(Event event) {
+    if (const auto* failed = std::get_if<RequestFailed>(&event)) {
+        throw Error(failed->error);
+    }
+    if (auto* read = std::get_if<PromptRead>(&event)) {
+        reused_tokens_ += read->reused_tokens;
+        prompt_scores_[read->prompt_index] = std::move(read->scores);
+    } else if (auto* chosen = std::get_if<TokenChosen>(&event)) {
+        Answer& answer = answers_[chosen->answer];
+        answer.text += chosen->text;
+        answer.tokens.push_back(std::move(chosen->scored));
+    } else {
+        auto& end = std::get<AnswerEnded>(event);
+        Answer& answer = answers_[end.answer];
+        answer.text += end.text;
+        answer.tokens.resize(std::min(answer.tokens.size(), end.tokens_in_text));
+        new_tokens_ += end.tokens_made;
+        ++ended_;
+        answer.end = std::move(end);
+    }
+}
+
+Json Answers::make_usage() const {
+    return count_usage(generation_, reused_tokens_, new_tokens_);
+}
+
+Json Answers::make_choice(std::size_t index) const {
+    const Answer& answer = answers_[index];
+    Json choice = Json::Object{{"index", std::uint64_t{index}}};
+    std::size_t offset = 0;
+    if (generation_.is_chat) {
+        choice.set("message", Json::Object{{"role", "assistant"}, {"content", answer.text}});
+        choice.set("logprobs", make_logprobs(generation_, answer.tokens, offset));
+    } else {
+        choice.set("text", find_echo(generation_, index) + answer.text);
+        std::vector<ScoredToken> tokens;
+        std::optional<TokenId> first;
+        if (!generation_.echoes.empty() && generation_.how.wants_logprobs) {
+            first = generation_.prompt_of(index).front();
+            tokens = prompt_scores_[index / generation_.how.answers];
+        }
+        tokens.insert(tokens.end(), answer.tokens.begin(), answer.tokens.end());
+        choice.set("logprobs",
+                   generation_.how.wants_logprobs
+                       ? make_logprob_columns(tokenizer_of(generation_), first, tokens, offset)
+                       : Json());
+    }
+    choice.set("finish_reason", name_finish(answer.end.reason));
+    choice.set("stop_reason", name_stop(answer.end));
+    if (generation_.how.returns_token_ids) {
+        std::vector<TokenId> ids;
+        for (const ScoredToken& token : answer.tokens) {
+            ids.push_back(token.token);
+        }
+        choice.set("token_ids", list_tokens(ids));
+        choice.set("prompt_token_ids", list_tokens(generation_.prompt_of(index)));
+    }
+    return choice;
+}
+
+Json Answers::make_reply() const {
+    Json reply =
+        make_head(generation_, generation_.is_chat ? "chat.completion" : "text_completion");
+    Json choices = Json::array();
+    for (std::size_t i = 0; i < answers_.size(); ++i) {
+        choices.push_back(make_choice(i));
+    }
+    reply.set("choices", std::move(choices));
+    reply.set("usage", make_usage());
+    return reply;
+}
+
+AnswerChunks::AnswerChunks(const Generation& generation)
+    : generation_(generation), offsets_(generation.count_answers()) {}
+
+Json AnswerChunks::make_chunk(Json::Array choices) const {
+    Json chunk =
+        make_head(generation_, generation_.is_chat ? "chat.completion.chunk" : "text_completion");
+    chunk.set("choices", std::move(choices));
+    return chunk;
+}
+
+Json AnswerChunks::make_choice(std::size_t answer, const std::string& text, Json finish) const {
+    Json choice = Json::Object{{"index", std::uint64_t{answer}}};
+    if (generation_.is_chat) {
+        choice.set("delta", text.empty() ? Json::object() : Json(Json::Object{{"content", text}}));
+    } else {
+        choice.set("text", text);
+    }
+    choice.set("logprobs", Json());
+    choice.set("finish_reason", std::move(finish));
+    return choice;
+}
+
+std::vector<Json> AnswerChunks::begin_answers(const PromptRead& read) {
+    reused_tokens_ += read.reused_tokens;
+    std::vector<Json> chunks;
+    for (std::size_t i = 0; i < generation_.how.answers; ++i) {
+        const std::size_t answer = read.prompt_index * generation_.how.answers + i;
+        if (generation_.is_chat) {
+            Json choice = make_choice(answer, "", Json());
+            choice.set("delta", Json::Object{{"role", "assistant"}, {"content", ""}});
+            chunks.push_back(make_chunk({std::move(choice)}));
+        } else if (!generation_.echoes.empty()) {
+            Json choice = make_choice(answer, find_echo(generation_, answer), Json());
+            if (generation_.how.wants_logprobs) {
+                choice.set("logprobs",
+                           make_logprob_columns(tokenizer_of(generation_),
+                                                generation_.prompt_of(answer).front(),
+                                                read.scores,
+                                                offsets_[answer]));
+            }
+            chunks.push_back(make_chunk({std::move(choice)}));
+        }
+    }
+    return chunks;
+}
+
+std::vector<Json> AnswerChunks::add_token(const TokenChosen& chosen) {
+    const bool tells_tokens = generation_.how.wants_logprobs || generation_.how.returns_token_ids;
+    if (chosen.text.empty() && !tells_tokens) {
+        return {};
+    }
+    Json choice = make_choice(chosen.answer, chosen.text, Json());
+    choice.set("logprobs",
+               make_logprobs(generation_, std::span(&chosen.scored, 1), offsets_[chosen.answer]));
+    if (generation_.how.returns_token_ids) {
+        choice.set("token_ids", list_tokens(std::span(&chosen.scored.token, 1)));
+    }
+    return {make_chunk({std::move(choice)})};
+}
+
+std::vector<Json> AnswerChunks::make_chunks(const Event& event) {
+    if (const auto* failed = std::get_if<RequestFailed>(&event)) {
+        throw Error(failed->error);
+    }
+    if (const auto* read = std::get_if<PromptRead>(&event)) {
+        return begin_answers(*read);
+    }
+    if (const auto* chosen = std::get_if<TokenChosen>(&event)) {
+        return add_token(*chosen);
+    }
+    const auto& end = std::get<AnswerEnded>(event);
+    ++ended_;
+    new_tokens_ += end.tokens_made;
+    Json choice = make_choice(end.answer, end.text, name_finish(end.reason));
+    choice.set("stop_reason", name_stop(end));
+    return {make_chunk({std::move(choice)})};
+}
+
+Json AnswerChunks::make_usage_chunk() const {
+    Json chunk = make_chunk({});
+    chunk.set("usage", count_usage(generation_, reused_tokens_, new_tokens_));
+    return chunk;
+}
+
+}  // namespace anamnesis::serve

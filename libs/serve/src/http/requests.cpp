@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/requests.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+
+#include "http/fields.hpp"
+
+namespace anamnesis::serve {
+namespace {
+
+constexpr std::int64_t most_tokens = std::numeric_limits<TokenId>::max();
+constexpr std::size_t most_name_bytes = 1024;
+constexpr std::size_t most_stops = 16;
+constexpr std::size_t most_stop_bytes = 1024;
+constexpr std::size_t any_length = std::numeric_limits<std::size_t>::max();
+
+TokenId parse_token(const Json& value) {
+    try {
+        const std::int64_t id = value.as_integer("a token id");
+        if (id >= 0 && id <= most_tokens) {
+            return static_cast<TokenId>(id);
+        }
+    } catch (const Error&) {
+        throw Error(ErrorKind::usage,
+                    format("{} is no token id: a list of tokens holds whole numbers from 0",
+                           in_quotes(value.dump(), 60)));
+    }
+    throw Error(ErrorKind::usage, format("{} is no token id", value.dump()));
+}
+
+std::vector<TokenId> parse_tokens(const Json& list) {
+    std::vector<TokenId> tokens;
+    for (const Json& value : list.as_array("a list of tokens")) {
+        tokens.push_back(parse_token(value));
+    }
+    return tokens;
+}
+
+/// A text, token ids, or a list of either.
+std::vector<PromptInput> parse_prompts(const Json& value) {
+    if (value.is_string()) {
+        return {value.as_string("'prompt'")};
+    }
+    const Json::Array* list = value.is_array() ? &value.as_array("'prompt'") : nullptr;
+    if (list == nullptr || list->empty()) {
+        throw Error(ErrorKind::usage,
+                    "'prompt' is a text, a list of token ids, or a list of several of these");
+    }
+    if (list->front().is_number()) {
+        return {parse_tokens(value)};
+    }
+    if (list->size() > most_prompts) {
+        throw Error(
+            ErrorKind::usage,
+            format("{} prompts in one request; at most {} are taken", list->size(), most_prompts));
+    }
+    std::vector<PromptInput> prompts;
+    for (const Json& one : *list) {
+        if (one.is_string()) {
+            prompts.emplace_back(one.as_string("a prompt"));
+        } else if (one.is_array()) {
+            prompts.emplace_back(parse_tokens(one));
+        } else {
+            throw Error(ErrorKind::usage, "each prompt of a list is a text or a list of token ids");
+        }
+    }
+    return prompts;
+}
+
+std::vector<std::string> parse_stop(const Fields& fields) {
+    const Json* value = fields.find("stop");
+    std::vector<std::string> stops;
+    if (value == nullptr) {
+        return stops;
+    }
+    const Json::Array list = value->is_array() ? value->as_array("'stop'") : Json::Array{*value};
+    for (const Json& one : list) {
+        const std::string* text = one.is_string() ? &one.as_string("'stop'") : nullptr;
+        if (text == nullptr || text->empty() || text->size() > most_stop_bytes ||
+            stops.size() == most_stops) {
+            throw Error(ErrorKind::usage,
+                        format("'stop' is a text or up to {} texts, of 1 to {} bytes each",
+                               most_stops,
+                               most_stop_bytes));
+        }
+        stops.push_back(*text);
+    }
+    return stops;
+}
+
+language::Sampling parse_sampling(const Fields& fields, bool& has_seed) {
+    language::Sampling sampling{
+        .temperature = fields.number("temperature", 0.0, 100.0).value_or(1.0),
+        .top_p = fields.number("top_p", 0.0, 1.0).value_or(1.0)};
+    if (sampling.top_p == 0.0) {
+        throw Error(ErrorKind::usage, "'top_p' is above 0");
+    }
+    const auto top_k = fields.integer("top_k", -1, most_tokens).value_or(0);
+    sampling.top_k = static_cast<std::uint32_t>(std::max<std::int64_t>(top_k, 0));
+    const auto seed = fields.integer(
+        "seed", std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
+    has_seed = seed.has_value();
+    sampling.seed = static_cast<std::uint64_t>(seed.value_or(0));
+    return sampling;
+}
+
+/// What both kinds of requests have; how log-probabilities are asked for differs.
+AnswerRequest parse_answer_request(const Fields& fields) {
+    fields.refuse({"presence_penalty",
+                   "frequency_penalty",
+                   "min_p",
+                   "logit_bias",
+                   "suffix",
+                   "min_tokens",
+                   "stop_token_ids",
+                   "use_beam_search",
+                   "prompt_logprobs",
+                   "guided_json",
+                   "guided_regex",
+                   "truncate_prompt_tokens"});
+    fields.refuse({"repetition_penalty", "repeat_penalty"}, 1.0);
+    AnswerRequest request{.model = fields.text("model", most_name_bytes).value_or("")};
+    request.answers = static_cast<std::size_t>(fields.integer("n", 1, most_prompts).value_or(1));
+    const auto best_of = fields.integer("best_of", 1, most_prompts);
+    if (best_of && static_cast<std::size_t>(*best_of) != request.answers) {
+        throw Error(ErrorKind::usage, "'best_of' is not supported; leave it out");
+    }
+    auto most = fields.integer("max_completion_tokens", 0, most_tokens);
+    most = most ? most : fields.integer("max_tokens", 0, most_tokens);
+    if (most) {
+        request.max_new_tokens = static_cast<std::size_t>(*most);
+    }
+    request.decoding.sampling = parse_sampling(fields, request.has_seed);
+    request.decoding.stop = parse_stop(fields);
+    request.decoding.ignores_end_of_text = fields.boolean("ignore_eos").value_or(false);
+    request.streams = fields.boolean("stream").value_or(false);
+    if (const Json* options = fields.find("stream_options")) {
+        request.streams_usage = Fields(*options).boolean("include_usage").value_or(false);
+    }
+    request.returns_token_ids = fields.boolean("return_token_ids").value_or(false);
+    request.reuses_prefix = fields.boolean("cache_prompt").value_or(true);
+    request.cache_salt = fields.text("cache_salt", most_name_bytes).value_or("");
+    return request;
+}
+
+/// A message whose content is a list of texts, as one text: templates of language models read that.
+Json join_content(const Json& message) {
+    const Json* content = message.find("content");
+    if (content == nullptr || !content->is_array()) {
+        return message;
+    }
+    std::string text;
+    for (const Json& part : content->as_array("'content'")) {
+        const Json* words = part.find("text");
+        if (words == nullptr || !words->is_string()) {
+            throw Error(ErrorKind::usage, "the parts of a message's content are texts");
+        }
+        text += words->as_string("'text'");
+    }
+    Json joined = message;
+    joined.set("content", std::move(text));
+    return joined;
+}
+
+Json parse_messages(const Fields& fields) {
+    const Json* value = fields.find("messages");
+    if (value == nullptr || !value->is_array() || value->as_array("'messages'").empty()) {
+        throw Error(ErrorKind::usage, "'messages' is a list of at least one message");
+    }
+    Json messages = Json::array();
+    for (const Json& message : value->as_array("'messages'")) {
+        const Json* role = message.find("role");
+        if (role == nullptr || !role->is_string()) {
+            throw Error(ErrorKind::usage, "each message is an object with a 'role'");
+        }
+        messages.push_back(join_content(message));
+    }
+    return messages;
+}
+
+void parse_rendering(const Fields& fields, ChatRequest& request) {
+    request.messages = parse_messages(fields);
+    request.rendering.add_generation_prompt =
+        fields.boolean("add_generation_prompt").value_or(true);
+    request.continues_last = fields.boolean("continue_final_message").value_or(false);
+    if (request.continues_last) {
+        if (fields.boolean("add_generation_prompt").value_or(false)) {
+            throw Error(ErrorKind::usage,
+                        "'continue_final_message' and 'add_generation_prompt' exclude each other");
+        }
+        request.rendering.add_generation_prompt = false;
+    }
+    request.adds_special = fields.boolean("add_special_tokens").value_or(false);
+    Json& variables = request.rendering.variables;
+    if (const Json* more = fields.find("chat_template_kwargs")) {
+        if (!more->is_object()) {
+            throw Error(ErrorKind::usage, "'chat_template_kwargs' is an object");
+        }
+        variables = *more;
+    }
+    for (const std::string_view name : {"tools", "documents", "reasoning_effort"}) {
+        if (const Json* value = fields.find(name)) {
+            variables.set(name, *value);
+        }
+    }
+}
+
+ChatRequest parse_chat(const Json& body) {
+    const Fields fields(body);
+    fields.refuse({"functions", "audio", "prediction", "web_search_options"});
+    if (const Json* form = fields.find("response_format")) {
+        const Json* type = form->find("type");
+        if (type == nullptr || *type != Json("text")) {
+            throw Error(ErrorKind::usage, "'response_format' is not supported; leave it out");
+        }
+    }
+    ChatRequest request{.how = parse_answer_request(fields)};
+    parse_rendering(fields, request);
+    request.how.wants_logprobs = fields.boolean("logprobs").value_or(false);
+    const auto top = fields.integer("top_logprobs", 0, most_alternatives).value_or(0);
+    if (top > 0 && !request.how.wants_logprobs) {
+        throw Error(ErrorKind::usage, "'top_logprobs' needs 'logprobs': true");
+    }
+    request.how.decoding.alternatives = static_cast<std::size_t>(top);
+    return request;
+}
+
+}  // namespace
+
+CompletionRequest parse_completion_request(std::string_view body) {
+    const Json json = Json::parse(body);
+    const Fields fields(json);
+    CompletionRequest request{.how = parse_answer_request(fields)};
+    const Json* prompt = fields.find("prompt");
+    if (prompt == nullptr) {
+        throw Error(ErrorKind::usage, "a completion needs a 'prompt'");
+    }
+    request.prompts = parse_prompts(*prompt);
+    request.echoes = fields.boolean("echo").value_or(false);
+    request.adds_special = fields.boolean("add_special_tokens").value_or(true);
+    if (const auto top = fields.integer("logprobs", 0, most_alternatives)) {
+        request.how.wants_logprobs = true;
+        request.how.decoding.alternatives = static_cast<std::size_t>(*top);
+    }
+    return request;
+}
+
+ChatRequest parse_chat_request(std::string_view body) {
+    return parse_chat(Json::parse(body));
+}
+
+TokenizeRequest parse_tokenize_request(std::string_view body) {
+    const Json json = Json::parse(body);
+    const Fields fields(json);
+    TokenizeRequest request{.model = fields.text("model", most_name_bytes).value_or("")};
+    // llama-server calls the text `content` and adds nothing to it; vLLM calls it `prompt`.
+    request.text = fields.text("content", any_length);
+    const bool is_prompt = !request.text && fields.find("prompt") != nullptr;
+    if (is_prompt) {
+        request.text = fields.text("prompt", any_length);
+    }
+    if (request.text) {
+        const auto llama = fields.boolean("add_special");
+        request.adds_special =
+            llama ? *llama : fields.boolean("add_special_tokens").value_or(is_prompt);
+        return request;
+    }
+    if (fields.find("messages") == nullptr) {
+        throw Error(ErrorKind::usage, "'content', 'prompt' or 'messages' is what is tokenized");
+    }
+    parse_rendering(fields, request.chat);
+    request.adds_special = request.chat.adds_special;
+    return request;
+}
+
+DetokenizeRequest parse_detokenize_request(std::string_view body) {
+    const Json json = Json::parse(body);
+    const Fields fields(json);
+    DetokenizeRequest request{.model = fields.text("model", most_name_bytes).value_or("")};
+    const Json* tokens = fields.find("tokens");
+    if (tokens == nullptr || !tokens->is_array()) {
+        throw Error(ErrorKind::usage, "'tokens' is a list of token ids");
+    }
+    request.tokens = parse_tokens(*tokens);
+    return request;
+}
+
+}  // namespace anamnesis::serve

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "anamnesis/base/json.hpp"
+#include "anamnesis/language/tokenizer.hpp"
+
+#include "job.hpp"
+
+namespace anamnesis::serve {
+
+/// What a token adds to a text; bytes that are no whole characters as OpenAI's completions write
+/// them: "bytes:\xe2\x80".
+std::string name_token(const language::Tokenizer& tokenizer, TokenId token);
+
+/// `logprobs` of completions: columns side by side, a row a token. `offset` is where the first one
+/// begins in the text, in characters, and moves on. `first` comes before the others without a
+/// score: nothing comes before a prompt's first token.
+Json make_logprob_columns(const language::Tokenizer& tokenizer,
+                          std::optional<TokenId> first,
+                          std::span<const ScoredToken> tokens,
+                          std::size_t& offset);
+
+/// `logprobs.content` of chats: an object a token.
+Json make_logprob_entries(const language::Tokenizer& tokenizer,
+                          std::span<const ScoredToken> tokens);
+
+}  // namespace anamnesis::serve
