@@ -16,6 +16,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
+#include "anamnesis/base/shard.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/base/words.hpp"
 #include "anamnesis/eval/asking_job.hpp"
@@ -191,7 +192,7 @@ nb::object ask_server(const std::vector<std::string>& models,
         const auto tokenizer = language::Tokenizer::open(tokenizer_folder);
         ScoreProgress scores(watch.progress());
         const auto asked = eval::parse_asked_models(models, eval::PlaceKind::served);
-        const eval::Shard taken = shard.empty() ? eval::Shard{} : eval::Shard::parse(shard);
+        const Shard taken = shard.empty() ? Shard{} : Shard::parse(shard);
         const Json chat =
             server.is_chat && !server.variables.is_null() ? server.variables : Json(server.is_chat);
         const auto report = eval::run_niah(

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +14,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
+#include "anamnesis/eval/engine.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/serve/server.hpp"
 
@@ -73,23 +73,18 @@ void declare(CLI::App& app, ServeVerbOptions& options) {
                 "Tokens of a prompt that are read between two tokens of the answers; prefixes are "
                 "kept in blocks of so many.")
         ->check(CLI::Range(1U, 1U << 20U));
+    declare_adapter(app, options.model);
     declare_model(app, options.model);
     declare_reading(app, options.reading);
 }
 
-serve::ServedModel load_served(const std::string& word, const ServeVerbOptions& options) {
-    namespace fs = std::filesystem;
-    const std::size_t mark = word.find('=');
-    const bool has_name = mark != std::string::npos && word.find('/') > mark;
-    const std::string path = has_name ? word.substr(mark + 1) : word;
-    const fs::path whole = fs::absolute(path).lexically_normal();
-    const fs::path last = whole.has_filename() ? whole.filename() : whole.parent_path().filename();
+serve::ServedModel load_served(const eval::AskedModel& model, const ServeVerbOptions& options) {
     serve::ServedModel served{
-        .name = has_name ? word.substr(0, mark) : last.string(),
-        .model = open_model(path, options.model, options.reading, options.common)};
+        .name = model.name,
+        .model = open_model(model, options.model, options.reading, options.common)};
     try {
         served.chat = language::ChatTemplate::open(
-            options.model.tokenizer.empty() ? path : options.model.tokenizer);
+            options.model.tokenizer.empty() ? model.place : options.model.tokenizer);
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::not_found) {
             throw;
@@ -101,9 +96,10 @@ serve::ServedModel load_served(const std::string& word, const ServeVerbOptions& 
 int run(const ServeVerbOptions& options, Terminal& terminal, const Watch& watch) {
     std::vector<serve::ServedModel> models;
     std::vector<std::string> names;
-    for (const std::string& word : options.models) {
-        models.push_back(load_served(word, options));
-        names.push_back(models.back().name);
+    for (const eval::AskedModel& model : eval::parse_asked_models(
+             options.models, eval::PlaceKind::folder, options.model.adapters)) {
+        models.push_back(load_served(model, options));
+        names.push_back(model.name);
     }
     serve::ServeOptions server = options.server;
     server.body_bytes = std::size_t{options.max_body} << 20U;

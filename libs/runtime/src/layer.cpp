@@ -101,7 +101,7 @@ LatentRows project_latents(const Layer& layer, const at::Tensor& x) {
 
 std::uint64_t count_kept_values(const Layer& layer, std::uint64_t hidden_size) {
     return count_kept_values_of_any(layer.mixer) + count_kept_values_of_any(layer.feed_forward) +
-           6 * hidden_size;
+           4 * hidden_size;
 }
 
 }  // namespace anamnesis::runtime

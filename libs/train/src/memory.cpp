@@ -42,12 +42,12 @@ MemoryEstimate estimate_memory(const runtime::Network& network,
         values += recomputes_layers ? std::uint64_t{spec.hidden_size} : layer_values;
         most = std::max(most, layer_values);
     }
-    // A layer's backward pass holds its values and their gradients.
-    values += recomputes_layers ? 2 * most : 0;
-    // A quarter more: the backward pass has temporaries of its own.
+    // A layer's backward pass holds the gradients of its values too, and the values themselves where
+    // they are computed again.
+    values += recomputes_layers ? 2 * most : most;
     const std::uint64_t tokens = std::uint64_t{largest.rows} * largest.length;
     estimate.activations =
-        5 * values * tokens +
+        4 * values * tokens +
         4 * runtime::count_loss_values(tokens, spec.vocabulary_size, spec.hidden_size);
     return estimate;
 }

@@ -120,7 +120,7 @@ at::Tensor apply(const DenseFeedForward& dense, const at::Tensor& x, const Call&
 }
 
 std::uint64_t count_kept_values(const DenseFeedForward& dense) {
-    return (dense.spec.is_gated ? 4 : 2) * std::uint64_t{dense.spec.width};
+    return (dense.spec.is_gated ? 3 : 2) * std::uint64_t{dense.spec.width};
 }
 
 }  // namespace anamnesis::runtime

@@ -203,8 +203,10 @@ std::uint64_t count_kept_values(const AttentionLayer& layer) {
     const HeadLayout& heads = layer.spec.heads;
     const std::uint64_t queries = std::uint64_t{heads.query_heads} * heads.head_dim;
     const std::uint64_t keys = std::uint64_t{heads.kv_heads} * heads.head_dim;
-    const std::uint64_t gate = layer.spec.gate == checkpoint::OutputGate::none ? 0 : 3 * queries;
-    return 5 * queries + 5 * keys + gate;
+    // What the softmax reads and gives; what a norm before it reads; a gate and what it gives.
+    const std::uint64_t norm = layer.q_norm.is_defined() ? queries + keys : 0;
+    const std::uint64_t gate = layer.spec.gate == checkpoint::OutputGate::none ? 0 : 2 * queries;
+    return 2 * queries + 2 * keys + norm + gate;
 }
 
 }  // namespace anamnesis::runtime
