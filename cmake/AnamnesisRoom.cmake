@@ -63,10 +63,12 @@ function(anamnesis_room name)
       ANAMNESIS_TESTDATA="${ANAMNESIS_TESTDATA}"
       ANAMNESIS_SHARED="${PROJECT_SOURCE_DIR}/../shared")
     target_link_libraries(${name}_tests PRIVATE
-      anamnesis::${name} anamnesis_warnings GTest::gtest GTest::gmock GTest::gtest_main)
+      anamnesis::${name} anamnesis_warnings GTest::gtest GTest::gmock)
     if(room_TORCH)
+      target_sources(${name}_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/torch_tests_main.cpp)
       anamnesis_sees_torch(${name}_tests)
     else()
+      target_link_libraries(${name}_tests PRIVATE GTest::gtest_main)
       anamnesis_precompile_test(${name}_tests)
     endif()
     anamnesis_register_tests(${name}_tests ${room_TORCH} label ${name})

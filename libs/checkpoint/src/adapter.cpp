@@ -62,6 +62,13 @@ Checkpoint open_weights(const fs::path& path) {
                               : Checkpoint::open(path);
     }
     if (has_shards(path)) {
+        if (!is_there(path / index_name)) {
+            throw Error(ErrorKind::not_found,
+                        format("the LoRA adapter {} has shards and no {}, which says what is in "
+                               "each; copy it too, or save the adapter again with PEFT",
+                               quoted(path),
+                               index_name));
+        }
         return Checkpoint::open(path / index_name);
     }
     if (is_there(path / weights_name)) {
@@ -192,7 +199,7 @@ private:
 bool is_adapter(const fs::path& path) {
     std::error_code ignored;
     if (!fs::is_directory(path, ignored)) {
-        return path.filename() == weights_name || is_gguf_adapter(path);
+        return path.filename() == weights_name || is_shard(path) || is_gguf_adapter(path);
     }
     const bool is_checkpoint =
         is_there(path / "model.safetensors") || is_there(path / "model.safetensors.index.json");

@@ -108,7 +108,9 @@ struct HybridModel::Parts {
         try {
             tokenizer = language::Tokenizer::open(folder);
         } catch (const Error& error) {
-            if (is_named || error.kind() != ErrorKind::unsupported) {
+            const bool is_absent =
+                error.kind() == ErrorKind::not_found || error.kind() == ErrorKind::unsupported;
+            if (is_named || !is_absent) {
                 throw;
             }
             refusal = error;

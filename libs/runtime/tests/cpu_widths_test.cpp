@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
@@ -48,6 +49,10 @@ struct Width {
     void (*chunk)(float*, const RecurrentChunk&, float*) = nullptr;
     void (*step)(float*, const RecurrentStep&) = nullptr;
 };
+
+void PrintTo(const Width& width, std::ostream* out) {
+    *out << width.values;
+}
 
 #define ANAMNESIS_WIDTH_OF(lanes)                                                      \
     Width {                                                                            \

@@ -16,6 +16,13 @@
 #include "anamnesis/train/batch.hpp"
 
 namespace anamnesis::train {
+namespace {
+
+/// What the first step takes of a program, whatever the model: code that runs for the first time,
+/// and buffers of the products.
+constexpr std::uint64_t first_step = 50'000'000;
+
+}  // namespace
 
 MemoryEstimate estimate_memory(const runtime::Network& network,
                                const BatchSource::Size& largest,
@@ -42,12 +49,12 @@ MemoryEstimate estimate_memory(const runtime::Network& network,
         values += recomputes_layers ? std::uint64_t{spec.hidden_size} : layer_values;
         most = std::max(most, layer_values);
     }
-    // A layer's backward pass holds the gradients of its values too, and the values themselves where
-    // they are computed again.
+    // A layer's backward pass holds the gradients of its values too, and the values themselves
+    // where they are computed again.
     values += recomputes_layers ? 2 * most : most;
     const std::uint64_t tokens = std::uint64_t{largest.rows} * largest.length;
     estimate.activations =
-        4 * values * tokens +
+        first_step + 4 * values * tokens +
         4 * runtime::count_loss_values(tokens, spec.vocabulary_size, spec.hidden_size);
     return estimate;
 }

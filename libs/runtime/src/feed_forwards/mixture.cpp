@@ -137,8 +137,10 @@ at::Tensor apply(const MixtureFeedForward& mixture, const at::Tensor& x, const C
 std::uint64_t count_kept_values(const MixtureFeedForward& mixture) {
     const MixtureSpec& spec = mixture.spec;
     const std::uint64_t shared = spec.shared ? spec.shared->dense.width : 0;
-    return 4 * (std::uint64_t{spec.experts_per_token} * spec.expert.width + shared) +
-           2 * (std::uint64_t{spec.experts} + spec.latent_width);
+    // Each expert has its own rows of the inputs, and gives rows of outputs.
+    const auto hidden = static_cast<std::uint64_t>(mixture.router.logits.weight.size(1));
+    return std::uint64_t{spec.experts_per_token} * (4 * spec.expert.width + 3 * hidden) +
+           4 * shared + 2 * (std::uint64_t{spec.experts} + spec.latent_width);
 }
 
 }  // namespace anamnesis::runtime
