@@ -258,7 +258,7 @@ TEST_F(ServeLimits, SaysWhyItDoesNotStart) {
     const CommandResult twice =
         run({"--port", "0", "--model", "a=" + path, "--model", "a=" + path});
     EXPECT_EQ(twice.exit_code, 2);
-    EXPECT_THAT(twice.errors, HasSubstr("two models are called 'a'"));
+    EXPECT_THAT(twice.errors, HasSubstr("the name 'a' is taken already"));
     const ServedProcess first(options());
     const std::string port = first.url().substr(first.url().rfind(':') + 1);
     const CommandResult taken = run({"--port", port, "--model", path});
