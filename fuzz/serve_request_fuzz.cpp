@@ -17,9 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         switch (data[0] % 4) {
             case 0: {
                 const serve::CompletionRequest request = serve::parse_completion_request(body);
-                fuzz::expect(!request.prompts.empty() &&
-                                 request.prompts.size() <= serve::most_prompts,
-                             "a completion has some prompts, and not too many");
+                fuzz::expect(
+                    !request.prompts.empty() && request.prompts.size() <= serve::most_prompts,
+                    "a completion has some prompts, and not too many");
                 fuzz::expect(request.how.answers >= 1 &&
                                  request.how.decoding.alternatives <= serve::most_alternatives,
                              "answers and alternatives are bounded");

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "anamnesis/runtime/device.hpp"
-
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+
+#include "anamnesis/runtime/device.hpp"
 
 #include "command.hpp"
 

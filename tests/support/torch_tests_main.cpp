@@ -9,7 +9,8 @@
 int main(int argc, char** argv) {
     testing::InitGoogleMock(&argc, argv);
     const int code = RUN_ALL_TESTS();
-    // Each test is a process, and at an ordinary exit LibTorch takes 0.1 s to sign off its operators.
+    // Each test is a process, and at an ordinary exit LibTorch takes 0.1 s to sign off its
+    // operators.
     std::cout.flush();
     std::fflush(nullptr);
     std::_Exit(code);

@@ -72,8 +72,7 @@ TEST(GgufForRunning, IsTheCheckpointThatTheFileWasMadeFrom) {
     expect_same_model(cases / "qwen2-q4_0/pre.gguf", cases / "qwen2-q4_0/pre_hf", 0.15);
     expect_same_model(
         cases / "nemotron_h_moe-q5_0/pre.gguf", cases / "nemotron_h_moe-q5_0/pre_hf", 0.06);
-    expect_same_model(
-        cases / "kimi-linear-q8_0/pre.gguf", cases / "kimi-linear-q8_0/pre_hf", 0.02);
+    expect_same_model(cases / "kimi-linear-q8_0/pre.gguf", cases / "kimi-linear-q8_0/pre_hf", 0.02);
 }
 
 /// Files of plain values: every value is the checkpoint's, but for decays, which are logarithms of
@@ -88,9 +87,8 @@ TEST(GgufForRunning, HasTheValuesOfTheCheckpointThatTheFileWasMadeFrom) {
                                       std::pair{"deepseek2-v3", "deepseek_v3_base"},
                                       std::pair{"jamba", "jamba_hub_config"}}) {
         SCOPED_TRACE(file);
-        expect_same_model(testdata / "gguf/running" / file / "model.gguf",
-                          testdata / "models" / model,
-                          1e-6);
+        expect_same_model(
+            testdata / "gguf/running" / file / "model.gguf", testdata / "models" / model, 1e-6);
     }
 }
 

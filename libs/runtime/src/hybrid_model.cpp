@@ -108,9 +108,8 @@ struct HybridModel::Parts {
         try {
             tokenizer = language::Tokenizer::open(folder);
         } catch (const Error& error) {
-            const bool is_absent =
-                error.kind() == ErrorKind::not_found || error.kind() == ErrorKind::unsupported;
-            if (is_named || !is_absent) {
+            using enum ErrorKind;
+            if (is_named || (error.kind() != not_found && error.kind() != unsupported)) {
                 throw;
             }
             refusal = error;

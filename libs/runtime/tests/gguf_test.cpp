@@ -117,7 +117,8 @@ TEST_P(GgufOfSafetensors, GivesTheLogitsOfTheCheckpointThatItWasMadeFrom) {
     }
     folder.write("config.json", config.dump(2));
     const at::Tensor expected = find_logits(folder.path());
-    const at::Tensor logits = find_logits(testdata / "gguf/running" / GetParam().file / "model.gguf");
+    const at::Tensor logits =
+        find_logits(testdata / "gguf/running" / GetParam().file / "model.gguf");
     EXPECT_LT((logits - expected).abs().max().item<double>(),
               1e-6 * expected.abs().max().item<double>());
 }
