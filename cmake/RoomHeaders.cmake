@@ -18,7 +18,8 @@ set(anamnesis_test_headers ${anamnesis_room_headers} <gmock/gmock.h> <gtest/gtes
 # system, and takes a precompiled one for the project's.
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   set(anamnesis_precompiled_options
-    -fpch-preprocess -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
+    -fpch-preprocess
+    -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
 endif()
 
 # Makes the library that holds the headers of `kind`, room or test, at its first use.

@@ -33,7 +33,7 @@ namespace {
 class RunningConfig {
 public:
     explicit RunningConfig(const Checkpoint& file)
-        : file_(file), keys_(*file.gguf()), config_(file.config()) {}
+        : file_(file), keys_(*file.gguf()), config_(make_gguf_config(*file.gguf())) {}
 
     Json make() {
         config_.set("tie_word_embeddings", file_.find("output.weight") == nullptr);
