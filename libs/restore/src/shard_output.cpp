@@ -26,6 +26,7 @@
 
 #include "folder_files.hpp"
 #include "measure.hpp"
+#include "plan_files.hpp"
 #include "row_targets.hpp"
 #include "shard_record.hpp"
 
@@ -157,11 +158,16 @@ ShardRecord write_weights(const Plan& plan,
     remove_unfinished(plan, shard, folder);
     const Plan share = take_share(plan, shard);
     std::uint64_t total = 0;
+    std::uint64_t needed = 0;
     const auto& files = plan.post->checkpoint.files();
-    for (std::size_t i = 0; i < files.size(); ++i) {
-        total += shard.takes(i) ? files[i].bytes : 0;
+    const auto changed = find_changed_files(plan);
+    for (std::uint32_t i = 0; i < files.size(); ++i) {
+        if (shard.takes(i)) {
+            total += files[i].bytes;
+            needed += changed.contains(i) || !options.links_unchanged ? files[i].bytes : 0;
+        }
     }
-    check_space(folder / "weights", total);
+    check_space(folder / "weights", needed);
     execution.watch.progress().begin("writing", total, ProgressUnit::bytes);
     OutputWeights weights;
     Jobs jobs;
