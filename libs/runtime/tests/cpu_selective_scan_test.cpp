@@ -11,25 +11,8 @@
 
 #include <gtest/gtest.h>
 
-#define ANAMNESIS_WIDTH 16
-#define ANAMNESIS_LANES lanes_16
-#include "cpu_selective_scan.cpp"
-#undef ANAMNESIS_WIDTH
-#undef ANAMNESIS_LANES
-#undef ANAMNESIS_CPU_VECTORS
-
-#define ANAMNESIS_WIDTH 8
-#define ANAMNESIS_LANES lanes_8
-#include "cpu_selective_scan.cpp"
-#undef ANAMNESIS_WIDTH
-#undef ANAMNESIS_LANES
-#undef ANAMNESIS_CPU_VECTORS
-
-#define ANAMNESIS_WIDTH 4
-#define ANAMNESIS_LANES lanes_4
-#include "cpu_selective_scan.cpp"
-#undef ANAMNESIS_WIDTH
-#undef ANAMNESIS_LANES
+#define ANAMNESIS_KERNELS "cpu_selective_scan.cpp"
+#include "cpu_each_width.hpp"
 
 namespace anamnesis::runtime::cpu {
 namespace {

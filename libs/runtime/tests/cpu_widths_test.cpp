@@ -16,23 +16,8 @@
 
 #include "cpu_kernels.hpp"
 
-#define ANAMNESIS_WIDTH 16
-#define ANAMNESIS_LANES lanes_16
-#include "cpu_bodies.hpp"
-#undef ANAMNESIS_WIDTH
-#undef ANAMNESIS_LANES
-
-#define ANAMNESIS_WIDTH 8
-#define ANAMNESIS_LANES lanes_8
-#include "cpu_bodies.hpp"
-#undef ANAMNESIS_WIDTH
-#undef ANAMNESIS_LANES
-
-#define ANAMNESIS_WIDTH 4
-#define ANAMNESIS_LANES lanes_4
-#include "cpu_bodies.hpp"
-#undef ANAMNESIS_WIDTH
-#undef ANAMNESIS_LANES
+#define ANAMNESIS_KERNELS "../tests/cpu_bodies.hpp"
+#include "cpu_each_width.hpp"
 
 namespace anamnesis::runtime::cpu {
 namespace {
