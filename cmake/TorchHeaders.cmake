@@ -17,7 +17,9 @@ function(anamnesis_sees_torch target)
     add_library(anamnesis_torch_headers OBJECT ${source})
     target_link_libraries(anamnesis_torch_headers PRIVATE torch anamnesis_warnings)
     target_compile_features(anamnesis_torch_headers PUBLIC cxx_std_20)
-    target_compile_definitions(anamnesis_torch_headers PRIVATE FMT_HEADER_ONLY=1)
+    # As in every room, which links fmt.
+    target_compile_definitions(anamnesis_torch_headers PRIVATE FMT_HEADER_ONLY=1
+      $<TARGET_PROPERTY:fmt::fmt,INTERFACE_COMPILE_DEFINITIONS>)
     target_compile_options(anamnesis_torch_headers PRIVATE ${OpenMP_CXX_FLAGS}
       $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
     set_target_properties(anamnesis_torch_headers PROPERTIES
