@@ -132,7 +132,7 @@ TEST_F(AdapterRuns, OfARepairedAdapterGiveTheLogitsOfTheMergedRepair) {
 
 /// llama.cpp's converter carries lora_alpha alone.
 TEST_F(AdapterRuns, OfGgufFilesAreThoseOfTheFilesThatTheyWereMadeFrom) {
-    for (const std::string name : {"rslora"}) {
+    for (const std::string name : {"rslora", "nemotron_h"}) {
         SCOPED_TRACE(name);
         const fs::path adapter = folder_.path() / name;
         fs::copy(cases / name / "adapter", adapter);

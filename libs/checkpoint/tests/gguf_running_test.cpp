@@ -90,6 +90,9 @@ TEST(GgufForRunning, HasTheValuesOfTheCheckpointThatTheFileWasMadeFrom) {
         expect_same_model(
             testdata / "gguf/running" / file / "model.gguf", testdata / "models" / model, 1e-6);
     }
+    // Dense layers beside experts of another width.
+    const fs::path nemotron = testdata / "lora/nemotron_h";
+    expect_same_model(nemotron / "gguf/base.gguf", nemotron / "base", 1e-6);
 }
 
 TEST(GgufForRunning, PutsTheHalvesOfHeadsBackInOrder) {

@@ -42,6 +42,18 @@ constexpr std::array count_keys{
     SameKey{"ssm.time_step_rank", "linear_num_value_heads"},
 };
 
+constexpr std::string_view width_key = "feed_forward_length";
+
+/// For each block whether its feed-forward is dense: files of Nemotron-H give the width of experts
+/// for the other ones. Where none is, the width is read from all.
+std::vector<bool> list_dense_blocks(const formats::GgufFile& file, const GgufKeys& keys) {
+    std::vector<bool> dense;
+    for (std::uint32_t block = 0; block < count_gguf_layers(keys); ++block) {
+        dense.push_back(file.find(format("blk.{}.ffn_gate_inp.weight", block)) == nullptr);
+    }
+    return dense;
+}
+
 std::string_view to_layer_type(LayerKind kind) {
     switch (kind) {
         case LayerKind::sliding:
@@ -119,7 +131,7 @@ Json make_gguf_config(const formats::GgufFile& file) {
     }
     add_heads(config, keys, *architecture);
     add_layer_types(config, keys, *architecture);
-    if (const auto width = keys.find_common_count("feed_forward_length")) {
+    if (const auto width = keys.find_common_count(width_key, list_dense_blocks(file, keys))) {
         config.set("intermediate_size", *width);
     }
     if (const auto experts = keys.find_count("expert_count")) {

@@ -2,6 +2,7 @@
 #include "gguf/sizes.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -173,25 +174,29 @@ std::optional<std::vector<bool>> GgufKeys::find_flags(std::string_view key) cons
     return metadata_.find_flags(full(key));
 }
 
-std::optional<std::uint32_t> GgufKeys::find_common_count(std::string_view key) const {
+std::optional<std::uint32_t> GgufKeys::find_common_count(std::string_view key,
+                                                         const std::vector<bool>& counted) const {
     const auto values = find_counts(key);
     if (!values || values->empty()) {
         return std::nullopt;
     }
     std::uint32_t common = 0;
-    for (const std::uint64_t value : *values) {
-        const std::uint32_t count = bounded(value, full(key));
+    for (std::size_t i = 0; i < values->size(); ++i) {
+        const std::uint32_t count = bounded((*values)[i], full(key));
+        if (values->size() == counted.size() && !counted[i]) {
+            continue;
+        }
         if (common != 0 && count != 0 && count != common) {
             throw Error(ErrorKind::unsupported,
                         format("key {} has {} for one layer and {} for another; layers of "
-                               "different heads are not read here",
+                               "different sizes are not read here",
                                in_quotes(full(key)),
                                common,
                                count));
         }
         common = std::max(common, count);
     }
-    return common;
+    return common == 0 && !counted.empty() ? find_common_count(key) : common;
 }
 
 std::uint32_t GgufKeys::count(std::string_view key) const {

@@ -29,9 +29,11 @@ public:
     std::optional<std::string> find_string(std::string_view key) const;
     std::optional<std::vector<std::uint64_t>> find_counts(std::string_view key) const;
     std::optional<std::vector<bool>> find_flags(std::string_view key) const;
-    /// A key that may be one number for all layers, or one for each: the one that is not 0.
+    /// A key that may be one number for all layers, or one for each: the one that is not 0. Layers
+    /// that are not `counted` are left out, unless all others have 0.
     /// Errors: `unsupported` where layers have different ones.
-    std::optional<std::uint32_t> find_common_count(std::string_view key) const;
+    std::optional<std::uint32_t> find_common_count(std::string_view key,
+                                                   const std::vector<bool>& counted = {}) const;
     /// Errors: `malformed` where the key is missing.
     std::uint32_t count(std::string_view key) const;
 
