@@ -8,11 +8,9 @@
 #include <cstddef>
 #include <cstdio>
 #include <string>
-#include <vector>
 
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/scoreboard.hpp"
-#include "anamnesis/report/text_table.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -77,20 +75,7 @@ void LiveTable::draw() {
         put(describe_progress() + "\n");
         return;
     }
-    std::vector<std::string> names{""};
-    for (const std::string& column : table_.columns()) {
-        names.push_back(">" + column);
-    }
-    std::vector<std::vector<std::string>> rows;
-    for (const std::string& row : table_.rows()) {
-        rows.push_back({row});
-        for (const std::string& column : table_.columns()) {
-            const auto mean = table_.mean(row, column);
-            rows.back().push_back(mean ? format("{:.1f} ({})", 100.0 * mean->value, mean->count)
-                                       : std::string());
-        }
-    }
-    const std::string text = describe_progress() + "\n" + report::text_table(names, rows);
+    const std::string text = describe_progress() + "\n" + eval::to_text(table_);
     std::string picture;
     for (std::size_t i = 0; i < drawn_lines_; ++i) {
         picture += "\x1b[A\x1b[2K";

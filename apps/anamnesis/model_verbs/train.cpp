@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -31,12 +28,6 @@
 namespace anamnesis::app {
 namespace {
 
-constexpr std::string_view synthetic_prefix = "synthetic:";
-
-train::synthetic::Task parse_task(std::string_view word) {
-    return train::synthetic::parse_task(word.substr(synthetic_prefix.size()));
-}
-
 train::TrainingData make_data(const TrainOptions& options) {
     train::TrainingData data{.batches = options.batches,
                              .uses_chat_template = options.chat,
@@ -46,21 +37,12 @@ train::TrainingData make_data(const TrainOptions& options) {
                              .is_packed = options.is_packed,
                              .accumulated = options.accumulated,
                              .seed = options.seed};
-    if (options.data.size() == 1 && options.data.front().starts_with(synthetic_prefix)) {
-        data.task = parse_task(options.data.front());
-    } else {
-        data.files = options.data;
-    }
+    train::set_sources(data, options.data);
     for (const std::string& word : options.stages) {
         data.stages.push_back(train::synthetic::parse_stage(word));
     }
     if (!options.replay.empty()) {
-        data.replay = train::TrainingData::Replay{.rows = options.replay_rows};
-        if (options.replay.starts_with(synthetic_prefix)) {
-            data.replay->task = parse_task(options.replay);
-        } else {
-            data.replay->file = options.replay;
-        }
+        data.replay = train::parse_replay(options.replay, options.replay_rows);
     }
     return data;
 }

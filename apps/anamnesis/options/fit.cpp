@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options/fit.hpp"
 
-#include <charconv>
-#include <cmath>
-#include <limits>
 #include <string>
-#include <string_view>
-#include <system_error>
-#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -15,7 +9,6 @@
 #include "anamnesis/base/float_words.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/words.hpp"
-#include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "option_group.hpp"
@@ -24,30 +17,6 @@ namespace anamnesis::app {
 namespace {
 
 constexpr const char* heading = "Calibration of --method fit";
-
-double parse_mu(const std::string& word) {
-    if (word == "inf") {
-        return std::numeric_limits<double>::infinity();
-    }
-    double mu = -1.0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), mu);
-    if (error != std::errc{} || end != word.data() + word.size() || !(mu >= 0.0)) {
-        throw Error(ErrorKind::usage,
-                    format("--mu holds {}, expected numbers of at least 0 with commas, or 'auto'",
-                           in_quotes(word)));
-    }
-    return mu;
-}
-
-/// Source: docs/method.md, "Fit".
-double find_default_mu(const restore::Selection& selection, std::uint32_t rounds) {
-    const bool is_routing_alone = !selection.groups.contains(checkpoint::TensorGroup::v) &&
-                                  !selection.groups.contains(checkpoint::TensorGroup::o);
-    if (rounds > 0) {
-        return is_routing_alone ? 0.1 : 0.3;
-    }
-    return is_routing_alone ? 0.3 : 1.0;
-}
 
 }  // namespace
 
@@ -132,11 +101,9 @@ restore::FitSettings FitOptions::make_settings(const restore::Selection& selecti
     restore::FitSettings settings{
         .mus = {}, .keys = keys_, .rounds = rounds_, .scales_inputs = scales_inputs_};
     if (mu_.empty() || chooses_mu()) {
-        settings.mus = {find_default_mu(selection, rounds_)};
+        settings.mus = {restore::find_default_mu(selection, rounds_)};
     } else {
-        for (const std::string& word : split(mu_, ',')) {
-            settings.mus.push_back(parse_mu(word));
-        }
+        settings.mus = restore::parse_mus(mu_);
     }
     return settings;
 }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdint>
 #include <string>
-#include <utility>
 
 #include <CLI/CLI.hpp>
 
@@ -43,38 +41,14 @@ void declare(CLI::App& app, PromptsOptions& options) {
               "Count the template, but leave it out, as RULER's --prepare_for_ns does.");
 }
 
-Json to_json(const PromptsOptions& options, const eval::WrittenPrompts& written) {
-    Json sets = Json::array();
-    for (const eval::WrittenSet& set : written.sets) {
-        Json json = Json::Object{{"task", set.task},
-                                 {"length", std::uint64_t{set.length}},
-                                 {"samples", options.haystack.samples},
-                                 {"haystack_size", std::uint64_t{set.haystack_size}},
-                                 {"shortest", std::uint64_t{set.shortest}},
-                                 {"longest", std::uint64_t{set.longest}}};
-        if (set.depth) {
-            json.set("depth", std::uint64_t{*set.depth});
-        }
-        sets.push_back(std::move(json));
-    }
-    return Json::Object{{"out", options.out},
-                        {"bytes", written.bytes},
-                        {"sha256", written.sha256},
-                        {"essays", written.essays},
-                        {"essays_sha256", written.essays_sha256},
-                        {"sets", std::move(sets)}};
-}
-
 int run(const PromptsOptions& options, Terminal& terminal, const Watch& watch) {
     const auto tokenizer = language::Tokenizer::open(options.tokenizer);
-    const eval::WrittenPrompts written =
-        eval::write_prompts({.haystack = options.haystack,
-                             .out = options.out,
-                             .leaves_wrapper_out = options.prepare_for_ns},
-                            tokenizer,
-                            watch);
+    const eval::PromptsJob job{.haystack = options.haystack,
+                               .out = options.out,
+                               .leaves_wrapper_out = options.prepare_for_ns};
+    const eval::WrittenPrompts written = eval::write_prompts(job, tokenizer, watch);
     if (options.common.json) {
-        terminal.result(to_json(options, written).dump(2) + "\n");
+        terminal.result(eval::to_json(job, written).dump(2) + "\n");
     }
     terminal.say(format("{}: {} prompts, {}, sha256 {}",
                         options.out,

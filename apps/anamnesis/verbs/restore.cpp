@@ -2,7 +2,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,7 +39,6 @@
 namespace anamnesis::app {
 namespace {
 
-namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 struct RestoreOptions {
@@ -158,27 +156,9 @@ restore::Request check(const RestoreOptions& options) {
     restore::Request request = options.selection.make_request();
     request.note = options.note;
     request.fit = options.fit.make_settings(request.selection);
-    const bool has_several = restore::count_outputs(request) > 1;
-    if (options.is_in_place && has_several) {
-        throw Error(ErrorKind::usage,
-                    "--in-place takes one strength; several need --out or --patch");
-    }
-    if (has_several && fs::path(options.out).extension() == ".safetensors") {
-        throw Error(ErrorKind::usage, "several strengths need a folder as --out, or --patch");
-    }
-    if (!options.writes_folder() &&
-        (options.output.links_unchanged || options.output.has_model_card)) {
-        throw Error(ErrorKind::usage, "--link and --model-card belong to --out");
-    }
-    if (!options.writes_folder() && (options.output.has_clean_names ||
-                                     options.output.has_fixed_config || options.output.has_stamp)) {
-        throw Error(ErrorKind::usage, "--clean-names, --fix-config and --stamp belong to --out");
-    }
+    check_destination(request, options.destination());
     if (!options.writes_folder() && !options.shard.empty()) {
         throw Error(ErrorKind::usage, "--shard belongs to --out");
-    }
-    if (!options.writes_folder() && !options.output.is_synced) {
-        throw Error(ErrorKind::usage, "--no-sync belongs to --out");
     }
     return request;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "anamnesis/base/digest.hpp"
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/ruler/haystack_plan.hpp"
@@ -25,14 +26,14 @@ WrittenPrompts write_prompts(const PromptsJob& job,
                              const language::Tokenizer& tokenizer,
                              const Watch& watch) {
     NiahMaterials materials = make_materials(job.haystack, tokenizer);
-    std::vector<NiahOptions> generators = make_generators(job.haystack);
+    std::vector<NiahSettings> generators = make_generators(job.haystack);
     watch.progress().begin(
         "writing prompts", generators.size() * job.haystack.samples, ProgressUnit::samples);
     io::AtomicFile file{job.out};
     Sha256 digest;
     WrittenPrompts written{.essays = materials.essays.name(),
                            .essays_sha256 = materials.essays.digest()};
-    for (NiahOptions& how : generators) {
+    for (NiahSettings& how : generators) {
         how.leaves_wrapper_out = job.leaves_wrapper_out;
         NiahGenerator generator(how, materials);
         WrittenSet set{.task = std::string(how.task.name),
@@ -60,6 +61,28 @@ WrittenPrompts write_prompts(const PromptsJob& job,
     watch.progress().finish();
     written.sha256 = digest.finish();
     return written;
+}
+
+Json to_json(const PromptsJob& job, const WrittenPrompts& written) {
+    Json sets = Json::array();
+    for (const WrittenSet& set : written.sets) {
+        Json json = Json::Object{{"task", set.task},
+                                 {"length", std::uint64_t{set.length}},
+                                 {"samples", job.haystack.samples},
+                                 {"haystack_size", std::uint64_t{set.haystack_size}},
+                                 {"shortest", std::uint64_t{set.shortest}},
+                                 {"longest", std::uint64_t{set.longest}}};
+        if (set.depth) {
+            json.set("depth", std::uint64_t{*set.depth});
+        }
+        sets.push_back(std::move(json));
+    }
+    return Json::Object{{"out", job.out.string()},
+                        {"bytes", written.bytes},
+                        {"sha256", written.sha256},
+                        {"essays", written.essays},
+                        {"essays_sha256", written.essays_sha256},
+                        {"sets", std::move(sets)}};
 }
 
 }  // namespace anamnesis::eval

@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/report/text_table.hpp"
+
 namespace anamnesis::eval {
 namespace {
 
@@ -33,6 +36,23 @@ std::optional<ScoreTable::Mean> ScoreTable::mean(const std::string& row,
     }
     return Mean{.value = cell->second.sum / static_cast<double>(cell->second.count),
                 .count = cell->second.count};
+}
+
+std::string to_text(const ScoreTable& table) {
+    std::vector<std::string> names{""};
+    for (const std::string& column : table.columns()) {
+        names.push_back(">" + column);
+    }
+    std::vector<std::vector<std::string>> rows;
+    for (const std::string& row : table.rows()) {
+        rows.push_back({row});
+        for (const std::string& column : table.columns()) {
+            const auto mean = table.mean(row, column);
+            rows.back().push_back(mean ? format("{:.1f} ({})", 100.0 * mean->value, mean->count)
+                                       : std::string());
+        }
+    }
+    return report::text_table(names, rows);
 }
 
 }  // namespace anamnesis::eval

@@ -109,6 +109,9 @@ TEST(ScoreTable, AveragesByRowAndColumn) {
     EXPECT_DOUBLE_EQ(table.mean("s1", "4K")->value, 0.5);
     EXPECT_EQ(table.mean("s1", "4K")->count, 2U);
     EXPECT_FALSE(table.mean("s1", "8K").has_value());
+    const std::string text = to_text(table);
+    EXPECT_THAT(text, HasSubstr("50.0 (2)"));
+    EXPECT_THAT(text, HasSubstr("100.0 (1)"));
 }
 
 TEST(GradeJob, LeavesNothingWhenItIsStopped) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <limits>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -6,6 +7,8 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/apply.hpp"
+#include "anamnesis/restore/repair.hpp"
 #include "anamnesis/restore/request.hpp"
 
 namespace anamnesis::restore {
@@ -70,6 +73,58 @@ TEST(CompleteRequest, StrengthsOfBothKindsAreListed) {
     expect_refusal(of_method(Method::pro),
                    {.has_method = true, .relative_lambdas = {-0.5}},
                    "lambda -0.5 is negative");
+}
+
+TEST(ParseMus, ReadsNumbersAndInfinity) {
+    EXPECT_THAT(parse_mus("0,0.3,inf"),
+                ElementsAre(0.0, 0.3, std::numeric_limits<double>::infinity()));
+    for (const char* text : {"", "-1", "0.3,", "nan", "1e999", "0.3x"}) {
+        EXPECT_THROW(parse_mus(text), Error) << text;
+    }
+}
+
+TEST(FindDefaultMu, DependsOnGroupsAndRounds) {
+    Selection routing = of_method(Method::fit).selection;
+    routing.groups = {TensorGroup::q, TensorGroup::k};
+    Selection all = routing;
+    all.groups.insert({TensorGroup::v, TensorGroup::o});
+    EXPECT_EQ(find_default_mu(routing, 0), 0.3);
+    EXPECT_EQ(find_default_mu(routing, 2), 0.1);
+    EXPECT_EQ(find_default_mu(all, 0), 1.0);
+    EXPECT_EQ(find_default_mu(all, 2), 0.3);
+}
+
+TEST(CheckDestination, RefusesWhatBelongsToANewFolder) {
+    using Kind = Destination::Kind;
+    const Request one{};
+    Request several = of_method(Method::pro);
+    several.lambdas = {Lambda{.value = 0.1}, Lambda{.value = 1.0}};
+    const auto refusal = [](const Request& request, const Destination& destination) {
+        try {
+            check_destination(request, destination);
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::usage);
+            return error.message();
+        }
+        return std::string();
+    };
+    EXPECT_EQ(refusal(one, {.kind = Kind::copy, .output = {.links_unchanged = true}}), "");
+    EXPECT_EQ(refusal(several, {.kind = Kind::copy, .path = "out"}), "");
+    EXPECT_EQ(refusal(several, {.kind = Kind::patch, .path = "a.safetensors"}), "");
+    EXPECT_THAT(refusal(several, {.kind = Kind::in_place}), HasSubstr("takes one strength"));
+    EXPECT_THAT(refusal(several, {.kind = Kind::copy, .path = "out.safetensors"}),
+                HasSubstr("need a folder as --out"));
+    for (const Kind kind : {Kind::in_place, Kind::patch}) {
+        EXPECT_EQ(refusal(one, {.kind = kind}), "");
+        for (const OutputOptions& output : {OutputOptions{.links_unchanged = true},
+                                            OutputOptions{.has_model_card = true},
+                                            OutputOptions{.is_synced = false},
+                                            OutputOptions{.has_clean_names = true},
+                                            OutputOptions{.has_stamp = true},
+                                            OutputOptions{.has_fixed_config = true}}) {
+            EXPECT_THAT(refusal(one, {.kind = kind, .output = output}), HasSubstr("to --out"));
+        }
+    }
 }
 
 }  // namespace

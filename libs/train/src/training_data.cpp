@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,7 +21,6 @@
 #include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/train/batches_file.hpp"
 #include "anamnesis/train/replay.hpp"
-#include "anamnesis/train/sample.hpp"
 #include "anamnesis/train/samples_source.hpp"
 #include "anamnesis/train/synthetic/source.hpp"
 
@@ -46,9 +46,9 @@ Course make_ready_course(const TrainingData& data, std::optional<std::uint64_t> 
 }
 
 /// Every sample of the files, encoded as the data say.
-std::vector<Sample> read_all_samples(const std::vector<std::string>& paths,
-                                     const TrainingData& data,
-                                     const checkpoint::Checkpoint& checkpoint) {
+std::vector<language::SupervisedText> read_all_samples(const std::vector<std::string>& paths,
+                                                       const TrainingData& data,
+                                                       const checkpoint::Checkpoint& checkpoint) {
     const fs::path& folder = checkpoint.folder();
     std::optional<language::Tokenizer> tokenizer;
     if (language::Tokenizer::is_in(folder)) {
@@ -66,9 +66,9 @@ std::vector<Sample> read_all_samples(const std::vector<std::string>& paths,
     if (!ends.empty()) {
         rules.end_of_text = ends.front();
     }
-    std::vector<Sample> samples;
+    std::vector<language::SupervisedText> samples;
     for (const std::string& path : paths) {
-        std::vector<Sample> more = language::read_supervised_lines(path, rules);
+        std::vector<language::SupervisedText> more = language::read_supervised_lines(path, rules);
         std::ranges::move(more, std::back_inserter(samples));
     }
     return samples;
@@ -127,11 +127,33 @@ Course make_learned_course(const TrainingData& data,
     return make_text_course(data, steps, checkpoint);
 }
 
+constexpr std::string_view synthetic_prefix = "synthetic:";
+
 std::string describe_task(synthetic::Task task) {
-    return format("synthetic:{}", synthetic::to_string(task));
+    return format("{}{}", synthetic_prefix, synthetic::to_string(task));
+}
+
+/// Absent: the word names a file.
+std::optional<synthetic::Task> parse_task(std::string_view word) {
+    return word.starts_with(synthetic_prefix)
+               ? std::optional(synthetic::parse_task(word.substr(synthetic_prefix.size())))
+               : std::nullopt;
 }
 
 }  // namespace
+
+void set_sources(TrainingData& data, const std::vector<std::string>& words) {
+    data.task = words.size() == 1 ? parse_task(words.front()) : std::nullopt;
+    data.files = data.task ? std::vector<std::string>() : words;
+}
+
+TrainingData::Replay parse_replay(const std::string& word, std::uint64_t rows) {
+    TrainingData::Replay replay{.task = parse_task(word), .rows = rows};
+    if (!replay.task) {
+        replay.file = word;
+    }
+    return replay;
+}
 
 Course make_course(const TrainingData& data,
                    std::optional<std::uint64_t> steps,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "anamnesis/base/error.hpp"
@@ -15,26 +16,28 @@
 #include "anamnesis/language/supervised_text.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/train/batch.hpp"
-#include "anamnesis/train/sample.hpp"
 #include "anamnesis/train/samples_source.hpp"
 #include "anamnesis/train/synthetic/words.hpp"
+#include "anamnesis/train/training_data.hpp"
 
 #include "chat_templates.hpp"
 
 namespace anamnesis::train {
 namespace {
 
+using testing::ElementsAre;
+
 /// Words of the synthetic language and ChatML's marks.
 struct Rows : ::testing::Test {
     language::Tokenizer tokenizer = language::Tokenizer::read(synthetic::tokenizer_json());
     language::SupervisionRules rules{.tokenizer = &tokenizer};
 
-    Sample sample(const std::string& row) const {
+    language::SupervisedText sample(const std::string& row) const {
         return language::read_supervised_row(Json::parse(row), rules);
     }
 
     /// The text whose tokens are learned.
-    std::string learned(const Sample& sample) const {
+    std::string learned(const language::SupervisedText& sample) const {
         std::vector<language::TokenId> ids;
         for (const std::int64_t label : sample.labels) {
             if (label != no_label) {
@@ -43,7 +46,7 @@ struct Rows : ::testing::Test {
         }
         return tokenizer.decode(ids);
     }
-    std::string read(const Sample& sample) const {
+    std::string read(const language::SupervisedText& sample) const {
         const std::vector<language::TokenId> ids(sample.ids.begin(), sample.ids.end());
         return tokenizer.decode(ids);
     }
@@ -60,7 +63,7 @@ TEST_F(Rows, OfEveryUsualFormGivePromptAndResponse) {
           R"({"conversations": [{"from": "human", "value": "find the dog"},
                                 {"from": "gpt", "value": "the dog is here"}]})"}) {
         SCOPED_TRACE(row);
-        const Sample one = sample(row);
+        const language::SupervisedText one = sample(row);
         EXPECT_EQ(read(one), "find the dog the dog is");  // "here" is <unk>, a special token
         EXPECT_EQ(learned(one), "the dog is");
         EXPECT_EQ(one.ids.size(), one.labels.size());
@@ -70,17 +73,19 @@ TEST_F(Rows, OfEveryUsualFormGivePromptAndResponse) {
 }
 
 TEST_F(Rows, OfTextAreLearnedWhole) {
-    const Sample one = sample(R"({"text": "the dog sees the cat"})");
+    const language::SupervisedText one = sample(R"({"text": "the dog sees the cat"})");
     EXPECT_EQ(learned(one), "the dog sees the cat");
 }
 
 TEST_F(Rows, OfReadyIdsAreTakenAsTheyAre) {
-    const Sample one = sample(R"({"input_ids": [5, 6, 7], "labels": [-100, -100, 7]})");
+    const language::SupervisedText one =
+        sample(R"({"input_ids": [5, 6, 7], "labels": [-100, -100, 7]})");
     EXPECT_EQ(one.ids, (std::vector<std::int64_t>{5, 6, 7}));
     EXPECT_EQ(one.labels, (std::vector<std::int64_t>{-100, -100, 7}));
     EXPECT_THROW(sample(R"({"input_ids": [5, 6], "labels": [1]})"), Error);
     EXPECT_THROW(sample(R"({"input_ids": ["a"]})"), Error);
-    const Sample weighted = sample(R"({"input_ids": [5, 6, 7], "weights": [0, 0.5, 1]})");
+    const language::SupervisedText weighted =
+        sample(R"({"input_ids": [5, 6, 7], "weights": [0, 0.5, 1]})");
     EXPECT_EQ(weighted.weights, (std::vector<float>{0.0F, 0.5F, 1.0F}));
     EXPECT_THROW(sample(R"({"input_ids": [5, 6], "weights": [1]})"), Error);
     EXPECT_THROW(sample(R"({"input_ids": [5, 6], "weights": [1, -1]})"), Error);
@@ -89,7 +94,8 @@ TEST_F(Rows, OfReadyIdsAreTakenAsTheyAre) {
 TEST_F(Rows, LearnPromptsOnRequestAndEndWithTheEnd) {
     rules.supervises_prompts = true;
     rules.end_of_text = static_cast<language::TokenId>(synthetic::find_word_id("."));
-    const Sample one = sample(R"({"prompt": "find the dog", "response": "the dog"})");
+    const language::SupervisedText one =
+        sample(R"({"prompt": "find the dog", "response": "the dog"})");
     EXPECT_EQ(learned(one), "find the dog the dog .");
 }
 
@@ -111,16 +117,29 @@ TEST(ConversationsInATemplate, LearnTheAssistantsTurnsAlone) {
     const auto chatml = language::ChatTemplate::read(testing::chatml_template);
     const language::SupervisionRules rules{
         .tokenizer = &words, .chat = [&]() -> const language::ChatTemplate& { return chatml; }};
-    const Sample one = language::read_supervised_row(Json::parse(R"({"messages": [
+    const language::SupervisedText one = language::read_supervised_row(Json::parse(R"({"messages": [
         {"role": "user", "content": "one"}, {"role": "assistant", "content": "two"},
         {"role": "user", "content": "three"}, {"role": "assistant", "content": "four"}]})"),
-                                                     rules);
+                                                                       rules);
     EXPECT_EQ(one.ids, (std::vector<std::int64_t>{1, 3, 2, 4, 1, 5, 2, 6}));
     EXPECT_EQ(one.labels, (std::vector<std::int64_t>{-100, -100, -100, 4, -100, -100, -100, 6}));
 }
 
-std::vector<Sample> numbered_samples(std::size_t count) {
-    std::vector<Sample> samples;
+TEST(SetSources, TellsTasksFromFiles) {
+    TrainingData data;
+    set_sources(data, {"synthetic:mix"});
+    EXPECT_TRUE(data.task.has_value());
+    EXPECT_THAT(describe_data(data), ElementsAre("synthetic:mix"));
+    set_sources(data, {"a.jsonl", "b.jsonl"});
+    EXPECT_FALSE(data.task.has_value());
+    EXPECT_THAT(describe_data(data), ElementsAre("a.jsonl", "b.jsonl"));
+    EXPECT_EQ(describe_replay(parse_replay("c.jsonl", 3)), "c.jsonl");
+    EXPECT_EQ(describe_replay(parse_replay("synthetic:mix", 3)), "synthetic:mix");
+    EXPECT_THROW(set_sources(data, {"synthetic:nothing"}), Error);
+}
+
+std::vector<language::SupervisedText> numbered_samples(std::size_t count) {
+    std::vector<language::SupervisedText> samples;
     for (std::size_t i = 0; i < count; ++i) {
         const std::vector<std::int64_t> ids(2 + i % 5, static_cast<std::int64_t>(i));
         samples.push_back({.ids = ids, .labels = ids});

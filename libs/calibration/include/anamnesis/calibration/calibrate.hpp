@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "anamnesis/base/watch.hpp"
@@ -25,6 +26,21 @@ struct CalibrationJob {
 
 /// What `mu auto` tries, ascending.
 inline constexpr double tried_mus[] = {0.03, 0.1, 0.3, 1.0, 3.0};
+
+/// What a caller names: where the texts are that a plan is calibrated with.
+struct CalibrationSources {
+    std::string recall{};     ///< a file, or "niah": make_needle_texts
+    std::string chains{};     ///< a file, or "own": write_own_chains
+    std::string questions{};  ///< a file, for own chains
+};
+
+/// The job of running post over what is named. Without a type of weights small checkpoints run in
+/// float32, larger ones as they are stored.
+/// Errors: those of reading, making and writing the texts (calibration_texts.hpp).
+CalibrationJob make_calibration_job(const restore::Plan& plan,
+                                    const CalibrationSources& sources,
+                                    runtime::LoadOptions running,
+                                    const Watch& watch);
 
 /// Runs post (where the plan has an adapter, with it) over the texts and gives a plan of `fit` what
 /// it lacks: the moments of every output,

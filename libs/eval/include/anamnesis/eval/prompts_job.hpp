@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/ruler/haystack_plan.hpp"
 #include "anamnesis/language/tokenizer.hpp"
@@ -44,5 +45,7 @@ struct WrittenPrompts {
 WrittenPrompts write_prompts(const PromptsJob& job,
                              const language::Tokenizer& tokenizer,
                              const Watch& watch);
+
+Json to_json(const PromptsJob& job, const WrittenPrompts& written);
 
 }  // namespace anamnesis::eval

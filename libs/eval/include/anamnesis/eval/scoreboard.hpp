@@ -58,4 +58,7 @@ private:
     std::map<std::pair<std::string, std::string>, Cell> cells_;
 };
 
+/// A line a row: "97.5 (40)" is the mean in percent and the count.
+std::string to_text(const ScoreTable& table);
+
 }  // namespace anamnesis::eval

@@ -26,6 +26,10 @@ struct Destination {
     OutputOptions output{};        ///< of a copy
 };
 
+/// Errors: `usage` for what does not go with a request or with each other, in the words of
+///         `restore`'s options.
+void check_destination(const Request& request, const Destination& destination);
+
 /// One path for each output of a request: "out" for one, "out-lambda-rel-0.1" or "out-mu-0.3" and
 /// so on for several. A file keeps its extension.
 std::vector<std::filesystem::path> list_targets(const std::filesystem::path& path,

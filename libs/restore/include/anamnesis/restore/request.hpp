@@ -162,6 +162,13 @@ struct GivenSettings {
 ///         number, and for the method `groups`, which is given by its groups.
 Request complete_request(Request request, const GivenSettings& given);
 
+/// The mu of `fit` that a list in words names: numbers of at least 0, or "inf", with commas.
+/// Errors: `usage`, naming the word.
+std::vector<double> parse_mus(const std::string& text);
+
+/// The mu of `fit` where none is given. Source: docs/method.md, "Fit".
+double find_default_mu(const Selection& selection, std::uint32_t rounds);
+
 /// Outputs that a request asks for: one for each lambda of `pro` and each mu of `fit`, else one.
 std::size_t count_outputs(const Request& request);
 

@@ -39,6 +39,12 @@ struct TrainingData {
     std::optional<Replay> replay{};
 };
 
+/// Sets what `data` learns from: files, or "synthetic:TASK" alone. Errors: `usage` for a task that
+/// does not exist.
+void set_sources(TrainingData& data, const std::vector<std::string>& words);
+/// The second source that a word names, a file or "synthetic:TASK".
+TrainingData::Replay parse_replay(const std::string& word, std::uint64_t rows);
+
 /// The batches of a run, and how many steps they are made for.
 struct Course {
     std::unique_ptr<BatchSource> source;

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdint>
+#include <utility>
+
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/watch.hpp"
+#include "anamnesis/calibration/calibrate.hpp"
+#include "anamnesis/calibration/calibration_texts.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/restore/plan.hpp"
+#include "anamnesis/runtime/hybrid_model.hpp"
+
+namespace anamnesis::calibration {
+namespace {
+
+/// Weights above this run as they are stored: in float32 they would be twice as large.
+constexpr std::uint64_t most_widened_bytes = 4'000'000'000;
+
+}  // namespace
+
+CalibrationJob make_calibration_job(const restore::Plan& plan,
+                                    const CalibrationSources& sources,
+                                    runtime::LoadOptions running,
+                                    const Watch& watch) {
+    const checkpoint::Checkpoint& post = plan.post->checkpoint;
+    if (!running.dtype && post.tensor_bytes() <= most_widened_bytes) {
+        running.dtype = DType::f32;
+    }
+    CalibrationJob job;
+    job.recall = sources.recall == "niah"
+                     ? make_needle_texts(*plan.post, running.tokenizer)
+                     : read_calibration_texts(sources.recall, post, running.tokenizer);
+    job.chains = sources.chains == "own"
+                     ? write_own_chains(plan, sources.questions, running, watch)
+                     : read_calibration_texts(sources.chains, post, running.tokenizer);
+    job.running = std::move(running);
+    return job;
+}
+
+}  // namespace anamnesis::calibration
