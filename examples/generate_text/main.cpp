@@ -27,7 +27,7 @@ void continue_prompt(language::LanguageModel& model, std::string_view prompt, st
     const std::unique_ptr<language::Sequence> sequence = model.start();
     model.prefill(*sequence, model.encode_beginning(prompt));
 
-    language::GenerateOptions options;
+    language::DecodingOptions options;
     options.max_new_tokens = tokens;
     options.on_text = [](std::size_t, std::string_view text) {
         std::fwrite(text.data(), 1, text.size(), stdout);

@@ -111,7 +111,7 @@ std::vector<NeedleText> make_needle_texts(const eval::HaystackPlan& plan,
                                           const language::Tokenizer& tokenizer) {
     eval::NiahMaterials materials = eval::make_materials(plan, tokenizer);
     std::vector<NeedleText> texts;
-    for (const eval::NiahOptions& how : eval::make_generators(plan)) {
+    for (const eval::NiahSettings& how : eval::make_generators(plan)) {
         eval::NiahGenerator generator(how, materials);
         for (std::uint64_t i = 0; i < plan.samples; ++i) {
             NeedleText text = make_text(generator.next(), tokenizer);

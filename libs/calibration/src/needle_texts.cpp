@@ -59,7 +59,7 @@ std::vector<language::SupervisedText> make_texts(const eval::HaystackPlan& plan,
                                                  const language::Tokenizer& tokenizer) {
     eval::NiahMaterials materials = eval::make_materials(plan, tokenizer);
     std::vector<language::SupervisedText> texts;
-    for (const eval::NiahOptions& how : eval::make_generators(plan)) {
+    for (const eval::NiahSettings& how : eval::make_generators(plan)) {
         eval::NiahGenerator generator(how, materials);
         for (std::uint64_t i = 0; i < plan.samples; ++i) {
             texts.push_back(make_text(generator.next(), tokenizer));

@@ -170,7 +170,7 @@ void EmbeddedBackEnd::answer_equal(std::span<const Prompt> prompts,
         }
         std::vector<std::unique_ptr<Sequence>> forks;
         std::vector<Sequence*> sequences;
-        language::GenerateOptions how{.max_new_tokens = question.max_new_tokens,
+        language::DecodingOptions how{.max_new_tokens = question.max_new_tokens,
                                       .sampling = question.sampling,
                                       .stop = question.stop,
                                       .cancel = cancel};

@@ -147,13 +147,13 @@ NiahVerdict judge_niah(const Sample& sample, const Answer& answer) {
             .is_unfinished = part.is_open};
 }
 
-NextItem niah_items(std::vector<NiahOptions> generators,
+NextItem niah_items(std::vector<NiahSettings> generators,
                     std::size_t samples,
                     NiahMaterials& materials,
                     const NiahAsking& asking,
                     const OnSample& on_sample) {
     struct State {
-        std::vector<NiahOptions> generators;
+        std::vector<NiahSettings> generators;
         std::size_t place = 0;
         std::size_t made = 0;
         std::optional<NiahGenerator> generator{};
@@ -168,7 +168,7 @@ NextItem niah_items(std::vector<NiahOptions> generators,
         if (state->place == state->generators.size()) {
             return std::nullopt;
         }
-        const NiahOptions& options = state->generators[state->place];
+        const NiahSettings& options = state->generators[state->place];
         if (!state->generator) {
             state->generator.emplace(options, materials);
         }

@@ -87,7 +87,7 @@ public:
         const HaystackPlan& haystack = job_.haystack;
         Json tasks = Json::array();
         std::set<std::string> seen;
-        for (const NiahOptions& generator : generators_) {
+        for (const NiahSettings& generator : generators_) {
             if (seen.insert(std::string(generator.task.name)).second) {
                 tasks.push_back(generator.task.name);
             }
@@ -140,7 +140,7 @@ private:
 
     /// Why the samples of a generator cannot be made; nothing where they can. All are tried of
     /// short lengths, the first of others; beyond the longest that RULER's steps may miss, none.
-    std::optional<std::string> find_obstacle(const NiahOptions& options) {
+    std::optional<std::string> find_obstacle(const NiahSettings& options) {
         constexpr std::size_t shortest = 1024;
         constexpr std::size_t longest = 8192;
         constexpr std::uint64_t first = 3;
@@ -166,8 +166,8 @@ private:
 
     /// One task that a length has no room for does not stop the others.
     /// Errors: `usage` where nothing is left.
-    void keep_possible(std::vector<NiahOptions> generators) {
-        for (NiahOptions& generator : generators) {
+    void keep_possible(std::vector<NiahSettings> generators) {
+        for (NiahSettings& generator : generators) {
             const auto reason = find_obstacle(generator);
             if (!reason) {
                 generators_.push_back(std::move(generator));
@@ -187,10 +187,10 @@ private:
     std::vector<Question> make_questions(std::size_t length, std::size_t count) {
         std::vector<Question> questions;
         NextItem next =
-            niah_items({NiahOptions{.task = niah_task("s1"),
-                                    .length = length,
-                                    .seed = job_.haystack.seed,
-                                    .tokens_to_generate = job_.haystack.tokens_to_generate}},
+            niah_items({NiahSettings{.task = niah_task("s1"),
+                                     .length = length,
+                                     .seed = job_.haystack.seed,
+                                     .tokens_to_generate = job_.haystack.tokens_to_generate}},
                        count,
                        materials_,
                        {.max_new_tokens = job_.max_new_tokens, .asks_logprob = false});
@@ -202,7 +202,7 @@ private:
 
     std::size_t find_longest() const {
         std::size_t length = 0;
-        for (const NiahOptions& generator : generators_) {
+        for (const NiahSettings& generator : generators_) {
             length = std::max(length, generator.length);
         }
         for (const Sample& sample : read_) {
@@ -213,7 +213,7 @@ private:
 
     const NiahJob& job_;
     NiahMaterials materials_;
-    std::vector<NiahOptions> generators_;
+    std::vector<NiahSettings> generators_;
     std::vector<LeftOut> left_out_;
     std::vector<Sample> read_;
     std::size_t total_ = 0;

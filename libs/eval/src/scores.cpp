@@ -55,12 +55,12 @@ void ask_all(BackEnd& back_end,
 
 }  // namespace
 
-std::vector<Sample> make_samples(const std::vector<NiahOptions>& generators,
+std::vector<Sample> make_samples(const std::vector<NiahSettings>& generators,
                                  std::size_t samples,
                                  NiahMaterials& materials,
                                  const Watch& watch) {
     std::vector<Sample> made;
-    for (const NiahOptions& options : generators) {
+    for (const NiahSettings& options : generators) {
         NiahGenerator generator(options, materials);
         for (std::size_t i = 0; i < samples; ++i) {
             throw_if_stopped(watch,

@@ -90,7 +90,7 @@ protected:
                 .essays = EssayCorpus::open(essays, counter)};
     }
 
-    static NiahOptions read_options(const Json& run) {
+    static NiahSettings read_options(const Json& run) {
         const Json& niah = run.at("niah_options");
         const auto number = [&](const char* key) {
             return std::stoull(niah.at(key).as_string(key));
@@ -111,7 +111,7 @@ protected:
 
     static void compare(const Json& run, NiahMaterials& shared) {
         SCOPED_TRACE(run.at("run").as_string("run") + " " + run.at("task").as_string("task"));
-        const NiahOptions options = read_options(run);
+        const NiahSettings options = read_options(run);
         NiahGenerator generator(options, shared);
         const auto& bounds = run.at("binary_search_bounds").as_array("bounds");
         EXPECT_EQ(generator.search().low, bounds[0].as_unsigned("low"));

@@ -115,7 +115,7 @@ TEST(NiahGenerator, RefusesALengthThatNothingFits) {
 TEST(NiahItems, HaveIdsOfTheirOwnAndTheSameInEveryProcess) {
     const auto ids = [] {
         NiahMaterials shared = materials();
-        std::vector<NiahOptions> generators;
+        std::vector<NiahSettings> generators;
         for (const std::size_t length : {5000U, 9000U}) {
             for (const std::uint32_t depth : {0U, 100U}) {
                 generators.push_back({.task = niah_task("s2"), .length = length, .depth = depth});

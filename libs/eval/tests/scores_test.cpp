@@ -30,7 +30,7 @@ std::vector<Sample> make_needles(std::size_t samples) {
     NiahMaterials materials{.counter = bytes,
                             .words = WordPairs::wonderwords(),
                             .essays = EssayCorpus::built_in(bytes)};
-    std::vector<NiahOptions> generators;
+    std::vector<NiahSettings> generators;
     for (const std::size_t length : {4096U, 8192U}) {
         for (const char* task : {"s1", "s2"}) {
             generators.push_back({.task = niah_task(task), .length = length});

@@ -75,7 +75,7 @@ void go_on(LanguageModel& model,
     for (const auto& sequence : sequences) {
         pointers.push_back(sequence.get());
     }
-    GenerateOptions how = job.how;
+    DecodingOptions how = job.how;
     how.cancel = watch.stop();
     const auto start = Clock::now();
     result.answers = model.generate(pointers, how);

@@ -105,7 +105,7 @@ struct Answer {
     std::size_t told = 0;  // bytes given to on_text
     bool is_done = false;
 
-    void tell(std::size_t sequence, std::size_t end, const GenerateOptions& options) {
+    void tell(std::size_t sequence, std::size_t end, const DecodingOptions& options) {
         if (end > told && options.on_text) {
             options.on_text(sequence,
                             replace_ill_formed(std::string_view(bytes).substr(told, end - told)));
@@ -113,14 +113,14 @@ struct Answer {
         told = std::max(told, end);
     }
 
-    void end(std::size_t sequence, FinishReason reason, const GenerateOptions& options) {
+    void end(std::size_t sequence, FinishReason reason, const DecodingOptions& options) {
         is_done = true;
         result.finish = reason;
         tell(sequence, bytes.size(), options);
         result.text = replace_ill_formed(bytes);
     }
 
-    void step(std::size_t sequence, ScriptedSequence& target, const GenerateOptions& options) {
+    void step(std::size_t sequence, ScriptedSequence& target, const DecodingOptions& options) {
         if (options.cancel.stop_requested()) {
             end(sequence, FinishReason::cancelled, options);
             return;
@@ -204,7 +204,7 @@ void ScriptedModel::prefill(Sequence& sequence,
 }
 
 std::vector<Generation> ScriptedModel::generate(std::span<Sequence* const> sequences,
-                                                const GenerateOptions& options) {
+                                                const DecodingOptions& options) {
     if (std::ranges::any_of(options.stop, [](const std::string& it) { return it.empty(); })) {
         throw Error(ErrorKind::usage, "a stop string is empty");
     }

@@ -144,7 +144,7 @@ TEST(ScriptedModel, AnswersStopsAndForks) {
     model.prefill(*first, tokens, {}, {});
     const auto second = first->fork();
     std::string streamed;
-    GenerateOptions options;
+    DecodingOptions options;
     options.stop = {"!?"};
     options.on_text = [&](std::size_t sequence, std::string_view text) {
         streamed += sequence == 0 ? text : std::string_view();
@@ -170,7 +170,7 @@ TEST(ScriptedModel, EndsByLengthCancelAndItself) {
     EXPECT_EQ(model.generate(one, {})[0].finish, FinishReason::end_of_text);
     std::stop_source source;
     source.request_stop();
-    GenerateOptions options;
+    DecodingOptions options;
     options.cancel = source.get_token();
     EXPECT_EQ(model.generate(one, options)[0].finish, FinishReason::cancelled);
 }

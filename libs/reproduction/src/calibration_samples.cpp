@@ -13,7 +13,6 @@
 #include "anamnesis/calibration/calibrate.hpp"
 #include "anamnesis/calibration/calibration_texts.hpp"
 #include "anamnesis/language/supervised_text.hpp"
-#include "anamnesis/train/sample.hpp"
 #include "anamnesis/train/synthetic/tasks.hpp"
 
 namespace anamnesis::reproduction {
@@ -28,7 +27,7 @@ constexpr std::size_t chains = 64;
 constexpr std::uint64_t first_seed = 0xF17'0000'0000;
 
 /// Predictions of running text are left out.
-language::SupervisedText keep_answers(train::Sample sample) {
+language::SupervisedText keep_answers(language::SupervisedText sample) {
     for (std::size_t i = 0; i < sample.labels.size(); ++i) {
         if (!sample.weights.empty() && sample.weights[i] != 1.0F) {
             sample.labels[i] = language::unsupervised;

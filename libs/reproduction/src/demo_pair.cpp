@@ -20,7 +20,6 @@
 #include "anamnesis/reproduction/calibration_samples.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
 #include "anamnesis/train/batch.hpp"
-#include "anamnesis/train/sample.hpp"
 #include "anamnesis/train/synthetic/tasks.hpp"
 #include "anamnesis/train/synthetic/words.hpp"
 
@@ -52,7 +51,7 @@ void write_checkpoint(const fs::path& folder, std::string_view weights) {
 }
 
 /// The text before the first answer, and the rest.
-std::string to_json_line(const train::Sample& sample) {
+std::string to_json_line(const language::SupervisedText& sample) {
     std::string prompt;
     std::string response;
     for (std::size_t i = 0; i < sample.ids.size(); ++i) {
@@ -88,7 +87,7 @@ void write_demo_texts(const fs::path& folder) {
     std::string cot;
     std::string retrieval;
     for (int i = 0; i < lines; ++i) {
-        const train::Sample sample = train::synthetic::chain_of_thought(random);
+        const language::SupervisedText sample = train::synthetic::chain_of_thought(random);
         cot += to_json_line(sample);
         retrieval += to_json_line(train::synthetic::retrieval(
             random, {.needle = train::synthetic::Needle::s2, .length = sample.ids.size()}));

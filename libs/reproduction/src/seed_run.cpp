@@ -25,6 +25,7 @@
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/language/supervised_text.hpp"
 #include "anamnesis/reproduction/calibration_samples.hpp"
 #include "anamnesis/reproduction/measurement.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
@@ -36,7 +37,6 @@
 #include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
-#include "anamnesis/train/sample.hpp"
 #include "anamnesis/train/synthetic/tasks.hpp"
 
 #include "training.hpp"
@@ -165,10 +165,10 @@ std::vector<DriftRow> drift_rows(const Json& parts) {
     return rows;
 }
 
-using MakeSample = std::function<train::Sample(Random&)>;
+using MakeSample = std::function<language::SupervisedText(Random&)>;
 
 /// Predictions of running text are left out: they are one twentieth of a loss in training.
-analysis::LabelledText supervised_text(const train::Sample& sample) {
+analysis::LabelledText supervised_text(const language::SupervisedText& sample) {
     analysis::LabelledText text{.ids = sample.ids, .labels = sample.labels};
     for (std::size_t i = 0; i < text.labels.size(); ++i) {
         if (sample.weights[i] != 1.0F) {

@@ -27,11 +27,11 @@ using language::Generation;
 using language::TokenId;
 
 /// A batch of answers under way.
-class Batch {
+class SequenceBatch {
 public:
-    Batch(const Generator& generator,
-          std::span<HybridSequence* const> sequences,
-          const language::GenerateOptions& options)
+    SequenceBatch(const Generator& generator,
+                  std::span<HybridSequence* const> sequences,
+                  const language::DecodingOptions& options)
         : generator_(generator), options_(options), results_(sequences.size()) {
         for (std::size_t i = 0; i < sequences.size(); ++i) {
             answers_.push_back({.sequence = sequences[i],
@@ -152,7 +152,7 @@ private:
     }
 
     const Generator& generator_;
-    const language::GenerateOptions& options_;
+    const language::DecodingOptions& options_;
     std::vector<Answer> answers_;
     std::vector<Generation> results_;
 };
@@ -161,9 +161,9 @@ private:
 
 std::vector<Generation> generate(const Generator& generator,
                                  std::span<HybridSequence* const> sequences,
-                                 const language::GenerateOptions& options) {
+                                 const language::DecodingOptions& options) {
     const at::NoGradGuard no_gradients;
-    return Batch(generator, sequences, options).run();
+    return SequenceBatch(generator, sequences, options).run();
 }
 
 }  // namespace anamnesis::runtime

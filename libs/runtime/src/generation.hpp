@@ -24,6 +24,6 @@ struct Generator {
 /// Continues sequences that have read something, all in step; one that ends leaves the batch.
 std::vector<language::Generation> generate(const Generator& generator,
                                            std::span<HybridSequence* const> sequences,
-                                           const language::GenerateOptions& options);
+                                           const language::DecodingOptions& options);
 
 }  // namespace anamnesis::runtime

@@ -297,7 +297,7 @@ void HybridModel::prefill(Sequence& sequence,
 }
 
 std::vector<Generation> HybridModel::generate(std::span<Sequence* const> sequences,
-                                              const language::GenerateOptions& options) {
+                                              const language::DecodingOptions& options) {
     return convert_torch_errors([&] {
         std::vector<HybridSequence*> started;
         for (Sequence* sequence : sequences) {

@@ -58,11 +58,11 @@ Residual load_residual(const checkpoint::ResidualSpec& spec,
 
 }  // namespace
 
-Layer load_layer(const checkpoint::LayerSpec& spec, const LayerWeights& weights) {
+LoadedLayer load_layer(const checkpoint::LayerSpec& spec, const LayerWeights& weights) {
     namespace role = checkpoint::role;
-    Layer layer{.mixer = load_any(spec.mixer, weights),
-                .feed_forward = load_any(spec.feed_forward, weights),
-                .is_parallel = spec.is_parallel};
+    LoadedLayer layer{.mixer = load_any(spec.mixer, weights),
+                      .feed_forward = load_any(spec.feed_forward, weights),
+                      .is_parallel = spec.is_parallel};
     if (!std::holds_alternative<NoMixerLayer>(layer.mixer)) {
         layer.mixer_residual =
             load_residual(spec.mixer_residual, role::mixer_norm, role::mixer_post_norm, weights);
@@ -78,7 +78,7 @@ Layer load_layer(const checkpoint::LayerSpec& spec, const LayerWeights& weights)
     return layer;
 }
 
-Routing route(const Layer& layer, const at::Tensor& x, const Call& call) {
+Routing route(const LoadedLayer& layer, const at::Tensor& x, const Call& call) {
     return std::visit(
         [&](const auto& mixer) -> Routing {
             if constexpr (requires { runtime::route(mixer, x, call); }) {
@@ -91,7 +91,7 @@ Routing route(const Layer& layer, const at::Tensor& x, const Call& call) {
         layer.mixer);
 }
 
-LatentRows project_latents(const Layer& layer, const at::Tensor& x) {
+LatentRows project_latents(const LoadedLayer& layer, const at::Tensor& x) {
     const auto* latent = std::get_if<LatentAttentionLayer>(&layer.mixer);
     if (latent == nullptr) {
         throw Error(ErrorKind::internal, "a layer without latent attention has no latent rows");
@@ -99,7 +99,7 @@ LatentRows project_latents(const Layer& layer, const at::Tensor& x) {
     return project_latents(*latent, x);
 }
 
-std::uint64_t count_kept_values(const Layer& layer, std::uint64_t hidden_size) {
+std::uint64_t count_kept_values(const LoadedLayer& layer, std::uint64_t hidden_size) {
     return count_kept_values_of_any(layer.mixer) + count_kept_values_of_any(layer.feed_forward) +
            4 * hidden_size;
 }

@@ -21,7 +21,7 @@ struct Residual {
     Norm post_norm{};  ///< where norms are before and after
 };
 
-struct Layer {
+struct LoadedLayer {
     Mixer mixer{};
     FeedForward feed_forward{};
     Residual mixer_residual{};
@@ -30,17 +30,17 @@ struct Layer {
 };
 
 /// Takes the tensors of one layer.
-Layer load_layer(const checkpoint::LayerSpec& spec, const LayerWeights& weights);
+LoadedLayer load_layer(const checkpoint::LayerSpec& spec, const LayerWeights& weights);
 
 /// Queries and keys of given inputs of the mixer. Shapes: x [B, T, d].
 /// Errors: `internal` for a layer without softmax attention.
-Routing route(const Layer& layer, const at::Tensor& x, const Call& call);
+Routing route(const LoadedLayer& layer, const at::Tensor& x, const Call& call);
 
 /// Rows of given inputs of the mixer. Shapes: x [B, T, d].
 /// Errors: `internal` for a layer without latent attention.
-LatentRows project_latents(const Layer& layer, const at::Tensor& x);
+LatentRows project_latents(const LoadedLayer& layer, const at::Tensor& x);
 
 /// Values that a token leaves in the layer for the backward pass.
-std::uint64_t count_kept_values(const Layer& layer, std::uint64_t hidden_size);
+std::uint64_t count_kept_values(const LoadedLayer& layer, std::uint64_t hidden_size);
 
 }  // namespace anamnesis::runtime

@@ -94,7 +94,7 @@ Passage make_passage(const Call& call, std::span<const std::int64_t> boundaries)
             .segments = make_segments(boundaries, call)};
 }
 
-at::Tensor pass(const Layer& layer,
+at::Tensor pass(const LoadedLayer& layer,
                 const at::Tensor& x,
                 const Passage& passage,
                 std::span<LayerState* const> states) {
@@ -119,7 +119,7 @@ at::Tensor pass(const Layer& layer,
     return add_branch(layer.feed_forward_residual, y, fed);
 }
 
-at::Tensor pass_and_forget(const Layer& layer,
+at::Tensor pass_and_forget(const LoadedLayer& layer,
                            const at::Tensor& x,
                            const std::shared_ptr<const Passage>& passage) {
     return recomputed(x,

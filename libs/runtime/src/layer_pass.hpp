@@ -30,14 +30,14 @@ Passage make_passage(const Call& call, std::span<const std::int64_t> boundaries)
 
 /// The residual stream after a layer.
 /// Shapes: x [B, T, d] -> the same. `states` as for mixers.
-at::Tensor pass(const Layer& layer,
+at::Tensor pass(const LoadedLayer& layer,
                 const at::Tensor& x,
                 const Passage& passage,
                 std::span<LayerState* const> states);
 
 /// The same for a whole text, of whose graph the stream alone is kept: the backward pass runs the
 /// layer again.
-at::Tensor pass_and_forget(const Layer& layer,
+at::Tensor pass_and_forget(const LoadedLayer& layer,
                            const at::Tensor& x,
                            const std::shared_ptr<const Passage>& passage);
 

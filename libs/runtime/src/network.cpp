@@ -112,7 +112,7 @@ struct Network::Parts {
     at::ScalarType activation_type = at::kFloat;
     at::ScalarType cache_type = at::kFloat;
     Linear embedding{};  ///< [vocabulary, d]
-    std::vector<Layer> layers{};
+    std::vector<LoadedLayer> layers{};
     Norm final_norm{};
     Linear head{};
     std::vector<RotarySpec> rotaries{};
@@ -159,7 +159,7 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
     for (std::uint32_t i = 0; i < model.layers.size(); ++i) {
         parts->layers.push_back(load_layer(model.layers[i], LayerWeights(weights, LayerIndex(i))));
     }
-    parts->reads_embeddings = std::ranges::any_of(parts->layers, [](const Layer& layer) {
+    parts->reads_embeddings = std::ranges::any_of(parts->layers, [](const LoadedLayer& layer) {
         return std::holds_alternative<SharedBlockLayer>(layer.mixer);
     });
     parts->rotaries = std::move(weights.rotaries());
@@ -205,7 +205,7 @@ const at::Tensor& Network::parameter(std::optional<LayerIndex> layer,
 
 std::vector<std::uint64_t> Network::count_kept_values() const {
     std::vector<std::uint64_t> counts;
-    for (const Layer& layer : parts_->layers) {
+    for (const LoadedLayer& layer : parts_->layers) {
         counts.push_back(runtime::count_kept_values(layer, parts_->spec.hidden_size));
     }
     return counts;
@@ -214,7 +214,7 @@ std::vector<std::uint64_t> Network::count_kept_values() const {
 NetworkState Network::make_state() const {
     const CacheOptions options{.type = parts_->cache_type, .page_length = cache_page_tokens};
     NetworkState state;
-    for (const Layer& layer : parts_->layers) {
+    for (const LoadedLayer& layer : parts_->layers) {
         state.layers_.push_back(std::visit(
             [&](const auto& mixer) { return runtime::make_state(mixer, options); }, layer.mixer));
     }
@@ -248,7 +248,7 @@ at::Tensor Network::run(const at::Tensor& ids,
     const auto passage = std::make_shared<Passage>(make_passage(call, boundaries));
     std::vector<LayerState*> layer_states(states.size());
     for (std::size_t i = 0; i < parts.layers.size(); ++i) {
-        const Layer& layer = parts.layers[i];
+        const LoadedLayer& layer = parts.layers[i];
         if (recomputes) {
             x = pass_and_forget(layer, x, passage);
             continue;

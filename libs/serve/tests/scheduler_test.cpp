@@ -43,7 +43,7 @@ language::Generation generate(runtime::HybridModel& model,
     const auto sequence = model.start();
     model.prefill(*sequence, prompt, {}, {});
     language::Sequence* const pointer = sequence.get();
-    language::GenerateOptions options{.max_new_tokens = how.max_new_tokens,
+    language::DecodingOptions options{.max_new_tokens = how.max_new_tokens,
                                       .sampling = how.sampling,
                                       .stop = how.stop,
                                       .ignores_end_of_text = how.ignores_end_of_text};

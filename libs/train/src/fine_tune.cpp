@@ -29,11 +29,11 @@
 #include "anamnesis/train/processes.hpp"
 #include "anamnesis/train/row_rules.hpp"
 #include "anamnesis/train/run.hpp"
-#include "anamnesis/train/run_folder.hpp"
 #include "anamnesis/train/schedule.hpp"
 #include "anamnesis/train/synthetic/words.hpp"
 #include "anamnesis/train/trainer.hpp"
 #include "anamnesis/train/training_data.hpp"
+#include "anamnesis/train/training_folder.hpp"
 
 namespace anamnesis::train {
 namespace {
@@ -119,8 +119,8 @@ void write_random_start(const FineTuneJob& job) {
 }
 
 /// The folder, and in it random weights to start from; the first process makes them.
-RunFolder open_folder(const FineTuneJob& job, Processes& processes) {
-    std::optional<RunFolder> folder;
+TrainingFolder open_folder(const FineTuneJob& job, Processes& processes) {
+    std::optional<TrainingFolder> folder;
     processes.agree([&] {
         if (processes.is_first()) {
             folder.emplace(job.out, describe(job));
@@ -129,7 +129,7 @@ RunFolder open_folder(const FineTuneJob& job, Processes& processes) {
             }
         }
     });
-    return folder ? *std::move(folder) : RunFolder::of_another(job.out);
+    return folder ? *std::move(folder) : TrainingFolder::of_another(job.out);
 }
 
 /// Says what a step will hold; stops where not even gradients and moments can be held.
@@ -257,7 +257,7 @@ void prepare(Prepared& prepared, const FineTuneJob& job, const Watch& watch, Pro
 }
 
 FineTuneResult train_to_the_end(const FineTuneJob& job,
-                                RunFolder& folder,
+                                TrainingFolder& folder,
                                 const Watch& watch,
                                 Processes& processes) {
     Prepared prepared;
@@ -297,7 +297,7 @@ FineTuneResult fine_tune(const FineTuneJob& job, const Watch& watch, Processes& 
     runtime::use_threads(job.threads);
     SilentProgress silent;
     const Watch own = processes.is_first() ? watch : Watch(silent, watch.stop());
-    RunFolder folder = open_folder(job, processes);
+    TrainingFolder folder = open_folder(job, processes);
     if (const auto& receipt = folder.receipt()) {
         FineTuneResult result = read_receipt(*receipt);
         result.was_finished = true;

@@ -51,7 +51,7 @@ class Run {
 public:
     Run(Trainer& trainer,
         const BatchSource& source,
-        RunFolder& folder,
+        TrainingFolder& folder,
         const RunSettings& settings,
         const Watch& watch)
         : trainer_(trainer),
@@ -224,7 +224,7 @@ private:
 
     Trainer& trainer_;
     const BatchSource& source_;
-    RunFolder& folder_;
+    TrainingFolder& folder_;
     const RunSettings& settings_;
     const Watch& watch_;
     Processes alone_;
@@ -237,7 +237,7 @@ private:
 
 RunResult run(Trainer& trainer,
               const BatchSource& source,
-              RunFolder& folder,
+              TrainingFolder& folder,
               const RunSettings& settings,
               const Watch& watch) {
     return Run(trainer, source, folder, settings, watch).take_all_steps();

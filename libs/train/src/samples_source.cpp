@@ -34,8 +34,9 @@ void copy_row(const std::vector<Value>& from, std::vector<Value>& to, std::size_
     std::ranges::copy(from, to.begin() + static_cast<std::ptrdiff_t>(begin));
 }
 
-bool has_weights(const std::vector<const Sample*>& samples) {
-    return std::ranges::any_of(samples, [](const Sample* one) { return !one->weights.empty(); });
+bool has_weights(const std::vector<const language::SupervisedText*>& samples) {
+    return std::ranges::any_of(
+        samples, [](const language::SupervisedText* one) { return !one->weights.empty(); });
 }
 
 Batch empty_batch(std::size_t rows, std::size_t length, bool is_weighted) {
@@ -46,7 +47,7 @@ Batch empty_batch(std::size_t rows, std::size_t length, bool is_weighted) {
             .weights = std::vector<float>(is_weighted ? rows * length : 0, 1.0F)};
 }
 
-void put(const Sample& sample, Batch& batch, std::size_t begin) {
+void put(const language::SupervisedText& sample, Batch& batch, std::size_t begin) {
     copy_row(sample.ids, batch.ids, begin);
     copy_row(sample.labels, batch.labels, begin);
     if (!batch.weights.empty() && !sample.weights.empty()) {
@@ -56,9 +57,9 @@ void put(const Sample& sample, Batch& batch, std::size_t begin) {
 
 }  // namespace
 
-Batch padded(const std::vector<const Sample*>& samples) {
+Batch padded(const std::vector<const language::SupervisedText*>& samples) {
     std::size_t length = 0;
-    for (const Sample* sample : samples) {
+    for (const language::SupervisedText* sample : samples) {
         length = std::max(length, sample->ids.size());
     }
     Batch batch = empty_batch(samples.size(), length, has_weights(samples));
@@ -68,9 +69,9 @@ Batch padded(const std::vector<const Sample*>& samples) {
     return batch;
 }
 
-Batch packed(const std::vector<const Sample*>& samples) {
+Batch packed(const std::vector<const language::SupervisedText*>& samples) {
     std::vector<std::int64_t> boundaries{0};
-    for (const Sample* sample : samples) {
+    for (const language::SupervisedText* sample : samples) {
         boundaries.push_back(boundaries.back() + static_cast<std::int64_t>(sample->ids.size()));
     }
     Batch batch = empty_batch(1, static_cast<std::size_t>(boundaries.back()), has_weights(samples));
@@ -81,7 +82,8 @@ Batch packed(const std::vector<const Sample*>& samples) {
     return batch;
 }
 
-SamplesSource::SamplesSource(std::vector<Sample> samples, const BatchingRules& rules)
+SamplesSource::SamplesSource(std::vector<language::SupervisedText> samples,
+                             const BatchingRules& rules)
     : samples_(std::move(samples)), rules_(rules) {
     ANAMNESIS_CHECK(!samples_.empty() && rules_.rows > 0 && rules_.accumulated > 0,
                     "samples and a size of batches");
@@ -111,13 +113,13 @@ std::vector<Batch> SamplesSource::batches(std::uint64_t step) const {
     std::uint64_t epoch = place / units_.size();
     std::vector<std::size_t> order = shuffle_indices(units_.size(), rules_.seed, epoch);
     for (std::size_t i = 0; i < rules_.accumulated; ++i) {
-        std::vector<const Sample*> rows;
+        std::vector<const language::SupervisedText*> rows;
         for (std::size_t row = 0; row < rules_.rows; ++row, ++place) {
             if (place / units_.size() != epoch) {
                 epoch = place / units_.size();
                 order = shuffle_indices(units_.size(), rules_.seed, epoch);
             }
-            std::vector<const Sample*> together;
+            std::vector<const language::SupervisedText*> together;
             for (const std::size_t index : units_[order[place % units_.size()]]) {
                 together.push_back(&samples_[index]);
             }
@@ -139,7 +141,7 @@ BatchSource::Size SamplesSource::largest() const {
         return {.rows = 1, .length = rules_.packed_length};
     }
     std::size_t longest = 0;
-    for (const Sample& sample : samples_) {
+    for (const language::SupervisedText& sample : samples_) {
         longest = std::max(longest, sample.ids.size());
     }
     return {.rows = rules_.rows, .length = longest};

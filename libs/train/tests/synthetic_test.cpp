@@ -19,7 +19,7 @@
 namespace anamnesis::train::synthetic {
 namespace {
 
-std::vector<std::string> to_words(const Sample& sample) {
+std::vector<std::string> to_words(const language::SupervisedText& sample) {
     std::vector<std::string> text;
     for (const std::int64_t id : sample.ids) {
         text.emplace_back(words()[static_cast<std::size_t>(id)]);
@@ -34,7 +34,8 @@ TEST(SyntheticWords, AreTheTokensOfTheirTokenizer) {
         EXPECT_EQ(tokenizer.find(words()[id]), static_cast<language::TokenId>(id));
     }
     Random random(1);
-    const Sample sample = retrieval(random, {.needle = Needle::s3, .length = 200});
+    const language::SupervisedText sample =
+        retrieval(random, {.needle = Needle::s3, .length = 200});
     std::string text;
     for (const std::string& word : to_words(sample)) {
         text += word + " ";
@@ -47,7 +48,7 @@ TEST(ARetrievalSample, AsksForWhatItsNeedleSays) {
     for (const Needle needle : {Needle::s1, Needle::s2, Needle::s3}) {
         for (std::uint64_t seed = 0; seed < 20; ++seed) {
             Random random(seed);
-            const Sample sample =
+            const language::SupervisedText sample =
                 retrieval(random, {.needle = needle, .length = 256, .needles = 4, .questions = 2});
             ASSERT_EQ(sample.ids.size(), 256U);
             const std::vector<std::string> text = to_words(sample);
@@ -86,17 +87,17 @@ TEST(ValuesOfNeedles, AreWrittenInSymbolsThatNothingElseUses) {
                id < symbols().first + static_cast<std::int64_t>(symbols().count);
     };
     Random random(3);
-    const Sample needles =
+    const language::SupervisedText needles =
         retrieval(random, {.needle = Needle::s3, .length = 256, .needles = most_needles});
     EXPECT_EQ(std::ranges::count_if(needles.ids, is_symbol), 6 * (most_needles + 1));
     for (std::size_t i = 0; i < needles.ids.size(); ++i) {
         EXPECT_TRUE(needles.weights[i] != 1.0F || needles.labels[i] == no_label ||
                     is_symbol(needles.labels[i]));
     }
-    for (const Sample& other : {chain_of_thought(random),
-                                instruction(random),
-                                lookup(random),
-                                arithmetic(random, 64, Chain::spaced)}) {
+    for (const language::SupervisedText& other : {chain_of_thought(random),
+                                                  instruction(random),
+                                                  lookup(random),
+                                                  arithmetic(random, 64, Chain::spaced)}) {
         EXPECT_EQ(std::ranges::count_if(other.ids, is_symbol), 0);
     }
 }

@@ -34,7 +34,7 @@ HaystackPlan complete_haystack_plan(HaystackPlan plan, bool has_prompts) {
     return plan;
 }
 
-std::vector<NiahOptions> make_generators(const HaystackPlan& plan) {
+std::vector<NiahSettings> make_generators(const HaystackPlan& plan) {
     std::vector<std::optional<std::uint32_t>> depths(1);
     if (plan.depths > 0) {
         depths.clear();
@@ -45,7 +45,7 @@ std::vector<NiahOptions> make_generators(const HaystackPlan& plan) {
     }
     const bool is_own = plan.wrapper.find("{task_template}") != std::string::npos;
     const std::string wrapper = is_own ? plan.wrapper : std::string(ruler_wrapper(plan.wrapper));
-    std::vector<NiahOptions> generators;
+    std::vector<NiahSettings> generators;
     for (const std::size_t length : plan.lengths) {
         for (const std::string& task : plan.tasks) {
             for (const auto& depth : depths) {

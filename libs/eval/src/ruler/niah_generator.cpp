@@ -38,17 +38,17 @@ constexpr std::array<std::uint32_t, 40> ruler_depths{
 
 }  // namespace
 
-NiahGenerator::NiahGenerator(NiahOptions options, NiahMaterials& materials)
+NiahGenerator::NiahGenerator(NiahSettings options, NiahMaterials& materials)
     : NiahGenerator(std::move(options), materials, Unfitted{}) {
     fit();
 }
 
-Sample NiahGenerator::unfitted(NiahOptions options, NiahMaterials& materials, std::size_t size) {
+Sample NiahGenerator::unfitted(NiahSettings options, NiahMaterials& materials, std::size_t size) {
     NiahGenerator generator(std::move(options), materials, Unfitted{});
     return generator.finish(generator.draw(size));
 }
 
-NiahGenerator::NiahGenerator(NiahOptions options, NiahMaterials& materials, Unfitted /*tag*/)
+NiahGenerator::NiahGenerator(NiahSettings options, NiahMaterials& materials, Unfitted /*tag*/)
     : options_(std::move(options)), materials_(materials), random_(options_.seed) {
     const std::size_t slot = options_.wrapper.find(task_slot);
     if (slot == std::string::npos) {

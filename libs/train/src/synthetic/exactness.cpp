@@ -64,14 +64,14 @@ Exactness measure(const runtime::Network& network,
     while (result.outcomes.size() < samples) {
         throw_if_stopped(watch,
                          [] { return std::string("interrupted while recall was measured"); });
-        std::vector<Sample> made{make()};
+        std::vector<language::SupervisedText> made{make()};
         const std::size_t rows = std::clamp<std::size_t>(
             tokens / made.front().ids.size(), 1, samples - result.outcomes.size());
         while (made.size() < rows) {
             made.push_back(make());
         }
-        std::vector<const Sample*> pointers;
-        for (const Sample& sample : made) {
+        std::vector<const language::SupervisedText*> pointers;
+        for (const language::SupervisedText& sample : made) {
             pointers.push_back(&sample);
         }
         for (const bool is_right : right_rows(network, padded(pointers))) {

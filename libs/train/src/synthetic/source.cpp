@@ -15,8 +15,8 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/language/supervised_text.hpp"
 #include "anamnesis/train/batch.hpp"
-#include "anamnesis/train/sample.hpp"
 #include "anamnesis/train/samples_source.hpp"
 #include "anamnesis/train/synthetic/tasks.hpp"
 
@@ -42,7 +42,7 @@ Needle draw_needle(Random& random) {
     return share < 5 ? Needle::s1 : share < 12 ? Needle::s2 : Needle::s3;
 }
 
-Sample draw_retrieval(Random& random, std::size_t length) {
+language::SupervisedText draw_retrieval(Random& random, std::size_t length) {
     constexpr std::size_t questions = 4 * question_tokens + 10;  // and a little text
     const std::size_t room =
         length < questions + 2 * needle_tokens ? 1 : (length - questions) / needle_tokens;
@@ -56,12 +56,12 @@ Sample draw_retrieval(Random& random, std::size_t length) {
 
 template <class Make>
 Batch make_batch(std::size_t rows, const Make& make) {
-    std::vector<Sample> samples;
-    std::vector<const Sample*> pointers;
+    std::vector<language::SupervisedText> samples;
+    std::vector<const language::SupervisedText*> pointers;
     for (std::size_t row = 0; row < rows; ++row) {
         samples.push_back(make());
     }
-    for (const Sample& sample : samples) {
+    for (const language::SupervisedText& sample : samples) {
         pointers.push_back(&sample);
     }
     return padded(pointers);

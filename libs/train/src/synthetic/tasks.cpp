@@ -13,7 +13,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
-#include "anamnesis/train/sample.hpp"
+#include "anamnesis/language/supervised_text.hpp"
 #include "anamnesis/train/synthetic/words.hpp"
 
 #include "synthetic/running_text.hpp"
@@ -136,7 +136,7 @@ std::int64_t draw_filler(Random& random) {
 
 }  // namespace
 
-Sample retrieval(Random& random, const RetrievalShape& shape) {
+language::SupervisedText retrieval(Random& random, const RetrievalShape& shape) {
     const std::vector<std::int64_t> chosen = draw(random, keys(), shape.needles);
     std::vector<Fact> facts;
     for (const std::int64_t key : chosen) {
@@ -176,7 +176,7 @@ Sample retrieval(Random& random, const RetrievalShape& shape) {
     return std::move(writer).finish();
 }
 
-Sample lookup(Random& random) {
+language::SupervisedText lookup(Random& random) {
     constexpr std::size_t pairs = 8;
     const std::vector<std::int64_t> names = draw(random, letters(), pairs);
     std::array<std::int64_t, pairs> values{};
@@ -200,7 +200,7 @@ Sample lookup(Random& random) {
     return std::move(writer).finish();
 }
 
-Sample arithmetic(Random& random, std::size_t length, Chain chain) {
+language::SupervisedText arithmetic(Random& random, std::size_t length, Chain chain) {
     constexpr std::uint64_t limit = 90;
     Writer writer;
     writer.put("<bos>", Worth::nothing);
@@ -228,7 +228,7 @@ Sample arithmetic(Random& random, std::size_t length, Chain chain) {
     return std::move(writer).finish(length);
 }
 
-Sample chain_of_thought(Random& random, std::size_t problems) {
+language::SupervisedText chain_of_thought(Random& random, std::size_t problems) {
     Writer writer;
     writer.put("<bos>", Worth::nothing);
     for (std::size_t i = 0; i < problems; ++i) {
@@ -246,7 +246,7 @@ Sample chain_of_thought(Random& random, std::size_t problems) {
     return std::move(writer).finish();
 }
 
-Sample instruction(Random& random, std::size_t problems) {
+language::SupervisedText instruction(Random& random, std::size_t problems) {
     Writer writer;
     writer.put("<bos>", Worth::nothing);
     for (std::size_t i = 0; i < problems; ++i) {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "anamnesis/base/random.hpp"
+#include "anamnesis/language/supervised_text.hpp"
 #include "anamnesis/train/batch.hpp"
-#include "anamnesis/train/sample.hpp"
 #include "anamnesis/train/synthetic/tasks.hpp"
 #include "anamnesis/train/synthetic/words.hpp"
 
@@ -46,7 +46,7 @@ public:
     std::size_t size() const { return sample_.ids.size(); }
 
     /// Cut to at most `length` tokens.
-    Sample finish(std::size_t length) && {
+    language::SupervisedText finish(std::size_t length) && {
         if (sample_.ids.size() > length) {
             sample_.ids.resize(length);
             sample_.labels.resize(length);
@@ -54,10 +54,10 @@ public:
         }
         return std::move(sample_);
     }
-    Sample finish() && { return std::move(sample_); }
+    language::SupervisedText finish() && { return std::move(sample_); }
 
 private:
-    Sample sample_;
+    language::SupervisedText sample_;
 };
 
 /// Some of a range, without repeats, in random order.

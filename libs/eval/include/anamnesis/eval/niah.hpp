@@ -40,7 +40,7 @@ struct NiahAsking {
 using OnSample = std::function<void(const Sample&, const Question&)>;
 
 /// The samples of each generator in turn, as questions. `materials` must outlive it.
-NextItem niah_items(std::vector<NiahOptions> generators,
+NextItem niah_items(std::vector<NiahSettings> generators,
                     std::size_t samples,
                     NiahMaterials& materials,
                     const NiahAsking& asking,

@@ -26,7 +26,7 @@ struct NeedleScore {
 
 /// `samples` samples of every generator, which are then asked as often as one likes.
 /// Errors: `usage` for a length that no haystack fits; `cancelled` after a stop.
-std::vector<Sample> make_samples(const std::vector<NiahOptions>& generators,
+std::vector<Sample> make_samples(const std::vector<NiahSettings>& generators,
                                  std::size_t samples,
                                  NiahMaterials& materials,
                                  const Watch& watch = {});

@@ -18,7 +18,7 @@ struct GenerateJob {
     std::optional<ChatTemplate> chat{};  ///< prompts are turns of a user; absent: texts as they are
     std::string system{};                ///< of a chat
     RenderOptions rendering{};
-    GenerateOptions how{};  ///< `cancel` is the watch's
+    DecodingOptions how{};  ///< `cancel` is the watch's
 };
 
 /// What a call took.

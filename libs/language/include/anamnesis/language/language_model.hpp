@@ -24,7 +24,7 @@ struct Sampling {
     std::uint64_t seed = 0;    ///< sequence i of a batch draws from its own stream of it
 };
 
-struct GenerateOptions {
+struct DecodingOptions {
     std::size_t max_new_tokens = 128;
     Sampling sampling{};
     /// One seed for each sequence, whatever batch it is in; empty: streams of `sampling.seed`.
@@ -109,7 +109,7 @@ public:
     /// what is generated. One result per sequence, in order. Every sequence ends by itself; after
     /// `cancel` all end with what they have.
     virtual std::vector<Generation> generate(std::span<Sequence* const> sequences,
-                                             const GenerateOptions& options) = 0;
+                                             const DecodingOptions& options) = 0;
 
     /// How likely `continuation` is after `sequence`, token by token; the sequence stays as it is.
     virtual std::vector<TokenScore> score(const Sequence& sequence,

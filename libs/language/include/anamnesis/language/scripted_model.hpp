@@ -36,7 +36,7 @@ public:
                  const PrefillProgress& progress,
                  const std::stop_token& cancel) override;
     std::vector<Generation> generate(std::span<Sequence* const> sequences,
-                                     const GenerateOptions& options) override;
+                                     const DecodingOptions& options) override;
     std::vector<TokenScore> score(const Sequence& sequence,
                                   std::span<const TokenId> continuation) override;
 

@@ -93,7 +93,7 @@ public:
                  const language::PrefillProgress& progress,
                  const std::stop_token& cancel) override;
     std::vector<language::Generation> generate(std::span<language::Sequence* const> sequences,
-                                               const language::GenerateOptions& options) override;
+                                               const language::DecodingOptions& options) override;
     std::vector<language::TokenScore> score(
         const language::Sequence& sequence,
         std::span<const language::TokenId> continuation) override;

@@ -9,9 +9,9 @@
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/train/batch.hpp"
 #include "anamnesis/train/processes.hpp"
-#include "anamnesis/train/run_folder.hpp"
 #include "anamnesis/train/schedule.hpp"
 #include "anamnesis/train/trainer.hpp"
+#include "anamnesis/train/training_folder.hpp"
 
 namespace anamnesis::train {
 
@@ -44,7 +44,7 @@ struct RunResult {
 ///         kept that are there; those of `Trainer::step` and of the evaluation.
 RunResult run(Trainer& trainer,
               const BatchSource& source,
-              RunFolder& folder,
+              TrainingFolder& folder,
               const RunSettings& settings,
               const Watch& watch = {});
 

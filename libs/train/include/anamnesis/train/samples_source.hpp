@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "anamnesis/language/supervised_text.hpp"
 #include "anamnesis/train/batch.hpp"
-#include "anamnesis/train/sample.hpp"
 
 namespace anamnesis::train {
 
@@ -22,7 +22,7 @@ struct BatchingRules {
 class SamplesSource final : public BatchSource {
 public:
     /// Errors: `usage` for a sample that is longer than a packed row.
-    SamplesSource(std::vector<Sample> samples, const BatchingRules& rules);
+    SamplesSource(std::vector<language::SupervisedText> samples, const BatchingRules& rules);
 
     std::vector<Batch> batches(std::uint64_t step) const override;
     Size largest() const override;
@@ -34,14 +34,14 @@ public:
 private:
     using Unit = std::vector<std::size_t>;  ///< samples of a row
 
-    std::vector<Sample> samples_;
+    std::vector<language::SupervisedText> samples_;
     BatchingRules rules_;
     std::vector<Unit> units_;
 };
 
 /// Samples as the rows of one batch, filled up to the longest.
-Batch padded(const std::vector<const Sample*>& samples);
+Batch padded(const std::vector<const language::SupervisedText*>& samples);
 /// Samples one after the other in one row.
-Batch packed(const std::vector<const Sample*>& samples);
+Batch packed(const std::vector<const language::SupervisedText*>& samples);
 
 }  // namespace anamnesis::train

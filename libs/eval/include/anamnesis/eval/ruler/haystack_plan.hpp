@@ -33,7 +33,7 @@ HaystackPlan complete_haystack_plan(HaystackPlan plan, bool has_prompts);
 
 /// One generator for each length, task and depth, depths innermost.
 /// Errors: `usage` for a task or a wrapper that does not exist.
-std::vector<NiahOptions> make_generators(const HaystackPlan& plan);
+std::vector<NiahSettings> make_generators(const HaystackPlan& plan);
 
 /// What the generators share. The tokenizer must outlive it.
 /// Errors: those of the essays' file.

@@ -23,7 +23,7 @@ enum class SingularWording : std::uint8_t {
     task_only,  ///< the task's own text
 };
 
-struct NiahOptions {
+struct NiahSettings {
     NiahTask task{};
     std::size_t length = 4096;  ///< tokens of prompt and answer together
     std::uint64_t seed = 42;
@@ -56,7 +56,7 @@ public:
     /// Searches for the size of the haystack.
     /// Errors: `usage` for a depth with a task of several needles, a wrapper without
     ///         `{task_template}`, or a length that no haystack fits.
-    NiahGenerator(NiahOptions options, NiahMaterials& materials);
+    NiahGenerator(NiahSettings options, NiahMaterials& materials);
 
     Sample next();
 
@@ -74,12 +74,12 @@ public:
 
     /// The first sample that a new generator of the seed draws for a haystack of `size` units,
     /// whether it fits or not.
-    static Sample unfitted(NiahOptions options, NiahMaterials& materials, std::size_t size);
+    static Sample unfitted(NiahSettings options, NiahMaterials& materials, std::size_t size);
 
 private:
     struct Draft;
     struct Unfitted {};
-    NiahGenerator(NiahOptions options, NiahMaterials& materials, Unfitted tag);
+    NiahGenerator(NiahSettings options, NiahMaterials& materials, Unfitted tag);
 
     std::string random_value(NeedleKind kind);
     Draft draw(std::size_t haystack_size);
@@ -95,7 +95,7 @@ private:
     Sample finish(const Draft& draft);
     std::size_t budget() const;
 
-    NiahOptions options_;
+    NiahSettings options_;
     NiahMaterials& materials_;
     PythonRandom random_;
     std::string template_;

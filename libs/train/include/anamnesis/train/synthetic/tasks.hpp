@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "anamnesis/base/random.hpp"
-#include "anamnesis/train/sample.hpp"
+#include "anamnesis/language/supervised_text.hpp"
 
 namespace anamnesis::train::synthetic {
 
@@ -38,16 +38,16 @@ inline constexpr float text_weight = 0.05F;
 /// were, a fine-tune on "g is 7 , 0 0 + 7" taught that a comma follows a digit, and what was lost
 /// was the second symbol of a value that had been found. Errors: `usage` for a length that needles
 /// and questions do not fit.
-Sample retrieval(Random& random, const RetrievalShape& shape);
+language::SupervisedText retrieval(Random& random, const RetrievalShape& shape);
 
 /// "let b is 8 ; … find f is 2 ; …": letters and digits, then those asked for.
-Sample lookup(Random& random);
+language::SupervisedText lookup(Random& random);
 
 enum class Chain : std::uint8_t { none, joined, spaced };
 
 /// "3 4 + 5 = 3 9 ;" again and again. In a chain each sum is taken up by the next one; spaced: up
 /// to four words come between.
-Sample arithmetic(Random& random, std::size_t length, Chain chain);
+language::SupervisedText arithmetic(Random& random, std::size_t length, Chain chain);
 
 /// Tokens of a problem with its chain of thought, the first token of the text not counted.
 inline constexpr std::size_t problem_tokens = 111;
@@ -55,10 +55,10 @@ inline constexpr std::size_t problem_tokens = 111;
 /// Six variables to look up and add, step by step, among distractors:
 /// "let g is 7 ; … find : g is 7 , 0 0 + 7 = 0 7 ; … answer 3 1 .". Learned: what follows the
 /// colon. Of several problems in a text each has values of its own.
-Sample chain_of_thought(Random& random, std::size_t problems = 1);
+language::SupervisedText chain_of_thought(Random& random, std::size_t problems = 1);
 
 /// The same problems, answered by the values alone, "g is 7 ; h is 9 ; … .": a fine-tune without a
 /// chain of thought.
-Sample instruction(Random& random, std::size_t problems = 1);
+language::SupervisedText instruction(Random& random, std::size_t problems = 1);
 
 }  // namespace anamnesis::train::synthetic

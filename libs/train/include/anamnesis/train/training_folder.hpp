@@ -17,16 +17,16 @@ namespace anamnesis::train {
 /// The folder of a run: `metrics.jsonl`, a line a step; `resume/step-N.safetensors`, everything
 /// that a run needs to go on after N steps; at the end the checkpoint, and `training.json`, which
 /// says that it is whole. Only one process at a time writes to it.
-class RunFolder {
+class TrainingFolder {
 public:
     /// Makes the folder, or goes on in one that the same run left. `settings` says what the run
     /// is: the folder of another run that has begun is refused.
     /// Errors: `mismatch` for a folder of another run; `usage` for one that is not a run's and not
     /// empty, or one that another process writes to.
-    RunFolder(const std::filesystem::path& folder, Json settings);
+    TrainingFolder(const std::filesystem::path& folder, Json settings);
 
     /// The same folder for a process that only reads in it, while another one writes.
-    static RunFolder of_another(const std::filesystem::path& folder);
+    static TrainingFolder of_another(const std::filesystem::path& folder);
 
     const std::filesystem::path& path() const& noexcept { return folder_; }
 
@@ -56,7 +56,7 @@ public:
     void discard_unbegun(const std::filesystem::path& start) noexcept;
 
 private:
-    explicit RunFolder(const std::filesystem::path& folder) : folder_(folder) {}
+    explicit TrainingFolder(const std::filesystem::path& folder) : folder_(folder) {}
     void check_settings() const;
 
     std::filesystem::path folder_;

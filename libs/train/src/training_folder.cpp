@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "anamnesis/train/run_folder.hpp"
+#include "anamnesis/train/training_folder.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -80,7 +80,7 @@ io::File open_lock(const fs::path& path) {
 
 }  // namespace
 
-RunFolder::RunFolder(const fs::path& folder, Json settings)
+TrainingFolder::TrainingFolder(const fs::path& folder, Json settings)
     : folder_(folder), settings_(std::move(settings)) {
     const bool is_new = !fs::exists(folder / settings_name);
     if (is_new && fs::exists(folder) && (!fs::is_directory(folder) || !fs::is_empty(folder))) {
@@ -109,8 +109,8 @@ RunFolder::RunFolder(const fs::path& folder, Json settings)
     io::write_text_atomically(folder / settings_name, settings_.dump(2) + "\n");
 }
 
-RunFolder RunFolder::of_another(const fs::path& folder) {
-    RunFolder there(folder);
+TrainingFolder TrainingFolder::of_another(const fs::path& folder) {
+    TrainingFolder there(folder);
     if (fs::exists(folder / receipt_name)) {
         there.receipt_ = Json::parse(io::read_text(folder / receipt_name));
     }
@@ -118,7 +118,7 @@ RunFolder RunFolder::of_another(const fs::path& folder) {
 }
 
 /// A run that failed before its first step leaves its folder to any other.
-void RunFolder::check_settings() const {
+void TrainingFolder::check_settings() const {
     const Json found = Json::parse(io::read_text(folder_ / settings_name));
     const bool has_begun =
         fs::exists(folder_ / "metrics.jsonl") || fs::exists(folder_ / receipt_name);
@@ -127,7 +127,7 @@ void RunFolder::check_settings() const {
     }
 }
 
-std::optional<RunFolder::Saved> RunFolder::newest_state() const {
+std::optional<TrainingFolder::Saved> TrainingFolder::newest_state() const {
     for (const std::uint64_t steps : saved_steps(folder_ / "resume")) {
         try {
             const auto file = formats::SafetensorsFile::open(state_path(folder_, steps));
@@ -141,7 +141,7 @@ std::optional<RunFolder::Saved> RunFolder::newest_state() const {
     return std::nullopt;
 }
 
-std::optional<Json> RunFolder::begin_metrics(std::uint64_t next_step) {
+std::optional<Json> TrainingFolder::begin_metrics(std::uint64_t next_step) {
     metrics_.reset();  // its lock, where it was begun before
     metrics_ = io::JsonLines::open(folder_ / "metrics.jsonl");
     std::optional<Json> last;
@@ -157,11 +157,11 @@ std::optional<Json> RunFolder::begin_metrics(std::uint64_t next_step) {
     return last;
 }
 
-void RunFolder::append_metrics(const Json& line) {
+void TrainingFolder::append_metrics(const Json& line) {
     metrics_->append(line);
 }
 
-void RunFolder::save_state(std::uint64_t steps_done, const NamedTensors& state) {
+void TrainingFolder::save_state(std::uint64_t steps_done, const NamedTensors& state) {
     write_tensors(state_path(folder_, steps_done), state, {});
     const std::vector<std::uint64_t> all = saved_steps(folder_ / "resume");
     for (std::size_t i = states_kept; i < all.size(); ++i) {
@@ -169,7 +169,7 @@ void RunFolder::save_state(std::uint64_t steps_done, const NamedTensors& state) 
     }
 }
 
-void RunFolder::finish(Json receipt) {
+void TrainingFolder::finish(Json receipt) {
     io::write_text_atomically(folder_ / receipt_name, receipt.dump(2) + "\n");
     receipt_ = std::move(receipt);
     metrics_.reset();
@@ -178,7 +178,7 @@ void RunFolder::finish(Json receipt) {
     fs::remove_all(folder_ / "resume", ignored);
 }
 
-void RunFolder::discard_unbegun(const fs::path& start) noexcept {
+void TrainingFolder::discard_unbegun(const fs::path& start) noexcept {
     std::error_code ignored;
     const bool has_begun = fs::exists(folder_ / "metrics.jsonl", ignored) ||
                            fs::exists(folder_ / receipt_name, ignored);
