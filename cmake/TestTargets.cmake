@@ -22,6 +22,20 @@ function(anamnesis_register_tests target is_torch result)
   set(${result} ${label} PARENT_SCOPE)
 endfunction()
 
+# anamnesis_add_room_tests(target name label parts): tests that run no command share a process, or
+# `parts` of them for several cores: one process a test would load LibTorch more than a thousand times.
+# GoogleTest names the test that fails.
+function(anamnesis_add_room_tests target name label parts)
+  math(EXPR last "${parts} - 1")
+  foreach(index RANGE ${last})
+    math(EXPR part "${index} + 1")
+    set(test ${name}.part_${part}_of_${parts})
+    add_test(NAME ${test} COMMAND ${target})
+    set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 1200 ENVIRONMENT
+      "GTEST_TOTAL_SHARDS=${parts};GTEST_SHARD_INDEX=${index};GTEST_BRIEF=1")
+  endforeach()
+endfunction()
+
 # Called after everything is declared.
 function(anamnesis_add_test_targets)
   get_property(tests GLOBAL PROPERTY ANAMNESIS_TEST_TARGETS)

@@ -17,7 +17,7 @@ esac
 tools/bootstrap.sh --check "${needs[@]}"
 
 # check_tests PRESET TARGET [options of ctest]: builds a target and runs tests; the log stays in
-# build/PRESET/ctest.log, where tools/test.sh counts.
+# build/PRESET/ctest.log and what tests say in Testing/Temporary/LastTest.log, where tools/test.sh counts.
 check_tests() {
   local preset=$1 target=$2
   shift 2
@@ -25,7 +25,8 @@ check_tests() {
   rm -f "build/$preset/ctest.log"
   cmake --preset "$preset" >"build/$preset/configure.log" 2>&1 || { tail -n 40 "build/$preset/configure.log"; exit 1; }
   cmake --build --preset "$preset" --target "$target"
-  ctest --preset "$preset" -j 2 --no-tests=error "$@" >"build/$preset/ctest.log" 2>&1 || { tail -n 80 "build/$preset/ctest.log"; exit 1; }
+  rm -f "build/$preset/Testing/Temporary/LastTest.log"
+  ctest --preset "$preset" -j 2 --no-tests=error --test-output-size-passed 1000000 "$@" >"build/$preset/ctest.log" 2>&1 || { tail -n 80 "build/$preset/ctest.log"; exit 1; }
   grep -E '% tests passed' "build/$preset/ctest.log"
 }
 
