@@ -150,7 +150,7 @@ private:
         check_needles();
     }
 
-    std::vector<eval::language::SupervisedText> draw_samples(const char* task,
+    std::vector<eval::Sample> draw_samples(const char* task,
                                                              std::size_t length,
                                                              std::size_t count,
                                                              eval::NiahMaterials& materials,
@@ -174,7 +174,7 @@ private:
     /// Looks at the first sample of each task and length.
     void check_needles() const {
         std::set<std::pair<std::string, std::size_t>> checked;
-        const auto check = [&](const eval::language::SupervisedText& sample,
+        const auto check = [&](const eval::Sample& sample,
                                const eval::Question& question) {
             if (!checked.emplace(sample.task, sample.length).second) {
                 return;
@@ -225,7 +225,7 @@ private:
     eval::NiahAsking needle_asking_{.asks_logprob = false};
     eval::ReasonAsking problem_asking_{.max_new_tokens = problem_tokens,
                                        .prompt = eval::ReasonPrompt::zero_shot()};
-    std::vector<eval::language::SupervisedText> samples_;
+    std::vector<eval::Sample> samples_;
     std::vector<eval::Problem> problems_;
 };
 
