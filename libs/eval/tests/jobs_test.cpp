@@ -25,6 +25,7 @@ namespace anamnesis::eval {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 ErrorKind kind_of_failure(const auto& run) {
     try {

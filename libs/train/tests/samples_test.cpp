@@ -25,7 +25,7 @@
 namespace anamnesis::train {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 /// Words of the synthetic language and ChatML's marks.
 struct Rows : ::testing::Test {

@@ -44,12 +44,13 @@ constexpr std::array count_keys{
 
 constexpr std::string_view width_key = "feed_forward_length";
 
-/// For each block whether its feed-forward is dense: files of Nemotron-H give the width of experts
-/// for the other ones. Where none is, the width is read from all.
-std::vector<bool> list_dense_blocks(const formats::GgufFile& file, const GgufKeys& keys) {
+/// For each block whether its width is not that of experts, which files of Nemotron-H list too.
+std::vector<bool> list_dense_blocks(const GgufKeys& keys) {
+    const auto widths = keys.find_counts(width_key).value_or(std::vector<std::uint64_t>{});
+    const auto experts = keys.find_count("expert_feed_forward_length");
     std::vector<bool> dense;
-    for (std::uint32_t block = 0; block < count_gguf_layers(keys); ++block) {
-        dense.push_back(file.find(format("blk.{}.ffn_gate_inp.weight", block)) == nullptr);
+    for (const std::uint64_t width : widths) {
+        dense.push_back(width != experts);
     }
     return dense;
 }
@@ -131,7 +132,7 @@ Json make_gguf_config(const formats::GgufFile& file) {
     }
     add_heads(config, keys, *architecture);
     add_layer_types(config, keys, *architecture);
-    if (const auto width = keys.find_common_count(width_key, list_dense_blocks(file, keys))) {
+    if (const auto width = keys.find_common_count(width_key, list_dense_blocks(keys))) {
         config.set("intermediate_size", *width);
     }
     if (const auto experts = keys.find_count("expert_count")) {
