@@ -142,7 +142,14 @@ Adapter open_gguf_adapter(const std::filesystem::path& path) {
          .sentence = "a GGUF adapter is repaired, or run beside its base, and not merged; to "
                      "merge, give the adapter of PEFT that it was converted from"});
     std::map<std::string, AdapterModule> modules;
+    if (keys.has("adapter.alora.invocation_tokens")) {
+        adapter.config.obstacles.push_back(
+            {.reach = ObstacleReach::merge,
+             .sentence = "the adapter is an activated LoRA, which acts only after its invocation "
+                         "tokens; running or merging it would make it act everywhere"});
+    }
     for (const TensorEntry& tensor : adapter.weights.tensors()) {
+        bool is_known = false;
         for (const auto& [suffix, member] :
              {std::pair{std::string_view(".weight.lora_a"), &AdapterModule::a},
               std::pair{std::string_view(".weight.lora_b"), &AdapterModule::b}}) {
@@ -150,7 +157,11 @@ Adapter open_gguf_adapter(const std::filesystem::path& path) {
                 const std::string name = tensor.name.substr(0, tensor.name.size() - suffix.size());
                 modules[name].path = name;
                 modules[name].*member = &tensor;
+                is_known = true;
             }
+        }
+        if (!is_known) {
+            adapter.unknown.push_back(tensor.name);
         }
     }
     for (auto& [name, module] : modules) {

@@ -18,6 +18,7 @@
 #include "anamnesis/checkpoint/gguf.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
+#include "folder_snapshot.hpp"
 #include "gguf_bytes.hpp"
 #include "temporary_folder.hpp"
 
@@ -93,6 +94,26 @@ TEST(GgufForRunning, HasTheValuesOfTheCheckpointThatTheFileWasMadeFrom) {
     // Dense layers beside experts of another width.
     const fs::path nemotron = testdata / "lora/nemotron_h";
     expect_same_model(nemotron / "gguf/base.gguf", nemotron / "base", 1e-6);
+}
+
+/// A block fewer in the metadata would be another model in silence.
+TEST(GgufForRunning, RefusesTensorsThatTheModelHasNoPlaceFor) {
+    const testing::TemporaryFolder folder;
+    std::string bytes =
+        testing::read_file(fs::path(ANAMNESIS_TESTDATA) / "gguf/running/qwen3moe/model.gguf");
+    const std::string key = "qwen3moe.block_count";
+    const std::size_t value = bytes.find(key) + key.size() + 4;
+    ASSERT_LT(value, bytes.size());
+    ASSERT_EQ(bytes[value], 2);
+    bytes[value] = 1;
+    folder.write("model.gguf", bytes);
+    try {
+        view_for_running(Checkpoint::open(folder.path() / "model.gguf"));
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+        EXPECT_THAT(error.message(), ::testing::HasSubstr("blk.1."));
+    }
 }
 
 TEST(GgufForRunning, PutsTheHalvesOfHeadsBackInOrder) {

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -19,6 +23,7 @@
 #include "anamnesis/checkpoint/tensor_roles.hpp"
 
 #include "gguf/running_names.hpp"
+#include "gguf/sizes.hpp"
 #include "gguf/stored_values.hpp"
 
 namespace anamnesis::checkpoint {
@@ -41,11 +46,15 @@ public:
 
     std::vector<TensorEntry> make() const {
         std::vector<TensorEntry> tensors;
+        std::set<const TensorEntry*> read;
         for (const PlannedTensor& planned : blueprint_.tensors) {
             StoredTensor stored =
                 find_stored(file_, blueprint_, planned, architecture_.adds_one_to_gains);
             if (stored.parts.empty()) {
                 stored = find_fused(planned);
+            }
+            for (const StoredPart& part : stored.parts) {
+                read.insert({part.tensor, part.partner});
             }
             // Experts one by one are what the file's stacks are seen as.
             if (stored.parts.empty() || planned.storage == Storage::stacked) {
@@ -53,10 +62,48 @@ public:
             }
             tensors.push_back(make_entry(planned, stored));
         }
+        refuse_unread(read);
         return tensors;
     }
 
 private:
+    /// A model without a tensor that its file has is another model. Frequencies of rotations are
+    /// read from the metadata, and draft heads are left out.
+    void refuse_unread(const std::set<const TensorEntry*>& read) const {
+        std::vector<std::string> names;
+        for (const TensorEntry& tensor : file_.tensors()) {
+            if (!read.contains(&tensor) && !tensor.name.starts_with("rope_") &&
+                !is_of_draft_head(tensor.name)) {
+                names.push_back(in_quotes(tensor.name));
+            }
+        }
+        if (names.empty()) {
+            return;
+        }
+        const std::size_t count = names.size();
+        names.resize(std::min<std::size_t>(count, 3));
+        throw Error(ErrorKind::unsupported,
+                    format("{} tensors of the file have no place in a model of {} blocks that its "
+                           "metadata describe ({}{}); it does not run without them",
+                           count,
+                           blueprint_.layers.size(),
+                           join(names, ", "),
+                           count > names.size() ? ", …" : ""));
+    }
+
+    /// "blk.N." after the model's own blocks, where the file says that it has draft heads.
+    bool is_of_draft_head(std::string_view name) const {
+        const GgufKeys keys(*file_.gguf());
+        std::uint32_t block = 0;
+        if (keys.find_count("nextn_predict_layers").value_or(0) == 0 || !name.starts_with("blk.")) {
+            return false;
+        }
+        const std::string_view digits = name.substr(4);
+        const auto [end, error] =
+            std::from_chars(digits.data(), digits.data() + digits.size(), block);
+        return error == std::errc{} && block >= blueprint_.layers.size();
+    }
+
     TensorEntry make_entry(const PlannedTensor& planned, const StoredTensor& stored) const {
         std::string name = (planned.is_in_body ? blueprint_.prefix : std::string()) + planned.name;
         const Shape shape = complete_shape(planned.shape, stored);

@@ -275,6 +275,12 @@ std::vector<Run> make_runs(const StoredTensor& stored,
 
 void refuse_codebooks(const StoredTensor& stored) {
     for (const StoredPart& part : stored.parts) {
+        if (part.tensor->dtype == DType::nvfp4) {
+            throw Error(ErrorKind::unsupported,
+                        format("tensor {} is NVFP4, whose scale of the whole tensor lies outside "
+                               "its blocks: such a file does not run here",
+                               in_quotes(part.tensor->name)));
+        }
         if (!is_arithmetic(part.tensor->dtype) && !can_dequantise(part.tensor->dtype)) {
             throw Error(ErrorKind::unsupported,
                         format("tensor {} is {}, whose values need a codebook that is not known "
