@@ -158,6 +158,37 @@ TEST_F(Shards, OfAnotherRepairAreRefused) {
     EXPECT_THAT(divided.errors, HasSubstr("shards was 4, now 3"));
 }
 
+TEST_F(Shards, OfOtherBytesOrNamesAreRefused) {
+    ASSERT_EQ(restore_shard(1).exit_code, 0);
+    const auto names = restore_shard(2, {"--clean-names"});
+    EXPECT_EQ(names.exit_code, 6) << names.output;
+    EXPECT_THAT(names.errors, HasSubstr("output"));
+    // A fine-tune that was made again, in files of the same sizes at the same place.
+    const fs::path post = folder_.path() / "post";
+    fs::copy(pair_.post, post);
+    pair_.post = post;
+    ASSERT_EQ(restore("again", {"--shard", "1/2"}).exit_code, 0);
+    for (const auto& entry : fs::directory_iterator(post)) {
+        if (entry.path().extension() == ".safetensors") {
+            std::string bytes = read_file(entry.path());
+            bytes.back() = static_cast<char>(bytes.back() ^ 1);
+            bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+            folder_.write(fs::path("post") / entry.path().filename(), bytes);
+        }
+    }
+    const auto other = restore("again", {"--shard", "2/2"});
+    EXPECT_EQ(other.exit_code, 6) << other.output;
+    EXPECT_THAT(other.errors, HasSubstr("post"));
+}
+
+TEST_F(Shards, ArePutTogetherInAnEmptyFolder) {
+    fs::create_directory(folder_.path() / "out");
+    for (std::size_t shard = 1; shard <= shards; ++shard) {
+        ASSERT_EQ(restore_shard(shard).exit_code, 0);
+    }
+    expect_whole();
+}
+
 TEST_F(Shards, AreWrittenOnceAndToldOf) {
     ASSERT_EQ(restore_shard(1).exit_code, 0);
     const auto again = restore_shard(1, {"--json"});

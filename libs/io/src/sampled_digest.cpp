@@ -22,7 +22,8 @@ std::string sampled_digest(const std::string& folder) {
     std::vector<fs::path> files;
     if (fs::is_directory(folder)) {
         for (const auto& entry : fs::directory_iterator(folder)) {
-            const bool is_weights = entry.path().extension() == ".safetensors";
+            const auto extension = entry.path().extension();
+            const bool is_weights = extension == ".safetensors" || extension == ".gguf";
             const auto name = entry.path().filename();
             if (is_weights || name == "config.json" || name == "adapter_config.json") {
                 files.push_back(entry.path());

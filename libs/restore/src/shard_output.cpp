@@ -53,14 +53,19 @@ public:
 
     bool has_record(const Shard& shard) const { return fs::exists(record_path(shard)); }
 
-    /// Of all shards that are whole. Errors: `mismatch` for one of another repair.
+    /// Of all shards that are whole; fewer where another process has put them together and removes
+    /// them meanwhile. Errors: `mismatch` for one of another repair.
     std::vector<ShardRecord> list_records(const Json& settings) const {
         std::vector<ShardRecord> records;
-        for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
-            if (entry.path().extension() == ".json") {
-                ShardRecord record = read_record(entry.path());
-                io::expect_same_run(path_, record.settings, settings);
-                records.push_back(std::move(record));
+        std::error_code gone;
+        for (fs::directory_iterator entry(path_, gone), end; !gone && entry != end;
+             entry.increment(gone)) {
+            if (entry->path().extension() != ".json") {
+                continue;
+            }
+            if (auto record = find_record(entry->path())) {
+                io::expect_same_run(path_, record->settings, settings);
+                records.push_back(*std::move(record));
             }
         }
         return records;
@@ -89,9 +94,17 @@ private:
         return path_ / format("shard-{}.json", shard.to_name());
     }
 
-    static ShardRecord read_record(const fs::path& path) {
-        return in_context([&] { return format("reading {}", in_quotes(path.string(), 1000)); },
-                          [&] { return shard_record_from_json(Json::parse(io::read_text(path))); });
+    static std::optional<ShardRecord> find_record(const fs::path& path) {
+        try {
+            const std::string text = io::read_text(path);
+            return in_context([&] { return format("reading {}", in_quotes(path.string(), 1000)); },
+                              [&] { return shard_record_from_json(Json::parse(text)); });
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::not_found) {
+                return std::nullopt;
+            }
+            throw;
+        }
     }
 
     static io::File open_or_create(const fs::path& path) {
@@ -189,7 +202,7 @@ ShardRecord write_weights(const Plan& plan,
     finish_weights(share, measures, weights, execution);
     io::sync_folder(folder);
     execution.watch.progress().finish();
-    ShardRecord record{.settings = describe_settings(plan, shard.count),
+    ShardRecord record{.settings = describe_settings(plan, options, shard.count),
                        .files = describe_files(weights),
                        .bytes_written = weights.bytes_written,
                        .bytes_linked = weights.bytes_linked};
@@ -263,6 +276,12 @@ Result put_together(const Plan& plan,
     return result;
 }
 
+/// An empty folder is as good as none.
+bool has_files(const fs::path& target) {
+    std::error_code ignored;
+    return fs::exists(target, ignored) && !fs::is_empty(target, ignored);
+}
+
 void check(const Plan& plan, const fs::path& target) {
     const char* wrong = plan.merge != nullptr ? "--adapter merges with one process"
                         : count_outputs(plan.request) > 1
@@ -273,8 +292,7 @@ void check(const Plan& plan, const fs::path& target) {
     if (wrong != nullptr) {
         throw Error(ErrorKind::usage, format("--shard: {}", wrong));
     }
-    std::error_code ignored;
-    if (fs::exists(target, ignored) && !fs::is_empty(target, ignored)) {
+    if (has_files(target)) {
         throw Error(ErrorKind::usage,
                     format("output {} exists: all its shards were put together, or it is another "
                            "folder; choose another name or remove it",
@@ -313,12 +331,16 @@ ShardResult write_shard(const Plan& plan,
         }
     }
     const std::vector<ShardRecord> records = folder.list_records(settings);
+    if (has_files(target)) {
+        result.finished = shard.count;
+        return result;
+    }
     result.finished = records.size();
     if (records.size() < shard.count) {
         return result;
     }
     // Of two that end at once, one is enough.
-    if (const auto lock = folder.try_lock("all"); lock && !fs::exists(target)) {
+    if (const auto lock = folder.try_lock("all"); lock && !has_files(target)) {
         result.whole = put_together(plan, target, options, records, folder.path());
     }
     return result;

@@ -3,11 +3,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/io/sampled_digest.hpp"
+#include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/drift_measures.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -16,6 +20,8 @@
 
 namespace anamnesis::restore {
 namespace {
+
+namespace fs = std::filesystem;
 
 Json to_json(const DriftSums& sums) {
     return Json::Object{{"difference", sums.difference},
@@ -31,23 +37,33 @@ DriftSums drift_from_json(const Json& json) {
             .skipped = json.at("skipped").as_unsigned("skipped")};
 }
 
-Json list_sizes(const checkpoint::Checkpoint& checkpoint) {
-    Json sizes = Json::object();
-    for (const checkpoint::WeightFile& file : checkpoint.files()) {
-        sizes.set(file.name(), file.bytes);
-    }
-    return sizes;
+Json describe(const checkpoint::Checkpoint& checkpoint) {
+    const fs::path place = checkpoint.is_single_file() ? checkpoint.path() : checkpoint.folder();
+    std::error_code error;
+    const fs::path path = fs::weakly_canonical(place, error);
+    return Json::Object{{"path", (error ? place : path).string()},
+                        {"sample", io::sampled_digest(place.string())}};
+}
+
+/// How the names and the config of the output are written.
+Json describe(const OutputOptions& options) {
+    return Json::Object{{"clean names", options.has_clean_names},
+                        {"fixed config", options.has_fixed_config},
+                        {"stamp", options.has_stamp}};
 }
 
 }  // namespace
 
-Json describe_settings(const Plan& plan, std::size_t shards) {
-    return Json::Object{{"shards", std::uint64_t{shards}},
-                        {"request", to_json(plan.request)},
-                        {"pre", plan.pre->checkpoint.path().string()},
-                        {"post", plan.post->checkpoint.path().string()},
-                        {"pre files", list_sizes(plan.pre->checkpoint)},
-                        {"post files", list_sizes(plan.post->checkpoint)}};
+Json describe_settings(const Plan& plan, const OutputOptions& options, std::size_t shards) {
+    Json settings = Json::Object{{"shards", std::uint64_t{shards}},
+                                 {"request", to_json(plan.request)},
+                                 {"output", describe(options)},
+                                 {"pre", describe(plan.pre->checkpoint)},
+                                 {"post", describe(plan.post->checkpoint)}};
+    if (!plan.request.importance.empty()) {
+        settings.set("imatrix", io::sampled_digest(plan.request.importance));
+    }
+    return settings;
 }
 
 Json to_json(const ShardRecord& record) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/plan.hpp"
 
 #include "measure.hpp"
@@ -22,8 +23,9 @@ struct ShardRecord {
     std::uint64_t bytes_linked = 0;
 };
 
-/// What makes a repair another one: its request, the checkpoints, and how it is divided.
-Json describe_settings(const Plan& plan, std::size_t shards);
+/// What makes a repair another one: its request, the checkpoints by a sample of their
+/// bytes, how the output is written, and how it is divided.
+Json describe_settings(const Plan& plan, const OutputOptions& options, std::size_t shards);
 
 Json to_json(const ShardRecord& record);
 /// Errors: `malformed` for anything `to_json` does not write.
