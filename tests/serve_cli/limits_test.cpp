@@ -29,6 +29,7 @@
 namespace anamnesis::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class ServeLimits : public ::testing::Test {
@@ -247,6 +248,35 @@ TEST_F(ServeLimits, DoesNotWaitLongerThanItWasTold) {
     EXPECT_EQ(server.wait(), 0);
     client.join();
     EXPECT_EQ(status, 503);
+}
+
+TEST_F(ServeLimits, DoesNotWaitForRequestsThatDoNotEnd) {
+    ServedProcess server(options({"--drain", "1"}));
+    const RawConnection client(server.url());
+    client.send(
+        "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        "Content-Length: 100000\r\n\r\n{");
+    ASSERT_EQ(server.post("/v1/completions", endless(3))->status, 200);
+    const auto begin = std::chrono::steady_clock::now();
+    server.signal(SIGTERM);
+    EXPECT_EQ(server.wait(), 0);
+    // Without an end to the connection it would be the 30 s after which a silent client is left.
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(25));
+}
+
+TEST_F(ServeLimits, TellsABodyThatIsCutFromOneThatIsTooLarge) {
+    const ServedProcess server(options({"--max-body", "1"}));
+    const auto ask = [&](const std::string& length, const std::string& body) {
+        const RawConnection client(server.url());
+        client.send(
+            "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: "
+            "application/json\r\n" +
+            length + "\r\n\r\n" + body);
+        return client.read_some();
+    };
+    EXPECT_THAT(ask("Content-Length: 2000000", std::string(2'000'000, ' ')), HasSubstr(" 413 "));
+    EXPECT_THAT(ask("Transfer-Encoding: chunked", "zz\r\nabc"),
+                AllOf(HasSubstr(" 400 "), HasSubstr("did not arrive whole")));
 }
 
 TEST_F(ServeLimits, SaysWhyItDoesNotStart) {

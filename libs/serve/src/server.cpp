@@ -25,6 +25,7 @@
 #include "anamnesis/base/watch.hpp"
 
 #include "engine.hpp"
+#include "http/peer.hpp"
 #include "http/routes.hpp"
 
 namespace anamnesis::serve {
@@ -145,6 +146,9 @@ void serve(std::vector<ServedModel> models,
     wait_for_stop(watch);
     engine.drain(complete.drain);
     engine.stop();
+    // A request that is still being sent, or an answer that nobody reads, would hold its thread for
+    // as long as its client likes.
+    Peer::end_all(port);
 }
 
 }  // namespace anamnesis::serve

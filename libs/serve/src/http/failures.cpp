@@ -69,6 +69,13 @@ Failure too_large(std::size_t most_bytes) {
             .type = wrong_request};
 }
 
+Failure cut_short() {
+    return {
+        .status = 400,
+        .message = "the body did not arrive whole: send it with its Content-Length, or in chunks",
+        .type = wrong_request};
+}
+
 Failure unsupported_media(const std::string& what) {
     return {.status = 415,
             .message = format("the body is JSON as it is, with 'Content-Type: application/json', "

@@ -27,6 +27,7 @@ Failure to_failure(const Error& error);
 
 Failure unauthorized();
 Failure too_large(std::size_t most_bytes);
+Failure cut_short();
 Failure unsupported_media(const std::string& what);
 Failure busy();
 Failure stopping();

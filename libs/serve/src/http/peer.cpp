@@ -43,22 +43,39 @@ std::optional<Address> read_address(int socket, const Get& get) {
     return Address{.host = host.data(), .port = std::atoi(port.data())};
 }
 
-}  // namespace
-
-Peer Peer::find(const std::string& address, int port, int local_port) {
+/// Calls `take` with every connected socket at `local_port` and its other end.
+template <class Take>
+void for_each_connection(int local_port, const Take& take) {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
         const int socket = std::atoi(entry.path().filename().c_str());
         const auto peer = read_address(socket, ::getpeername);
-        if (!peer || peer->port != port || peer->host != address) {
+        if (!peer) {
             continue;
         }
         const auto own = read_address(socket, ::getsockname);
         if (own && own->port == local_port) {
-            return Peer(socket);
+            take(socket, *peer);
         }
     }
-    return Peer(-1);
+}
+
+}  // namespace
+
+Peer Peer::find(const std::string& address, int port, int local_port) {
+    int found = -1;
+    for_each_connection(local_port, [&](int socket, const Address& peer) {
+        if (peer.port == port && peer.host == address) {
+            found = socket;
+        }
+    });
+    return Peer(found);
+}
+
+void Peer::end_all(int local_port) {
+    for_each_connection(local_port, [](int socket, const Address& /*peer*/) {
+        static_cast<void>(::shutdown(socket, SHUT_RDWR));
+    });
 }
 
 bool Peer::has_gone() const {

@@ -17,6 +17,9 @@ public:
     /// The client has closed its end.
     bool has_gone() const;
 
+    /// Ends every connection to `local_port`, whatever is under way on it.
+    static void end_all(int local_port);
+
 private:
     explicit Peer(int socket) : socket_(socket) {}
 

@@ -68,18 +68,27 @@ bool has_key(const httplib::Request& request, const std::string& key) {
     return difference == 0;
 }
 
+struct Body {
+    std::string text{};
+    std::optional<Failure> failure{};  ///< why it is not whole
+};
+
 /// Reads a whole body whatever becomes of the request, so that the connection is at its next one.
-/// Nothing where it is too large.
-std::optional<std::string> read_body(const httplib::ContentReader& reader, std::size_t most) {
-    std::string body;
+Body read_body(const Request& request, const httplib::ContentReader& reader, std::size_t most) {
+    Body body;
+    bool is_too_large = request.get_header_value<std::uint64_t>("Content-Length") > most;
     const bool is_whole = reader([&](const char* data, std::size_t size) {
-        if (size > most - body.size()) {
+        is_too_large = is_too_large || size > most - body.text.size();
+        if (is_too_large) {
             return false;
         }
-        body.append(data, size);
+        body.text.append(data, size);
         return true;
     });
-    return is_whole ? std::optional(std::move(body)) : std::nullopt;
+    if (!is_whole) {
+        body.failure = is_too_large ? too_large(most) : cut_short();
+    }
+    return body;
 }
 
 /// Why the body is not read. A browser sends JSON to another site only if that site says so, so no
@@ -142,17 +151,17 @@ void Routes::add_post(httplib::Server& server, const char* path, Handle handle) 
             std::optional<Failure> failure = find_unsupported(request);
             const std::size_t most =
                 request.has_header("Content-Encoding") ? 0 : options_.body_bytes;
-            const std::optional<std::string> body = read_body(reader, most);
-            if (!body) {
+            const Body body = read_body(request, reader, most);
+            if (body.failure) {
                 // What is left of the body is no next request.
                 response.set_header("Connection", "close");
-                failure = failure ? failure : too_large(most);
+                failure = failure ? failure : body.failure;
             }
             if (failure) {
                 set_failure(response, *failure);
                 return;
             }
-            guard(request, response, [&] { handle(request, response, *body); });
+            guard(request, response, [&] { handle(request, response, body.text); });
         });
 }
 
