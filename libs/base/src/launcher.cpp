@@ -33,10 +33,12 @@ std::optional<LaunchedRank> launched_rank() {
         const char* count;
         const char* local;
     };
+    // SLURM_NTASKS is the job's, and a batch script has it too, with SLURM_PROCID 0: srun alone
+    // sets that of its step.
     constexpr std::array<Launcher, 3> launchers{
         {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"},
          {"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"},
-         {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"}}};
+         {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"}}};
     for (const Launcher& launcher : launchers) {
         const auto index = variable(launcher.rank);
         const auto count = variable(launcher.count);

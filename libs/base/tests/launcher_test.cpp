@@ -25,7 +25,7 @@ private:
                                  "PMI_SIZE",
                                  "MPI_LOCALRANKID",
                                  "SLURM_PROCID",
-                                 "SLURM_NTASKS",
+                                 "SLURM_STEP_NUM_TASKS",
                                  "SLURM_LOCALID"}) {
             unsetenv(name);
         }
@@ -48,16 +48,24 @@ TEST_F(LaunchedRankOf, MpirunIsFoundWithItsPlaceOnTheMachine) {
 
 TEST_F(LaunchedRankOf, SrunIsFound) {
     set("SLURM_PROCID", "3");
-    set("SLURM_NTASKS", "4");
+    set("SLURM_STEP_NUM_TASKS", "4");
     set("SLURM_LOCALID", "3");
     ASSERT_TRUE(launched_rank());
     EXPECT_EQ(launched_rank()->rank, 3U);
     EXPECT_EQ(launched_rank()->local, 3U);
 }
 
+/// It has the task count of its job, and runs once.
+TEST_F(LaunchedRankOf, ABatchScriptIsNone) {
+    set("SLURM_PROCID", "0");
+    set("SLURM_NTASKS", "4");
+    EXPECT_FALSE(launched_rank());
+    unsetenv("SLURM_NTASKS");
+}
+
 TEST_F(LaunchedRankOf, ARankOutsideTheCountIsNone) {
     set("SLURM_PROCID", "4");
-    set("SLURM_NTASKS", "4");
+    set("SLURM_STEP_NUM_TASKS", "4");
     EXPECT_FALSE(launched_rank());
     set("SLURM_PROCID", "some");
     EXPECT_FALSE(launched_rank());
