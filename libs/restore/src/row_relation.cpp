@@ -63,8 +63,10 @@ struct Relation {
         difference += other.difference;
     }
     double distance() const { return before > 0.0 ? std::sqrt(difference / before) : 0.0; }
+    /// Against the smaller side: of rows that are much larger on one side little else is left.
     bool is_unrelated() const {
-        return before > 0.0 && after > 0.0 && distance() > unrelated_distance &&
+        return before > 0.0 && after > 0.0 &&
+               std::sqrt(difference / std::min(before, after)) > unrelated_distance &&
                std::abs(product) < unrelated_cosine * std::sqrt(before * after);
     }
 };

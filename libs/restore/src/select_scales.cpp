@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/plan.hpp"
 
+#include "lost_scales.hpp"
 #include "select_rows.hpp"
 #include "splices.hpp"
 
@@ -143,6 +145,24 @@ TensorChange make_follower(const TensorChange& change,
     return follower;
 }
 
+/// What is wrong with a side whose 8-bit floats have no scale; empty: nothing.
+std::string find_loss(const PlacedWeight& own,
+                      const std::optional<checkpoint::ScaleTensor>& scale,
+                      const PlacedWeight& other,
+                      bool others_have_scales,
+                      std::string_view side) {
+    if (!checkpoint::is_scaled(own.tensor.dtype) || scale) {
+        return {};
+    }
+    const std::string why = others_have_scales ? "others have one" : find_lost_scale(own, other);
+    return why.empty() ? std::string()
+                       : format("tensor {} is {} in {} and has no scale: {}",
+                                in_quotes(own.tensor.name),
+                                to_string(own.tensor.dtype),
+                                side,
+                                why);
+}
+
 void note_conversions(const std::vector<std::string>& converted,
                       const std::vector<std::string>& quantised,
                       std::vector<checkpoint::Finding>& findings) {
@@ -185,19 +205,17 @@ std::vector<TensorChange> select_scales(const RecognisedCheckpoint& pre,
     for (TensorChange& change : changes) {
         const Scales scales{.pre = checkpoint::find_scale(pre.checkpoint, change.pre->name),
                             .post = checkpoint::find_scale(post.checkpoint, change.post->name)};
-        const bool is_lost_in_pre =
-            checkpoint::is_scaled(change.pre->dtype) && !scales.pre && pre_has_scales;
-        const bool is_lost_in_post =
-            checkpoint::is_scaled(change.post->dtype) && !scales.post && post_has_scales;
+        const PlacedWeight of_pre{.checkpoint = pre.checkpoint, .tensor = *change.pre};
+        const PlacedWeight of_post{.checkpoint = post.checkpoint, .tensor = *change.post};
+        std::string loss = find_loss(of_pre, scales.pre, of_post, pre_has_scales, "pre");
+        if (loss.empty()) {
+            loss = find_loss(of_post, scales.post, of_pre, post_has_scales, "post");
+        }
         const Way way = find_way(change, scales);
         if (way == Way::refuse) {
             one_sided.emplace_back(&change, scales);
-        } else if (is_lost_in_pre || is_lost_in_post) {
-            const auto& tensor = is_lost_in_pre ? *change.pre : *change.post;
-            problems.push_back(format("tensor {} is {} in {} and has no scale, which others have",
-                                      in_quotes(tensor.name),
-                                      to_string(tensor.dtype),
-                                      is_lost_in_pre ? "pre" : "post"));
+        } else if (!loss.empty()) {
+            problems.push_back(std::move(loss));
         } else if (way == Way::copy && scales.post) {
             followers.push_back(
                 make_follower(change, *scales.post, scales.pre->tensor, RowSource::pre));
