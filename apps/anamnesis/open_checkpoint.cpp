@@ -9,6 +9,7 @@
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/eval/engine.hpp"
 #include "anamnesis/restore/merged_view.hpp"
+#include "anamnesis/restore/open_pair.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "options/reading.hpp"
@@ -40,6 +41,13 @@ checkpoint::RecognisedCheckpoint open_checkpoint(const std::string& path,
     checkpoint::RecogniseOptions recognising = make_recognise_options(options);
     recognising.missing = missing;
     return checkpoint::open_recognised(path, make_open_options(options), recognising);
+}
+
+restore::CheckpointPair open_pair(const std::string& pre,
+                                  const std::string& post,
+                                  const ReadingOptions& options) {
+    return restore::open_pair(
+        pre, post, make_open_options(options), make_recognise_options(options));
 }
 
 checkpoint::RecognisedCheckpoint open_with_adapter(const eval::AskedModel& model,

@@ -7,6 +7,7 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/eval/engine.hpp"
+#include "anamnesis/restore/open_pair.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "options/reading.hpp"
@@ -23,6 +24,11 @@ checkpoint::RecognisedCheckpoint open_checkpoint(
     const std::string& path,
     const ReadingOptions& options,
     checkpoint::Missing missing = checkpoint::Missing::refuse);
+
+/// The checkpoints of --pre and --post.
+restore::CheckpointPair open_pair(const std::string& pre,
+                                  const std::string& post,
+                                  const ReadingOptions& options);
 
 /// A model's checkpoint, seen with its adapter where it has one.
 /// Errors: those of `open_checkpoint`, `open_adapter` and `view_with_adapter`.

@@ -24,6 +24,7 @@
 #include "anamnesis/io/file.hpp"
 
 #include "folder_snapshot.hpp"
+#include "renamed_tensors.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
 #include "tensor_digests.hpp"
@@ -441,6 +442,31 @@ TEST_F(Adapters, AreInspectedAgainstTheirBase) {
     EXPECT_EQ(bend.at("part").as_string("part"), "k");
     EXPECT_NEAR(bend.at("drift").as_double("drift"), std::sqrt(difference / before), 1e-12);
     EXPECT_EQ(run({"inspect", (root / "adapter").string()}).exit_code, 0);
+}
+
+/// PEFT loads it: the head of its own replaces the one that is the embedding.
+TEST(AdapterWithAHead, LeavesATiedBaseAsItIsAndIsNotMergedIntoIt) {
+    const TemporaryFolder folder;
+    const fs::path base = own_cases / "rslora/base";
+    const fs::path adapter = folder.path() / "adapter";
+    fs::copy(own_cases / "rslora/adapter", adapter);
+    rename_tensors_of_file(adapter / "adapter_model.safetensors", [](const std::string& name) {
+        const std::size_t at = name.find("model.layers.0.mlp.down_proj");
+        return at == std::string::npos ? name
+                                       : name.substr(0, at) + "lm_head" + name.substr(at + 28);
+    });
+    const std::vector<std::string> pre{"restore", "--pre", base.string()};
+    const auto ask = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), pre.begin(), pre.end());
+        return run(words);
+    };
+    const std::string out = (folder.path() / "out").string();
+    const CommandResult repaired = ask({"--post", adapter.string(), "--out", out});
+    EXPECT_EQ(repaired.exit_code, 0) << repaired.errors;
+    const CommandResult merged =
+        ask({"--adapter", adapter.string(), "--out", (folder.path() / "merged").string()});
+    EXPECT_EQ(merged.exit_code, 6) << merged.output;
+    EXPECT_THAT(merged.errors, HasSubstr("the head of the base is its embedding"));
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ TEST_F(Behaviour, RefusesEqualRowsBecauseThereIsNothingToRepair) {
     for (const std::vector<std::string>& destination :
          {std::vector<std::string>{"--out", out_.string()},
           std::vector<std::string>{"--in-place"},
-          std::vector<std::string>{"--patch", (folder_.path() / "p").string()}}) {
+          std::vector<std::string>{"--patch", (folder_.path() / "p.safetensors").string()}}) {
         const auto refused = restore(destination);
         EXPECT_EQ(refused.exit_code, 6);
         EXPECT_THAT(refused.errors, HasSubstr("nothing to repair"));

@@ -22,6 +22,7 @@
 
 #include "folder_snapshot.hpp"
 #include "forged_checkpoint.hpp"
+#include "renamed_tensors.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
 #include "tensor_digests.hpp"
@@ -35,39 +36,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 const fs::path surgery = fs::path(ANAMNESIS_TESTDATA) / "surgery";
-
-using Rename = std::function<std::string(const std::string&)>;
-
-/// Writes a safetensors file again with other names, the bytes of tensors as they were.
-void rename_tensors_of_file(const fs::path& path, const Rename& rename) {
-    const std::string bytes = read_file(path);
-    std::uint64_t length = 0;
-    for (unsigned i = 0; i < 8; ++i) {
-        length |= std::uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
-    }
-    const Json header = Json::parse(std::string_view(bytes).substr(8, length));
-    Json::Object renamed;
-    for (const auto& [name, value] : header.as_object("header")) {
-        renamed.emplace_back(name == "__metadata__" ? name : rename(name), value);
-    }
-    std::string text = Json(std::move(renamed)).dump();
-    text.append((8 - text.size() % 8) % 8, ' ');
-    std::string file;
-    for (unsigned shift = 0; shift < 64; shift += 8) {
-        file.push_back(static_cast<char>((std::uint64_t{text.size()} >> shift) & 0xFFU));
-    }
-    std::ofstream(path, std::ios::binary) << file << text << bytes.substr(8 + length);
-}
-
-/// The same for every weight file of a folder, whose index goes.
-void rename_tensors(const fs::path& folder, const Rename& rename) {
-    for (const auto& entry : fs::directory_iterator(folder)) {
-        if (entry.path().extension() == ".safetensors") {
-            rename_tensors_of_file(entry.path(), rename);
-        }
-    }
-    fs::remove(folder / "model.safetensors.index.json");
-}
 
 class FieldKinds : public ::testing::Test {
 protected:
@@ -353,6 +321,88 @@ TEST_F(FieldKinds, ValuesAreRequantisedIntoFp8AndProven) {
     const Json parts = Json::parse(drift.output).at("parts");
     EXPECT_LT(parts.at("q").as_double("q"), 0.04);
     EXPECT_GT(parts.at("v").as_double("v"), 0.04);
+}
+
+TEST_F(FieldKinds, Fp8WithoutAnyScaleIsNoPlainCastWhereItCannotBe) {
+    const fs::path pair = fs::path(ANAMNESIS_TESTDATA) / "field/surgery/fp8_pre_bf16_post";
+    for (const auto& [name, fact] :
+         {std::pair<std::string, std::string>{"scale_weight", "is no name of a scale"},
+          {"weight_factor", "times as large as those of the other"}}) {
+        fs::remove_all("pre");
+        fs::remove_all("post");
+        fs::copy(pair / "pre", "pre", fs::copy_options::recursive);
+        fs::copy(pair / "post", "post", fs::copy_options::recursive);
+        rename_tensors("pre", [&](const std::string& old) {
+            const std::size_t at = old.find("weight_scale");
+            return at == std::string::npos ? old : old.substr(0, at) + name;
+        });
+        const CommandResult result = restore();
+        EXPECT_EQ(result.exit_code, 6) << result.output;
+        EXPECT_THAT(result.errors, AllOf(HasSubstr("has no scale"), HasSubstr(fact)));
+        EXPECT_FALSE(fs::exists("out"));
+    }
+}
+
+/// Every BF16 value four times as large, and in another place of its tensor.
+void shuffle_and_enlarge(const fs::path& folder) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+        if (entry.path().extension() != ".safetensors") {
+            continue;
+        }
+        std::string bytes = read_file(entry.path());
+        const std::size_t length =
+            static_cast<unsigned char>(bytes[0]) + 256U * static_cast<unsigned char>(bytes[1]);
+        const Json header = Json::parse(std::string_view(bytes).substr(8, length));
+        for (const auto& [name, value] : header.as_object("header")) {
+            if (name == "__metadata__" || value.at("dtype").as_string("dtype") != "BF16") {
+                continue;
+            }
+            const auto offsets = value.at("data_offsets").as_array("data_offsets");
+            const auto begin = 8 + length + offsets[0].as_unsigned("begin");
+            const auto end = 8 + length + offsets[1].as_unsigned("end");
+            for (std::size_t left = begin, right = end - 2; left < right; left += 2, right -= 2) {
+                std::swap(bytes[left], bytes[right]);
+                std::swap(bytes[left + 1], bytes[right + 1]);
+            }
+            for (std::size_t at = begin; at < end; at += 2) {
+                bytes[at + 1] = static_cast<char>(bytes[at + 1] + 1);
+            }
+        }
+        std::ofstream(entry.path(), std::ios::binary) << bytes;
+    }
+}
+
+TEST_F(FieldKinds, AnUnrelatedPreIsToldHoweverLargeItIs) {
+    fs::copy(surgery / "qwen3_next" / "pre", "pre", fs::copy_options::recursive);
+    fs::copy(surgery / "qwen3_next" / "post", "post", fs::copy_options::recursive);
+    ASSERT_EQ(restore().exit_code, 0);
+    fs::remove_all("out");
+    shuffle_and_enlarge("pre");
+    const CommandResult result = restore();
+    EXPECT_EQ(result.exit_code, 6) << result.output;
+    EXPECT_THAT(result.errors, HasSubstr("unrelated"));
+}
+
+TEST_F(FieldKinds, AConfigThatOneOfAPairLacksIsThatOfTheOther) {
+    for (const char* family : {"jamba", "falcon_h1"}) {
+        fs::remove_all("pre");
+        fs::remove_all("post");
+        fs::copy(surgery / family / "pre", "pre", fs::copy_options::recursive);
+        fs::copy(surgery / family / "post", "post", fs::copy_options::recursive);
+        fs::remove("post/config.json");
+        const CommandResult result = restore();
+        EXPECT_EQ(result.exit_code, 6) << result.output;
+        EXPECT_THAT(result.errors, HasSubstr("give --config pre/config.json"));
+    }
+}
+
+TEST_F(FieldKinds, AnUnknownWrapperIsNamed) {
+    fs::copy(surgery / "jamba" / "pre", "pre", fs::copy_options::recursive);
+    fs::copy(surgery / "jamba" / "post", "post", fs::copy_options::recursive);
+    rename_tensors("post", [](const std::string& old) { return "state_model." + old; });
+    const CommandResult result = restore();
+    EXPECT_NE(result.exit_code, 0) << result.output;
+    EXPECT_THAT(result.errors, HasSubstr("'state_model."));
 }
 
 TEST_F(FieldKinds, RowsOfFp8GoInPlaceAndIntoPatches) {

@@ -18,6 +18,7 @@
 #include "anamnesis/formats/safetensors.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "folder_snapshot.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
 #include "tiny_model.hpp"
@@ -173,6 +174,22 @@ TEST_F(AdapterRuns, ThatDoNotFitAreRefused) {
     const CommandResult checkpoint = ask({base});
     EXPECT_EQ(checkpoint.exit_code, 3);
     EXPECT_THAT(checkpoint.errors, HasSubstr("it is no adapter of PEFT"));
+
+    // A tensor that says nothing to any reader, by the last letter of its name.
+    std::string bytes = read_file(cases / "rslora/gguf/adapter.gguf");
+    const std::size_t at = bytes.find(".weight.lora_a");
+    ASSERT_NE(at, std::string::npos);
+    bytes[at + 13] = 'x';
+    folder_.write("odd.gguf", bytes);
+    const CommandResult odd = ask({(folder_.path() / "odd.gguf").string()});
+    EXPECT_EQ(odd.exit_code, 6) << odd.errors;
+    EXPECT_THAT(odd.errors, HasSubstr("lora_x"));
+
+    // What lies beside a whole file is a copy of somebody's.
+    fs::copy(cases / "rslora/adapter", folder_.path() / "copied");
+    fs::copy(cases / "rslora/adapter/adapter_model.safetensors",
+             folder_.path() / "copied/adapter_model-backup.safetensors");
+    EXPECT_EQ(run({"inspect", (folder_.path() / "copied").string()}).exit_code, 0);
 
     fs::copy(cases / "rslora/adapter", folder_.path() / "pissa");
     Json config = Json::parse(read_text_file(folder_.path() / "pissa/adapter_config.json"));

@@ -13,8 +13,6 @@
 #include "anamnesis/calibration/calibration_texts.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/dissection/findings.hpp"
-#include "anamnesis/io/atomic_file.hpp"
-#include "anamnesis/report/document.hpp"
 
 #include "model_verbs/open_model.hpp"
 #include "open_checkpoint.hpp"
@@ -78,16 +76,12 @@ void declare(CLI::App& app, DissectOptions& options) {
 }
 
 int run(const DissectOptions& options, Terminal& terminal, const Watch& watch) {
-    const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
-    const checkpoint::RecognisedCheckpoint post = open_checkpoint(options.post, options.reading);
+    const auto [pre, post] = open_pair(options.pre, options.post, options.reading);
     dissection::DissectionJob job;
     job.pre = &pre;
     job.post = &post;
     job.running = make_loading(options.model, options.reading, options.common).running;
-    job.recall = options.recall == "niah"
-                     ? calibration::make_needle_texts(post, job.running.tokenizer)
-                     : calibration::read_calibration_texts(
-                           options.recall, post.checkpoint, job.running.tokenizer);
+    job.recall = calibration::open_recall_texts(options.recall, post, job.running.tokenizer);
     job.reasoning = calibration::read_calibration_texts(
         options.reasoning, post.checkpoint, job.running.tokenizer);
     job.depth = options.depth;
@@ -99,18 +93,9 @@ int run(const DissectOptions& options, Terminal& terminal, const Watch& watch) {
     for (const std::string& warning : findings.warnings) {
         terminal.warn(warning);
     }
-    const std::filesystem::path page = std::filesystem::path(options.out) / "report.html";
-    const report::Document document = dissection::to_document(findings);
-    io::write_text_atomically(page, report::to_html(document));
-    io::write_text_atomically(std::filesystem::path(options.out) / "summary.md",
-                              report::to_markdown(document));
-    const std::string json = dissection::to_json(findings).dump(2) + "\n";
-    io::write_text_atomically(std::filesystem::path(options.out) / "summary.json", json);
-    if (options.common.json) {
-        terminal.result(json);
-    } else {
-        terminal.result(dissection::to_text(findings));
-    }
+    const std::filesystem::path page = dissection::write_report(findings, options.out);
+    terminal.result(options.common.json ? dissection::to_json(findings).dump(2) + "\n"
+                                        : dissection::to_text(findings));
     terminal.say(format("report: {}", page.string()));
     return 0;
 }

@@ -56,8 +56,7 @@ void declare(CLI::App& app, DriftOptions& options) {
 }
 
 int run(const DriftOptions& options, Terminal& terminal, const Watch& watch) {
-    const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
-    const checkpoint::RecognisedCheckpoint post = open_checkpoint(options.post, options.reading);
+    const auto [pre, post] = open_pair(options.pre, options.post, options.reading);
     const restore::CheckpointDrift drift =
         restore::measure_drift(pre, post, options.selection, make_execution(options.common, watch));
     report_findings(drift.findings, options.reading, terminal);

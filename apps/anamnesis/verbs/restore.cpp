@@ -268,9 +268,9 @@ int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
         return repair_adapter(
             restore::make_adapter_plan(pair.match, request), options, terminal, watch, start);
     }
-    const checkpoint::RecognisedCheckpoint pre = open_checkpoint(options.pre, options.reading);
-    const checkpoint::RecognisedCheckpoint fine_tuned = open_checkpoint(post, options.reading);
-    return carry_out(restore::make_plan(pre, fine_tuned, request), options, terminal, watch, start);
+    const restore::CheckpointPair pair = open_pair(options.pre, post, options.reading);
+    return carry_out(
+        restore::make_plan(pair.pre, pair.post, request), options, terminal, watch, start);
 }
 
 }  // namespace

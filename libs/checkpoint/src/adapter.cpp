@@ -44,11 +44,12 @@ bool is_shard(const fs::path& path) {
            path.extension() == ".safetensors";
 }
 
-/// A folder whose weights lie in several files, or say so.
+/// A folder whose weights lie in several files, or say so. Beside a whole file others are copies.
 bool has_shards(const fs::path& folder) {
     std::error_code ignored;
     return is_there(folder / index_name) ||
-           std::ranges::any_of(fs::directory_iterator(folder, ignored), is_shard);
+           (!is_there(folder / weights_name) &&
+            std::ranges::any_of(fs::directory_iterator(folder, ignored), is_shard));
 }
 
 Checkpoint open_weights(const fs::path& path) {

@@ -66,6 +66,14 @@ void refuse_unfit(const AdapterMatch& match, AdapterUse use, bool takes_residual
                  "a tensor of the adapter names nothing in the base",
                  "tensors of the adapter name nothing in the base");
     }
+    if (use != AdapterUse::repair) {
+        add_list(lines,
+                 match.untied,
+                 "the head of the base is its embedding, and the adapter has a tensor for a head "
+                 "of its own (save the base with tie_word_embeddings false and a head first)",
+                 "the head of the base is its embedding, and the adapter has tensors for a head of "
+                 "its own (save the base with tie_word_embeddings false and a head first)");
+    }
     add_list(lines,
              match.halves,
              "a tensor of the adapter is without the other half of its pair (A or B)",

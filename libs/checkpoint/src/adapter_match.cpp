@@ -138,7 +138,7 @@ private:
     void add(const AdapterModule& module) {
         const TensorEntry* weight = names_.find(module.path + std::string(weight_suffix));
         if (weight == nullptr) {
-            append_names(module, match_.unmatched);
+            append_names(module, is_tied_head(module.path) ? match_.untied : match_.unmatched);
             return;
         }
         if (module.a == nullptr || module.b == nullptr) {
@@ -199,6 +199,10 @@ private:
                                       anamnesis::to_string(weight.shape)));
     }
 
+    bool is_tied_head(const std::string& module) const {
+        return base_.model.is_head_tied && (module == "lm_head" || module.ends_with(".lm_head"));
+    }
+
     void find_layer_of(MatchedModule& matched) const {
         matched.layer = find_layer(matched.weight->name);
         if (matched.layer && matched.layer->value < base_.model.layers.size()) {
@@ -209,7 +213,8 @@ private:
     void add(const SavedTensor& saved) {
         const TensorEntry* base = names_.find(saved.name);
         if (base == nullptr) {
-            match_.unmatched.push_back(saved.tensor->name);
+            const bool is_head = is_tied_head(saved.name.substr(0, saved.name.rfind('.')));
+            (is_head ? match_.untied : match_.unmatched).push_back(saved.tensor->name);
             return;
         }
         if (!is_arithmetic(saved.tensor->dtype)) {

@@ -123,10 +123,11 @@ private:
         if (found == 0 && !missing.empty()) {
             matching_.missing.push_back(
                 format("layer {} is softmax attention, but none of its {} tensors is there, such "
-                       "as {}",
+                       "as {}{}",
                        layer.index.value,
                        missing.size(),
-                       in_quotes(missing.front())));
+                       in_quotes(missing.front()),
+                       describe_wrapper(missing.front())));
         } else {
             for (const std::string& name : missing) {
                 matching_.missing.push_back(format("tensor {} is missing", in_quotes(name)));
@@ -137,6 +138,20 @@ private:
                 refuse_name(pattern, layer, "which only other mixers have");
             }
         }
+    }
+
+    /// Words on a name that ends as a missing one does: the rest of it is a wrapper's.
+    std::string describe_wrapper(const std::string& missing) const {
+        for (const auto& [name, entries] : names_.by_name()) {
+            if (name.size() > missing.size() && name.ends_with(missing)) {
+                return format(
+                    "; {} is there: if {} is a wrapper that training code put around the "
+                    "model, save the model without it",
+                    in_quotes(entries.front()->name),
+                    in_quotes(name.substr(0, name.size() - missing.size())));
+            }
+        }
+        return {};
     }
 
     void check_other_layer(const Layer& layer) {

@@ -5,14 +5,17 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/dissection/findings.hpp"
 #include "anamnesis/eval/statistics.hpp"
+#include "anamnesis/io/atomic_file.hpp"
 
 namespace anamnesis::dissection {
 namespace {
@@ -188,6 +191,15 @@ report::Document to_document(const Findings& findings) {
             report::Details{.summary = "Left out", .texts = findings.skipped});
     }
     return document;
+}
+
+std::filesystem::path write_report(const Findings& findings, const std::filesystem::path& folder) {
+    const report::Document document = to_document(findings);
+    const std::filesystem::path page = folder / "report.html";
+    io::write_text_atomically(page, report::to_html(document));
+    io::write_text_atomically(folder / "summary.md", report::to_markdown(document));
+    io::write_text_atomically(folder / "summary.json", to_json(findings).dump(2) + "\n");
+    return page;
 }
 
 }  // namespace anamnesis::dissection

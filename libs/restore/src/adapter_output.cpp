@@ -156,9 +156,9 @@ private:
                       .bytes_linked = 0,
                       .notes = {}};
         execution_.check();
+        output.commit();
         io::write_text_atomically(target.string() + ".anamnesis.json",
                                   result.receipt.dump(2) + "\n");
-        output.commit();
         return result;
     }
 

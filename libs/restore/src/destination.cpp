@@ -34,6 +34,13 @@ void check_destination(const Request& request, const Destination& destination) {
             throw Error(ErrorKind::usage, "several strengths need a folder as --out, or --patch");
         }
     }
+    if (destination.kind == Kind::patch && destination.path.extension() != ".safetensors") {
+        throw Error(
+            ErrorKind::usage,
+            format("a patch is a .safetensors file, and 'apply' reads it by that name: give "
+                   "--patch {}.safetensors",
+                   destination.path.string()));
+    }
     const std::string_view options = name_copy_options(destination.output);
     if (destination.kind != Kind::copy && !options.empty()) {
         throw Error(ErrorKind::usage, format("{} to --out", options));

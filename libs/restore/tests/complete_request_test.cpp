@@ -111,18 +111,21 @@ TEST(CheckDestination, RefusesWhatBelongsToANewFolder) {
     EXPECT_EQ(refusal(one, {.kind = Kind::copy, .output = {.links_unchanged = true}}), "");
     EXPECT_EQ(refusal(several, {.kind = Kind::copy, .path = "out"}), "");
     EXPECT_EQ(refusal(several, {.kind = Kind::patch, .path = "a.safetensors"}), "");
+    EXPECT_THAT(refusal(one, {.kind = Kind::patch, .path = "fix.patch"}),
+                HasSubstr("--patch fix.patch.safetensors"));
     EXPECT_THAT(refusal(several, {.kind = Kind::in_place}), HasSubstr("takes one strength"));
     EXPECT_THAT(refusal(several, {.kind = Kind::copy, .path = "out.safetensors"}),
                 HasSubstr("need a folder as --out"));
     for (const Kind kind : {Kind::in_place, Kind::patch}) {
-        EXPECT_EQ(refusal(one, {.kind = kind}), "");
+        EXPECT_EQ(refusal(one, {.kind = kind, .path = "p.safetensors"}), "");
         for (const OutputOptions& output : {OutputOptions{.links_unchanged = true},
                                             OutputOptions{.has_model_card = true},
                                             OutputOptions{.is_synced = false},
                                             OutputOptions{.has_clean_names = true},
                                             OutputOptions{.has_stamp = true},
                                             OutputOptions{.has_fixed_config = true}}) {
-            EXPECT_THAT(refusal(one, {.kind = kind, .output = output}), HasSubstr("to --out"));
+            EXPECT_THAT(refusal(one, {.kind = kind, .path = "p.safetensors", .output = output}),
+                        HasSubstr("to --out"));
         }
     }
 }

@@ -46,6 +46,11 @@ CalibrationTexts read_calibration_texts(const std::filesystem::path& path,
 CalibrationTexts make_needle_texts(const checkpoint::RecognisedCheckpoint& post,
                                    const std::optional<std::filesystem::path>& tokenizer);
 
+/// The texts of a file, or for the word "niah" those of `make_needle_texts`.
+CalibrationTexts open_recall_texts(const std::string& source,
+                                   const checkpoint::RecognisedCheckpoint& post,
+                                   const std::optional<std::filesystem::path>& tokenizer);
+
 /// Chains that post writes to problems, greedily, at most 512 tokens each. A row of the file has a
 /// `prompt`, `question` or `problem`; in a chat template where post has one.
 /// Errors: `not_found` without a tokenizer; `malformed`, naming the row; `mismatch` where post

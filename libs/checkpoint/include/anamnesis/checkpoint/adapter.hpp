@@ -88,6 +88,9 @@ struct AdapterMatch {
     /// Tensors of a GGUF adapter that name nothing in the base by llama.cpp's names: those outside
     /// softmax attention, where the base is no GGUF file. No repair takes them.
     std::vector<const TensorEntry*> others;
+    /// Tensors for a head of its own that the base does not have, whose head is the embedding. A
+    /// repair leaves them as they are.
+    std::vector<std::string> untied;
     std::vector<std::string> halves;    ///< tensors of a pair whose other half is missing
     std::vector<std::string> problems;  ///< shapes and ranks that do not fit, as sentences
     /// "model." and "backbone.": what the base calls otherwise; empty where the names agree.

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -67,5 +68,8 @@ const Outcome* find_best(const Findings& findings);
 Json to_json(const Findings& findings);
 std::string to_text(const Findings& findings);
 report::Document to_document(const Findings& findings);
+
+/// Writes report.html, summary.md and summary.json into a folder. The path of the first.
+std::filesystem::path write_report(const Findings& findings, const std::filesystem::path& folder);
 
 }  // namespace anamnesis::dissection

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/restore/open_pair.hpp"
+
+#include <filesystem>
+#include <string_view>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+
+namespace anamnesis::restore {
+namespace {
+
+namespace fs = std::filesystem;
+using checkpoint::Checkpoint;
+
+/// One of a pair, where the other may have the config that it lacks.
+checkpoint::RecognisedCheckpoint open_one(const fs::path& path,
+                                          const fs::path& other,
+                                          std::string_view other_side,
+                                          const checkpoint::OpenOptions& opening,
+                                          const checkpoint::RecogniseOptions& recognising) {
+    try {
+        return checkpoint::open_recognised(path, opening, recognising);
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::unsupported ||
+            !Checkpoint::open(path, opening).config().is_null()) {
+            throw;
+        }
+        const Checkpoint counterpart = Checkpoint::open(other, opening);
+        if (counterpart.config().is_null()) {
+            throw;
+        }
+        throw Error(ErrorKind::mismatch,
+                    format("{} has no config.json, and its tensor names do not tell what it is; if "
+                           "it has that of {}, give --config {}",
+                           in_quotes(path.string(), 1000),
+                           other_side,
+                           (counterpart.folder() / "config.json").string()));
+    }
+}
+
+}  // namespace
+
+CheckpointPair open_pair(const fs::path& pre,
+                         const fs::path& post,
+                         const checkpoint::OpenOptions& opening,
+                         const checkpoint::RecogniseOptions& recognising) {
+    return {.pre = open_one(pre, post, "post", opening, recognising),
+            .post = open_one(post, pre, "pre", opening, recognising)};
+}
+
+}  // namespace anamnesis::restore
