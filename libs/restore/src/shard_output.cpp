@@ -310,7 +310,7 @@ ShardResult write_shard(const Plan& plan,
     check_target(plan, target);
     check(plan, target);
     const ShardFolder folder(target);
-    const Json settings = describe_settings(plan, shard.count);
+    const Json settings = describe_settings(plan, options, shard.count);
     folder.list_records(settings);
     ShardResult result;
     {

@@ -74,7 +74,9 @@ struct Body {
 };
 
 /// Reads a whole body whatever becomes of the request, so that the connection is at its next one.
-Body read_body(const Request& request, const httplib::ContentReader& reader, std::size_t most) {
+Body read_body(const httplib::Request& request,
+               const httplib::ContentReader& reader,
+               std::size_t most) {
     Body body;
     bool is_too_large = request.get_header_value<std::uint64_t>("Content-Length") > most;
     const bool is_whole = reader([&](const char* data, std::size_t size) {
