@@ -187,8 +187,18 @@ HeadAttention measure_head(const HeadPair& head, const Asked& asked) {
     return sums.finish();
 }
 
+/// Of heads; empty where there are none.
+std::vector<double> copy_slopes(const at::Tensor& slopes) {
+    if (!slopes.defined()) {
+        return {};
+    }
+    const at::Tensor host = slopes.detach().to(at::kCPU, at::kDouble).contiguous();
+    const auto* first = host.const_data_ptr<double>();
+    return {first, first + host.numel()};
+}
+
 LayerAttention measure_layer(std::size_t layer,
-                             const std::optional<std::uint32_t>& seen,
+                             const checkpoint::AttentionSpec* spec,
                              const AttentionValues& values,
                              const Asked& asked) {
     const auto by_head = [](const at::Tensor& tensor) {
@@ -197,17 +207,23 @@ LayerAttention measure_layer(std::size_t layer,
     const at::Tensor q = by_head(values.q);
     const at::Tensor k = by_head(values.k);
     const std::int64_t length = q.size(1);
-    const std::int64_t window = seen ? std::min<std::int64_t>(*seen, length) : length;
+    // Latent attention has no window and no cap.
+    const bool has_window = spec != nullptr && spec->window;
+    const std::int64_t window = has_window ? std::min<std::int64_t>(*spec->window, length) : length;
+    const std::optional<double> softcap = spec == nullptr ? std::nullopt : spec->softcap;
+    const std::vector<double> slopes = copy_slopes(values.slopes);
     LayerAttention result{.layer = layer,
                           .heads = std::vector<HeadAttention>(static_cast<std::size_t>(q.size(0)))};
     at::parallel_for(0, q.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
         const at::NoGradGuard no_gradients;
         for (std::int64_t h = begin; h < end; ++h) {
-            result.heads[static_cast<std::size_t>(h)] =
-                measure_head({.q = q.select(0, h),
-                              .k = k.select(0, h / (q.size(0) / k.size(0))),
-                              .window = window},
-                             asked);
+            result.heads[static_cast<std::size_t>(h)] = measure_head(
+                {.q = q.select(0, h),
+                 .k = k.select(0, h / (q.size(0) / k.size(0))),
+                 .window = window,
+                 .softcap = softcap,
+                 .alibi_slope = slopes.empty() ? 0.0 : slopes[static_cast<std::size_t>(h)]},
+                asked);
         }
     });
     return result;
@@ -268,11 +284,8 @@ std::vector<LayerAttention> attention_statistics(const Network& network,
         std::vector<LayerAttention> layers;
         network.forward(
             to_token_row(ids), {}, [&](std::size_t layer, const AttentionValues& values) {
-                // Latent attention has no window.
-                const checkpoint::AttentionSpec* spec =
-                    find_attention(network.spec().layers[layer].mixer);
                 layers.push_back(measure_layer(
-                    layer, spec == nullptr ? std::nullopt : spec->window, values, asked));
+                    layer, find_attention(network.spec().layers[layer].mixer), values, asked));
             });
         return layers;
     });

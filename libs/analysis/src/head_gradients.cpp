@@ -29,7 +29,8 @@ struct Head {
     Head(const LayerPass& pass, std::int64_t h)
         : pair{.q = pass.q.select(0, h),
                .k = pass.k.select(0, h / (pass.q.size(0) / pass.k.size(0))),
-               .window = pass.window},
+               .window = pass.window,
+               .softcap = pass.softcap},
           v(pass.v.select(0, h / (pass.q.size(0) / pass.v.size(0)))),
           mixed_grad(pass.mixed_grad.select(0, h)) {}
 
@@ -75,6 +76,9 @@ void sum_head(const Head& head,
         totals.log_sum.select(0, h).narrow(0, first, rows).copy_(logits.largest + at::log(total));
         totals.mean_change.select(0, h).narrow(0, first, rows).copy_(mean);
         block.values = change.sub_(mean).mul_(weights);
+        if (logits.slope.defined()) {
+            block.values.mul_(logits.slope);
+        }
         add_by_distance(block, Term::magnitude, result.sums[index]);
         add_by_distance(block, Term::magnitude, predicting, result.predicting_sums[index]);
     });
@@ -130,16 +134,20 @@ BandBlock band_block(const Head& head,
     const auto options = head.pair.q.options().dtype(at::kLong);
     const at::Tensor distance = at::arange(first, first + rows, options).unsqueeze(1) -
                                 at::arange(begin_key, end_key, options).unsqueeze(0);
-    block.weights =
+    const auto [logits, slope] = cap_logits(
         at::mm(head.pair.q.narrow(0, first, rows), head.pair.k.narrow(0, begin_key, columns).t())
-            .mul_(scale)
-            .sub_(take_rows(totals.log_sum))
-            .masked_fill_((distance < nearest).logical_or_(distance >= end), -INFINITY)
-            .exp_();
+            .mul_(scale),
+        head.pair.softcap);
+    block.weights = logits.sub(take_rows(totals.log_sum))
+                        .masked_fill_((distance < nearest).logical_or_(distance >= end), -INFINITY)
+                        .exp_();
     block.logit_grad =
         at::mm(head.mixed_grad.narrow(0, first, rows), head.v.narrow(0, begin_key, columns).t())
             .sub_(take_rows(totals.mean_change))
             .mul_(block.weights);
+    if (slope.defined()) {
+        block.logit_grad.mul_(slope);
+    }
     return block;
 }
 

@@ -4,6 +4,7 @@
 #include "anamnesis/runtime/torch.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "anamnesis/analysis/logit_gradients.hpp"
@@ -17,6 +18,7 @@ struct LayerPass {
     at::Tensor v;           ///< [kv_heads, T, D]
     at::Tensor mixed_grad;  ///< [heads, T, D]
     std::int64_t window = 0;
+    std::optional<double> softcap{};
 };
 
 /// What a later look at the same logits needs, so that it may visit some pairs alone.
@@ -26,7 +28,8 @@ struct RowTotals {
 };
 
 /// Fills sums and counts of `result`, whose vectors have their sizes.
-/// dL/ds = w (dL/dw - sum w dL/dw) with dL/dw = dL/dmixed v^T, a block of rows at a time.
+/// dL/ds = w (dL/dw - sum w dL/dw) with dL/dw = dL/dmixed v^T, a block of rows at a time; times
+/// the slope of a softcap, so that s is the scaled product.
 RowTotals sum_logit_gradients(const LayerPass& pass,
                               const std::vector<bool>& predicting,
                               LayerGradients& result);

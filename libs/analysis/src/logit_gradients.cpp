@@ -67,6 +67,12 @@ void refuse_what_is_not_measured(const checkpoint::AttentionSpec& attention, std
                            "its logits are not measured",
                            layer));
     }
+    if (attention.alibi_factor) {
+        throw Error(ErrorKind::unsupported,
+                    format("logits of layer {} fall with distance (ALiBi); their gradients are not "
+                           "measured",
+                           layer));
+    }
     if (attention.has_sinks) {
         throw Error(ErrorKind::unsupported,
                     format("layer {} has attention sinks; gradients of its logits are not measured",
@@ -188,7 +194,8 @@ LayerGradients measure_layer(const Network& network,
         .k = by_head(values.k),
         .v = by_head(values.v),
         .mixed_grad = by_head(mixed_grad),
-        .window = spec.window ? std::min<std::int64_t>(*spec.window, length) : length};
+        .window = spec.window ? std::min<std::int64_t>(*spec.window, length) : length,
+        .softcap = spec.softcap};
     LayerGradients result =
         empty_layer(observed.layer, static_cast<std::size_t>(pass.q.size(0)), text.ids.size());
     const RowTotals totals = sum_logit_gradients(pass, predicting_positions(text), result);

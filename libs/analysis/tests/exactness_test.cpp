@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -15,6 +16,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/tanh.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
@@ -33,6 +35,7 @@ struct Case {
     std::int64_t heads = 4;
     std::int64_t kv_heads = 2;
     std::int64_t window = length;
+    std::optional<double> softcap{};
 };
 
 /// The whole matrix of logits, as a leaf of the graph.
@@ -52,8 +55,10 @@ struct ExplicitAttention {
         logits.retain_grad();
         const at::Tensor all = at::ones({length, length}, at::kBool);
         const at::Tensor hidden = all.triu(1).logical_or(all.tril(-sizes.window));
+        const at::Tensor capped =
+            sizes.softcap ? at::tanh(logits / *sizes.softcap) * *sizes.softcap : logits;
         const at::Tensor weights =
-            at::softmax(logits.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1);
+            at::softmax(capped.masked_fill(hidden, -std::numeric_limits<double>::infinity()), -1);
         mixed = at::matmul(weights, v.repeat_interleave(group, 0));
         (mixed * mixed_grad).sum().backward();
     }
@@ -63,7 +68,8 @@ struct ExplicitAttention {
                 .k = k.detach(),
                 .v = v.detach(),
                 .mixed_grad = mixed_grad,
-                .window = sizes.window};
+                .window = sizes.window,
+                .softcap = sizes.softcap};
     }
 
     at::Tensor q, k, v, mixed_grad, logits, mixed;
@@ -75,7 +81,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes,
                          HeadGradients,
                          ::testing::Values(Case{},
                                            Case{.heads = 3, .kv_heads = 3, .window = length},
-                                           Case{.heads = 4, .kv_heads = 1, .window = 50}));
+                                           Case{.heads = 4, .kv_heads = 1, .window = 50},
+                                           Case{.softcap = 0.7}));
 
 LayerGradients empty(const Case& sizes) {
     const auto heads = static_cast<std::size_t>(sizes.heads);

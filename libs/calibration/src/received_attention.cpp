@@ -11,6 +11,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros.h>
 
 #include "anamnesis/runtime/network.hpp"
@@ -26,8 +27,7 @@ constexpr std::int64_t most_logits = std::int64_t{8} << 20;
 at::Tensor sum_received_attention(const runtime::Routing& routing,
                                   const at::Tensor& positions,
                                   const at::Tensor& weights,
-                                  std::optional<std::uint32_t> window,
-                                  const at::Tensor& sinks) {
+                                  const SoftmaxRules& rules) {
     const at::Tensor q = routing.q.select(0, 0);  // [T, heads, D]
     const at::Tensor k = routing.k.select(0, 0);  // [T, kv_heads, D]
     const std::int64_t tokens = k.size(0);
@@ -47,15 +47,23 @@ at::Tensor sum_received_attention(const runtime::Routing& routing,
                                        .permute({1, 2, 0, 3})
                                        .reshape({kv_heads, group * count, -1});
         at::Tensor hidden = columns.unsqueeze(0) > at.unsqueeze(1);  // [count, T]
-        if (window) {
-            hidden = hidden.logical_or(columns.unsqueeze(0) <=
-                                       (at - static_cast<std::int64_t>(*window)).unsqueeze(1));
+        if (rules.window) {
+            hidden =
+                hidden.logical_or(columns.unsqueeze(0) <=
+                                  (at - static_cast<std::int64_t>(*rules.window)).unsqueeze(1));
         }
         at::Tensor logits =
             (at::matmul(queries, keys) * scale).view({kv_heads, group, count, tokens});
+        if (rules.softcap) {
+            logits = at::tanh(logits / *rules.softcap) * *rules.softcap;
+        }
+        if (rules.slopes.defined()) {
+            logits = logits - rules.slopes.to(logits.options()).view({kv_heads, group, 1, 1}) *
+                                  (at.unsqueeze(1) - columns.unsqueeze(0));
+        }
         logits.masked_fill_(hidden, -std::numeric_limits<double>::infinity());
-        if (sinks.defined()) {
-            const at::Tensor sink = sinks.to(logits.options()).view({kv_heads, group, 1, 1});
+        if (rules.sinks.defined()) {
+            const at::Tensor sink = rules.sinks.to(logits.options()).view({kv_heads, group, 1, 1});
             logits = at::cat({logits, sink.expand({-1, -1, count, -1})}, -1);
         }
         at::Tensor shares = at::softmax(logits, -1).narrow(-1, 0, tokens).to(at::kDouble);

@@ -57,16 +57,19 @@ bool is_of_experts(std::string_view part) {
 constexpr const char* keys_by_attention = "k_attention";
 constexpr const char* keys_centred = "k_centred";
 
-std::optional<std::uint32_t> find_window(const runtime::Network& network, LayerIndex layer) {
+/// Sinks are those of the network whose routing is weighed; slopes are those of any.
+SoftmaxRules find_rules(const runtime::Network& network,
+                        LayerIndex layer,
+                        const at::Tensor& slopes) {
     const auto* spec = find_attention(network.spec().layers[layer.value].mixer);
-    return spec == nullptr ? std::nullopt : spec->window;
-}
-
-/// Of the network whose routing is weighed; undefined for a layer without sinks.
-at::Tensor find_sinks(const runtime::Network& network, LayerIndex layer) {
-    const auto* spec = find_attention(network.spec().layers[layer.value].mixer);
-    return spec == nullptr || !spec->has_sinks ? at::Tensor()
-                                               : network.parameter(layer, checkpoint::role::sinks);
+    if (spec == nullptr) {
+        return {};
+    }
+    return {
+        .window = spec->window,
+        .sinks = spec->has_sinks ? network.parameter(layer, checkpoint::role::sinks) : at::Tensor(),
+        .softcap = spec->softcap,
+        .slopes = slopes};
 }
 
 /// Rows of a head's key among those of its key and value, of a layer of latent attention.
@@ -301,8 +304,7 @@ void TextSums::hear_attention(LayerIndex layer, const runtime::AttentionValues& 
     const at::Tensor of_heads = sum_received_attention(routing,
                                                        positions_.to(values.q.device()),
                                                        is_raised ? weights_.squeeze(1) : weights_,
-                                                       find_window(post_, layer),
-                                                       find_sinks(asked, layer));
+                                                       find_rules(asked, layer, values.slopes));
     if (is_latent) {
         add_latent_keys(layer, of_heads, is_raised);
         return;

@@ -27,8 +27,7 @@ namespace {
 at::Tensor sum_naively(const runtime::Routing& routing,
                        const std::vector<std::int64_t>& positions,
                        const std::vector<double>& weights,
-                       std::optional<std::uint32_t> window,
-                       const at::Tensor& sinks) {
+                       const SoftmaxRules& rules) {
     const auto q = routing.q.select(0, 0).to(at::kDouble);
     const auto k = routing.k.select(0, 0).to(at::kDouble);
     const std::int64_t tokens = q.size(0);
@@ -38,13 +37,19 @@ at::Tensor sum_naively(const runtime::Routing& routing,
         const std::int64_t t = positions[p];
         for (std::int64_t head = 0; head < q.size(1); ++head) {
             std::vector<double> shares(static_cast<std::size_t>(tokens));
-            double total = sinks.defined() ? std::exp(sinks[head].item<double>()) : 0.0;
+            double total = rules.sinks.defined() ? std::exp(rules.sinks[head].item<double>()) : 0.0;
             for (std::int64_t s = 0; s <= t; ++s) {
-                if (window && s + *window <= t) {
+                if (rules.window && s + *rules.window <= t) {
                     continue;
                 }
-                const double logit = (q[t][head] * k[s][head / group]).sum().item<double>() /
-                                     std::sqrt(static_cast<double>(q.size(2)));
+                double logit = (q[t][head] * k[s][head / group]).sum().item<double>() /
+                               std::sqrt(static_cast<double>(q.size(2)));
+                if (rules.softcap) {
+                    logit = *rules.softcap * std::tanh(logit / *rules.softcap);
+                }
+                if (rules.slopes.defined()) {
+                    logit -= rules.slopes[head].item<double>() * static_cast<double>(t - s);
+                }
                 shares[static_cast<std::size_t>(s)] = std::exp(logit);
                 total += shares[static_cast<std::size_t>(s)];
             }
@@ -64,13 +69,16 @@ TEST(ReceivedAttention, IsThatOfPlainLoops) {
          {std::optional<std::uint32_t>(), std::optional<std::uint32_t>(3)}) {
         for (const std::vector<double>& weights :
              {std::vector<double>{1.0, 1.0, 1.0, 1.0}, std::vector<double>{0.5, 2.0, 0.0, 3.0}}) {
-            for (const at::Tensor& sinks : {at::Tensor(), at::randn({4})}) {
+            for (SoftmaxRules rules : {SoftmaxRules{},
+                                       SoftmaxRules{.sinks = at::randn({4})},
+                                       SoftmaxRules{.softcap = 0.5},
+                                       SoftmaxRules{.slopes = at::rand({4})}}) {
+                rules.window = window;
                 const at::Tensor ours = sum_received_attention(routing,
                                                                at::tensor(positions, at::kLong),
                                                                at::tensor(weights, at::kDouble),
-                                                               window,
-                                                               sinks);
-                const at::Tensor expected = sum_naively(routing, positions, weights, window, sinks);
+                                                               rules);
+                const at::Tensor expected = sum_naively(routing, positions, weights, rules);
                 EXPECT_LE((ours - expected).abs().max().item<double>(), 1e-6);
             }
         }
@@ -80,7 +88,7 @@ TEST(ReceivedAttention, IsThatOfPlainLoops) {
 TEST(ReceivedAttention, AddsUpToThePredictingPositions) {
     const runtime::Routing routing{.q = at::randn({1, 50, 6, 8}), .k = at::randn({1, 50, 3, 8})};
     const at::Tensor received = sum_received_attention(
-        routing, at::tensor(std::vector<std::int64_t>{7, 30, 49}, at::kLong), {}, std::nullopt);
+        routing, at::tensor(std::vector<std::int64_t>{7, 30, 49}, at::kLong), {});
     // Three positions, two query heads a group.
     EXPECT_LE((received.sum(0) - 6.0).abs().max().item<double>(), 1e-5);
 }

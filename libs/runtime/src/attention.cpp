@@ -16,6 +16,7 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/tanh.h>
 
 #include "cache_attention.hpp"
 #include "key_value_cache.hpp"
@@ -45,21 +46,52 @@ at::Tensor for_each_query_head(const at::Tensor& heads, std::int64_t dim, std::i
     return group == 1 ? heads : heads.repeat_interleave(group, dim);
 }
 
-/// All scores of a block of queries at once, with a sink for each head.
-/// Shapes: q [B, heads, T, D], k, v [B, kv_heads, S, D], mask [T, S] -> [B, heads, T, D].
-at::Tensor attend_with_sinks(const at::Tensor& q,
-                             const at::Tensor& k,
-                             const at::Tensor& v,
-                             const at::Tensor& mask,
-                             const at::Tensor& sinks) {
+/// True where the softmax is of more than scaled products, which the library's kernels do not know.
+bool needs_scores(const AttentionOptions& options) {
+    return options.sinks.defined() || options.softcap || options.slopes.defined();
+}
+
+/// All scores of a block of queries at once, before the mask. The query t is at the position
+/// first + t of the keys.
+/// Shapes: q [..., heads, T, D], k [..., heads, S, D] -> [..., heads, T, S].
+at::Tensor make_scores(const at::Tensor& q,
+                       const at::Tensor& k,
+                       std::int64_t first,
+                       const AttentionOptions& options) {
+    at::Tensor scores =
+        at::matmul(q, k.transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(-1)));
+    if (options.softcap) {
+        scores = at::tanh(scores / *options.softcap) * *options.softcap;
+    }
+    if (options.slopes.defined()) {
+        const at::Tensor distance =
+            at::arange(first, first + q.size(-2), q.options()).unsqueeze(1) -
+            at::arange(k.size(-2), q.options()).unsqueeze(0);
+        scores = scores - options.slopes.to(q.options()).view({-1, 1, 1}) * distance;
+    }
+    return scores;
+}
+
+/// What options say of scores, which are all there. The query t is at the position first + t of the
+/// keys.
+/// Shapes: q [B, heads, T, D], k, v [B, kv_heads, S, D] -> [B, heads, T, D].
+at::Tensor attend_by_scores(const at::Tensor& q,
+                            const at::Tensor& k,
+                            const at::Tensor& v,
+                            std::int64_t first,
+                            const AttentionOptions& options) {
     const std::int64_t group = q.size(1) / k.size(1);
     const at::Tensor keys = for_each_query_head(k, 1, group);
     const at::Tensor values = for_each_query_head(v, 1, group);
+    const at::Tensor mask = visible(first, q.size(2), keys.size(2), options, q);
     const at::Tensor scores =
-        (at::matmul(q, keys.transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(-1))))
+        make_scores(q, keys, first, options)
             .masked_fill(mask.logical_not(), -std::numeric_limits<double>::infinity());
+    if (!options.sinks.defined()) {
+        return at::matmul(at::softmax(scores, -1), values);
+    }
     const at::Tensor sink =
-        sinks.to(q.options()).view({1, -1, 1, 1}).expand({q.size(0), -1, q.size(2), -1});
+        options.sinks.to(q.options()).view({1, -1, 1, 1}).expand({q.size(0), -1, q.size(2), -1});
     const at::Tensor weights = at::softmax(at::cat({scores, sink}, -1), -1);
     return at::matmul(weights.narrow(-1, 0, keys.size(2)), values);
 }
@@ -99,13 +131,9 @@ at::Tensor attend_to_gathered(const at::Tensor& q,
     const auto in_rows = [&](const at::Tensor& y) {
         return y.squeeze(0).transpose(0, 1).to(q.scalar_type());
     };
-    if (options.sinks.defined()) {
+    if (needs_scores(options)) {
         return in_rows(
-            attend_with_sinks(queries,
-                              all.keys,
-                              all.values,
-                              visible(first_query - begin, q.size(0), end - begin, options, q),
-                              options.sinks));
+            attend_by_scores(queries, all.keys, all.values, first_query - begin, options));
     }
     if (!options.window && takes_flash_kernel(queries, all)) {
         return in_rows(std::get<0>(at::_scaled_dot_product_flash_attention(
@@ -134,14 +162,6 @@ at::Tensor attend_within(const at::Tensor& q,
                             const at::Tensor& keys,
                             const at::Tensor& values,
                             const std::optional<at::Tensor>& mask) {
-        if (options.sinks.defined()) {
-            return attend_with_sinks(queries.transpose(1, 2),
-                                     keys.transpose(1, 2),
-                                     values.transpose(1, 2),
-                                     *mask,
-                                     options.sinks)
-                .transpose(1, 2);
-        }
         return at::scaled_dot_product_attention(
                    queries.transpose(1, 2),
                    for_each_query_head(keys, 2, group).transpose(1, 2),
@@ -154,7 +174,7 @@ at::Tensor attend_within(const at::Tensor& q,
             .transpose(1, 2);
     };
     const std::int64_t window = options.window.value_or(length);
-    if (window >= length && !options.sinks.defined()) {
+    if (window >= length && !needs_scores(options)) {
         return attend(q, k, v, std::nullopt);
     }
     // The mask of a whole text would be as large as all its logits.
@@ -164,10 +184,20 @@ at::Tensor attend_within(const at::Tensor& q,
         const std::int64_t queries = std::min(block, length - first);
         const std::int64_t begin = std::max<std::int64_t>(0, first - window + 1);
         const std::int64_t keys = first + queries - begin;
-        blocks.push_back(attend(q.narrow(1, first, queries),
-                                k.narrow(1, begin, keys),
-                                v.narrow(1, begin, keys),
-                                visible(first - begin, queries, keys, options, q)));
+        const at::Tensor block_q = q.narrow(1, first, queries);
+        const at::Tensor block_k = k.narrow(1, begin, keys);
+        const at::Tensor block_v = v.narrow(1, begin, keys);
+        blocks.push_back(needs_scores(options)
+                             ? attend_by_scores(block_q.transpose(1, 2),
+                                                block_k.transpose(1, 2),
+                                                block_v.transpose(1, 2),
+                                                first - begin,
+                                                options)
+                                   .transpose(1, 2)
+                             : attend(block_q,
+                                      block_k,
+                                      block_v,
+                                      visible(first - begin, queries, keys, options, q)));
     }
     return blocks.size() == 1 ? blocks.front() : at::cat(blocks, 1);
 }
@@ -179,8 +209,10 @@ at::Tensor attend_to_cache(const at::Tensor& q,
         if (can_attend_by_pages(q, cache)) {
             return attend_by_pages(q, cache, options);
         }
-        return can_attend_in_tiles(q, cache) ? attend_in_tiles(q, cache, options)
-                                             : attend_in_blocks(q, cache, options);
+        const bool fits_tiles =
+            !options.softcap && !options.slopes.defined() && can_attend_in_tiles(q, cache);
+        return fits_tiles ? attend_in_tiles(q, cache, options)
+                          : attend_in_blocks(q, cache, options);
     }
     return attend_to_gathered(q, cache, options);
 }
@@ -193,8 +225,7 @@ at::Tensor naive_attention(const at::Tensor& q,
     const at::Tensor k = keys.repeat_interleave(group, 0);
     const at::Tensor v = values.repeat_interleave(group, 0);
     const at::Tensor mask = visible(keys.size(1) - q.size(0), q.size(0), keys.size(1), options, q);
-    at::Tensor scores = at::matmul(q.transpose(0, 1), k.transpose(-1, -2)) /
-                        std::sqrt(static_cast<double>(q.size(2)));
+    at::Tensor scores = make_scores(q.transpose(0, 1), k, keys.size(1) - q.size(0), options);
     scores = scores.masked_fill(mask.logical_not(), -std::numeric_limits<double>::infinity());
     if (options.sinks.defined()) {
         const at::Tensor sink = options.sinks.to(scores.options()).view({-1, 1, 1});

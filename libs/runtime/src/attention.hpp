@@ -18,6 +18,13 @@ struct AttentionOptions {
     /// Source: Xiao et al. 2023, "Efficient Streaming Language Models with Attention Sinks";
     /// gpt-oss.
     at::Tensor sinks{};
+    /// c: a score s counts as c tanh(s / c); absent: as it is.
+    /// Source: Gemma Team 2024, "Gemma 2".
+    std::optional<double> softcap{};
+    /// [heads], float32 on the CPU unless gradients flow: what a score loses for each token between
+    /// query and key; undefined: nothing.
+    /// Source: Press et al. 2022, "ALiBi".
+    at::Tensor slopes{};
 };
 
 /// Causal softmax attention within one call, queries and keys starting together.

@@ -119,6 +119,11 @@ private:
                 return static_cast<std::size_t>(
                     std::clamp<std::int64_t>(key - block.position, 0, block.count));
             };
+            shape_.adjust(scores + row * block_keys,
+                          task.kv_head,
+                          task.first + row,
+                          block.position,
+                          block.count);
             const float shrink = cpu::advance_softmax(running_[static_cast<std::size_t>(row)],
                                                       scores + row * block_keys,
                                                       within(position - shape_.window + 1),

@@ -49,7 +49,9 @@ struct AttentionShape {
           group(heads / kv_heads),
           first_position(cache.length() - tokens),
           window(std::min(options.window.value_or(cache.length()), cache.length())),
-          sinks(options.sinks.defined() ? options.sinks.const_data_ptr<float>() : nullptr) {}
+          sinks(options.sinks.defined() ? options.sinks.const_data_ptr<float>() : nullptr),
+          slopes(options.slopes.defined() ? options.slopes.const_data_ptr<float>() : nullptr),
+          softcap(static_cast<float>(options.softcap.value_or(0.0))) {}
 
     /// Offset of a row in q and in the output.
     std::int64_t offset(std::int64_t kv_head, std::int64_t row) const {
@@ -64,8 +66,28 @@ struct AttentionShape {
                    : cpu::SoftmaxRow{.maximum = sinks[kv_head * group + row % group], .sum = 1.0F};
     }
 
+    /// Scores of a row with `count` keys from the position `key` on become what the softmax is of.
+    void adjust(float* scores,
+                std::int64_t kv_head,
+                std::int64_t row,
+                std::int64_t key,
+                std::int64_t count) const {
+        if (softcap != 0.0F) {
+            cpu::softcap(scores, softcap, static_cast<std::size_t>(count));
+        }
+        if (slopes != nullptr) {
+            const float slope = slopes[kv_head * group + row % group];
+            const std::int64_t distance = position(row) - key;
+            for (std::int64_t i = 0; i < count; ++i) {
+                scores[i] -= slope * static_cast<float>(distance - i);
+            }
+        }
+    }
+
     std::int64_t tokens, heads, dim, kv_heads, group, first_position, window;
-    const float* sinks;  ///< [heads], or null
+    const float* sinks;   ///< [heads], or null
+    const float* slopes;  ///< the same
+    float softcap;        ///< 0: none
 };
 
 /// What rows have seen of some of their keys. A running softmax needs no order: where few heads

@@ -198,6 +198,17 @@ ANAMNESIS_INLINE void scale_body(float* values, float factor, std::size_t count)
     }
 }
 
+ANAMNESIS_INLINE void softcap_body(float* scores, float cap, std::size_t count) {
+    const float inverse = 1.0F / cap;
+    std::size_t i = 0;
+    for (; i + width <= count; i += width) {
+        store(scores + i, hyperbolic_tangent(load(scores + i) * inverse) * cap);
+    }
+    for (; i < count; ++i) {
+        scores[i] = hyperbolic_tangent(scores[i] * inverse) * cap;
+    }
+}
+
 }  // namespace
 }  // namespace anamnesis::runtime::cpu::ANAMNESIS_LANES
 
@@ -271,6 +282,8 @@ ANAMNESIS_KERNEL(void,
                  scale,
                  (float* values, float factor, std::size_t count),
                  (values, factor, count))
+
+ANAMNESIS_KERNEL(void, softcap, (float* scores, float cap, std::size_t count), (scores, cap, count))
 
 }  // namespace anamnesis::runtime::cpu
 

@@ -99,6 +99,9 @@ float advance_softmax(
 
 void scale(float* values, float factor, std::size_t count);
 
+/// s = cap * tanh(s / cap).
+void softcap(float* scores, float cap, std::size_t count);
+
 /// Keys or values of one kv head against the queries of its group.
 struct KeyBlock {
     std::size_t group = 0;   ///< queries that share them

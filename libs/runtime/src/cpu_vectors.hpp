@@ -122,6 +122,21 @@ ANAMNESIS_INLINE Value sigmoid(Value x) {
     return (x < 0.0F ? small : Value{} + 1.0F) / (small + 1.0F);
 }
 
+/// To 3 ulp. Near 0, where 1 - exp(-2 x) has lost digits, by its series.
+template <class Value>
+ANAMNESIS_INLINE Value hyperbolic_tangent(Value x) {
+    constexpr float least = 0.25F;
+    const Value size = x < 0.0F ? -x : x;
+    const Value small = exp_of_negative(size * -2.0F);
+    const Value far = (1.0F - small) / (1.0F + small);
+    const Value square = x * x;
+    Value p = square * 2.18694885e-2F - 5.39682540e-2F;
+    p = p * square + 1.33333333e-1F;
+    p = p * square - 3.33333333e-1F;
+    const Value near = p * square * x + x;
+    return size < least ? near : (x < 0.0F ? -far : far);
+}
+
 template <class Value>
 ANAMNESIS_INLINE Value silu(Value x) {
     const Value small = exp_of_negative(x < 0.0F ? x : -x);

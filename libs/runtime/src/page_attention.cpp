@@ -60,7 +60,7 @@ private:
                           scores_.data(),
                           block);
         for (std::int64_t row = 0; row < count_; ++row) {
-            weigh(part, row, key, count);
+            weigh(part, kv_head, row, key, count);
         }
         cpu::group_sums(scores_.data(),
                         head_rows<Value>(source.values, kv_head, first),
@@ -69,11 +69,16 @@ private:
     }
 
     /// Scores become weights, and earlier sums shrink to the new maximum.
-    void weigh(SeenKeys& part, std::int64_t row, std::int64_t key, std::int64_t count) {
+    void weigh(SeenKeys& part,
+               std::int64_t kv_head,
+               std::int64_t row,
+               std::int64_t key,
+               std::int64_t count) {
         const std::int64_t position = shape_.position(row);
         const auto within = [&](std::int64_t seen) {
             return static_cast<std::size_t>(std::clamp<std::int64_t>(seen - key, 0, count));
         };
+        shape_.adjust(scores_.data() + row * block_keys, kv_head, row, key, count);
         const float shrink = cpu::advance_softmax(part.rows[static_cast<std::size_t>(row)],
                                                   scores_.data() + row * block_keys,
                                                   within(position - shape_.window + 1),

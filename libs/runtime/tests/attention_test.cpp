@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attention.hpp"
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <tuple>
@@ -8,7 +9,11 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/allclose.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "cache_attention.hpp"
@@ -24,7 +29,11 @@ using Case = std::tuple<int, int, int, int, int, int>;
 class CacheAttention : public testing::TestWithParam<Case> {
 protected:
     /// Errors against the slow twin, which sees the same rounded keys and values in float64.
-    double error_over(at::ScalarType cache_type, double& size, bool has_sinks = false) const {
+    double error_over(at::ScalarType cache_type,
+                      double& size,
+                      bool has_sinks = false,
+                      std::optional<double> softcap = {},
+                      bool has_slopes = false) const {
         const at::NoGradGuard no_gradients;
         at::Generator generator = at::detail::getDefaultCPUGenerator();
         generator.set_current_seed(1);
@@ -34,10 +43,14 @@ protected:
         const at::Tensor q = at::randn({tokens, heads, dim});
         KeyValueCache cache(cache_type, 300);
         cache.append(keys, values);
-        AttentionOptions options{.window = window == 0 ? std::nullopt
-                                                       : std::optional<std::int64_t>(window)};
+        AttentionOptions options{
+            .window = window == 0 ? std::nullopt : std::optional<std::int64_t>(window),
+            .softcap = softcap};
         if (has_sinks) {
             options.sinks = at::randn({heads}) * 2.0 + 1.0;
+        }
+        if (has_slopes) {
+            options.slopes = at::rand({heads}) * 0.2;
         }
         const auto rounded = [&](const at::Tensor& x) {
             return x.to(cache_type).to(at::kDouble).transpose(0, 1);
@@ -70,6 +83,54 @@ TEST_P(CacheAttention, with_sinks_is_as_exact) {
     EXPECT_LT(error, 1e-6 * size);
     const double narrow_error = error_over(at::kBFloat16, size, /*has_sinks=*/true);
     EXPECT_LT(narrow_error, 8e-3 * size);
+}
+
+TEST_P(CacheAttention, with_a_softcap_is_as_exact) {
+    double size = 0.0;
+    double error = error_over(at::kFloat, size, /*has_sinks=*/false, 3.0);
+    EXPECT_LT(error, 1e-6 * size);
+    error = error_over(at::kBFloat16, size, /*has_sinks=*/true, 3.0);
+    EXPECT_LT(error, 1e-6 * size);
+}
+
+TEST_P(CacheAttention, that_falls_with_distance_is_as_exact) {
+    double size = 0.0;
+    double error = error_over(at::kFloat, size, /*has_sinks=*/false, {}, /*has_slopes=*/true);
+    EXPECT_LT(error, 1e-6 * size);
+    error = error_over(at::kBFloat16, size, /*has_sinks=*/true, 5.0, /*has_slopes=*/true);
+    EXPECT_LT(error, 1e-6 * size);
+}
+
+TEST(Attention, of_a_whole_text_falls_with_distance_head_by_head) {
+    const at::Tensor q = at::zeros({1, 3, 2, 4}, at::kDouble);
+    const at::Tensor v = at::arange(3, at::kDouble).view({1, 3, 1, 1}).expand({1, 3, 1, 4});
+    const at::Tensor slopes = at::tensor({0.0, std::log(2.0)}, at::kDouble);
+    const at::Tensor y =
+        attend_within(q, at::zeros({1, 3, 1, 4}, at::kDouble), v, {.slopes = slopes});
+    // Weights of the last query: a third each; 1, 2 and 4 sevenths.
+    EXPECT_NEAR(y[0][2][0][0].item<double>(), 1.0, 1e-12);
+    EXPECT_NEAR(y[0][2][1][0].item<double>(), 10.0 / 7.0, 1e-12);
+    EXPECT_NEAR(y[0][1][1][0].item<double>(), 2.0 / 3.0, 1e-12);
+}
+
+TEST(Attention, of_a_whole_text_caps_scores_as_all_at_once) {
+    const auto whole = at::TensorOptions().dtype(at::kDouble);
+    const at::Tensor q = at::randn({1, 40, 6, 16}, whole);
+    const at::Tensor k = at::randn({1, 40, 2, 16}, whole);
+    const at::Tensor v = at::randn({1, 40, 2, 16}, whole);
+    for (const std::optional<std::int64_t> window :
+         {std::optional<std::int64_t>(), std::optional<std::int64_t>(7)}) {
+        const AttentionOptions options{.window = window, .softcap = 0.5};
+        const at::Tensor y = attend_within(q, k, v, options).select(0, 0);
+        const auto naive = [&](const AttentionOptions& how) {
+            return naive_attention(q.select(0, 0),
+                                   k.select(0, 0).transpose(0, 1),
+                                   v.select(0, 0).transpose(0, 1),
+                                   how);
+        };
+        EXPECT_TRUE(at::allclose(y, naive(options), 1e-12, 1e-12));
+        EXPECT_FALSE(at::allclose(y, naive({.window = window}), 1e-3, 1e-3));
+    }
 }
 
 TEST(Attention, of_a_whole_text_gives_sinks_their_weight_and_their_gradient) {

@@ -36,6 +36,17 @@ TEST(TheExponential, KeepsNaN) {
     EXPECT_TRUE(std::isnan(exp_of_negative(std::numeric_limits<float>::quiet_NaN())));
 }
 
+TEST(TheHyperbolicTangent, FollowsTheLibrary) {
+    for (float x = -12.0F; x < 12.0F; x += 0.00371F) {
+        const float expected = std::tanh(x);
+        EXPECT_NEAR(hyperbolic_tangent(x), expected, 4e-7F * std::abs(expected)) << x;
+        EXPECT_EQ(hyperbolic_tangent(broadcast(x))[3], hyperbolic_tangent(x)) << x;
+    }
+    EXPECT_EQ(hyperbolic_tangent(0.0F), 0.0F);
+    EXPECT_EQ(hyperbolic_tangent(100.0F), 1.0F);
+    EXPECT_EQ(hyperbolic_tangent(-100.0F), -1.0F);
+}
+
 TEST(Silu, IsZeroFarBelowAndTheInputFarAbove) {
     EXPECT_EQ(silu(-200.0F), 0.0F);
     EXPECT_EQ(silu(200.0F), 200.0F);

@@ -9,6 +9,7 @@
 
 #include <ATen/ops/log.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -17,6 +18,7 @@
 #include "../attention.hpp"
 #include "attention_output.hpp"
 #include "rotary.hpp"
+#include "slopes.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -131,6 +133,11 @@ AttentionLayer load_mixer(const checkpoint::AttentionSpec& spec, const LayerWeig
     if (spec.has_sinks) {
         layer.sinks = weights.tensor(role::sinks);
     }
+    if (spec.alibi_factor) {
+        layer.slopes = (at::tensor(make_alibi_slopes(spec.heads.query_heads), at::kDouble) *
+                        *spec.alibi_factor)
+                           .to(weights.device(), weights.activation_type());
+    }
     if (spec.gate == checkpoint::OutputGate::separate ||
         spec.gate == checkpoint::OutputGate::per_head) {
         layer.o_gate = weights.linear(role::output_gate);
@@ -167,7 +174,10 @@ at::Tensor mix(const AttentionLayer& layer,
     } else if (spec.gate == checkpoint::OutputGate::per_head) {
         gate = gate_rows.unsqueeze(-1).expand(q.sizes());
     }
-    const AttentionOptions options{.window = spec.window, .sinks = layer.sinks};
+    const AttentionOptions options{.window = spec.window,
+                                   .sinks = layer.sinks,
+                                   .softcap = spec.softcap,
+                                   .slopes = layer.slopes};
     at::Tensor y;
     if (states.empty()) {
         y = attend_within(q, k, v, options);
@@ -185,7 +195,9 @@ at::Tensor mix(const AttentionLayer& layer,
         y = rows.size() == 1 ? rows.front().unsqueeze(0) : at::stack(rows);
     }
     return finish_attention(
-        layer.o_proj, {.q = q, .k = k, .v = v, .mixed = y, .gate = gate, .output = {}}, call);
+        layer.o_proj,
+        {.q = q, .k = k, .v = v, .mixed = y, .gate = gate, .output = {}, .slopes = layer.slopes},
+        call);
 }
 
 Routing route(const AttentionLayer& layer, const at::Tensor& x, const Call& call) {

@@ -20,8 +20,9 @@ namespace anamnesis::runtime {
 struct AttentionLayer {
     checkpoint::AttentionSpec spec{};
     Linear q_proj{}, k_proj{}, v_proj{}, o_proj{};
-    Linear qkv_proj{};   ///< in place of the three where spec.fused says how its rows lie
-    at::Tensor sinks{};  ///< [heads], where spec.has_sinks
+    Linear qkv_proj{};    ///< in place of the three where spec.fused says how its rows lie
+    at::Tensor sinks{};   ///< [heads], where spec.has_sinks
+    at::Tensor slopes{};  ///< [heads], where spec.alibi_factor
     Linear o_gate{};
     LowRank q_adapter{}, k_adapter{}, v_adapter{};  ///< where layers share the projections
     RmsNorm q_norm{}, k_norm{};

@@ -156,7 +156,8 @@ at::Tensor mix(const LatentAttentionLayer& layer,
                              .v = expanded.values,
                              .mixed = y,
                              .gate = gate,
-                             .output = {}},
+                             .output = {},
+                             .slopes = {}},
                             call);
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mixers/lightning.hpp"
 
-#include <bit>
-#include <cmath>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -14,34 +12,13 @@
 
 #include "recurrent_parts.hpp"
 #include "rotary.hpp"
+#include "slopes.hpp"
 
 namespace anamnesis::runtime {
 namespace {
 
 namespace role = checkpoint::role;
 using checkpoint::Part;
-
-/// 2^(-8 h / heads) for h from 1.
-std::vector<double> make_plain_slopes(std::uint32_t heads) {
-    std::vector<double> values;
-    for (std::uint32_t h = 1; h <= heads; ++h) {
-        values.push_back(std::exp2(-8.0 * h / heads));
-    }
-    return values;
-}
-
-/// Those of ALiBi: plain for a power of two; else those of the next lower power, then every second
-/// of the next higher.
-/// Source: Press et al. 2022, "ALiBi"; docs/runtime.md.
-std::vector<double> make_alibi_slopes(std::uint32_t heads) {
-    const std::uint32_t lower = std::bit_floor(heads);
-    std::vector<double> values = make_plain_slopes(lower);
-    const std::vector<double> more = make_plain_slopes(2 * lower);
-    for (std::uint32_t i = 0; values.size() < heads; i += 2) {
-        values.push_back(more[i]);
-    }
-    return values;
-}
 
 at::Tensor make_log_decay(const checkpoint::LightningSpec& spec) {
     const std::vector<double> slopes = spec.slopes == checkpoint::Slopes::alibi

@@ -105,6 +105,7 @@ struct AttentionValues {
     at::Tensor mixed;   ///< [B, T, heads, D] softmax(logits) v
     at::Tensor gate;    ///< [B, T, heads, D] before its sigmoid; undefined without an output gate
     at::Tensor output;  ///< [B, T, d] what the layer's o_proj gives
+    at::Tensor slopes;  ///< [heads] of ALiBi, what a logit loses a token; undefined: nothing
 };
 
 /// Told of each softmax layer of a forward pass, from the lowest.

@@ -40,9 +40,13 @@ struct AttentionSpec {
     std::optional<std::uint32_t> window{};  ///< keys a query sees, itself included
     std::optional<LengthScaling> scaling{};
     std::optional<double> logit_scale{};  ///< of q k^T; absent: head_dim^-0.5
-    double key_scale = 1.0;               ///< of keys before they turn (Falcon-H1)
-    bool has_sinks = false;               ///< a logit for each head that takes weight (gpt-oss)
-    std::optional<RowLayout> fused{};     ///< how rows lie where one matrix makes q, k and v
+    std::optional<double> softcap{};      ///< c: a logit is c tanh(logit / c) (Gemma 2)
+    /// Of the slopes of ALiBi: a logit loses slope * factor for each token of distance (BLOOM).
+    /// Source: Press et al. 2022, "ALiBi".
+    std::optional<double> alibi_factor{};
+    double key_scale = 1.0;            ///< of keys before they turn (Falcon-H1)
+    bool has_sinks = false;            ///< a logit for each head that takes weight (gpt-oss)
+    std::optional<RowLayout> fused{};  ///< how rows lie where one matrix makes q, k and v
 };
 
 /// Lists what softmax attention stores: rows of queries, keys and values as the blueprint's rules
