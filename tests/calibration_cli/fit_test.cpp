@@ -146,15 +146,30 @@ TEST_F(Fit, InPlaceIsUndoneAndAPatchGivesTheSameRows) {
 // Queries with gates among their rows, grouped queries, partial rotation, biases, windows: at the
 // limits the rows are pre's or post's, wherever they lie.
 TEST_F(Fit, LimitsArePreAndPostForEveryFamilyThatRuns) {
-    for (const char* model :
-         {"bamba_hub_config", "falcon_h1_odd",         "gemma3_hub_config",
-          "gpt_neox_base",    "gpt_oss_hub_config",    "granitemoehybrid_hub_config",
-          "hypenet_base",     "hypenet_rope_attn",     "jamba_hub_config",
-          "jet_base",         "lfm2_hub_config",       "lfm3_base",
-          "minimax_odd",      "nemotron_h_hub_config", "phi3_base",
-          "zamba2_odd",       "olmo_hybrid_base",      "qwen2_5_base",
-          "qwen3_5_base",     "qwen3_5_moe",           "qwen3_5_multimodal_wrapper",
-          "qwen3_base",       "qwen3_next_base"}) {
+    for (const char* model : {"bamba_hub_config",
+                              "falcon_h1_odd",
+                              "gemma2_odd",
+                              "gemma3_hub_config",
+                              "gpt_neox_base",
+                              "gpt_oss_hub_config",
+                              "granitemoehybrid_hub_config",
+                              "hypenet_base",
+                              "hypenet_rope_attn",
+                              "jamba_hub_config",
+                              "jet_base",
+                              "lfm2_hub_config",
+                              "lfm3_base",
+                              "minimax_odd",
+                              "nemotron_h_hub_config",
+                              "phi3_base",
+                              "zamba2_odd",
+                              "olmo_hybrid_base",
+                              "qwen2_5_base",
+                              "qwen3_5_base",
+                              "qwen3_5_moe",
+                              "qwen3_5_multimodal_wrapper",
+                              "qwen3_base",
+                              "qwen3_next_base"}) {
         SCOPED_TRACE(model);
         use_random_pair(model);
         const fs::path strong = folder_.path() / "strong";

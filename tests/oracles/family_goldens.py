@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes those models of testdata/models that come from here: tiny random checkpoints of DeepSeek, Gemma,
-GPT-NeoX, Llama, Mistral, Mixtral, Phi-3 and Qwen's mixtures, and what transformers computes from them, in float32 from weights
-that are stored in bfloat16 (router corrections in float32).
+"""Writes those models of testdata/models that come from here: tiny random checkpoints of BLOOM, DeepSeek, Falcon,
+Gemma, Gemma 2, GPT-BigCode, GPT-NeoX, Llama, Mistral, Mixtral, Phi, Phi-3 and Qwen's mixtures, and what transformers
+computes from them, in float32 from weights that are stored in bfloat16 (router corrections in float32).
 
   tests/oracles/family_goldens.py --out testdata/models [NAME ...]
 
-Needs torch, safetensors and transformers 5.23. Eager attention and experts on the CPU. The first
+Needs torch, safetensors and transformers 5.23 or 5.24. Eager attention and experts on the CPU. The first
 seed is taken for which greedy margins, expert margins and the float32 error are as testdata/models says.
 """
 import argparse
@@ -17,9 +17,11 @@ import platform
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import (DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, GemmaConfig,
-                          GemmaForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig,
-                          MistralForCausalLM, MixtralConfig, MixtralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
+from transformers import (BloomConfig, BloomForCausalLM, DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM, FalconConfig,
+                          FalconForCausalLM, Gemma2Config, Gemma2ForCausalLM, GemmaConfig, GemmaForCausalLM, GPTBigCodeConfig,
+                          GPTBigCodeForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig,
+                          MistralForCausalLM, MixtralConfig, MixtralForCausalLM, Phi3Config, Phi3ForCausalLM, PhiConfig, PhiForCausalLM,
+                          Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
 
 YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 64,
         "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 0.8}
@@ -28,6 +30,8 @@ SHARED = dict(vocab_size=43, hidden_size=16, intermediate_size=24, moe_intermedi
               qk_nope_head_dim=8, v_head_dim=10, n_routed_experts=8, num_experts_per_tok=2, rms_norm_eps=1e-5,
               first_k_dense_replace=1, max_position_embeddings=512, rope_parameters=YARN)
 SMALL = dict(vocab_size=53, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=512)
+
+ODD = SMALL | {"hidden_size": 36, "num_attention_heads": 6}
 
 
 def rope(theta, share=None):
@@ -78,40 +82,66 @@ VARIANTS = {
         num_experts_per_tok=3, norm_topk_prob=True, rope_parameters=rope(1e6))),
     "gemma_base": (GemmaForCausalLM, GemmaConfig(
         **SMALL, num_key_value_heads=1, head_dim=12, intermediate_size=40, rms_norm_eps=1e-5, rope_parameters=rope(1e4))),
+    # Both caps are low enough to act, and the scale is not that of the heads.
+    "gemma2_odd": (Gemma2ForCausalLM, Gemma2Config(
+        **(ODD | {"num_hidden_layers": 3}), num_key_value_heads=3, head_dim=10, intermediate_size=40, rms_norm_eps=1e-3, query_pre_attn_scalar=7, sliding_window=20, attn_logit_softcapping=3.0,
+        final_logit_softcapping=5.0, pad_token_id=None, rope_parameters=rope(1e4))),
+    "phi_odd": (PhiForCausalLM, PhiConfig(
+        **(ODD | {"num_attention_heads": 3}), intermediate_size=40, layer_norm_eps=1e-4,
+        rope_parameters=rope(1e4, 0.5))),
+    "falcon_base": (FalconForCausalLM, FalconConfig(
+        **ODD, num_kv_heads=3, new_decoder_architecture=True, bias=False, ffn_hidden_size=40, layer_norm_epsilon=1e-4,
+        rope_parameters=rope(1e4))),
+    # With one norm for both branches, biases and ALiBi.
+    "falcon_alibi": (FalconForCausalLM, FalconConfig(
+        **ODD, num_kv_heads=3, new_decoder_architecture=True, num_ln_in_parallel_attn=1, bias=True, alibi=True)),
+    # Heads that are no power of two have slopes of two kinds.
+    "bloom_odd": (BloomForCausalLM, BloomConfig(
+        vocab_size=53, hidden_size=36, n_layer=2, n_head=6, layer_norm_epsilon=1e-4)),
+    "gpt_bigcode_base": (GPTBigCodeForCausalLM, GPTBigCodeConfig(
+        vocab_size=53, n_embd=36, n_layer=2, n_head=6, n_positions=256, n_inner=40, layer_norm_epsilon=1e-4,
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)),
 }
+OFFSET_GAINS = (GemmaForCausalLM, Gemma2ForCausalLM)
 
 
 def find_body(model):
-    return model.gpt_neox if hasattr(model, "gpt_neox") else model.model
+    return model.base_model
+
+
+def find_layers(model):
+    body = find_body(model)
+    return body.layers if hasattr(body, "layers") else body.h
 
 
 def find_final_norm(model):
     body = find_body(model)
-    return body.norm if hasattr(body, "norm") else body.final_layer_norm
+    names = ("norm", "final_layer_norm", "final_layernorm", "ln_f")
+    return next(getattr(body, name) for name in names if hasattr(body, name))
 
 
 def fill(model, generator):
     # Gemma stores its gains less one, and multiplies its embedding, which is its head too.
-    is_gemma = isinstance(model, GemmaForCausalLM)
+    is_gemma = isinstance(model, OFFSET_GAINS)
     for name, tensor in list(model.named_parameters()) + list(model.named_buffers()):
-        if "inv_freq" in name or "embed_scale" in name:
+        if "inv_freq" in name or "embed_scale" in name or tensor.dtype == torch.bool:
             continue
         noise = torch.randn(tensor.shape, generator=generator)
         is_router = name.endswith("e_score_correction_bias")
         if is_router:
             tensor.data.copy_(torch.rand(tensor.shape, generator=generator) * 0.4 - 0.2)
-        elif name.endswith("norm.bias"):
-            tensor.data.copy_(0.25 * noise)
-        elif "norm" in name:
-            tensor.data.copy_((0 if is_gemma else 1) + 0.25 * noise)
+        elif "norm" in name or ".ln_" in name:
+            tensor.data.copy_((0 if is_gemma or name.endswith("bias") else 1) + 0.25 * noise)
         elif name.endswith("bias"):
             tensor.data.copy_(0.3 * noise)
         else:
             deviation = 0.1 + 0.1 * torch.rand((), generator=generator).item()
             if is_gemma:
                 deviation = 0.12 if "embed" in name else deviation * (2.5 if name.split(".")[-2] in ("o_proj", "v_proj", "down_proj") else 1)
-            elif "embed" in name:
-                deviation = 1.0
+            elif "embed" in name or ".wte." in name or ".wpe." in name:
+                deviation = 0.35 if model.config.tie_word_embeddings else 1.0
+            elif model.config.tie_word_embeddings and name.split(".")[-2] in ("dense", "dense_4h_to_h", "c_proj"):
+                deviation *= 2.5
             tensor.data.copy_(deviation * noise)
         if not is_router:
             tensor.data.copy_(tensor.data.bfloat16())
@@ -138,7 +168,7 @@ def run(model, ids):
     """Logits, the stream before and after each layer, the final norm."""
     streams, final = [], []
     hooks = [layer.register_forward_pre_hook(lambda _, args: streams.append(args[0].clone()))
-             for layer in find_body(model).layers]
+             for layer in find_layers(model)]
     norm = find_final_norm(model)
     hooks.append(norm.register_forward_pre_hook(lambda _, args: streams.append(args[0].clone())))
     hooks.append(norm.register_forward_hook(lambda _, __, out: final.append(out.clone())))
@@ -191,7 +221,8 @@ def relative_rms(actual, expected):
 
 def make(name, out):
     kind, config = VARIANTS[name]
-    config._attn_implementation = "eager"
+    # With eager attention transformers 5.24 adds Falcon's slopes twice: to the mask too.
+    config._attn_implementation = "sdpa" if getattr(config, "alibi", False) else "eager"
     config._experts_implementation = "eager"
     for seed in range(1, 2000):
         generator = torch.Generator().manual_seed(seed)
@@ -220,7 +251,7 @@ def make(name, out):
         meta = {"variant": name, "class": kind.__name__, "seed": seed,
                 "versions": {"torch": torch.__version__, "transformers": transformers.__version__,
                              "python": platform.python_version()},
-                "attention": "eager, CPU", "weights_dtype": "bfloat16",
+                "attention": f"{config._attn_implementation}, CPU", "weights_dtype": "bfloat16",
                 "float32_against_float64_relative_rms": {"logits": error},
                 "bfloat16_against_float64_relative_rms": {"logits": relative_rms(run(narrow, ids)[0], exact)},
                 "greedy_smallest_margin": margin}

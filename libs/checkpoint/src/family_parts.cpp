@@ -147,6 +147,30 @@ void plan_gemma_attention(Blueprint& blueprint, const ConfigReader& config) {
     add_rotary(blueprint, config);
 }
 
+void refuse_encoder(const ConfigReader& config) {
+    if (config.flag("use_bidirectional_attention", false)) {
+        throw Error(ErrorKind::unsupported,
+                    "use_bidirectional_attention is set: an encoder writes no text");
+    }
+}
+
+void plan_sandwich_body(Blueprint& blueprint,
+                        const ConfigReader& config,
+                        const SoftmaxKinds& kinds) {
+    DenseSpec dense = read_dense(config, 9216);
+    dense.activation =
+        read_activation(config,
+                        config.has("hidden_activation") ? "hidden_activation" : "hidden_act",
+                        Activation::gelu_tanh);
+    const ResidualSpec sandwich{.norms = NormPlacement::both};
+    plan_softmax_body(blueprint,
+                      kinds,
+                      {.spec = {.feed_forward = dense,
+                                .mixer_residual = sandwich,
+                                .feed_forward_residual = sandwich},
+                       .feed_forward_norm = {"pre_feedforward_layernorm"}});
+}
+
 void plan_lfm2_attention(Blueprint& blueprint, const ConfigReader& config) {
     plan_separate(blueprint, config, Presence::absent);
     add(blueprint, QkNorms{.query = "q_layernorm", .key = "k_layernorm"});

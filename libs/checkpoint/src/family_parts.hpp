@@ -17,6 +17,12 @@
 /// What several families have in common.
 namespace anamnesis::checkpoint {
 
+/// The softmax attention of full and of sliding layers.
+struct SoftmaxKinds {
+    AttentionSpec full{};
+    AttentionSpec sliding{};
+};
+
 /// Softmax over the whole context in every layer.
 std::vector<Layer> read_full_layers(const ConfigReader& config);
 /// A window in the config makes every layer sliding.
@@ -60,6 +66,13 @@ void plan_gemma_attention(Blueprint& blueprint, const ConfigReader& config);
 void plan_gemma_heads(Blueprint& blueprint,
                       const ConfigReader& config,
                       const HeadDefaults& defaults);
+/// Errors: `unsupported` where the config asks for attention in both directions.
+void refuse_encoder(const ConfigReader& config);
+/// Norms on both sides of both branches, and a dense feed-forward of `hidden_activation` (Gemma 2
+/// and 3).
+void plan_sandwich_body(Blueprint& blueprint,
+                        const ConfigReader& config,
+                        const SoftmaxKinds& kinds);
 void plan_lfm2_attention(Blueprint& blueprint, const ConfigReader& config);
 /// Latent attention of DeepSeek V2 and V3.
 LatentAttention read_deepseek_attention(const ConfigReader& config);
@@ -76,11 +89,6 @@ void tie_head_by_default(Blueprint& blueprint);
 /// Every layer of the softmax kinds has softmax attention, then a SwiGLU (Llama, Qwen2, Qwen3).
 void plan_softmax_layers(Blueprint& blueprint, const ConfigReader& config);
 
-/// The softmax attention of full and of sliding layers.
-struct SoftmaxKinds {
-    AttentionSpec full{};
-    AttentionSpec sliding{};
-};
 /// As `make_attention` has it, with the config's window for sliding layers.
 SoftmaxKinds make_softmax_kinds(const Blueprint& blueprint,
                                 const ConfigReader& config,

@@ -117,9 +117,10 @@ TEST(Findings, TellMissingEmptyAndMisshapenTensors) {
 
 TEST(Findings, TellTensorsThatSistersHaveWhereThePlanIsNotWhole) {
     ForgedCheckpoint forged = whole_llama();
-    // Gemma 2's plan lists softmax attention alone.
-    forged.config.set("model_type", "gemma2");
+    // With an activation that does not run the plan lists softmax attention alone.
+    forged.config.set("model_type", "gemma");
     forged.config.set("head_dim", 4);
+    forged.config.set("hidden_activation", "tanh");
     EXPECT_THAT(list_codes(forged), ElementsAre("family_from_memory"));
     forged.remove("model.layers.2.mlp.up_proj.weight").remove("model.norm.weight");
     const auto findings = collect_findings(forged);

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cmath>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -11,6 +16,8 @@
 #include "family.hpp"
 #include "family_parts.hpp"
 #include "layer_kinds.hpp"
+#include "layer_plan.hpp"
+#include "spec_parts.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -24,6 +31,36 @@ std::vector<Layer> read_gemma2_layers(const ConfigReader& config) {
     });
 }
 
+/// A softcap: null denies it, and the library fills in what is left out.
+std::optional<double> read_softcap(const ConfigReader& config,
+                                   std::string_view key,
+                                   double fallback) {
+    if (config.is_null(key)) {
+        return std::nullopt;
+    }
+    const double cap = config.find_number(key).value_or(fallback);
+    if (!(cap > 0.0) || !std::isfinite(cap)) {
+        throw Error(ErrorKind::malformed,
+                    format("config key {} is {}, expected a number above 0", in_quotes(key), cap));
+    }
+    return cap;
+}
+
+void plan_gemma2_layers(Blueprint& blueprint, const ConfigReader& config) {
+    refuse_encoder(config);
+    blueprint.gain = Gain::offset;
+    blueprint.embedding_scale = std::sqrt(static_cast<double>(blueprint.hidden_size));
+    blueprint.logit_softcap = read_softcap(config, "final_logit_softcapping", 30.0);
+    SoftmaxKinds kinds = make_softmax_kinds(blueprint, config, 4096);
+    const std::optional<double> softcap = read_softcap(config, "attn_logit_softcapping", 50.0);
+    for (AttentionSpec* attention : {&kinds.full, &kinds.sliding}) {
+        attention->softcap = softcap;
+        // What the library fills in, whatever the heads' width.
+        attention->logit_scale = attention->logit_scale.value_or(1.0 / std::sqrt(256.0));
+    }
+    plan_sandwich_body(blueprint, config, kinds);
+}
+
 }  // namespace
 
 namespace families {
@@ -31,9 +68,10 @@ namespace families {
 Family gemma2() {
     return {.name = "gemma2",
             .model_types = {"gemma2"},
-            .evidence = from_memory,
+            .evidence = verified,
             .read_layers = read_gemma2_layers,
-            .plan_attention = plan_gemma_attention};
+            .plan_attention = plan_gemma_attention,
+            .plan_layers = plan_gemma2_layers};
 }
 
 }  // namespace families

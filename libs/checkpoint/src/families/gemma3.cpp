@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
@@ -58,10 +57,7 @@ RotarySettings read_local_rotary(const ConfigReader& config, RotarySettings rota
 }
 
 void plan_gemma3_layers(Blueprint& blueprint, const ConfigReader& config) {
-    if (config.flag("use_bidirectional_attention", false)) {
-        throw Error(ErrorKind::unsupported,
-                    "use_bidirectional_attention is set: an encoder writes no text");
-    }
+    refuse_encoder(config);
     blueprint.gain = Gain::offset;
     blueprint.embedding_scale = std::sqrt(static_cast<double>(blueprint.hidden_size));
     blueprint.logit_softcap = config.find_number("final_logit_softcapping");
@@ -69,18 +65,7 @@ void plan_gemma3_layers(Blueprint& blueprint, const ConfigReader& config) {
     if (kinds.sliding.rotary) {
         kinds.sliding.rotary = read_local_rotary(config, *kinds.sliding.rotary);
     }
-    DenseSpec dense = read_dense(config, 9216);
-    dense.activation =
-        read_activation(config,
-                        config.has("hidden_activation") ? "hidden_activation" : "hidden_act",
-                        Activation::gelu_tanh);
-    const ResidualSpec sandwich{.norms = NormPlacement::both};
-    plan_softmax_body(blueprint,
-                      kinds,
-                      {.spec = {.feed_forward = dense,
-                                .mixer_residual = sandwich,
-                                .feed_forward_residual = sandwich},
-                       .feed_forward_norm = {"pre_feedforward_layernorm"}});
+    plan_sandwich_body(blueprint, config, kinds);
 }
 
 }  // namespace
