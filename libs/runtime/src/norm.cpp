@@ -11,6 +11,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/layer_norm.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/rms_norm.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/sigmoid.h>
@@ -63,6 +64,17 @@ at::Tensor apply(const RmsNorm& norm, const at::Tensor& x) {
         return differentiable::rms_norm(x, gain, norm.eps);
     }
     return gain * (x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + norm.eps));
+}
+
+at::Tensor apply_in_groups(const RmsNorm& norm, const at::Tensor& x, std::int64_t groups) {
+    if (groups == 1) {
+        return apply(norm, x);
+    }
+    const std::int64_t width = x.size(-1) / groups;
+    const RmsNorm plain{.gain = at::ones({width}, norm.gain.options().requires_grad(false)),
+                        .eps = norm.eps};
+    const at::Tensor gain = norm.is_offset ? norm.gain + 1.0 : norm.gain;
+    return apply(plain, x.unflatten(-1, {groups, width})).flatten(-2) * gain;
 }
 
 at::Tensor apply(const LayerNorm& norm, const at::Tensor& x) {

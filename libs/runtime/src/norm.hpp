@@ -3,6 +3,7 @@
 
 #include "anamnesis/runtime/torch.hpp"
 
+#include <cstdint>
 #include <variant>
 
 namespace anamnesis::runtime {
@@ -19,6 +20,9 @@ struct RmsNorm {
 
 /// Shapes: x [..., width] -> the same.
 at::Tensor apply(const RmsNorm& norm, const at::Tensor& x);
+
+/// The same where `groups` of neighbours are normalised each by itself.
+at::Tensor apply_in_groups(const RmsNorm& norm, const at::Tensor& x, std::int64_t groups);
 
 /// Normalisation to mean 0 and variance 1 over the last dimension.
 /// Source: Ba et al. 2016, "Layer Normalization".

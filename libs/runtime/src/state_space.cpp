@@ -328,14 +328,7 @@ at::Tensor apply_gated_norm(const RmsNorm& norm,
                             const at::Tensor& z,
                             const checkpoint::Mamba2Spec& spec) {
     const auto normalised = [&](const at::Tensor& x) {
-        if (spec.groups == 1) {
-            return apply(norm, x);
-        }
-        const std::int64_t width = x.size(-1) / spec.groups;
-        const at::Tensor rows = x.reshape({x.size(0), x.size(1), spec.groups, width});
-        const RmsNorm plain{.gain = at::ones({width}, norm.gain.options().requires_grad(false)),
-                            .eps = norm.eps};
-        return apply(plain, rows).view(x.sizes()) * norm.gain;
+        return apply_in_groups(norm, x, spec.groups);
     };
     switch (spec.norm) {
         case GatedNorm::none:

@@ -94,6 +94,8 @@ TEST_P(InitialCheckpointOf, IsRecognisedWithoutWarningAndRuns) {
 INSTANTIATE_TEST_SUITE_P(Families,
                          InitialCheckpointOf,
                          ::testing::Values("bailing_hybrid_hub_config",
+                                           "bailing_moe_linear_odd",
+                                           "bailing_moe_v2_5_odd",
                                            "bamba_hub_config",
                                            "deepseek_v2_base",
                                            "deepseek_v3_base",

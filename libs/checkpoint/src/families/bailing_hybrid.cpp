@@ -14,6 +14,7 @@
 #include "anamnesis/checkpoint/tensor_roles.hpp"
 
 #include "attention_rules.hpp"
+#include "bailing_parts.hpp"
 #include "family.hpp"
 #include "family_parts.hpp"
 #include "latent_parts.hpp"
@@ -77,35 +78,11 @@ void refuse_other_models(const ConfigReader& config) {
                         format("Ling with limits in {} does not run here", in_quotes(key)));
         }
     }
-    for (const std::string_view key : {"use_bias", "use_qkv_bias"}) {
-        if (config.flag(key, false)) {
-            throw Error(ErrorKind::unsupported,
-                        format("Ling with {} does not run here", in_quotes(key)));
-        }
-    }
-    const auto expect = [&](std::string_view key, std::string_view expected) {
-        if (const auto word = config.find_word(key); word && *word != expected) {
-            throw Error(ErrorKind::unsupported,
-                        format("{} is {}, which does not run here; {} does",
-                               in_quotes(key),
-                               in_quotes(*word),
-                               expected));
-        }
-    };
-    expect("score_function", "sigmoid");
-    expect("gated_attention_proj_granularity_type", "head_wise");
+    refuse_other_ling(config);
+    expect_word(config, "gated_attention_proj_granularity_type", "head_wise");
     if (config.count("group_norm_size", 1) > 1) {
         throw Error(ErrorKind::unsupported, "Ling with 'group_norm_size' does not run here");
     }
-}
-
-MixtureSpec read_experts(const ConfigReader& config) {
-    MixtureSpec spec =
-        read_latent_mixture(config, {.experts = 512, .experts_per_token = 8, .width = 768});
-    spec.router = read_corrected_router(config, spec.experts, {.groups = 8, .kept_groups = 4});
-    spec.router.scale = config.find_number("routed_scaling_factor").value_or(2.5);
-    spec.router.is_corrected = config.flag("moe_router_enable_expert_bias", true);
-    return spec;
 }
 
 void plan_bailing_layers(Blueprint& blueprint, const ConfigReader& config) {
@@ -118,22 +95,15 @@ void plan_bailing_layers(Blueprint& blueprint, const ConfigReader& config) {
         make_latent_attention(blueprint, read_latent_attention(config, "attention"));
     latent.has_head_gate = true;
     const KimiDeltaSpec delta = read_delta(config, blueprint.norm_eps);
-    const DenseSpec dense = read_dense(config, 6144);
-    const MixtureSpec experts = read_experts(config);
-    const std::vector<bool> sparse = find_sparse_layers(config, blueprint.layers.size(), 2);
-    const auto plan_layer = [&](const Layer& layer) {
-        const bool is_softmax = is_only(layer, LayerKind::mla);
-        LayerPlan plan{.mixer = {.name = "attention", .renamed = {{role::output, "dense"}}}};
-        plan.spec.mixer = is_softmax ? MixerSpec(latent) : MixerSpec(delta);
-        if (sparse[layer.index.value]) {
-            plan.spec.feed_forward = experts;
-            plan.feed_forward = make_mixture_module("mlp", "gate.expert_bias");
-        } else {
-            plan.spec.feed_forward = dense;
-        }
-        return plan;
-    };
-    plan_body(blueprint, plan_layer, {.embedding = "word_embeddings"});
+    const LingDefaults defaults{.experts = {.experts = 512, .experts_per_token = 8, .width = 768},
+                                .groups = 8,
+                                .kept_groups = 4,
+                                .scale = 2.5,
+                                .dense_width = 6144,
+                                .dense_layers = 2};
+    plan_ling_body(blueprint, config, defaults, [&](const Layer& layer) {
+        return is_only(layer, LayerKind::mla) ? MixerSpec(latent) : MixerSpec(delta);
+    });
 }
 
 }  // namespace

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <vector>
 
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
 #include "attention_rules.hpp"
+#include "bailing_parts.hpp"
 #include "family.hpp"
 #include "family_parts.hpp"
 #include "rotary.hpp"
+#include "spec_parts.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -35,6 +39,33 @@ void plan_bailing_linear_attention(Blueprint& blueprint, const ConfigReader& con
                                     in_layer("attention.g_norm.weight")};
 }
 
+void plan_bailing_linear_layers(Blueprint& blueprint, const ConfigReader& config) {
+    refuse_other_ling_2(config);
+    // Ring-lite-linear-preview has this model_type too, and a router of its own.
+    if (!config.has("score_function")) {
+        throw Error(ErrorKind::unsupported,
+                    "Ling without 'score_function', the first linear form, does not run here");
+    }
+    if (blueprint.layers.size() % config.first_count({"layer_group_size"}) != 0) {
+        throw Error(ErrorKind::unsupported,
+                    format("{} layers are no whole number of groups ('layer_group_size'): which of "
+                           "the last have softmax attention is read in two ways, and neither runs "
+                           "here",
+                           blueprint.layers.size()));
+    }
+    blueprint.position.rope_theta = blueprint.position.rope_theta.value_or(6e5);
+    const AttentionSpec softmax = make_attention(blueprint);
+    const LingDefaults defaults{.experts = {.experts = 256, .experts_per_token = 8, .width = 512},
+                                .groups = 8,
+                                .kept_groups = 4,
+                                .dense_width = 5120};
+    plan_ling_body(blueprint, config, defaults, [&](const Layer& layer) {
+        return layer.is_softmax() ? MixerSpec(softmax)
+                                  : MixerSpec(make_ling_lightning(
+                                        config, blueprint, *blueprint.heads, layer.index));
+    });
+}
+
 }  // namespace
 
 namespace families {
@@ -44,7 +75,8 @@ Family bailing_moe_linear() {
             .model_types = {"bailing_moe_linear"},
             .evidence = from_source,
             .read_layers = read_bailing_linear_layers,
-            .plan_attention = plan_bailing_linear_attention};
+            .plan_attention = plan_bailing_linear_attention,
+            .plan_layers = plan_bailing_linear_layers};
 }
 
 }  // namespace families

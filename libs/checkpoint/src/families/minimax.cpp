@@ -90,7 +90,7 @@ LightningSpec make_lightning(const Blueprint& blueprint, std::uint32_t layer) {
             .output_eps = 1e-6,
             .slopes = Slopes::plain,
             .slope_scale = 1.0 - depth + 1e-5,
-            .is_fused = true,
+            .fused = FusedRows::by_head,
             .is_activated = true};
 }
 

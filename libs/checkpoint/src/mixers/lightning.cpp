@@ -20,7 +20,7 @@ void list_tensors(const LightningSpec& spec, LayerTensors& tensors) {
     };
     using Matrix = LayerTensors::Matrix;
     using Vector = LayerTensors::Vector;
-    if (spec.is_fused) {
+    if (spec.fused != FusedRows::none) {
         tensors.add(Matrix{.role = role::query_key_value,
                            .name = "qkv_proj",
                            .outputs = queries + 2 * keys,

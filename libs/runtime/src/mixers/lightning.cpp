@@ -37,15 +37,17 @@ Projected project(const LightningLayer& layer, const at::Tensor& x) {
     const auto in_heads = [&](const at::Tensor& rows, std::int64_t heads) {
         return rows.view({x.size(0), x.size(1), heads, -1});
     };
-    if (spec.is_fused) {
+    if (spec.fused != checkpoint::FusedRows::none) {
         const auto [rows, gate] = apply_each(x, layer.qkv_proj, layer.z_proj);
-        const std::int64_t dim = spec.heads.head_dim;
-        const at::Tensor heads =
-            in_heads(spec.is_activated ? activated(rows) : rows, spec.heads.query_heads);
-        return {.q = heads.narrow(-1, 0, dim),
-                .k = heads.narrow(-1, dim, dim),
-                .v = heads.narrow(-1, 2 * dim, dim),
-                .gate = gate};
+        const at::Tensor values = spec.is_activated ? activated(rows) : rows;
+        const std::int64_t heads = spec.heads.query_heads;
+        const auto part = [&](std::int64_t i) {
+            const std::int64_t dim = spec.heads.head_dim;
+            return spec.fused == checkpoint::FusedRows::by_head
+                       ? in_heads(values, heads).narrow(-1, i * dim, dim)
+                       : in_heads(values, 3 * heads).narrow(2, i * heads, heads);
+        };
+        return {.q = part(0), .k = part(1), .v = part(2), .gate = gate};
     }
     auto [q, k, v, gate] = apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.z_proj);
     if (spec.is_activated) {
@@ -64,7 +66,7 @@ Projected project(const LightningLayer& layer, const at::Tensor& x) {
 LightningLayer load_mixer(const checkpoint::LightningSpec& spec, const LayerWeights& weights) {
     const double eps = weights.blueprint().norm_eps;
     LightningLayer layer{.spec = spec, .o_proj = weights.linear(role::output)};
-    if (spec.is_fused) {
+    if (spec.fused != checkpoint::FusedRows::none) {
         layer.qkv_proj = weights.linear(role::query_key_value);
     } else {
         layer.q_proj = weights.linear(role::query);
@@ -111,7 +113,7 @@ at::Tensor mix(const LightningLayer& layer,
         run({.q = q, .k = k, .v = v, .decay = layer.log_decay, .scale = spec.scale}, states)
             .reshape({x.size(0), x.size(1), -1});
     if (layer.o_norm.is_defined()) {
-        y = apply(layer.o_norm, y);
+        y = apply_in_groups(layer.o_norm, y, spec.norm_groups);
     }
     if (layer.z_proj.is_defined()) {
         y = gated(y, gate);

@@ -20,7 +20,7 @@ namespace anamnesis::runtime {
 struct LightningLayer {
     checkpoint::LightningSpec spec{};
     Linear q_proj{}, k_proj{}, v_proj{}, o_proj{};
-    Linear qkv_proj{};  ///< in place of the three where spec.is_fused
+    Linear qkv_proj{};  ///< in place of the three where spec.fused says how its rows lie
     Linear z_proj{};
     RmsNorm q_norm{}, k_norm{}, o_norm{};
     at::Tensor log_decay{};  ///< [heads]
