@@ -211,10 +211,21 @@ void plan_bailing_latent_attention(Blueprint& blueprint, const ConfigReader& con
 }
 
 void add_in_transformer_h(Blueprint& blueprint, const FusedProjection& projection) {
+    blueprint.prefix = "transformer.";
+    blueprint.layer_list = "h";
     add(blueprint, projection);
     for (TensorRule& rule : blueprint.softmax.tensors) {
         rule.name.replace(0, std::string_view("layers.").size(), "h.");
     }
+}
+
+void use_layer_norm(Blueprint& blueprint, const ConfigReader& config, std::string_view key) {
+    blueprint.norm_kind = NormKind::layer;
+    blueprint.norm_eps = config.find_number(key).value_or(1e-5);
+}
+
+DenseSpec make_plain_dense(std::uint32_t width, Activation activation) {
+    return {.width = width, .activation = activation, .is_gated = false};
 }
 
 void tie_head_by_default(Blueprint& blueprint) {

@@ -80,8 +80,14 @@ void plan_deepseek_attention(Blueprint& blueprint, const ConfigReader& config);
 /// Latent attention of Ring 2.5 and Bailing hybrids.
 void plan_bailing_latent_attention(Blueprint& blueprint, const ConfigReader& config);
 
-/// Falcon, BLOOM and StarCoder say `transformer.h.{l}.`, which no other family here does.
+/// Falcon, BLOOM and StarCoder say `transformer.h.{l}.`, which no other family here does: also for
+/// what `plan_body` lists.
 void add_in_transformer_h(Blueprint& blueprint, const FusedProjection& projection);
+
+/// LayerNorm with the eps that `key` states, else 1e-5.
+void use_layer_norm(Blueprint& blueprint, const ConfigReader& config, std::string_view key);
+/// Up, activation, down, without a gate.
+DenseSpec make_plain_dense(std::uint32_t width, Activation activation);
 
 /// Where a config leaves tie_word_embeddings out.
 void tie_head_by_default(Blueprint& blueprint);

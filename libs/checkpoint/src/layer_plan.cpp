@@ -62,7 +62,7 @@ void add_norm(Blueprint& blueprint,
     std::vector<std::string> whole;
     whole.reserve(names.size());
     for (const std::string_view name : names) {
-        whole.push_back(format("layers.{}.{}.weight", layer.value, name));
+        whole.push_back(format("{}.{}.{}.weight", blueprint.layer_list, layer.value, name));
     }
     PlannedTensor tensor = make_gain(blueprint, role, std::move(whole));
     tensor.layer = layer;
@@ -131,6 +131,30 @@ PlannedTensor make_head(const Blueprint& blueprint, std::string_view name) {
             .is_in_body = false};
 }
 
+void add_positions(Blueprint& blueprint, const BodyNames& names) {
+    if (names.positions.empty()) {
+        return;
+    }
+    blueprint.tensors.push_back({.name = format("{}.weight", names.positions),
+                                 .shape = {names.position_count, blueprint.hidden_size},
+                                 .role = std::string(role::positions),
+                                 .group = TensorGroup::embedding,
+                                 .initial = Initial::embedding});
+}
+
+void add_head(Blueprint& blueprint, const BodyNames& names) {
+    blueprint.tensors.push_back(make_head(blueprint, names.head));
+    if (names.has_head_bias) {
+        blueprint.tensors.push_back({.name = format("{}.bias", names.head),
+                                     .shape = {blueprint.vocabulary_size},
+                                     .role = role::to_bias_role(role::head),
+                                     .group = TensorGroup::head,
+                                     .precision = Precision::vector,
+                                     .initial = Initial::zeros,
+                                     .is_in_body = false});
+    }
+}
+
 }  // namespace
 
 void plan_body(Blueprint& blueprint,
@@ -144,6 +168,13 @@ void plan_body(Blueprint& blueprint,
                                  .role = std::string(role::embedding),
                                  .group = TensorGroup::embedding,
                                  .initial = Initial::embedding});
+    add_positions(blueprint, names);
+    if (!names.embedding_norm.empty()) {
+        add_with_bias(
+            blueprint,
+            make_gain(
+                blueprint, role::embedding_norm, {format("{}.weight", names.embedding_norm)}));
+    }
     for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
         const LayerPlan plan = plan_layer(blueprint.layers[i]);
         add_layer(blueprint, blueprint.layers[i], plan);
@@ -151,7 +182,7 @@ void plan_body(Blueprint& blueprint,
     }
     add_with_bias(blueprint,
                   make_gain(blueprint, role::final_norm, {format("{}.weight", names.final_norm)}));
-    blueprint.tensors.push_back(make_head(blueprint, names.head));
+    add_head(blueprint, names);
 }
 
 void refuse_layer(const Blueprint& blueprint, const Layer& layer) {

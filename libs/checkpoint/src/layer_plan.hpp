@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <string>
@@ -33,6 +34,10 @@ struct BodyNames {
     std::string_view embedding = "embed_tokens";
     std::string_view final_norm = "norm";
     std::string_view head = "lm_head";  ///< outside the body
+    bool has_head_bias = false;
+    std::string_view positions{};  ///< of a table of learned positions; empty: none
+    std::uint32_t position_count = 0;
+    std::string_view embedding_norm{};  ///< of what goes into the layers; empty: none
 };
 
 /// Lists embedding, layers, final norm and head, in this order, and sets the specs of the layers.

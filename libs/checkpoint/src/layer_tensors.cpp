@@ -43,7 +43,12 @@ PlannedTensor LayerTensors::make(std::string_view role,
                     format("config.json describes more than {} tensors", most_tensors));
     }
     const auto in_module = [&](std::string_view module) {
-        return format("layers.{}.{}{}{}", home_.value, module, module.empty() ? "" : ".", name);
+        return format("{}.{}.{}{}{}",
+                      blueprint_.layer_list,
+                      home_.value,
+                      module,
+                      module.empty() ? "" : ".",
+                      name);
     };
     PlannedTensor tensor{.name = in_module(module_.name),
                          .shape = shape,

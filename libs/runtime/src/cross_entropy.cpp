@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -95,6 +96,7 @@ struct Summed {
     at::Tensor loss;
     at::Tensor by_hidden{};  ///< undefined where it is not wanted
     at::Tensor by_weight{};
+    at::Tensor by_bias{};
 };
 
 Summed sum_pieces(const at::Tensor& hidden,
@@ -111,6 +113,9 @@ Summed sum_pieces(const at::Tensor& hidden,
         const std::int64_t count = std::min(step, hidden.size(0) - first);
         const at::Tensor rows = hidden.narrow(0, first, count);
         at::Tensor values = product(rows, weight);
+        if (head.bias.defined()) {
+            values.add_(head.bias);
+        }
         if (head.scale != 1.0) {
             values.mul_(head.scale);
         }
@@ -135,6 +140,10 @@ Summed sum_pieces(const at::Tensor& hidden,
             const at::Tensor part = product(values.t(), rows.t());
             summed.by_weight = summed.by_weight.defined() ? summed.by_weight.add_(part) : part;
         }
+        if (head.bias.defined() && head.bias.requires_grad()) {
+            const at::Tensor part = values.sum(0);
+            summed.by_bias = summed.by_bias.defined() ? summed.by_bias.add_(part) : part;
+        }
     }
     return summed;
 }
@@ -144,15 +153,20 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
     static at::Tensor forward(AutogradContext* context,
                               const at::Tensor& hidden,
                               const at::Tensor& weight,
+                              const std::optional<at::Tensor>& bias,
                               const LogitHead& head,
                               const at::Tensor& targets,
                               const at::Tensor& shares) {
         Summed summed = sum_pieces(hidden,
-                                   {.weight = weight, .scale = head.scale, .softcap = head.softcap},
+                                   {.weight = weight,
+                                    .bias = bias.value_or(at::Tensor()),
+                                    .scale = head.scale,
+                                    .softcap = head.softcap},
                                    targets,
                                    shares);
         context->saved_data["by_hidden"] = std::move(summed.by_hidden);
         context->saved_data["by_weight"] = std::move(summed.by_weight);
+        context->saved_data["by_bias"] = std::move(summed.by_bias);
         context->saved_data["weight_type"] = weight.scalar_type();
         return summed.loss;
     }
@@ -160,12 +174,15 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
     static variable_list backward(AutogradContext* context, const variable_list& gradients) {
         ANAMNESIS_CHECK(!context->saved_data.empty(), "gradients of a loss are taken once");
         const auto saved = std::exchange(context->saved_data, {});
-        variable_list all(5);
+        variable_list all(6);
         if (const at::Tensor by_hidden = saved.at("by_hidden").toTensor(); by_hidden.defined()) {
             all[0] = by_hidden.mul_(gradients.front());
         }
         if (const at::Tensor by_weight = saved.at("by_weight").toTensor(); by_weight.defined()) {
             all[1] = by_weight.mul_(gradients.front()).to(saved.at("weight_type").toScalarType());
+        }
+        if (const at::Tensor by_bias = saved.at("by_bias").toTensor(); by_bias.defined()) {
+            all[2] = by_bias.mul_(gradients.front());
         }
         return all;
     }
@@ -182,14 +199,22 @@ at::Tensor summed_cross_entropy(const at::Tensor& hidden,
         weights.defined() ? weights.to(options).contiguous() : at::ones({hidden.size(0)}, options);
     const at::Tensor labels = targets.to(hidden.device()).contiguous();
     const bool has_gradient =
-        at::GradMode::is_enabled() && (hidden.requires_grad() || head.weight.requires_grad());
+        at::GradMode::is_enabled() && (hidden.requires_grad() || head.weight.requires_grad() ||
+                                       (head.bias.defined() && head.bias.requires_grad()));
     return has_gradient
-               ? CrossEntropy::apply(hidden, head.weight, head, labels, shares)
-               : sum_pieces(
-                     hidden.detach(),
-                     {.weight = head.weight.detach(), .scale = head.scale, .softcap = head.softcap},
-                     labels,
-                     shares)
+               ? CrossEntropy::apply(hidden,
+                                     head.weight,
+                                     head.bias.defined() ? std::optional(head.bias) : std::nullopt,
+                                     head,
+                                     labels,
+                                     shares)
+               : sum_pieces(hidden.detach(),
+                            {.weight = head.weight.detach(),
+                             .bias = head.bias.defined() ? head.bias.detach() : head.bias,
+                             .scale = head.scale,
+                             .softcap = head.softcap},
+                            labels,
+                            shares)
                      .loss;
 }
 

@@ -17,7 +17,6 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/tanh.h>
 
 #include "anamnesis/base/check.hpp"
@@ -37,6 +36,7 @@
 #include "linear.hpp"
 #include "norm.hpp"
 #include "rotary.hpp"
+#include "token_embedding.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -44,15 +44,6 @@ namespace {
 /// Outside the layers.
 TensorPlace make_place(std::string_view role) {
     return {std::nullopt, std::string(role)};
-}
-
-/// Shapes: ids [B, T] -> [B, T, d].
-at::Tensor look_up(const Linear& embedding, const at::Tensor& ids) {
-    if (embedding.packed.is_defined()) {
-        return unpack_rows(embedding.packed, ids.reshape({-1}))
-            .view({ids.size(0), ids.size(1), embedding.packed.columns});
-    }
-    return at::embedding(embedding.weight, ids);
 }
 
 }  // namespace
@@ -111,7 +102,7 @@ struct Network::Parts {
     at::Device device = at::kCPU;
     at::ScalarType activation_type = at::kFloat;
     at::ScalarType cache_type = at::kFloat;
-    Linear embedding{};  ///< [vocabulary, d]
+    TokenEmbedding embedding{};
     std::vector<LoadedLayer> layers{};
     Norm final_norm{};
     Linear head{};
@@ -155,7 +146,7 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
     parts->device = options.device;
     parts->activation_type = weights.weights().activation_type();
     parts->recomputes_layers = options.recomputes_layers;
-    parts->embedding = weights.take_product(make_place(checkpoint::role::embedding));
+    parts->embedding = load_embedding(weights, parts->device);
     for (std::uint32_t i = 0; i < model.layers.size(); ++i) {
         parts->layers.push_back(load_layer(model.layers[i], LayerWeights(weights, LayerIndex(i))));
     }
@@ -168,11 +159,15 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
             rotary, at::TensorOptions().dtype(parts->activation_type).device(parts->device)));
     }
     parts->final_norm = weights.take_stream_norm(make_place(checkpoint::role::final_norm));
-    parts->head = model.is_head_tied ? parts->embedding
+    parts->head = model.is_head_tied ? parts->embedding.tokens
                                      : weights.take_product(make_place(checkpoint::role::head));
-    parts->cache_type = options.cache_type.value_or(parts->embedding.packed.is_defined()
-                                                        ? at::kBFloat16
-                                                        : parts->embedding.weight.scalar_type());
+    const std::string head_bias = checkpoint::role::to_bias_role(checkpoint::role::head);
+    if (model.blueprint->find(std::nullopt, head_bias) != nullptr) {
+        parts->head.bias = weights.take(make_place(head_bias));
+    }
+    parts->cache_type = options.cache_type.value_or(
+        parts->embedding.tokens.packed.is_defined() ? at::kBFloat16
+                                                    : parts->embedding.tokens.weight.scalar_type());
     parts->parameters = weights.weights().taken();
     parts->factors = weights.factors();
     parts->names = weights.names();
@@ -228,7 +223,6 @@ at::Tensor Network::run(const at::Tensor& ids,
                         const AttentionObserver& attention,
                         const InputObserver& inputs) const {
     const Parts& parts = *parts_;
-    at::Tensor x = embed(ids);
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0))),
               .attention = attention ? &attention : nullptr,
               .inputs = inputs ? &inputs : nullptr};
@@ -236,6 +230,7 @@ at::Tensor Network::run(const at::Tensor& ids,
         call.starts[b] = states[b]->length_;
     }
     parts.add_tables(call, ids.size(1));
+    at::Tensor x = runtime::embed(parts.embedding, ids, call.starts, boundaries);
     if (parts.reads_embeddings) {
         call.embeddings = x;
     }
@@ -270,9 +265,8 @@ at::Tensor Network::run(const at::Tensor& ids,
 
 at::Tensor Network::embed(const at::Tensor& ids) const {
     check_shape(ids, {-1, -1}, "token ids");
-    const Parts& parts = *parts_;
-    return scaled(look_up(parts.embedding, ids.to(parts.device)).to(parts.activation_type),
-                  parts.spec.blueprint->embedding_scale);
+    const std::vector<std::int64_t> starts(static_cast<std::size_t>(ids.size(0)));
+    return runtime::embed(parts_->embedding, ids, starts, {});
 }
 
 at::Tensor Network::pass(LayerIndex layer,
@@ -355,6 +349,7 @@ at::Tensor Network::logits(const at::Tensor& hidden) const {
 LogitHead Network::logit_head() const {
     const checkpoint::Blueprint& blueprint = *parts_->spec.blueprint;
     return {.weight = parts_->head.weight,
+            .bias = parts_->head.bias,
             .scale = blueprint.logit_scale,
             .softcap = blueprint.logit_softcap};
 }

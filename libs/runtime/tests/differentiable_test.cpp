@@ -151,7 +151,9 @@ at::Tensor define_loss(const at::Tensor& hidden,
                        const LogitHead& head,
                        const at::Tensor& targets,
                        const at::Tensor& weights) {
-    at::Tensor logits = at::linear(hidden, head.weight) * head.scale;
+    const std::optional<at::Tensor> bias =
+        head.bias.defined() ? std::optional(head.bias) : std::nullopt;
+    at::Tensor logits = at::linear(hidden, head.weight, bias) * head.scale;
     if (head.softcap) {
         logits = at::tanh(logits / *head.softcap) * *head.softcap;
     }
@@ -166,27 +168,36 @@ struct HeadCase {
     double scale = 1.0;
     std::optional<double> softcap{};
     bool is_weighted = false;
+    bool has_bias = false;
 };
 
 TEST(CrossEntropy, OfAHeadIsThatOfItsLogits) {
     // The last has more rows than one piece.
-    for (const HeadCase& one : {HeadCase{.rows = 700, .classes = 37},
-                                HeadCase{.rows = 90, .classes = 37, .is_weighted = true},
-                                HeadCase{.rows = 5, .classes = 300, .scale = 0.25},
-                                HeadCase{.rows = 80, .classes = 65, .scale = 3.0, .softcap = 4.0},
-                                HeadCase{.rows = 300, .classes = 70'000, .is_weighted = true}}) {
+    for (const HeadCase& one :
+         {HeadCase{.rows = 700, .classes = 37},
+          HeadCase{.rows = 90, .classes = 37, .is_weighted = true},
+          HeadCase{.rows = 5, .classes = 300, .scale = 0.25},
+          HeadCase{.rows = 80, .classes = 65, .scale = 3.0, .softcap = 4.0},
+          HeadCase{.rows = 700, .classes = 37, .scale = 2.0, .has_bias = true},
+          HeadCase{.rows = 300, .classes = 70'000, .is_weighted = true}}) {
         const at::Tensor targets = at::randint(one.classes, {one.rows}, at::kLong);
         const at::Tensor weights = one.is_weighted ? at::rand({one.rows}) : at::Tensor();
-        const auto head = [&](const at::Tensor& weight) {
-            return LogitHead{.weight = weight, .scale = one.scale, .softcap = one.softcap};
+        const auto head = [&](const Inputs& in) {
+            return LogitHead{.weight = in[1],
+                             .bias = one.has_bias ? in[2] : at::Tensor(),
+                             .scale = one.scale,
+                             .softcap = one.softcap};
         };
         const Operator definition = [&](const Inputs& in) {
-            return define_loss(in[0], head(in[1]), targets, weights);
+            return define_loss(in[0], head(in), targets, weights);
         };
         const Operator tested = [&](const Inputs& in) {
-            return summed_cross_entropy(in[0], head(in[1]), targets, weights);
+            return summed_cross_entropy(in[0], head(in), targets, weights);
         };
-        const Inputs inputs{at::randn({one.rows, 12}), at::randn({one.classes, 12})};
+        Inputs inputs{at::randn({one.rows, 12}), at::randn({one.classes, 12})};
+        if (one.has_bias) {
+            inputs.push_back(at::randn({one.classes}));
+        }
         const at::Tensor d_y = at::randn({});
         // Sums over many classes.
         expect_same(tested, definition, inputs, d_y, 1e-5);

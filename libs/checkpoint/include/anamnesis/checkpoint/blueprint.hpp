@@ -152,7 +152,8 @@ struct Blueprint {
     double logit_scale = 1.0;
     std::optional<double> logit_softcap{};  ///< c: logits are c tanh(logits / c), after the scale
     std::optional<bool> is_head_tied{};     ///< absent: told from the tensors
-    std::string prefix = "model.";  ///< of the names in files that the family's library writes
+    std::string prefix = "model.";      ///< of the names in files that the family's library writes
+    std::string layer_list = "layers";  ///< what names of a layer's tensors begin with, below it
     std::optional<HeadLayout> heads{};
     RotaryLayout rotary{};
     QkNorm qk_norm = QkNorm::none;

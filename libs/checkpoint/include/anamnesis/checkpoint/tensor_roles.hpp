@@ -9,6 +9,8 @@
 namespace anamnesis::checkpoint::role {
 
 inline constexpr std::string_view embedding = "embedding";
+inline constexpr std::string_view positions = "positions";  ///< learned, added to embeddings
+inline constexpr std::string_view embedding_norm = "embedding_norm";
 inline constexpr std::string_view final_norm = "final_norm";
 inline constexpr std::string_view head = "head";
 
