@@ -212,7 +212,8 @@ TEST(IncompleteBlueprints, BoundWhatAConfigAsksFor) {
 
 TEST(IncompleteBlueprints, ListSoftmaxTensorsOfFamiliesThatDoNotRun) {
     const Blueprint blueprint = make_blueprint(
-        Json::parse(R"({"model_type": "bloom", "n_head": 2, "hidden_size": 8, "n_layer": 2})"));
+        Json::parse(R"({"model_type": "recurrent_gemma", "num_attention_heads": 2, "hidden_size": 8,
+                        "num_hidden_layers": 3})"));
     EXPECT_FALSE(blueprint.is_complete);
     EXPECT_FALSE(blueprint.obstacle);
     EXPECT_FALSE(blueprint.tensors.empty());

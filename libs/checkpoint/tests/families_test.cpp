@@ -50,7 +50,7 @@ TEST(Families, GroupFalconByKeyValueHead) {
     EXPECT_EQ(print_rows_of_rule(blueprint, "h.{layer}.self_attention.query_key_value.weight"),
               "query 0 [0,2) query 1 [2,4) key 0 [4,6) value 0 [6,8) "
               "query 2 [8,10) query 3 [10,12) key 1 [12,14) value 1 [14,16) ");
-    EXPECT_EQ(blueprint.evidence, from_memory);
+    EXPECT_EQ(blueprint.evidence, verified);
     EXPECT_THROW(parse_blueprint(R"({"model_type": "falcon", "hidden_size": 8,
         "num_hidden_layers": 1, "num_attention_heads": 4})"),
                  Error);

@@ -38,6 +38,7 @@ std::string find_prefix(const checkpoint::Checkpoint& checkpoint, const std::str
                                           "model.",
                                           "backbone.",
                                           "gpt_neox.",
+                                          "transformer.",
                                           ""}) {
         if (checkpoint.find(std::string(prefix) + embedding) != nullptr) {
             return std::string(prefix);

@@ -97,12 +97,16 @@ INSTANTIATE_TEST_SUITE_P(Families,
                                            "bailing_moe_linear_odd",
                                            "bailing_moe_v2_5_odd",
                                            "bamba_hub_config",
+                                           "bloom_odd",
                                            "deepseek_v2_base",
                                            "deepseek_v3_base",
+                                           "falcon_alibi",
+                                           "falcon_base",
                                            "falcon_h1_odd",
                                            "gemma2_odd",
                                            "gemma3_hub_config",
                                            "gemma_base",
+                                           "gpt_bigcode_base",
                                            "gpt_neox_base",
                                            "gpt_neox_serial",
                                            "gpt_oss_hub_config",
@@ -178,9 +182,10 @@ std::string describe_failure(const Json& config) {
 }
 
 TEST(InitialCheckpoint, RefusesWhatDoesNotRun) {
-    EXPECT_THAT(describe_failure(Json::parse(R"({"model_type": "bloom", "hidden_size": 8,
+    EXPECT_THAT(
+        describe_failure(Json::parse(R"({"model_type": "recurrent_gemma", "hidden_size": 8,
                     "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 5})")),
-                AllOf(HasSubstr("unsupported"), HasSubstr("'bloom'"), HasSubstr("hypenet")));
+        AllOf(HasSubstr("unsupported"), HasSubstr("'recurrent_gemma'"), HasSubstr("hypenet")));
     Json config = load_config("hypenet_base");
     config.set("lightning_use_short_conv", true);
     EXPECT_THAT(describe_failure(config),
