@@ -9,6 +9,8 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 
+#include "expression_property.hpp"
+
 namespace anamnesis::language {
 namespace {
 
@@ -27,9 +29,10 @@ public:
             if (c == '\\' && at_ + 1 < pattern_.size()) {
                 const char escaped = pattern_[at_ + 1];
                 at_ += 2;
-                result += escaped == 's'   ? format("[{}]", white_space)
-                          : escaped == 'S' ? format("[^{}]", white_space)
-                                           : std::string{'\\', escaped};
+                result += is_property(escaped) ? read_property(escaped)
+                          : escaped == 's'     ? format("[{}]", white_space)
+                          : escaped == 'S'     ? format("[^{}]", white_space)
+                                               : std::string{'\\', escaped};
             } else if (c == '[') {
                 result += read_class();
             } else {
@@ -97,7 +100,52 @@ private:
             return;
         }
         const char escaped = pattern_[at_++];
-        members += escaped == 's' ? std::string(white_space) : std::string{'\\', escaped};
+        members += is_property(escaped) ? read_member_property(escaped)
+                   : escaped == 's'     ? std::string(white_space)
+                                        : std::string{'\\', escaped};
+    }
+
+    static bool is_property(char escaped) { return escaped == 'p' || escaped == 'P'; }
+
+    struct Property {
+        std::string members;
+        bool is_negated = false;
+    };
+
+    /// What follows `\p` or `\P`.
+    Property take_property(char escaped) {
+        std::string_view name = pattern_.substr(at_, 1);
+        std::size_t length = 1;
+        if (name == "{") {
+            const std::size_t end = pattern_.find('}', at_);
+            name = pattern_.substr(at_ + 1, end == std::string_view::npos ? 0 : end - at_ - 1);
+            length = name.size() + 2;
+        }
+        at_ += length;
+        const bool has_caret = name.starts_with('^');
+        name.remove_prefix(has_caret ? 1 : 0);
+        return {.members = translate_property(name), .is_negated = has_caret != (escaped == 'P')};
+    }
+
+    std::string read_property(char escaped) {
+        const Property property = take_property(escaped);
+        return format("[{}{}]", property.is_negated ? "^" : "", property.members);
+    }
+
+    std::string read_member_property(char escaped) {
+        const Property property = take_property(escaped);
+        const bool is_single = property.members.starts_with(R"(\p{)") &&
+                               property.members.find('}') + 1 == property.members.size();
+        if (!property.is_negated) {
+            return property.members;
+        }
+        if (!is_single) {
+            throw Error(ErrorKind::unsupported,
+                        format("the split expression {} has the opposite of a compound property in "
+                               "a class, which is not supported",
+                               in_quotes(pattern_)));
+        }
+        return R"(\P)" + property.members.substr(2);
     }
 
     static std::string join_sides(const std::vector<std::string>& sides, bool is_negated) {
