@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/language/chat_template.hpp"
 
-#include <array>
 #include <ctime>
 #include <filesystem>
 #include <map>
@@ -19,6 +18,7 @@
 
 #include "gguf_tokenizer.hpp"
 #include "jinja/template.hpp"
+#include "named_tokens.hpp"
 
 namespace anamnesis::language {
 namespace {
@@ -46,31 +46,6 @@ Json read_object(const fs::path& path) {
                           json.as_object("the file");
                           return json;
                       });
-}
-
-/// "<s>" of "<s>" or of {"content": "<s>", …}.
-std::optional<std::string> find_token(const Json& json, std::string_view key) {
-    const Json* token = json.find(key);
-    if (token != nullptr && token->is_object()) {
-        token = token->find("content");
-    }
-    return token != nullptr && token->is_string() ? std::optional(token->as_string(key))
-                                                  : std::nullopt;
-}
-
-Json read_special_tokens(const Json& config, const fs::path& folder) {
-    constexpr std::array<std::string_view, 7> names{
-        "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
-    const Json older = read_object(folder / "special_tokens_map.json");
-    Json tokens = Json::object();
-    for (const std::string_view name : names) {
-        std::optional<std::string> token = find_token(config, name);
-        token = token ? token : find_token(older, name);
-        if (token) {
-            tokens.set(name, *token);
-        }
-    }
-    return tokens;
 }
 
 /// One of a message's names for its thinking; transformers fills the others from it.
@@ -177,7 +152,12 @@ ChatTemplate ChatTemplate::open(const fs::path& folder) {
             format("{} has chat templates, but none called 'default'", in_quotes(name, 1000)));
     }
     Parts parts{.standard = read_template(templates["default"], name),
-                .special_tokens = read_special_tokens(config, folder)};
+                .special_tokens = in_context(
+                    [&] { return format("reading {}", in_quotes(shared.string(), 1000)); },
+                    [&] {
+                        return read_named_tokens(config,
+                                                 read_object(folder / "special_tokens_map.json"));
+                    })};
     if (const auto found = templates.find("tool_use"); found != templates.end()) {
         parts.for_tools = read_template(found->second, name);
     }

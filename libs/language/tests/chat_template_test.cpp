@@ -126,14 +126,46 @@ TEST(ChatTemplate, TakesReasoningThatIsKeptApart) {
               "a<|im_end|>\n");
 }
 
-TEST(ChatTemplate, TakesSpecialTokensFromTheTokenizersConfig) {
+/// What a template makes of the names in a tokenizer_config.json and a special_tokens_map.json.
+std::string render_names(const std::string& expression,
+                         const std::string& entries,
+                         const std::string& map = "{}") {
     const testing::TemporaryFolder folder;
     folder.write("tokenizer_config.json",
-                 R"({"bos_token": {"content": "<s>", "lstrip": false}, "eos_token": null,
-                     "chat_template": "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}"})");
-    folder.write("special_tokens_map.json", R"({"bos_token": "<old>", "eos_token": "</s>"})");
+                 R"({"chat_template": "{{ )" + expression + R"( }}", )" + entries + "}");
+    folder.write("special_tokens_map.json", map);
     const std::vector<ChatMessage> messages{{.role = "user", .content = "Hi"}};
-    EXPECT_EQ(ChatTemplate::open(folder.path()).render(messages), "<s>Hi</s>");
+    return ChatTemplate::open(folder.path()).render(messages);
+}
+
+// The three tests below expect what transformers 5.24 renders.
+TEST(ChatTemplate, TakesSpecialTokensFromTheTokenizersConfig) {
+    EXPECT_EQ(render_names("bos_token ~ eos_token",
+                           R"("bos_token": {"content": "<s>", "lstrip": false}, "eos_token": null)",
+                           R"({"eos_token": "</s>"})"),
+              "<s></s>");
+}
+
+TEST(ChatTemplate, BelievesTheMapOfSpecialTokensUnlessTheConfigListsAddedTokens) {
+    const std::string map = R"({"bos_token": {"content": "<map>"}, "eos_token": null})";
+    const std::string names = "bos_token ~ '|' ~ eos_token";
+    const std::string entries = R"("bos_token": "<s>", "eos_token": "</s>")";
+    EXPECT_EQ(render_names(names, entries, map), "<map>|");
+    EXPECT_EQ(render_names(names, entries + R"(, "added_tokens_decoder": {})", map), "<s>|</s>");
+}
+
+TEST(ChatTemplate, KnowsTheSpecialTokensThatAreTheModelsOwn) {
+    const std::string names = "image_token ~ '|' ~ boi ~ '|' ~ audio_token";
+    EXPECT_EQ(render_names(names,
+                           R"("extra_special_tokens": {"image_token": "<img>", "boi": "<boi>"},
+                              "audio_token": {"__type": "AddedToken", "content": "<aud>"})"),
+              "<img>|<boi>|<aud>");
+    EXPECT_EQ(render_names(names,
+                           R"("model_specific_special_tokens": {"image_token": "<img>"},
+                              "extra_special_tokens": ["<boi>"])",
+                           R"({"image_token": "<no>", "audio_token": "<aud>"})"),
+              "<img>||<aud>");
+    EXPECT_THROW(render_names(names, R"("extra_special_tokens": {"image_token": 7})"), Error);
 }
 
 TEST(ChatTemplate, TakesTheTemplateForToolsWhereAChatHasTools) {
