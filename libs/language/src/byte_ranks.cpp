@@ -93,7 +93,7 @@ void take_ranked_bytes(TokenizerFile& file,
 }
 
 void cut_by_expression(TokenizerFile& file, std::string_view pattern) {
-    file.stages.push_back({.pattern = std::string(pattern)});
+    file.stages.push_back({.pattern = std::string(pattern), .dialect = Dialect::rust});
     file.stages.push_back({.kind = SplitStage::Kind::spell_bytes});
 }
 

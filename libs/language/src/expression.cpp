@@ -14,6 +14,7 @@
 
 #include "expression_translation.hpp"
 #include "pre_tokenizer.hpp"
+#include "split_stage.hpp"
 
 namespace anamnesis::language {
 namespace {
@@ -30,6 +31,9 @@ struct FreeMatch {
 struct FreeContext {
     void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
 };
+struct FreeCompileContext {
+    void operator()(pcre2_compile_context* context) const { pcre2_compile_context_free(context); }
+};
 struct FreeStack {
     void operator()(pcre2_jit_stack* stack) const { pcre2_jit_stack_free(stack); }
 };
@@ -37,14 +41,22 @@ struct FreeStack {
 }  // namespace
 
 struct Expression::Code {
-    explicit Code(std::string_view pattern) {
+    Code(std::string_view pattern, Dialect dialect) {
         if (pattern.size() > max_pattern_bytes) {
             throw Error(ErrorKind::unsupported,
                         format("a split expression has {} bytes, at most {} are taken",
                                pattern.size(),
                                max_pattern_bytes));
         }
-        const std::string plain = translate_expression(pattern);
+        const std::string plain = translate_expression(pattern, dialect);
+        // How PCRE2 was built decides neither what `.` leaves out nor what `\R` takes.
+        const std::unique_ptr<pcre2_compile_context, FreeCompileContext> rules(
+            pcre2_compile_context_create(nullptr));
+        if (!rules) {
+            throw Error(ErrorKind::exhausted, "no memory is left to split text");
+        }
+        pcre2_set_newline(rules.get(), PCRE2_NEWLINE_LF);
+        pcre2_set_bsr(rules.get(), PCRE2_BSR_UNICODE);
         int code = 0;
         PCRE2_SIZE offset = 0;
         code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(plain.data()),
@@ -52,7 +64,7 @@ struct Expression::Code {
                                   PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
                                   &code,
                                   &offset,
-                                  nullptr));
+                                  rules.get()));
         if (!code_) {
             std::string message(256, '\0');
             const int length = pcre2_get_error_message(
@@ -137,7 +149,8 @@ struct Expression::Code {
     std::unique_ptr<pcre2_match_context, FreeContext> context_;  // only read once it is made
 };
 
-Expression::Expression(std::string_view pattern) : code_(std::make_unique<Code>(pattern)) {}
+Expression::Expression(std::string_view pattern, Dialect dialect)
+    : code_(std::make_unique<Code>(pattern, dialect)) {}
 Expression::Expression(Expression&&) noexcept = default;
 Expression& Expression::operator=(Expression&&) noexcept = default;
 Expression::~Expression() = default;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,8 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+
+#include "split_stage.hpp"
 
 namespace anamnesis::language {
 namespace {
@@ -100,6 +103,42 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 51> known_na
     {"assigned", R"(\P{Cn})"},
 }};
 
+// Source: Oniguruma 6.9.10, asked for every code point.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 14> oniguruma_brackets{{
+    {"alnum", R"(\p{Alphabetic}\p{Nd})"},
+    {"alpha", R"(\p{Alphabetic})"},
+    {"ascii", R"(\x00-\x7F)"},
+    {"blank", R"(\p{Zs}\t)"},
+    {"cntrl", R"(\p{Cc})"},
+    {"digit", R"(\p{Nd})"},
+    {"graph", R"(^\p{White_Space}\p{Cc}\p{Cn})"},
+    {"lower", R"(\p{Lowercase})"},
+    {"print", R"(^\p{Zl}\p{Zp}\p{Cc}\p{Cn})"},
+    {"punct", R"(\p{P}\p{S})"},
+    {"space", white_space_members},
+    {"upper", R"(\p{Uppercase})"},
+    {"word", word_members},
+    {"xdigit", hexadecimal_members},
+}};
+
+// Source: the crate regex-syntax 0.8.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 14> rust_brackets{{
+    {"alnum", "0-9A-Za-z"},
+    {"alpha", "A-Za-z"},
+    {"ascii", R"(\x00-\x7F)"},
+    {"blank", R"(\t\x20)"},
+    {"cntrl", R"(\x00-\x1F\x7F)"},
+    {"digit", "0-9"},
+    {"graph", R"(\x21-\x7E)"},
+    {"lower", "a-z"},
+    {"print", R"(\x20-\x7E)"},
+    {"punct", R"(\x21-\x2F\x3A-\x40\x5B-\x60\x7B-\x7E)"},
+    {"space", R"(\t-\r\x20)"},
+    {"upper", "A-Z"},
+    {"word", "0-9A-Za-z_"},
+    {"xdigit", hexadecimal_members},
+}};
+
 /// "script=han" → "script", "han"; a name alone has an empty key.
 std::pair<std::string, std::string> part_name(std::string_view name) {
     const std::size_t sign = name.find_first_of("=:");
@@ -140,6 +179,13 @@ std::string translate_property(std::string_view name) {
     }
     throw Error(ErrorKind::unsupported,
                 format("the property {} of a split expression is not supported", in_quotes(name)));
+}
+
+std::optional<std::string_view> find_bracket(std::string_view name, Dialect dialect) {
+    const auto& known = dialect == Dialect::oniguruma ? oniguruma_brackets : rust_brackets;
+    const auto* const found =
+        std::ranges::find(known, name, [](const auto& entry) { return entry.first; });
+    return found != known.end() ? std::optional(found->second) : std::nullopt;
 }
 
 }  // namespace anamnesis::language

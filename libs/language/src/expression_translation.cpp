@@ -1,179 +1,321 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "expression_translation.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 
-#include "expression_property.hpp"
+#include "expression_class.hpp"
+#include "expression_cursor.hpp"
 
 namespace anamnesis::language {
 namespace {
 
-// PCRE2's `\s` holds U+180E, which is no White_Space any more.
-constexpr std::string_view white_space =
-    R"(\t-\r\x20\x85\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+bool is_any_of(char c, std::string_view choices) {
+    return choices.find(c) != std::string_view::npos;
+}
 
 class Translator {
 public:
-    explicit Translator(std::string_view pattern) : pattern_(pattern) {}
+    Translator(std::string_view pattern, Dialect dialect) : cursor_(pattern, dialect) {}
 
     std::string run() {
-        std::string result;
-        while (at_ < pattern_.size()) {
-            const char c = pattern_[at_];
-            if (c == '\\' && at_ + 1 < pattern_.size()) {
-                const char escaped = pattern_[at_ + 1];
-                at_ += 2;
-                result += is_property(escaped) ? read_property(escaped)
-                          : escaped == 's'     ? format("[{}]", white_space)
-                          : escaped == 'S'     ? format("[^{}]", white_space)
-                                               : std::string{'\\', escaped};
-            } else if (c == '[') {
-                result += read_class();
-            } else {
-                result += c;
-                ++at_;
-            }
+        while (cursor_.has_more()) {
+            read_next();
         }
-        return result;
+        if (groups_.size() != 1) {
+            cursor_.refuse("a group that does not end");
+        }
+        return result_ + std::string(groups_.back().scopes, ')');
     }
 
 private:
-    [[noreturn]] void refuse() const {
-        throw Error(
-            ErrorKind::unsupported,
-            format("the split expression {} has a class within a class, which is not supported",
-                   in_quotes(pattern_)));
-    }
-
-    /// A bracket expression from its '[' on, as an expression of one character.
-    std::string read_class() {
-        ++at_;
-        const bool is_negated = at_ < pattern_.size() && pattern_[at_] == '^';
-        at_ += is_negated ? 1 : 0;
-        std::vector<std::string> sides;
-        std::string members;
-        std::string nested;
-        bool is_first = true;
-        const auto end_side = [&] {
-            if (!nested.empty() && !members.empty()) {
-                refuse();
-            }
-            sides.push_back(nested.empty() ? "[" + members + "]" : nested);
-            members.clear();
-            nested.clear();
-        };
-        while (at_ < pattern_.size() && (pattern_[at_] != ']' || is_first)) {
-            is_first = false;
-            const std::string_view rest = pattern_.substr(at_);
-            if (rest.starts_with("&&")) {
-                at_ += 2;
-                end_side();
-            } else if (rest.starts_with("[:")) {
-                const std::size_t end = rest.find(":]");
-                members += rest.substr(0, end == std::string_view::npos ? 1 : end + 2);
-                at_ += end == std::string_view::npos ? 1 : end + 2;
-            } else if (rest.front() == '[') {
-                if (!nested.empty() || ++depth_ > 20) {
-                    refuse();
-                }
-                nested = read_class();
-                --depth_;
-            } else {
-                read_member(members);
-            }
-        }
-        ++at_;
-        end_side();
-        return join_sides(sides, is_negated);
-    }
-
-    void read_member(std::string& members) {
-        const char c = pattern_[at_++];
-        if (c != '\\' || at_ >= pattern_.size()) {
-            members += c;
-            return;
-        }
-        const char escaped = pattern_[at_++];
-        members += is_property(escaped) ? read_member_property(escaped)
-                   : escaped == 's'     ? std::string(white_space)
-                                        : std::string{'\\', escaped};
-    }
-
-    static bool is_property(char escaped) { return escaped == 'p' || escaped == 'P'; }
-
-    struct Property {
-        std::string members;
-        bool is_negated = false;
+    enum class Kind : std::uint8_t {
+        nothing,  ///< a quantifier may not follow
+        atom,
+        quantified,
     };
 
-    /// What follows `\p` or `\P`.
-    Property take_property(char escaped) {
-        std::string_view name = pattern_.substr(at_, 1);
-        std::size_t length = 1;
-        if (name == "{") {
-            const std::size_t end = pattern_.find('}', at_);
-            name = pattern_.substr(at_ + 1, end == std::string_view::npos ? 0 : end - at_ - 1);
-            length = name.size() + 2;
+    struct Group {
+        std::size_t begin = 0;
+        bool is_assertion = false;
+        bool ignored_case = false;  ///< outside
+        std::size_t scopes = 0;     ///< groups within that end where this one ends
+    };
+
+    void read_next() {
+        if (cursor_.take("\\")) {
+            read_escape();
+        } else if (cursor_.take("[")) {
+            add_atom(take_class(cursor_).expression());
+        } else if (cursor_.take("(")) {
+            open_group();
+        } else if (cursor_.take(")")) {
+            close_group();
+        } else if (cursor_.take("|")) {
+            add_nothing("|");
+        } else if (cursor_.take("^")) {
+            add_nothing(cursor_.is_oniguruma() ? "(?m:^)" : R"(\A)");
+        } else if (cursor_.take("$")) {
+            add_nothing(cursor_.is_oniguruma() ? "(?m:$)" : R"(\z)");
+        } else if (cursor_.take(".")) {
+            add_atom(".");
+        } else if (auto quantifier = take_quantifier()) {
+            add_quantifier(*std::move(quantifier));
+        } else {
+            add_literal(cursor_.take_character());
         }
-        at_ += length;
-        const bool has_caret = name.starts_with('^');
-        name.remove_prefix(has_caret ? 1 : 0);
-        return {.members = translate_property(name), .is_negated = has_caret != (escaped == 'P')};
     }
 
-    std::string read_property(char escaped) {
-        const Property property = take_property(escaped);
-        return format("[{}{}]", property.is_negated ? "^" : "", property.members);
+    void add_atom(std::string_view text) {
+        kind_ = Kind::atom;
+        last_ = result_.size();
+        literal_.reset();
+        result_ += text;
     }
 
-    std::string read_member_property(char escaped) {
-        const Property property = take_property(escaped);
-        const bool is_single = property.members.starts_with(R"(\p{)") &&
-                               property.members.find('}') + 1 == property.members.size();
-        if (!property.is_negated) {
-            return property.members;
-        }
-        if (!is_single) {
-            throw Error(ErrorKind::unsupported,
-                        format("the split expression {} has the opposite of a compound property in "
-                               "a class, which is not supported",
-                               in_quotes(pattern_)));
-        }
-        return R"(\P)" + property.members.substr(2);
+    /// What stands for no character: an assertion, an alternative.
+    void add_nothing(std::string_view text) {
+        add_atom(text);
+        kind_ = Kind::nothing;
     }
 
-    static std::string join_sides(const std::vector<std::string>& sides, bool is_negated) {
-        if (sides.size() == 1) {
-            const std::string& only = sides.front();
-            const bool is_plain = only.starts_with('[') && !only.starts_with("[^");
-            if (!is_negated) {
-                return only;
+    void add_literal(char32_t code) {
+        if (cursor_.ignores_case && cursor_.is_oniguruma() &&
+            (folds_to_several(code) || (literal_ && is_folded_pair(*literal_, code)))) {
+            cursor_.refuse("letters under (?i) that equal a single one, as ss equals U+00DF");
+        }
+        add_atom(spell_literal(code));
+        literal_ = code;
+    }
+
+    void read_escape() {
+        const char kind = cursor_.has_more() ? cursor_.rest().front() : '\0';
+        if (cursor_.is_oniguruma() && is_any_of(kind, "wW")) {
+            cursor_.skip(1);
+            const CharacterSet word = word_characters(cursor_);
+            add_atom((kind == 'w' ? word : word.opposite()).expression());
+        } else if (auto set = take_set_escape(cursor_)) {
+            const bool needs_case = set->tells_case && cursor_.ignores_case;
+            if (needs_case && !cursor_.is_oniguruma()) {
+                cursor_.refuse("a property of one case under (?i)");
             }
-            return is_plain ? "[^" + only.substr(1) : format("(?:(?!{})(?s:.))", only);
+            // Oniguruma ignores no case here, only in classes.
+            add_atom(needs_case ? format("(?-i:{})", set->expression()) : set->expression());
+        } else if (kind == 'b' || kind == 'B') {
+            cursor_.skip(1);
+            add_boundary(kind == 'b');
+        } else if (is_any_of(kind, "AzGK") || (cursor_.is_oniguruma() && kind == 'Z')) {
+            cursor_.skip(1);
+            add_nothing(std::string{'\\', kind});
+        } else if (cursor_.is_oniguruma() && is_any_of(kind, "RNO")) {
+            cursor_.skip(1);
+            add_atom(kind == 'N' ? R"([^\n])" : kind == 'O' ? "(?s:.)" : std::string{'\\', kind});
+        } else if (kind >= '1' && kind <= '9') {
+            read_reference();
+        } else if (cursor_.take("k<")) {
+            add_atom(format(R"(\k<{}>)", take_name()));
+        } else {
+            add_literal(take_character_escape(cursor_));
         }
-        std::string all;
-        for (std::size_t i = 0; i + 1 < sides.size(); ++i) {
-            all += format("(?={})", sides[i]);
-        }
-        all = format("(?:{}{})", all, sides.back());
-        return is_negated ? format("(?:(?!{})(?s:.))", all) : all;
     }
 
-    std::string_view pattern_;
-    std::size_t at_ = 0;
-    int depth_ = 0;
+    void add_boundary(bool is_boundary) {
+        const std::string word = word_characters(cursor_).expression();
+        add_nothing(is_boundary ? format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", word)
+                                : format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", word));
+    }
+
+    /// `\1` to `\9`; more digits may be a code or a group, which depends on how many there are.
+    void read_reference() {
+        const std::string_view rest = cursor_.rest();
+        if (rest.size() > 1 && is_digit(rest[1])) {
+            if (rest.size() > 2 && is_digit(rest[2])) {
+                add_literal(take_character_escape(cursor_));
+                return;
+            }
+            cursor_.refuse(format(R"(the escape \{})", rest.substr(0, 2)));
+        }
+        add_atom(format(R"(\g{{{}}})", rest.substr(0, 1)));
+        cursor_.skip(1);
+    }
+
+    std::string_view take_name() {
+        const std::string_view name = cursor_.take_until('>');
+        const auto is_part = [](char c) {
+            return is_digit(c) || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        };
+        if (name.empty() || is_digit(name.front()) || !std::ranges::all_of(name, is_part)) {
+            cursor_.refuse(format("a group with the name {}", in_quotes(name)));
+        }
+        return name;
+    }
+
+    void push_group(std::string_view opening, bool is_assertion = false) {
+        groups_.push_back({.begin = result_.size(),
+                           .is_assertion = is_assertion,
+                           .ignored_case = cursor_.ignores_case});
+        add_nothing(opening);
+    }
+
+    void open_group() {
+        if (cursor_.take("?#")) {
+            static_cast<void>(cursor_.take_until(')'));
+            return;
+        }
+        for (const std::string_view opening : {"?=", "?!", "?<=", "?<!"}) {
+            if (cursor_.take(opening)) {
+                push_group("(" + std::string(opening), true);
+                return;
+            }
+        }
+        for (const std::string_view opening : {"?:", "?>"}) {
+            if (cursor_.take(opening)) {
+                push_group("(" + std::string(opening));
+                return;
+            }
+        }
+        if (cursor_.take("?<") || (!cursor_.is_oniguruma() && cursor_.take("?P<"))) {
+            push_group(format("(?<{}>", take_name()));
+        } else if (cursor_.take("?")) {
+            read_options();
+        } else if (cursor_.sees("*")) {
+            cursor_.refuse("(*");
+        } else {
+            push_group("(");
+        }
+    }
+
+    /// `i:` of `(?i:…)`, `i)` of `(?i)`.
+    void read_options() {
+        const std::size_t length =
+            std::min(cursor_.rest().find_first_not_of("im-s"), cursor_.rest().size());
+        const std::string_view letters = cursor_.rest().substr(0, length);
+        cursor_.skip(length);
+        const bool is_scoped = cursor_.take(":");
+        const bool is_taken = !letters.empty() && (is_scoped || cursor_.take(")"));
+        // Oniguruma's m is PCRE2's s; fancy-regex's m tells another end of a line than PCRE2's.
+        if (!is_taken ||
+            letters.find(cursor_.is_oniguruma() ? 's' : 'm') != std::string_view::npos) {
+            cursor_.refuse(format("(?{}{}", letters, cursor_.rest().substr(0, 1)));
+        }
+        std::string spelled(letters);
+        std::ranges::replace(spelled, 'm', 's');
+        const bool ignored_case = cursor_.ignores_case;
+        const std::size_t minus = std::min(letters.find('-'), letters.size());
+        if (const std::size_t at = letters.find('i'); at != std::string_view::npos) {
+            cursor_.ignores_case = at < minus;
+        }
+        if (is_scoped) {
+            push_group(format("(?{}:", spelled));
+            groups_.back().ignored_case = ignored_case;
+        } else if (cursor_.is_oniguruma()) {
+            // a(?i)b|c is a(?i:b|c) in Oniguruma.
+            ++groups_.back().scopes;
+            add_nothing(format("(?{}:", spelled));
+        } else {
+            add_nothing(format("(?{})", spelled));
+        }
+    }
+
+    void close_group() {
+        if (groups_.size() == 1) {
+            cursor_.refuse("a ) without its (");
+        }
+        const Group group = groups_.back();
+        groups_.pop_back();
+        result_.append(group.scopes + 1, ')');
+        cursor_.ignores_case = group.ignored_case;
+        kind_ = group.is_assertion ? Kind::nothing : Kind::atom;
+        last_ = group.begin;
+        literal_.reset();
+    }
+
+    struct Quantifier {
+        std::string text;
+        bool is_interval = false;
+        bool is_fixed = false;  ///< {3}
+    };
+
+    std::optional<Quantifier> take_quantifier() {
+        for (const std::string_view sign : {"*", "+", "?"}) {
+            if (cursor_.take(sign)) {
+                return Quantifier{.text = std::string(sign)};
+            }
+        }
+        return cursor_.sees("{") ? take_interval() : std::nullopt;
+    }
+
+    /// {3} {3,} {3,5} {,5}; anything else in braces is text in Oniguruma.
+    std::optional<Quantifier> take_interval() {
+        const std::string_view inside = cursor_.rest().substr(1, cursor_.rest().find('}') - 1);
+        const std::size_t comma = inside.find(',');
+        const std::string_view least = inside.substr(0, comma);
+        const std::string_view most =
+            comma == std::string_view::npos ? std::string_view() : inside.substr(comma + 1);
+        const bool is_interval = cursor_.rest().find('}') != std::string_view::npos &&
+                                 !(least.empty() && most.empty()) &&
+                                 std::ranges::all_of(least, is_digit) &&
+                                 std::ranges::all_of(most, is_digit);
+        if (!is_interval || (least.empty() && !cursor_.is_oniguruma())) {
+            if (!cursor_.is_oniguruma()) {
+                cursor_.refuse("a { that begins no interval");
+            }
+            return std::nullopt;
+        }
+        cursor_.skip(inside.size() + 2);
+        return Quantifier{.text = format("{{{}{}{}}}",
+                                         least.empty() ? "0" : least,
+                                         comma == std::string_view::npos ? "" : ",",
+                                         most),
+                          .is_interval = true,
+                          .is_fixed = comma == std::string_view::npos};
+    }
+
+    void add_quantifier(Quantifier quantifier) {
+        if (kind_ == Kind::nothing) {
+            cursor_.refuse(format("{} after nothing to repeat", quantifier.text));
+        }
+        // In Oniguruma {3}? is ({3})? and {1,3}+ is ({1,3})+.
+        const bool is_oniguruma = cursor_.is_oniguruma();
+        if (!(is_oniguruma && quantifier.is_fixed) && cursor_.take("?")) {
+            quantifier.text += "?";
+        } else if (!(is_oniguruma && quantifier.is_interval) && cursor_.take("+")) {
+            quantifier.text += "+";
+        }
+        if (kind_ == Kind::quantified) {
+            result_.insert(last_, "(?:");
+            result_ += ")";
+        }
+        result_ += quantifier.text;
+        kind_ = Kind::quantified;
+        literal_.reset();
+    }
+
+    ExpressionCursor cursor_;
+    std::string result_{};
+    std::vector<Group> groups_{Group{}};
+    Kind kind_ = Kind::nothing;
+    std::size_t last_ = 0;               ///< where what a quantifier repeats begins in the result
+    std::optional<char32_t> literal_{};  ///< the character before, where it is one
 };
 
 }  // namespace
 
-std::string translate_expression(std::string_view pattern) {
-    return Translator(pattern).run();
+std::string translate_expression(std::string_view pattern, Dialect dialect) {
+    return Translator(pattern, dialect).run();
 }
 
 }  // namespace anamnesis::language

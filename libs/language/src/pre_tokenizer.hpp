@@ -44,12 +44,11 @@ public:
 /// A stretch of text that an expression matches, or that lies between two matches.
 using TakeMatch = std::function<void(std::string_view text, bool is_match)>;
 
-/// Any expression, by PCRE2; `\s` means White_Space as in the reference, and `&&` in a class the
-/// characters of both sides.
+/// An expression of either dialect, by PCRE2.
 class Expression {
 public:
-    /// Errors: `unsupported` for an expression that PCRE2 does not take.
-    explicit Expression(std::string_view pattern);
+    /// Errors: `unsupported` for an expression that cannot be said in PCRE2's.
+    explicit Expression(std::string_view pattern, Dialect dialect = Dialect::oniguruma);
     Expression(Expression&&) noexcept;
     Expression& operator=(Expression&&) noexcept;
     Expression(const Expression&) = delete;

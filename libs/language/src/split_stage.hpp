@@ -6,6 +6,12 @@
 
 namespace anamnesis::language {
 
+/// Whose rules an expression follows.
+enum class Dialect : std::uint8_t {
+    oniguruma,  ///< what tokenizers runs the expressions of a tokenizer.json by
+    rust,       ///< fancy-regex, which tiktoken uses
+};
+
 /// What becomes of the matches of an expression, as `tokenizers` names it.
 enum class SplitBehaviour : std::uint8_t {
     isolated,  ///< each a piece
@@ -28,6 +34,7 @@ struct SplitStage {
 
     Kind kind = Kind::pattern;
     std::string pattern{};
+    Dialect dialect = Dialect::oniguruma;
     SplitBehaviour behaviour = SplitBehaviour::isolated;
     bool is_inverted = false;  ///< what lies between the matches is what the behaviour is about
     std::string replacement{};

@@ -30,7 +30,7 @@ std::string_view join(std::string_view first, std::string_view last) {
 /// Source: tokenizers 0.23, tokenizer/normalizer.rs, `split`.
 class PatternSplitter final : public Splitter {
 public:
-    explicit PatternSplitter(const SplitStage& stage) : stage_(stage), expression_(stage.pattern) {}
+    explicit PatternSplitter(const SplitStage& stage) : stage_(stage), expression_(stage.pattern, stage.dialect) {}
 
     void split(const TextPiece& piece, const TakePiece& take) const override {
         if (stage_.behaviour == SplitBehaviour::isolated) {

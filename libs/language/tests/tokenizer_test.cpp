@@ -82,30 +82,6 @@ TEST(PreTokenizer, HandWrittenSplittersEqualTheirExpressions) {
     }
 }
 
-/// Cut by an expression of a tokenizer.json, the pieces joined by '|'.
-std::string cut(const std::string& pattern, const std::string& text) {
-    std::string pieces;
-    for (const std::string& piece :
-         split_pieces(*make_pattern_splitter({.pattern = pattern}), text)) {
-        pieces += (pieces.empty() ? "" : "|") + piece;
-    }
-    return pieces;
-}
-
-// Kimi's expression begins with this class, and tokenizers 0.23.3 cuts so.
-TEST(PreTokenizer, TakesTheNameOfAScriptForItsOwnCharactersOnly) {
-    EXPECT_EQ(cut(R"([\p{Han}]+)", "他说：「我很好。」"), "他说|：「|我很好|。」");
-    EXPECT_EQ(cut(R"(\p{Katakana}+|\p{Hiragana}+)", "「テスト」、です。"),
-              "「|テスト|」、|です|。");
-    EXPECT_EQ(cut(R"([\p{Lo}&&[^\p{Han}]]+)", "あ漢い"), "あ|漢|い");
-    EXPECT_EQ(cut(R"(\P{Han}+)", "a「漢"), "a「|漢");
-    EXPECT_EQ(cut(R"([\p{^Han}]+)", "a「漢"), "a「|漢");
-    EXPECT_EQ(cut(R"(\p{Script=Arabic}+)", "\u060Cا"), "\u060C|ا");
-    EXPECT_EQ(cut(R"(\p{Letter}+|\p{Punctuation})", "ab,c"), "ab|,|c");
-    EXPECT_THROW(cut(R"(\p{InGreek})", "a"), Error);
-    EXPECT_THROW(cut(R"(\p{Xan})", "a"), Error);
-}
-
 TEST(PreTokenizer, RefusesAnExpressionItDoesNotUnderstand) {
     EXPECT_THROW(static_cast<void>(make_pattern_splitter({.pattern = "("})), Error);
 }
