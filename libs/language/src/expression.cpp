@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,7 @@
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/language/utf8.hpp"
 
 #include "expression_translation.hpp"
 #include "pre_tokenizer.hpp"
@@ -84,6 +86,8 @@ struct Expression::Code {
         static_cast<void>(pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE));
     }
 
+    /// A match may be empty, but not where the last one ended.
+    /// Source: the crate onig 6.5, `FindMatches`; tokenizers 0.23, tokenizer/pattern.rs.
     void match(std::string_view text, const TakeMatch& take) const {
         const std::unique_ptr<pcre2_match_data, FreeMatch> match(
             pcre2_match_data_create_from_pattern(code_.get(), nullptr));
@@ -91,8 +95,10 @@ struct Expression::Code {
             throw Error(ErrorKind::exhausted, "no memory is left to split text");
         }
         std::size_t done = 0;
-        while (done < text.size()) {
-            const int count = find_next(text, done, *match);
+        std::size_t from = 0;
+        std::optional<std::size_t> last_end;
+        while (!text.empty() && from <= text.size()) {
+            const int count = find_next(text, from, *match);
             if (count == PCRE2_ERROR_NOMATCH) {
                 break;
             }
@@ -105,18 +111,33 @@ struct Expression::Code {
             }
             const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(match.get());
             // `\K` may move the beginning in front of where the last match ended.
-            if (ends[0] < done || ends[1] <= ends[0]) {
+            if (ends[0] < done || ends[1] < ends[0]) {
                 throw Error(ErrorKind::unsupported, "a split expression matches backwards");
+            }
+            if (ends[0] == ends[1] && last_end == ends[1]) {
+                from = end_of_character(text, from);
+                continue;
             }
             if (ends[0] > done) {
                 take(text.substr(done, ends[0] - done), false);
             }
             take(text.substr(ends[0], ends[1] - ends[0]), true);
             done = ends[1];
+            from = done;
+            last_end = done;
         }
         if (done < text.size()) {
             take(text.substr(done), false);
         }
+    }
+
+    /// Where a search goes on that found nothing but the place where the last match ended.
+    static std::size_t end_of_character(std::string_view text, std::size_t position) {
+        if (position == text.size()) {
+            return position + 1;
+        }
+        static_cast<void>(next_character(text, position));
+        return position;
     }
 
     int find_next(std::string_view text, std::size_t from, pcre2_match_data& match) const {
@@ -125,7 +146,7 @@ struct Expression::Code {
                                reinterpret_cast<PCRE2_SPTR>(text.data()),
                                text.size(),
                                from,
-                               PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY,
+                               PCRE2_NO_UTF_CHECK,
                                &match,
                                context);
         };

@@ -41,7 +41,7 @@ public:
     virtual void split(const TextPiece& piece, const TakePiece& take) const = 0;
 };
 
-/// A stretch of text that an expression matches, or that lies between two matches.
+/// A stretch of text that an expression matches, maybe an empty one, or that lies between two.
 using TakeMatch = std::function<void(std::string_view text, bool is_match)>;
 
 /// An expression of either dialect, by PCRE2.

@@ -30,11 +30,16 @@ std::string_view join(std::string_view first, std::string_view last) {
 /// Source: tokenizers 0.23, tokenizer/normalizer.rs, `split`.
 class PatternSplitter final : public Splitter {
 public:
-    explicit PatternSplitter(const SplitStage& stage) : stage_(stage), expression_(stage.pattern, stage.dialect) {}
+    explicit PatternSplitter(const SplitStage& stage)
+        : stage_(stage), expression_(stage.pattern, stage.dialect) {}
 
     void split(const TextPiece& piece, const TakePiece& take) const override {
         if (stage_.behaviour == SplitBehaviour::isolated) {
-            expression_.match(piece.text, [&](std::string_view text, bool) { take(text); });
+            expression_.match(piece.text, [&](std::string_view text, bool) {
+                if (!text.empty()) {
+                    take(text);
+                }
+            });
             return;
         }
         std::vector<Span> spans;
@@ -42,7 +47,9 @@ public:
             spans.push_back({.text = text, .is_match = is_match != stage_.is_inverted});
         });
         for (const std::string_view text : arrange(spans)) {
-            take(text);
+            if (!text.empty()) {
+                take(text);
+            }
         }
     }
 

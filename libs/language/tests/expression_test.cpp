@@ -108,6 +108,19 @@ TEST(Expression, FindsTheEndsOfLinesAndGroupsWhereOnigurumaDoes) {
     EXPECT_EQ(cut(R"((?i)\p{Lu}|k)", "aBkK"), "a|B|k|K");
 }
 
+TEST(Expression, CutsAtEmptyMatchesButNotWhereTheLastMatchEnded) {
+    // The digits of SuperBPE, in groups of three from the right.
+    EXPECT_EQ(cut(R"((?=(\d{3})+(?!\d)))", "1234567 12"), "1|234|567 12");
+    EXPECT_EQ(cut("(?=b)", "aébéb"), "aé|bé|b");
+    EXPECT_EQ(cut("x*", "axxb"), "a|xx|b");
+    EXPECT_EQ(cut(R"(\b)", "ab c"), "ab| |c");
+    EXPECT_EQ(cut("$", "a\n\nb"), "a|\n|\nb");
+    EXPECT_EQ(cut({.pattern = "(?=b)", .behaviour = SplitBehaviour::with_previous}, "abab"),
+              "a|ba|b");
+    EXPECT_EQ(cut({.pattern = "a*", .behaviour = SplitBehaviour::removed}, "baab"), "b|b");
+    EXPECT_EQ(cut("", ""), "");
+}
+
 TEST(Expression, FollowsTheRulesOfRustInFilesOfTiktoken) {
     EXPECT_EQ(cut_by_rust("[[:alpha:]]+", "aé"), "a|é");
     EXPECT_EQ(cut_by_rust(R"(\w+)", "a\u200Db½"), "a\u200Db|½");
