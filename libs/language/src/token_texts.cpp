@@ -18,17 +18,18 @@ std::string read_token(const TokenizerFile& file,
                        const std::map<TokenId, std::string>& normalised_forms,
                        TokenId id,
                        std::string_view text) {
+    const auto form = normalised_forms.find(id);
+    const bool has_form = form != normalised_forms.end();
     if (file.model == ModelKind::byte_pair && file.byte_pair.is_byte_level) {
+        // A token that is looked for in normalised text adds that form, read as spelled bytes too.
+        text = has_form ? form->second : text;
         const auto spelled = find_spelled_bytes(text);
         return spelled ? *spelled : std::string(text);
     }
     if (const auto decoded = file.decoded_texts.find(id); decoded != file.decoded_texts.end()) {
         return decoded->second;
     }
-    // A token that is looked for in normalised text adds that form.
-    if (const auto form = normalised_forms.find(id); form != normalised_forms.end()) {
-        text = form->second;
-    }
+    text = has_form ? form->second : text;
     if (const auto byte = find_fallback_byte(text); byte && file.joining.has_byte_runs) {
         return std::string(1, static_cast<char>(*byte));
     }

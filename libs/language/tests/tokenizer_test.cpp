@@ -161,6 +161,23 @@ TEST(Tokenizer, EncodesAMegabyteOfAnything) {
     }
 }
 
+// As tokenizers 0.23.3 decodes: of é in the normalised form the byte that it spells is read, E9.
+TEST(Tokenizer, OfBytesDecodesANormalisedTokenInItsNormalisedForm) {
+    const Tokenizer tokenizer = Tokenizer::read(R"({
+        "added_tokens": [{"id": 2, "content": "HELLO", "special": false, "normalized": true},
+                         {"id": 3, "content": "RE\u0301", "special": false, "normalized": true},
+                         {"id": 4, "content": "<X>", "special": false, "normalized": false}],
+        "normalizer": {"type": "Sequence",
+                       "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]},
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+        "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}})");
+    const std::vector<TokenId> expected{0, 2, 1, 4};
+    EXPECT_EQ(tokenizer.encode("aHELLOb<X>"), expected);
+    EXPECT_EQ(tokenizer.decode(expected), "ahellob<X>");
+    EXPECT_EQ(tokenizer.decode(std::vector<TokenId>{3}), "r\uFFFD");
+}
+
 void expect_refusal(std::string text,
                     const std::string& from,
                     const std::string& to,
