@@ -19,6 +19,7 @@
 #include "anamnesis/language/language_model.hpp"
 
 #include "endpoint/answer_tokens.hpp"
+#include "endpoint/message.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -129,29 +130,6 @@ std::optional<std::uint64_t> find_count(const Json& usage,
     return std::nullopt;
 }
 
-/// The text of a chat's answer: reasoning parsers of servers put thinking aside; it belongs to it.
-/// False where there is nothing.
-bool read_message(const Json& message, FinishReason finish, Answer& answer) {
-    const std::string* content = find_text(message, "content");
-    const std::string* thinking = find_text(message, "reasoning_content");
-    thinking = thinking != nullptr ? thinking : find_text(message, "reasoning");
-    const bool has_content = content != nullptr && !content->empty();
-    if (thinking == nullptr || thinking->empty()) {
-        answer.text = has_content ? *content : std::string();
-        return content != nullptr;
-    }
-    if (has_content) {
-        answer.text = "<think>" + *thinking + "</think>" + *content;
-    } else if (finish == FinishReason::length) {
-        answer.text = "<think>" + *thinking;
-    } else {
-        // A parser that met no end of thinking took all of an answer for it.
-        answer.text = *thinking;
-        answer.was_all_thinking = true;
-    }
-    return true;
-}
-
 std::optional<Refusal> read_usage(const Json& json,
                                   std::optional<std::size_t> sent_tokens,
                                   Answer& answer) {
@@ -201,8 +179,8 @@ Reply parse_answer(const HttpReply& reply, const SentPrompt& sent) {
     if (message != nullptr) {
         if (!read_message(*message, *finish, answer)) {
             return Refusal{.reason =
-                               "the server answered with nothing: content is null and there "
-                               "is no thinking",
+                               "the server answered with nothing: there is no content and "
+                               "no thinking",
                            .is_understood = true};
         }
     } else if (choice.at("text").is_null()) {
