@@ -83,8 +83,9 @@ private:
             const Reply read = read_completion(reply, request.sent);
             const auto* retry = std::get_if<Retry>(&read);
             // A server that fails at a form of prompt that it does not know says 500.
-            const unsigned most =
-                is_loading(reply) ? options.retries : std::min(1U, options.retries);
+            const unsigned most = retry != nullptr && is_loading(*retry)
+                                      ? options.retries
+                                      : std::min(1U, options.retries);
             if (retry == nullptr || attempt >= most) {
                 return judge(reply, read);
             }
@@ -100,14 +101,14 @@ private:
         }
     }
 
-    static bool is_loading(const HttpReply& reply) {
+    static bool is_loading(const Retry& retry) {
         constexpr std::array<int, 7> passing{0, 408, 425, 429, 502, 503, 504};
-        return std::ranges::find(passing, reply.status) != passing.end();
+        return std::ranges::find(passing, retry.status) != passing.end();
     }
 
     static Trial judge(const HttpReply& reply, const Reply& read) {
         if (const auto* retry = std::get_if<Retry>(&read)) {
-            return {.refusal = retry->reason, .is_hopeless = is_loading(reply)};
+            return {.refusal = retry->reason, .is_hopeless = is_loading(*retry)};
         }
         const auto* refusal = std::get_if<Refusal>(&read);
         if (refusal == nullptr || refusal->is_understood) {

@@ -78,5 +78,68 @@ TEST(Reply, ReadsContentThatIsAListOfParts) {
                 AllOf(HasSubstr("answered with nothing"), Not(HasSubstr("null"))));
 }
 
+TEST(Reply, AsksAgainAfterAPassingErrorHoweverItIsSpelled) {
+    for (const char* body : {R"({"error":{"message":"gateway timeout","code":"504"}})",
+                             R"({"error":{"message":"later","code":503.0}})",
+                             R"({"error":{"message":"later","status":503}})",
+                             R"({"error":{"message":"later","code":null},"status":503})",
+                             R"({"error":"upstream timed out"})",
+                             R"({"object":"error","message":"later","code":503})",
+                             R"({"object":"error","message":"x","type":"InternalServerError"})",
+                             R"({"error":{"message":"x","type":"overloaded_error"}})",
+                             R"({"error":{"message":"x","type":"rate_limit_error"}})",
+                             R"({"error":{"message":"x","code":"rate_limit_exceeded"}})",
+                             R"({"error":{"message":"x","type":"server_error"}})",
+                             R"({"error":{"message":"x","code":502},"choices":[]})",
+                             R"({"choices":[{"error":{"message":"x","code":502},"text":"",)"
+                             R"("finish_reason":"error"}]})",
+                             R"({"choices":[]})",
+                             R"({"choices":null})",
+                             "<html>maintenance</html>",
+                             R"({"choices":[{"te)",
+                             ""}) {
+        EXPECT_TRUE(std::holds_alternative<Retry>(read(body))) << body;
+    }
+}
+
+TEST(Reply, DoesNotAskAgainAfterAFinalErrorWithin200) {
+    for (const char* body :
+         {R"({"error":{"message":"no such adapter","code":"400"}})",
+          R"({"error":"model exploded"})",
+          R"({"object":"error","message":"x","type":"BadRequestError","code":400})",
+          R"({"error":{"message":"timeout must be positive","type":"invalid_request_error"}})",
+          R"({"error":{"message":"context size exceeded","type":"server_error","code":500}})"}) {
+        const Reply reply = read(body);
+        ASSERT_TRUE(std::holds_alternative<Refusal>(reply)) << body;
+        EXPECT_THAT(std::get<Refusal>(reply).reason, HasSubstr("answered 200"));
+    }
+}
+
+TEST(Reply, AnErrorThatSaysNothingIsNone) {
+    for (const char* error : {"null", "false", R"("")", "{}", "[]"}) {
+        const Reply reply = read(R"({"choices":[{"text":"42","finish_reason":"stop"}],"error":)" +
+                                 std::string(error) + "}");
+        ASSERT_TRUE(std::holds_alternative<Answer>(reply)) << error;
+        EXPECT_EQ(std::get<Answer>(reply).text, "42");
+    }
+}
+
+TEST(Reply, TakesCountsThatAreWrittenAsFractions) {
+    const auto read_usage = [](const std::string& tokens) {
+        return read(R"({"choices":[{"text":"42","finish_reason":"stop"}],"usage":)"
+                    R"({"prompt_tokens":)" +
+                        tokens + R"(,"completion_tokens":9.0}})",
+                    {.tokens = 89});
+    };
+    const Answer answer = std::get<Answer>(read_usage("89.0"));
+    EXPECT_TRUE(answer.is_counted);
+    EXPECT_EQ(answer.prompt_tokens, 89U);
+    EXPECT_EQ(answer.new_tokens, 9U);
+    EXPECT_THAT(std::get<Refusal>(read_usage("44.0")).reason, HasSubstr("read 44 prompt tokens"));
+    for (const char* no_count : {"-1", "88.5", "1e300"}) {
+        EXPECT_FALSE(std::get<Answer>(read_usage(no_count)).is_counted) << no_count;
+    }
+}
+
 }  // namespace
 }  // namespace anamnesis::eval

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -20,11 +21,15 @@
 
 #include "endpoint/answer_tokens.hpp"
 #include "endpoint/message.hpp"
+#include "endpoint/server_error.hpp"
 
 namespace anamnesis::eval {
 namespace {
 
 using language::FinishReason;
+
+/// A reply that says 200 and holds no answer, as the status of a server that failed.
+constexpr int broken_reply = 500;
 
 std::string to_lower(std::string_view text) {
     std::string lower(text);
@@ -47,27 +52,9 @@ bool says_overflow(std::string_view body) {
         words, [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
 
-/// The server's own words: `error.message`, `message`, or the body.
-std::string find_error_message(const HttpReply& reply) {
-    try {
-        const Json json = Json::parse(reply.body);
-        const Json* error = json.find("error");
-        const Json* holder = error != nullptr && error->is_object() ? error : &json;
-        if (const Json* message = holder->find("message"); message && message->is_string()) {
-            return message->as_string("message");
-        }
-        if (error != nullptr && error->is_string()) {
-            return error->as_string("error");
-        }
-    } catch (const Error&) {
-        // Not JSON: proxies answer in HTML.
-    }
-    return reply.body;
-}
-
 std::string explain(const HttpReply& reply) {
     return format(
-        "the server answered {}: {}", reply.status, in_quotes(find_error_message(reply), 300));
+        "the server answered {}: {}", reply.status, in_quotes(find_error_message(reply.body), 300));
 }
 
 std::optional<std::chrono::milliseconds> parse_retry_after(const std::string& header) {
@@ -79,20 +66,18 @@ std::optional<std::chrono::milliseconds> parse_retry_after(const std::string& he
     return std::chrono::milliseconds(static_cast<long>(std::min(seconds, 300.0) * 1000.0));
 }
 
-bool is_passing(std::int64_t status) {
-    return status == 408 || status == 425 || status == 429 || status >= 500;
+Refusal refuse_overflow(const std::string& explanation) {
+    return {.reason = "the prompt is too long for the server: " + explanation,
+            .is_understood = true};
 }
 
-/// An error in a reply that says 200: gateways pass on those of their server so.
-std::optional<Reply> find_error(const Json& json, const HttpReply& reply) {
-    const Json* error = json.find("error");
-    if (error == nullptr || error->is_null()) {
-        return std::nullopt;
+Reply judge(const ServerError& error) {
+    const std::string reason = format("the server answered 200: {}", in_quotes(error.message, 300));
+    if (says_overflow(error.message)) {
+        return refuse_overflow(reason);
     }
-    const std::string reason = explain(reply);
-    const Json* code = error->find("code");
-    if (code != nullptr && code->is_number() && is_passing(code->as_integer("'code'"))) {
-        return Retry{.reason = reason};
+    if (is_passing(error.status)) {
+        return Retry{.reason = reason, .status = error.status};
     }
     return Refusal{.reason = reason};
 }
@@ -123,8 +108,13 @@ std::optional<std::uint64_t> find_count(const Json& usage,
                                         std::initializer_list<const char*> names) {
     for (const char* name : names) {
         const Json* count = usage.find(name);
-        if (count != nullptr && count->is_number()) {
-            return count->as_unsigned(name);
+        if (count == nullptr || !count->is_number()) {
+            continue;
+        }
+        // Some gateways write 89.0.
+        const double number = count->as_double(name);
+        if (number >= 0.0 && number < 9e15 && number == std::floor(number)) {
+            return static_cast<std::uint64_t>(number);
         }
     }
     return std::nullopt;
@@ -156,16 +146,15 @@ std::optional<Refusal> read_usage(const Json& json,
     return std::nullopt;
 }
 
-Reply parse_answer(const HttpReply& reply, const SentPrompt& sent) {
-    const Json json = Json::parse(reply.body);
-    if (std::optional<Reply> error = find_error(json, reply)) {
-        return *std::move(error);
+Reply parse_answer(const Json& json, const SentPrompt& sent) {
+    if (const std::optional<ServerError> error = find_server_error(json)) {
+        return judge(*error);
     }
-    const auto& choices = json.at("choices").as_array("'choices'");
-    if (choices.empty()) {
-        return Refusal{"the server answered without a choice"};
+    const Json& choices = json.at("choices");
+    if (choices.is_null() || choices.as_array("'choices'").empty()) {
+        return Retry{.reason = "the server answered without a choice", .status = broken_reply};
     }
-    const Json& choice = choices.front();
+    const Json& choice = choices.as_array("'choices'").front();
     const std::string* word = find_text(choice, "finish_reason");
     if (word == nullptr) {
         return Refusal{"the server does not say how the answer ended: finish_reason is null"};
@@ -222,7 +211,7 @@ bool is_about_fields(std::string_view words) {
 /// The switch for what this server refuses; empty where none is known.
 std::string find_remedy(const HttpReply& reply, const SentPrompt& sent) {
     const bool is_chat = sent.transport == PromptTransport::chat;
-    const std::string words = to_lower(find_error_message(reply));
+    const std::string words = to_lower(find_error_message(reply.body));
     const auto says = [&](std::string_view word) { return words.find(word) != std::string::npos; };
     if (reply.status == 404 && says("model")) {
         return "it does not serve this model; name another with --model";
@@ -249,17 +238,23 @@ Reply read_completion(const HttpReply& reply, const SentPrompt& sent) {
         return Retry{format("no reply: {}", reply.body)};
     }
     if (reply.status == 200) {
+        std::optional<Json> json;
         try {
-            return parse_answer(reply, sent);
+            json = Json::parse(reply.body);
+            return parse_answer(*json, sent);
         } catch (const Error& error) {
-            return Refusal{format("the server's answer is not understood: {}; it begins {}",
-                                  error.message(),
-                                  in_quotes(reply.body, 200))};
+            std::string reason = format("the server's answer is not understood: {}; it begins {}",
+                                        error.message(),
+                                        in_quotes(reply.body, 200));
+            // What is no JSON is a page of a gateway's, or broke off.
+            if (!json) {
+                return Retry{.reason = std::move(reason), .status = broken_reply};
+            }
+            return Refusal{std::move(reason)};
         }
     }
     if (says_overflow(reply.body)) {
-        return Refusal{.reason = "the prompt is too long for the server: " + explain(reply),
-                       .is_understood = true};
+        return refuse_overflow(explain(reply));
     }
     // llama_cpp.server says 500 to fields and prompts that it does not take.
     const bool is_final = !is_passing(reply.status) || reply.status == 501 ||
@@ -269,7 +264,9 @@ Reply read_completion(const HttpReply& reply, const SentPrompt& sent) {
         return Refusal{.reason = explain(reply) + "; " + remedy, .concerns_all = true};
     }
     if (is_passing(reply.status)) {
-        return Retry{explain(reply), parse_retry_after(reply.retry_after)};
+        return Retry{.reason = explain(reply),
+                     .wait = parse_retry_after(reply.retry_after),
+                     .status = reply.status};
     }
     return Refusal{explain(reply)};
 }

@@ -17,6 +17,7 @@ namespace anamnesis::eval {
 struct Retry {
     std::string reason;
     std::optional<std::chrono::milliseconds> wait{};  ///< where the server says how long
+    int status = 0;  ///< the reply's, or that of an error in a reply that says 200; 0: no reply
 };
 
 /// Final: asking again gives the same.
