@@ -243,6 +243,8 @@ void EndpointBackEnd::answer(const Next& next, const Take& take, const std::stop
 void EndpointBackEnd::note(const Answer& answer) {
     const std::lock_guard lock(mutex_);
     uncounted_ += answer.is_counted ? 0 : 1;
+    clearly_fewer_ += answer.unread_tokens > 0 ? 1 : 0;
+    most_unread_ = std::max(most_unread_, answer.unread_tokens);
     all_thinking_ += answer.was_all_thinking ? 1 : 0;
 }
 
@@ -259,6 +261,14 @@ std::vector<std::string> EndpointBackEnd::list_notes() const {
             format("the server did not say how many prompt tokens it read for {} answers: "
                    "a cut prompt would not be seen",
                    uncounted_));
+    }
+    if (clearly_fewer_ > 0) {
+        notes.push_back(
+            format("the server read clearly fewer prompt tokens than the tokenizer counts for {} "
+                   "answers, up to {} fewer: it cuts prompts, or has another tokenizer; cut "
+                   "prompts make answers wrong",
+                   clearly_fewer_,
+                   most_unread_));
     }
     if (all_thinking_ > 0) {
         notes.push_back(

@@ -54,6 +54,7 @@ struct Trial {
     std::optional<std::string> refusal{};
     bool is_hopeless = false;  ///< it would say the same however it is asked
     bool wants_other_budget = false;
+    bool is_miscounted = false;
 };
 
 class Prober {
@@ -114,10 +115,10 @@ private:
         if (refusal == nullptr || refusal->is_understood) {
             return {};
         }
-        return {
-            .refusal = refusal->reason,
-            .is_hopeless = reply.status == 401 || reply.status == 403,
-            .wants_other_budget = reply.body.find("max_completion_tokens") != std::string::npos};
+        return {.refusal = refusal->reason,
+                .is_hopeless = reply.status == 401 || reply.status == 403,
+                .wants_other_budget = reply.body.find("max_completion_tokens") != std::string::npos,
+                .is_miscounted = refusal->is_miscounted};
     }
 
     HttpConnection connection_;
@@ -193,6 +194,15 @@ void tell(const EndpointOptions& taken, const std::string& first_refusal, const 
     }
 }
 
+/// Of a text a server's count is no proof: what it does to token ids, it may do to texts unseen.
+void tell_miscount(const EndpointOptions& taken, const std::string& refusal, const Watch& watch) {
+    watch.warn(
+        format("{}; prompts go as {} instead, where a prompt that is cut by a few tokens is not "
+               "seen. If the server cuts prompts, the answers are wrong: give it a larger context",
+               refusal,
+               describe(taken.transport)));
+}
+
 }  // namespace
 
 EndpointOptions find_transport(EndpointOptions options,
@@ -209,16 +219,21 @@ EndpointOptions find_transport(EndpointOptions options,
     Prober prober(options, tokenizer, opening.trial, opening.watch);
     std::vector<std::string> refusals;
     std::set<std::string> reasons;
+    std::string miscount;
     for (EndpointOptions& way : list_ways(options, choice, tokenizer != nullptr)) {
         const Trial trial = prober.ask(way);
         if (!trial.refusal) {
             tell(way, refusals.empty() ? std::string() : refusals.front(), opening.watch);
+            if (!miscount.empty()) {
+                tell_miscount(way, miscount, opening.watch);
+            }
             return std::move(way);
         }
         const std::string refusal = format("{}: {}", describe_transport(way), *trial.refusal);
         if (trial.is_hopeless || choice != TransportChoice::automatic) {
             throw Error(ErrorKind::io, "the trial question has no answer as " + refusal);
         }
+        miscount = trial.is_miscounted ? *trial.refusal : miscount;
         refusals.push_back(refusal);
         reasons.insert(*trial.refusal);
     }

@@ -136,7 +136,7 @@ TEST(Reply, TakesCountsThatAreWrittenAsFractions) {
     EXPECT_EQ(answer.prompt_tokens, 89U);
     EXPECT_EQ(answer.new_tokens, 9U);
     EXPECT_THAT(std::get<Refusal>(read_usage("44.0")).reason, HasSubstr("read 44 prompt tokens"));
-    for (const char* no_count : {"-1", "88.5", "1e300"}) {
+    for (const char* no_count : {"-1", "88.5", "1e300", "0"}) {
         EXPECT_FALSE(std::get<Answer>(read_usage(no_count)).is_counted) << no_count;
     }
 }

@@ -132,6 +132,60 @@ TEST_F(Transport, IsAChatWhereThereIsNothingElse) {
     EXPECT_THAT(warnings_, Each(HasSubstr("its own chat template")));
 }
 
+TEST_F(Transport, IsTextWithAWarningWhereTokenIdsAreCut) {
+    server_.refuse([](const Json& body, bool) -> Reply {
+        return body.at("prompt").is_array()
+                   ? Reply{{200,
+                            R"({"choices":[{"text":"x","finish_reason":"stop"}],)"
+                            R"("usage":{"prompt_tokens":1,"completion_tokens":1}})"}}
+                   : std::nullopt;
+    });
+    EXPECT_EQ(find(TransportChoice::automatic).transport, PromptTransport::text);
+    EXPECT_THAT(warnings_,
+                AllOf(SizeIs(1),
+                      Each(AllOf(HasSubstr("read 1 prompt tokens where"),
+                                 HasSubstr("it cuts prompts"),
+                                 HasSubstr("prompts go as text instead")))));
+    EXPECT_THAT(failure(TransportChoice::token_ids).message(), HasSubstr("it cuts prompts"));
+}
+
+TEST_F(Transport, ATextOfWhichAServerReadsClearlyLessIsNoted) {
+    const auto read = [&](PromptTransport transport, const std::string& tokens) {
+        server_.refuse([tokens](const Json&, bool is_chat) -> Reply {
+            const std::string said = is_chat ? R"("message":{"content":"x"})" : R"("text":"x")";
+            return {{200,
+                     R"({"choices":[{)" + said + R"(,"finish_reason":"stop"}],"usage":)" +
+                         R"({"prompt_tokens":)" + tokens + R"(,"completion_tokens":1}})"}};
+        });
+        EndpointOptions asked = options();
+        asked.transport = transport;
+        const Engine engine = make_endpoint_engine(asked, &tokenizer_);
+        std::string input;
+        for (int i = 0; i < 100; ++i) {
+            input += "1";  // a token each
+        }
+        bool is_asked = false;
+        engine.back_end->answer(
+            [&]() -> std::optional<Question> {
+                return std::exchange(is_asked, true)
+                           ? std::nullopt
+                           : std::optional(Question{.id = "a", .input = input});
+            },
+            {.answered = [](const Question&, const Answer&) {},
+             .failed = [](const Question&, const std::string& reason) { FAIL() << reason; }},
+            {});
+        return engine.back_end->list_notes();
+    };
+    for (const PromptTransport transport : {PromptTransport::text, PromptTransport::chat}) {
+        EXPECT_THAT(
+            read(transport, "50"),
+            AllOf(SizeIs(1), Each(AllOf(HasSubstr("for 1 answers"), HasSubstr("up to 50 fewer")))));
+        EXPECT_THAT(read(transport, "96"), IsEmpty());
+        EXPECT_THAT(read(transport, "120"), IsEmpty());
+        EXPECT_THAT(read(transport, "0"), AllOf(SizeIs(1), Each(HasSubstr("did not say"))));
+    }
+}
+
 TEST_F(Transport, IsTriedOnceWhereItIsChosen) {
     server_.refuse(refuse_as_llama_cpp_server);
     const Error error = failure(TransportChoice::text);

@@ -120,9 +120,12 @@ std::optional<std::uint64_t> find_count(const Json& usage,
     return std::nullopt;
 }
 
-std::optional<Refusal> read_usage(const Json& json,
-                                  std::optional<std::size_t> sent_tokens,
-                                  Answer& answer) {
+/// Other versions of a tokenizer, and a chat's template, change a count by a little.
+bool is_clearly_fewer(std::uint64_t read, std::size_t counted) {
+    return read + 8 < counted && read < counted - counted / 10;
+}
+
+std::optional<Refusal> read_usage(const Json& json, const SentPrompt& sent, Answer& answer) {
     const Json* usage = json.find("usage");
     std::optional<std::uint64_t> read;
     if (usage != nullptr && usage->is_object()) {
@@ -134,14 +137,20 @@ std::optional<Refusal> read_usage(const Json& json,
                            .is_understood = true};
         }
     }
+    // Servers that count nothing say 0.
+    read = read == std::uint64_t{0} ? std::nullopt : read;
     answer.is_counted = read.has_value();
-    answer.prompt_tokens = read.value_or(sent_tokens.value_or(0));
-    if (read && sent_tokens && *read != *sent_tokens) {
+    answer.prompt_tokens = read.value_or(sent.tokens.value_or(0));
+    if (read && sent.tokens && *read != *sent.tokens) {
         return Refusal{
-            format("the server read {} prompt tokens where {} were sent: it cuts prompts "
-                   "or adds to them",
-                   *read,
-                   *sent_tokens)};
+            .reason = format("the server read {} prompt tokens where {} were sent: it cuts prompts "
+                             "or adds to them",
+                             *read,
+                             *sent.tokens),
+            .is_miscounted = true};
+    }
+    if (read && sent.text_tokens && is_clearly_fewer(*read, *sent.text_tokens)) {
+        answer.unread_tokens = *sent.text_tokens - *read;
     }
     return std::nullopt;
 }
@@ -178,7 +187,7 @@ Reply parse_answer(const Json& json, const SentPrompt& sent) {
     } else {
         answer.text = choice.at("text").as_string("the answer's text");
     }
-    if (std::optional<Refusal> refusal = read_usage(json, sent.tokens, answer)) {
+    if (std::optional<Refusal> refusal = read_usage(json, sent, answer)) {
         return *std::move(refusal);
     }
     if (sent.wants_tokens) {

@@ -27,6 +27,8 @@ struct Refusal {
     bool concerns_all = false;
     /// The server understood the question: it answered with nothing, or has no room.
     bool is_understood = false;
+    /// The server read another number of tokens than were sent.
+    bool is_miscounted = false;
 };
 
 using Reply = std::variant<Answer, Retry, Refusal>;
@@ -34,13 +36,16 @@ using Reply = std::variant<Answer, Retry, Refusal>;
 /// What was sent.
 struct SentPrompt {
     PromptTransport transport = PromptTransport::token_ids;
-    std::optional<std::size_t> tokens{};  ///< what we counted, where we did
-    bool has_extensions = false;          ///< fields beyond OpenAI's
-    bool wants_tokens = false;            ///< the answer's tokens were asked for
+    std::optional<std::size_t> tokens{};  ///< ids that were sent
+    /// Tokens of a text by our tokenizer, of which a server may make a few more or fewer.
+    std::optional<std::size_t> text_tokens{};
+    bool has_extensions = false;  ///< fields beyond OpenAI's
+    bool wants_tokens = false;    ///< the answer's tokens were asked for
 };
 
 /// What a server's reply to a completion means. A server that read another number of tokens than
-/// were sent cut the prompt or added to it.
+/// were sent cut the prompt or added to it, which is refused; of a text, that it read clearly fewer
+/// than we count is noted.
 Reply read_completion(const HttpReply& reply, const SentPrompt& sent);
 
 }  // namespace anamnesis::eval

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -55,6 +56,19 @@ std::size_t set_token_ids(Json& body,
     }
     body.set("prompt", std::move(ids));
     return tokens.size();
+}
+
+/// What a server must read at least: of a chat we know the turn, and not what its template adds.
+std::optional<std::size_t> count_text_tokens(const Question& question,
+                                             const EndpointOptions& options,
+                                             const language::Tokenizer* tokenizer) {
+    if (tokenizer == nullptr) {
+        return std::nullopt;
+    }
+    const bool is_chat = options.transport == PromptTransport::chat;
+    return tokenizer
+        ->encode(is_chat ? question.input : options.form.render(question), {.adds_special = false})
+        .size();
 }
 
 void set_decoding(Json& body, const Question& question, const EndpointOptions& options) {
@@ -130,6 +144,9 @@ CompletionRequest make_request(const Question& question,
     } else if (const std::size_t tokens = set_token_ids(body, question, options, *tokenizer);
                tokens > 0) {
         request.sent.tokens = tokens;
+    }
+    if (options.transport != PromptTransport::token_ids) {
+        request.sent.text_tokens = count_text_tokens(question, options, tokenizer);
     }
     set_decoding(body, question, options);
     if (question.wants_tokens) {

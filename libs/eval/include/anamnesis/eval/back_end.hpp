@@ -54,6 +54,8 @@ struct Answer {
     std::optional<double> expected_logprob{};  ///< natural logarithm, of the whole continuation
     double seconds = 0.0;                      ///< from the question to the answer
     bool is_counted = true;                    ///< the engine told how many tokens it read
+    /// Tokens of a prompt sent as text that the engine seems not to have read; 0: none.
+    std::size_t unread_tokens = 0;
     bool was_all_thinking = false;      ///< a parser of the server's put the whole answer aside
     std::vector<AnswerToken> tokens{};  ///< where they were asked for and told
 };

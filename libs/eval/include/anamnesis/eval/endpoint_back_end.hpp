@@ -99,8 +99,10 @@ private:
     mutable std::mutex mutex_;
     double busy_seconds_ = 0.0;
     double slot_seconds_ = 0.0;
-    std::uint64_t uncounted_ = 0;     ///< answers whose prompt the server did not count
-    std::uint64_t all_thinking_ = 0;  ///< answers that its parser took for thinking
+    std::uint64_t uncounted_ = 0;      ///< answers whose prompt the server did not count
+    std::uint64_t clearly_fewer_ = 0;  ///< answers whose prompt seems not to be read to its end
+    std::size_t most_unread_ = 0;      ///< tokens of one of them
+    std::uint64_t all_thinking_ = 0;   ///< answers that its parser took for thinking
 };
 
 }  // namespace anamnesis::eval
