@@ -155,6 +155,43 @@ TEST(Grade, BoundsHedgesAndNegationsAreNoNumbers) {
     EXPECT_TRUE(is_correct(compare_answers("5", "\\text{about } 5")));
 }
 
+TEST(Grade, ASetIsNoIntervalAndNoTuple) {
+    for (const char* answer : {"(2,5)",
+                               "(5,2)",
+                               "]2,5[",
+                               "[2,5]",
+                               "\\langle 2,5\\rangle",
+                               "\\left(2,5\\right)",
+                               "x\\in(2,5)",
+                               "[2,5)",
+                               "2<x<5"}) {
+        EXPECT_FALSE(is_correct(compare_answers("\\{2,5\\}", answer))) << answer;
+    }
+    for (const char* answer : {"(2,5,7)", "[2,5,7]", "\\langle 2,5,7\\rangle"}) {
+        EXPECT_FALSE(is_correct(compare_answers("\\{2,5,7\\}", answer))) << answer;
+    }
+    for (const char* answer : {"2,5", "5,2", "\\{5,2\\}", "x=5\\text{ or }x=2"}) {
+        EXPECT_TRUE(is_correct(compare_answers("\\{2,5\\}", answer))) << answer;
+    }
+    EXPECT_TRUE(is_correct(compare_answers("(2,5)", "2,5")));
+}
+
+TEST(Grade, ADeterminantIsNoMatrix) {
+    const auto matrix = [](const std::string& kind) {
+        return "\\begin{" + kind + "}2&0\\\\0&3\\end{" + kind + "}";
+    };
+    for (const char* kind : {"pmatrix", "bmatrix"}) {
+        EXPECT_TRUE(is_correct(compare_answers(matrix("pmatrix"), matrix(kind)))) << kind;
+        for (const char* bars : {"vmatrix", "Vmatrix"}) {
+            EXPECT_FALSE(is_correct(compare_answers(matrix(kind), matrix(bars)))) << bars;
+            EXPECT_FALSE(is_correct(compare_answers(matrix(bars), matrix(kind)))) << bars;
+            EXPECT_TRUE(is_correct(compare_answers(matrix(bars), "{" + matrix(bars) + "}")));
+            EXPECT_FALSE(is_correct(compare_answers(matrix(bars), "[[2,0],[0,3]]"))) << bars;
+        }
+    }
+    EXPECT_FALSE(is_correct(compare_answers("\\begin{vmatrix}1\\\\2\\end{vmatrix}", "(1,2)")));
+}
+
 TEST(Grade, NothingEqualsNothing) {
     for (const std::string_view empty : {"", " ", "\\boxed{}", "$$", "\\text{}", "{}", ".", "\n"}) {
         EXPECT_FALSE(is_correct(compare_answers(empty, empty))) << empty;

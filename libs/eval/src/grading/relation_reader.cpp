@@ -224,6 +224,11 @@ std::optional<Value> read_order(Tokens tokens) {
     return value;
 }
 
+/// A determinant or a norm is a number, not the matrix.
+std::string find_bars(const std::string& environment) {
+    return environment == "vmatrix" ? "|" : environment == "Vmatrix" ? "||" : "";
+}
+
 }  // namespace
 
 bool has_relation(Tokens tokens) {
@@ -279,7 +284,7 @@ std::optional<Value> read_matrix(Tokens tokens, const ValueReading& read) {
     if (end >= tokens.size() || first >= end) {
         return std::nullopt;
     }
-    Value matrix{.kind = ValueKind::matrix};
+    Value matrix{.kind = ValueKind::matrix, .brackets = find_bars(tokens[begin + 2].text)};
     std::vector<Token> factor(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(begin));
     if (!factor.empty() && (factor.back().is_symbol("-") || factor.back().is_symbol("+"))) {
         factor.push_back({TokenKind::number, "1", false, false});

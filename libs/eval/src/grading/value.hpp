@@ -62,7 +62,9 @@ struct Value {
     std::string digits{};                      ///< based
     long base = 10;                            ///< based
 
-    std::string brackets{};            ///< collection: "", "()", "[)", "{}"…; "" is a bare list
+    /// Collection: "", "()", "[)", "{}"…; "" is a bare list. Matrix: "|" of a determinant, "||" of
+    /// a norm, "" of all brackets, which mean the same.
+    std::string brackets{};
     std::vector<Value> items{};        ///< collection, ratio; matrix: row by row
     std::vector<std::string> names{};  ///< collection: labels of items such as "x=1, y=2"
     std::size_t columns = 0;           ///< matrix

@@ -197,10 +197,10 @@ private:
             return &list == &gold ? values(gold.items[0], answer) : values(gold, answer.items[0]);
         }
         if (is_order_free(gold)) {
-            // A set of two is no interval between them.
-            const bool is_between =
-                answer.brackets == "[]" && gold.brackets == "{}" && answer.items.size() == 2;
-            if (answer.brackets == "[)" || answer.brackets == "(]" || is_between) {
+            // A bare list may stand for a tuple. A set is none, and no interval between its
+            // elements.
+            const bool is_half_open = answer.brackets == "[)" || answer.brackets == "(]";
+            if (is_half_open || (gold.brackets == "{}" && !is_order_free(answer))) {
                 return different;
             }
             const bool are_named = has_distinct_names(gold);
@@ -285,10 +285,11 @@ private:
 
     Comparison matrices(const Value& gold, const Value& answer) const {
         if (gold.kind == answer.kind) {
-            return to_comparison(gold.columns == answer.columns && same_items(gold, answer));
+            return to_comparison(gold.brackets == answer.brackets &&
+                                 gold.columns == answer.columns && same_items(gold, answer));
         }
         if (answer.kind == ValueKind::quantity) {
-            return identity_multiple(gold, answer);
+            return gold.brackets.empty() ? identity_multiple(gold, answer) : undecided;
         }
         const Value& matrix = gold.kind == ValueKind::matrix ? gold : answer;
         const Value& other = gold.kind == ValueKind::matrix ? answer : gold;
@@ -297,7 +298,8 @@ private:
         }
         // A vector may be written as a tuple.
         const bool is_vector = matrix.columns == 1 || matrix.columns == matrix.items.size();
-        return to_comparison(is_vector && is_tuple(other) && same_items(gold, answer));
+        return to_comparison(matrix.brackets.empty() && is_vector && is_tuple(other) &&
+                             same_items(gold, answer));
     }
 
     /// A list of equally long lists.
