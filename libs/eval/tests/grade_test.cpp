@@ -192,6 +192,55 @@ TEST(Grade, ADeterminantIsNoMatrix) {
     EXPECT_FALSE(is_correct(compare_answers("\\begin{vmatrix}1\\\\2\\end{vmatrix}", "(1,2)")));
 }
 
+TEST(Grade, ABareGoldLetterIsAChoiceBeforeItsValue) {
+    for (const char* response : {"\\boxed{(B) 12}",
+                                 "\\boxed{B) 12}",
+                                 "\\boxed{B. 12}",
+                                 "\\boxed{\\text{(B) Paris}}",
+                                 "\\boxed{\\textbf{(B)}\\ 12}",
+                                 "\\boxed{(B) -12}",
+                                 "\\boxed{\\text{(B)}}",
+                                 "<answer>B) 12</answer>",
+                                 "<answer>(B) Paris</answer>",
+                                 "<answer>B: twelve</answer>",
+                                 "The answer is B) 12.",
+                                 "The answer is (B) Paris.",
+                                 "So the answer is $\\textbf{(B) }12$."}) {
+        EXPECT_TRUE(grade_response(ReasoningTask::custom, "B", response).is_correct) << response;
+    }
+    for (const char* response : {"\\boxed{(C) 12}",
+                                 "\\boxed{(B)(12)}",
+                                 "\\boxed{(B) + 12}",
+                                 "\\boxed{(B) - 12}",
+                                 "\\boxed{B = 12}",
+                                 "<answer>(B) and (C)</answer>",
+                                 "<answer>B) or C)</answer>",
+                                 "The answer is (C) Paris.",
+                                 "The answer is (C) 12, not (B) 13."}) {
+        EXPECT_FALSE(grade_response(ReasoningTask::custom, "B", response).is_correct) << response;
+    }
+}
+
+TEST(Grade, BoxesWithLabelsAreOneList) {
+    for (const char* response : {"- First root: $\\boxed{2}$\n- Second root: $\\boxed{3}$",
+                                 "- Smaller root: $\\boxed{2}$\n- Larger root: $\\boxed{3}$",
+                                 "Answer 1: $\\boxed{2}$\n\nAnswer 2: $\\boxed{3}$",
+                                 "**First answer:** \\boxed{2}\n**Second answer:** \\boxed{3}",
+                                 "First: \\boxed{2}\nSecond: \\boxed{3}",
+                                 "Positive solution: \\boxed{3}\nNegative solution: \\boxed{2}",
+                                 "x = \\boxed{2} (first root)\nx = \\boxed{3} (second root)",
+                                 "– \\boxed{2}\n– \\boxed{3}"}) {
+        EXPECT_TRUE(grade_response(ReasoningTask::math500, "2,3", response).is_correct) << response;
+    }
+    for (const char* response : {"First root: \\boxed{2}\nFinal answer: \\boxed{3}",
+                                 "x = \\boxed{2} (extraneous)\nx = \\boxed{3}",
+                                 "x = \\boxed{2} (not a solution)\nx = \\boxed{3}",
+                                 "First step: \\boxed{2}\nSecond step: \\boxed{3}",
+                                 "\\boxed{2}\nCorrect answer: \\boxed{3}"}) {
+        EXPECT_TRUE(grade_response(ReasoningTask::math500, "3", response).is_correct) << response;
+    }
+}
+
 TEST(Grade, NothingEqualsNothing) {
     for (const std::string_view empty : {"", " ", "\\boxed{}", "$$", "\\text{}", "{}", ".", "\n"}) {
         EXPECT_FALSE(is_correct(compare_answers(empty, empty))) << empty;

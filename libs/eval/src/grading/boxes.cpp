@@ -69,23 +69,93 @@ void blank(std::string& text, std::string_view noise) {
     }
 }
 
-/// "- ", "2. ", "(b) ", "Case 2:", "x =" before a box on a line of its own.
+constexpr auto label_nouns = std::to_array<std::string_view>(
+    {"part", "case", "question", "root", "solution", "value", "for", "zero"});
+constexpr auto label_orders = std::to_array<std::string_view>({"first",
+                                                               "second",
+                                                               "third",
+                                                               "fourth",
+                                                               "fifth",
+                                                               "smallest",
+                                                               "smaller",
+                                                               "largest",
+                                                               "larger",
+                                                               "greatest",
+                                                               "greater",
+                                                               "lesser",
+                                                               "other",
+                                                               "positive",
+                                                               "negative"});
+
+/// Takes "first", "smaller" and "root" off, and "answer" where an order or a number tells it from
+/// the answer to all. True where there was any.
+bool remove_label_words(std::string_view& text) {
+    const std::string_view whole = text;
+    bool has_any = false;
+    bool has_order = false;
+    for (bool goes_on = true; goes_on;) {
+        goes_on = false;
+        for (const std::string_view word : label_orders) {
+            if (text.starts_with(word) &&
+                (text.size() == word.size() || !is_letter(text[word.size()]))) {
+                text = trim(text.substr(word.size()));
+                has_order = goes_on = has_any = true;
+            }
+        }
+        for (const std::string_view word : label_nouns) {
+            if (text.starts_with(word)) {
+                text = trim(text.substr(word.size()));
+                goes_on = has_any = true;
+            }
+        }
+    }
+    constexpr std::string_view answer = "answer";
+    if (text.starts_with(answer)) {
+        const std::string_view rest = trim(text.substr(answer.size()));
+        const bool has_number = !rest.empty() && (is_digit(rest.front()) || rest.front() == '(');
+        if (has_order || has_number) {
+            text = rest;
+            has_any = true;
+        }
+    }
+    // "First step:" is no label of an answer.
+    const bool is_other_thing =
+        has_order && text.size() > 1 && is_letter(text[0]) && is_letter(text[1]);
+    if (is_other_thing) {
+        text = whole;
+    }
+    return has_any && !is_other_thing;
+}
+
+/// "- ", "2. ", "(b) ", "Case 2:", "Smaller root:", "x =" before a box on a line of its own.
 bool is_line_label(std::string_view text) {
-    constexpr auto words = std::to_array<std::string_view>(
-        {"part", "case", "question", "root", "solution", "value", "for"});
     text = trim(text);
     while (!text.empty() && std::string_view("-*+>").find(text.front()) != std::string_view::npos) {
         text = trim(text.substr(1));
     }
-    text = text.starts_with("•") ? trim(text.substr(std::string_view("•").size())) : text;
-    for (const std::string_view word : words) {
-        text = text.starts_with(word) ? trim(text.substr(word.size())) : text;
+    for (const std::string_view mark : {std::string_view("•"), std::string_view("–")}) {
+        text = text.starts_with(mark) ? trim(text.substr(mark.size())) : text;
     }
+    remove_label_words(text);
     while (!text.empty() && (text.back() == '*' || text.back() == ':' || text.back() == '=' ||
                              text.back() == '.' || text.back() == ' ')) {
         text.remove_suffix(1);
     }
     return text.size() <= 6 && std::ranges::all_of(text, is_label_character);
+}
+
+/// "(first root)" after a box says what it is; "(extraneous)" takes it back.
+bool is_remark(std::string_view text) {
+    if (text.size() < 3 || text.front() != '(' || text.back() != ')') {
+        return false;
+    }
+    text = trim(text.substr(1, text.size() - 2));
+    if (text.starts_with("the ")) {
+        text = trim(text.substr(4));
+    }
+    const bool has_words = remove_label_words(text);
+    return has_words && text.size() <= 2 &&
+           std::ranges::all_of(text, [](char c) { return is_letter(c) || is_digit(c); });
 }
 
 /// True where each box is on a line of its own, with a list's mark or a label before it.
@@ -118,7 +188,7 @@ bool is_next_line(std::string_view gap) {
     while (!end.empty() && (end.back() == '.' || end.back() == ',' || end.back() == ';')) {
         end.remove_suffix(1);
     }
-    return end.empty() && trim(all.substr(first, last - first)).empty() &&
+    return (end.empty() || is_remark(end)) && trim(all.substr(first, last - first)).empty() &&
            is_line_label(all.substr(last));
 }
 

@@ -89,8 +89,14 @@ private:
         if (canonical(gold) == canonical(answer)) {
             return Reason::equal_text;
         }
-        if (const auto choice = find_choice(gold); choice && is_text_choice(gold)) {
-            return choice == find_leading_choice(answer) ? Reason::equal_choice : Reason::different;
+        if (const auto choice = find_choice(gold)) {
+            if (is_text_choice(gold)) {
+                return choice == find_leading_choice(answer) ? Reason::equal_choice
+                                                             : Reason::different;
+            }
+            if (choice == find_marked_choice(answer)) {
+                return Reason::equal_choice;
+            }
         }
         const auto gold_value = read_value(gold);
         if (!gold_value) {
@@ -152,7 +158,13 @@ bool sentence_says(std::string_view gold, const Extraction& extraction) {
     }
     const std::vector<Token> wanted = tokenise(gold);
     const std::vector<Token> found = tokenise(extraction.sentence);
-    if (wanted.empty() || (read_value(wanted) && !is_empty_set(wanted))) {
+    if (wanted.empty()) {
+        return false;
+    }
+    if (const auto choice = find_choice(wanted); choice && choice == find_marked_choice(found)) {
+        return true;
+    }
+    if (read_value(wanted) && !is_empty_set(wanted)) {
         return false;
     }
     if (const auto choice = find_choice(wanted)) {

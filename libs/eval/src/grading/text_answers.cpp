@@ -60,6 +60,20 @@ std::size_t leading_choice_length(Tokens tokens) {
     return 0;
 }
 
+/// Whether what follows a letter goes on with it: "(B) + 1" is a sum, "(A) and (C)" are two.
+bool is_continued(Tokens rest) {
+    constexpr auto words = std::to_array<std::string_view>({"and", "or", "nor"});
+    constexpr auto signs =
+        std::to_array<std::string_view>({"+", "*", "/", "^", "_", "=", ",", "<", ">"});
+    constexpr auto commands = std::to_array<std::string_view>({"times", "cdot", "div", "pm"});
+    const Token& next = rest.front();
+    // "(B) -12" is a negative value, "(B) - 12" a difference.
+    const bool is_difference = next.is_symbol("-") && (rest.size() < 2 || rest[1].has_space_before);
+    return is_difference || (next.kind == TokenKind::word && contains(words, lower(next.text))) ||
+           (next.kind == TokenKind::symbol && contains(signs, next.text)) ||
+           (next.kind == TokenKind::command && contains(commands, next.text));
+}
+
 bool is_proper_name(Tokens gold) {
     return !gold.empty() && !gold.front().text.empty() && is_upper(gold.front().text.front());
 }
@@ -83,6 +97,23 @@ std::optional<char> find_leading_choice(Tokens tokens) {
     tokens = without_choice_words(tokens);
     const std::size_t length = leading_choice_length(tokens);
     return length > 0 ? std::optional(tokens[length == 3 ? 1 : 0].text[0]) : std::nullopt;
+}
+
+std::optional<char> find_marked_choice(Tokens tokens) {
+    tokens = without_choice_words(tokens);
+    const std::size_t length = leading_choice_length(tokens);
+    if (length == 0) {
+        return std::nullopt;
+    }
+    const Token& letter = tokens[length == 3 ? 1 : 0];
+    if (length == tokens.size()) {
+        return letter.text[0];
+    }
+    // Only a bracket that was never opened needs no gap: "(B)(12)" is a product, "B:12" a ratio.
+    const bool is_enumerated = length == 2 && tokens[1].is_symbol(")");
+    const bool is_apart = is_enumerated || letter.is_text || tokens[length].has_space_before;
+    return is_apart && !is_continued(tokens.subspan(length)) ? std::optional(letter.text[0])
+                                                             : std::nullopt;
 }
 
 Tokens without_choice(Tokens tokens) {
