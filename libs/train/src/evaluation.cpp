@@ -151,10 +151,10 @@ private:
     }
 
     std::vector<eval::Sample> draw_samples(const char* task,
-                                                             std::size_t length,
-                                                             std::size_t count,
-                                                             eval::NiahMaterials& materials,
-                                                             const Watch& watch) const {
+                                           std::size_t length,
+                                           std::size_t count,
+                                           eval::NiahMaterials& materials,
+                                           const Watch& watch) const {
         const eval::NiahSettings options{.task = eval::niah_task(task),
                                          .length = length,
                                          .seed = needle_seed,
@@ -174,8 +174,7 @@ private:
     /// Looks at the first sample of each task and length.
     void check_needles() const {
         std::set<std::pair<std::string, std::size_t>> checked;
-        const auto check = [&](const eval::Sample& sample,
-                               const eval::Question& question) {
+        const auto check = [&](const eval::Sample& sample, const eval::Question& question) {
             if (!checked.emplace(sample.task, sample.length).second) {
                 return;
             }
