@@ -181,7 +181,15 @@ TEST_F(AdapterRuns, ThatDoNotFitAreRefused) {
     ASSERT_NE(at, std::string::npos);
     bytes[at + 13] = 'x';
     folder_.write("odd.gguf", bytes);
-    const CommandResult odd = ask({(folder_.path() / "odd.gguf").string()});
+    const CommandResult odd = run({"logits",
+                                   "--model",
+                                   (cases / "rslora/gguf/base.gguf").string(),
+                                   "--adapter",
+                                   (folder_.path() / "odd.gguf").string(),
+                                   "--ids",
+                                   ids_.string(),
+                                   "--out",
+                                   (folder_.path() / "none").string()});
     EXPECT_EQ(odd.exit_code, 6) << odd.errors;
     EXPECT_THAT(odd.errors, HasSubstr("lora_x"));
 

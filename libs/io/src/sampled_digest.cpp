@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 std::string sampled_digest(const std::string& folder) {
     constexpr std::uint64_t stride = 1U << 20U;
     constexpr std::uint64_t sample = 4096;
+    constexpr std::uint64_t whole = 16 * stride;
     std::vector<fs::path> files;
     if (fs::is_directory(folder)) {
         for (const auto& entry : fs::directory_iterator(folder)) {
@@ -39,7 +40,9 @@ std::string sampled_digest(const std::string& folder) {
         const io::File file = io::File::open_for_reading(path);
         const std::uint64_t size = file.size();
         digest.update(format("{} {}\n", path.filename().string(), size));
-        for (std::uint64_t at = 0; at < size; at += stride) {
+        // Of a small file a sample would be its header alone.
+        const std::uint64_t step = size <= whole ? sample : stride;
+        for (std::uint64_t at = 0; at < size; at += step) {
             block.resize(std::min(sample, size - at));
             file.read_at(at, block);
             digest.update(block);
