@@ -80,6 +80,8 @@ protected:
         request.selection.groups = {
             checkpoint::TensorGroup::q, checkpoint::TensorGroup::k, checkpoint::TensorGroup::v};
         request.fit.mus = {0.3};
+        // Random weights, which no fine-tune made of the others.
+        request.allowed = {restore::Allowance::rotary, restore::Allowance::unrelated};
         const restore::Plan plan = restore::make_plan(pre_, post_, request);
         const Watch watch;
         moments_ = Calibrator(plan, {.dtype = DType::f64}, watch)
