@@ -47,7 +47,7 @@ OMP_WAIT_POLICY=passive check_tests full all
 
 echo "== address and undefined-behaviour sanitizers, room tests and fuzz corpora"
 # What is not of a room has run above, and its programs are not built here.
-check_tests asan room_tests -LE '\.command' -E '_NOT_BUILT$|^(architecture|install|oracles|gpu_check)\.'
+check_tests asan room_tests -LE '\.command' -E '_NOT_BUILT$|^(architecture|docs|install|oracles|gpu_check)\.'
 
 if [ "$mode" = --all ]; then
   echo "== fuzz targets"
