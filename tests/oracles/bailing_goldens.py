@@ -9,14 +9,14 @@ from a reading of inclusionAI/Ring-V2.5 ae5a5d9 (models/modeling_bailing_moe_v2_
 recurrence) and, for what 2.0 has in place of latent attention, of sglang's and mlx-lm's bailing_moe_linear.py. It
 computes in float64 from weights stored in bfloat16 (router corrections in float32). Needs torch and safetensors.
 """
-import argparse
 import json
 import math
-import pathlib
 import platform
 
 import torch
 from safetensors.torch import save_file
+
+from golden_files import make_asked, relative_rms, write_expected
 
 SHARED = {
     "vocab_size": 53, "hidden_size": 28, "intermediate_size": 40, "moe_intermediate_size": 10, "num_hidden_layers": 4,
@@ -227,10 +227,6 @@ def draw(config, generator):
     return weights
 
 
-def relative_rms(actual, expected):
-    return ((actual.double() - expected).square().mean() / expected.square().mean()).sqrt().item()
-
-
 @torch.no_grad()
 def make(name, out):
     config = VARIANTS[name]
@@ -269,21 +265,10 @@ def make(name, out):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-        save_file({key: value.contiguous() for key, value in tensors.items()}, folder / "expected.safetensors")
-        (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
-        print(name, meta)
+        write_expected(folder, tensors, meta)
         return
     raise SystemExit(f"{name}: no seed fits")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("names", nargs="*", help="all where none is given")
-    asked = parser.parse_args()
-    for name in asked.names or VARIANTS:
-        make(name, asked.out)
-
-
 if __name__ == "__main__":
-    main()
+    make_asked(__doc__, VARIANTS, make)

@@ -9,9 +9,6 @@ computes from them, in float32 from weights that are stored in bfloat16 (router 
 Needs torch, safetensors and transformers 5.23 or 5.24. Eager attention and experts on the CPU. The first
 seed is taken for which greedy margins, expert margins and the float32 error are as testdata/models says.
 """
-import argparse
-import json
-import pathlib
 import platform
 
 import torch
@@ -22,6 +19,8 @@ from transformers import (BloomConfig, BloomForCausalLM, DeepseekV2Config, Deeps
                           GPTBigCodeForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig,
                           MistralForCausalLM, MixtralConfig, MixtralForCausalLM, Phi3Config, Phi3ForCausalLM, PhiConfig, PhiForCausalLM,
                           Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
+
+from golden_files import make_asked, relative_rms, write_expected
 
 YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 64,
         "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 0.8}
@@ -215,10 +214,6 @@ def expert_margin(model, ids):
     return smallest[0]
 
 
-def relative_rms(actual, expected):
-    return ((actual.double() - expected).square().mean() / expected.square().mean()).sqrt().item()
-
-
 def make(name, out):
     kind, config = VARIANTS[name]
     # With eager attention transformers 5.24 adds Falcon's slopes twice: to the mask too.
@@ -263,22 +258,11 @@ def make(name, out):
                   for key, value in load_file(folder / "model.safetensors").items()}
         save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
         (folder / "generation_config.json").unlink(missing_ok=True)
-        save_file({key: value.contiguous() for key, value in tensors.items()}, folder / "expected.safetensors")
-        (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
-        print(name, meta)
+        write_expected(folder, tensors, meta)
         return
     raise SystemExit(f"{name}: no seed fits")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("names", nargs="*", help="all where none is given")
-    asked = parser.parse_args()
-    torch.manual_seed(0)
-    for name in asked.names or VARIANTS:
-        make(name, asked.out)
-
-
 if __name__ == "__main__":
-    main()
+    torch.manual_seed(0)
+    make_asked(__doc__, VARIANTS, make)
