@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LoRA adapters through the real binary: what stays of them and what merged checkpoints hold,
-// against PEFT's own adapters and float64 sums.
+// LoRA adapters through the real binary: what stays of them, and what is refused.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -23,6 +22,7 @@
 #include "anamnesis/formats/gguf.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "adapters.hpp"
 #include "folder_snapshot.hpp"
 #include "renamed_tensors.hpp"
 #include "run_command.hpp"
@@ -32,152 +32,9 @@
 namespace anamnesis::testing {
 namespace {
 
-namespace fs = std::filesystem;
 using ::testing::AllOf;
+
 using ::testing::HasSubstr;
-
-const fs::path own_cases = fs::path(ANAMNESIS_TESTDATA) / "lora";
-const fs::path shared_cases = fs::path(ANAMNESIS_SHARED) / "data/golden/surgery/lora";
-
-CommandResult run(std::vector<std::string> words) {
-    words.insert(words.begin(), ANAMNESIS_BINARY);
-    return run_command(words);
-}
-
-std::vector<double> read_values(const checkpoint::Checkpoint& source, const std::string& name) {
-    const checkpoint::TensorEntry& tensor = source.at(name);
-    std::vector<std::byte> bytes(tensor.bytes);
-    tensor.read_at(0, bytes);
-    std::vector<double> values(count_elements(tensor.dtype, tensor.bytes));
-    widen(tensor.dtype, bytes, values);
-    return values;
-}
-
-std::map<std::string, std::string> read_digests(const Json& object) {
-    std::map<std::string, std::string> digests;
-    for (const auto& [name, digest] : object.as_object("digests")) {
-        digests[name] = digest.as_string("digest");
-    }
-    return digests;
-}
-
-class Adapters : public ::testing::Test {
-protected:
-    std::string out(const std::string& name) const { return (folder_.path() / name).string(); }
-
-    CommandResult repair(const fs::path& root,
-                         const std::string& name,
-                         std::vector<std::string> more = {}) {
-        std::vector<std::string> words{"restore",
-                                       "--pre",
-                                       (root / "base").string(),
-                                       "--post",
-                                       (root / "adapter").string(),
-                                       "--out",
-                                       out(name)};
-        words.insert(words.end(), more.begin(), more.end());
-        return run(words);
-    }
-
-    CommandResult merge(const fs::path& root,
-                        const std::string& name,
-                        std::vector<std::string> more = {}) {
-        std::vector<std::string> words{"restore",
-                                       "--pre",
-                                       (root / "base").string(),
-                                       "--adapter",
-                                       (root / "adapter").string(),
-                                       "--out",
-                                       out(name)};
-        words.insert(words.end(), more.begin(), more.end());
-        return run(words);
-    }
-
-    CommandResult verify(const fs::path& root, const std::string& option, const std::string& name) {
-        return run({"verify",
-                    "--quiet",
-                    "--pre",
-                    (root / "base").string(),
-                    option,
-                    (root / "adapter").string(),
-                    "--repaired",
-                    out(name)});
-    }
-
-    /// The repaired adapter holds what the case says, byte for byte, and its proof holds.
-    void check_repair(const fs::path& root) {
-        const Json expected = Json::parse(io::read_text(root / "expected/adapter.json")).at("qk");
-        const auto kept = read_digests(expected.at("kept"));
-        const CommandResult result = repair(root, "repaired");
-        if (kept.empty()) {
-            EXPECT_EQ(result.exit_code, 6);
-            EXPECT_THAT(result.errors, HasSubstr("the repaired model is the base"));
-            return;
-        }
-        ASSERT_EQ(result.exit_code, 0) << result.errors;
-        EXPECT_EQ(tensor_digests(folder_.path() / "repaired/adapter_model.safetensors"), kept);
-        EXPECT_EQ(io::read_text(folder_.path() / "repaired/adapter_config.json"),
-                  io::read_text(root / "adapter/adapter_config.json"));
-        EXPECT_EQ(verify(root, "--post", "repaired").exit_code, 0);
-    }
-
-    /// Every tensor of the merged checkpoint is the expected one; of those that a sum made, each
-    /// value lies within a unit in the last place.
-    void check_merge(const fs::path& root) {
-        const CommandResult result = merge(root, "merged");
-        ASSERT_EQ(result.exit_code, 0) << result.errors;
-        const auto wanted = read_digests(
-            Json::parse(io::read_text(root / "expected/merged.qk.json")).at("merged_digests"));
-        const auto found = tensor_digests(folder_.path() / "merged");
-        const auto merged = checkpoint::Checkpoint::open(folder_.path() / "merged");
-        const auto sums = checkpoint::Checkpoint::open(root / "expected/merged.qk.safetensors");
-        ASSERT_EQ(found.size(), wanted.size());
-        for (const auto& [name, digest] : wanted) {
-            if (found.at(name) == digest) {
-                continue;
-            }
-            ASSERT_NE(sums.find(name), nullptr) << name << " is the base's own";
-            const double unit = merged.at(name).dtype == DType::bf16 ? 0x1p-7 : 0x1p-23;
-            const auto values = read_values(merged, name);
-            const auto expected = read_values(sums, name);
-            for (std::size_t i = 0; i < values.size(); ++i) {
-                ASSERT_LE(std::abs(values[i] - expected[i]), std::abs(expected[i]) * unit)
-                    << name << " " << i;
-            }
-        }
-        EXPECT_EQ(verify(root, "--adapter", "merged").exit_code, 0);
-    }
-
-    void check_case(const fs::path& root) {
-        SCOPED_TRACE(root.string());
-        check_repair(root);
-        check_merge(root);
-        fs::remove_all(folder_.path() / "repaired");
-        fs::remove_all(folder_.path() / "merged");
-    }
-
-    TemporaryFolder folder_;
-};
-
-TEST_F(Adapters, AreRepairedAndMergedAsExpected) {
-    for (const char* name : {"rslora", "dora", "phi3_qkv", "nemotron_h", "only_qk"}) {
-        check_case(own_cases / name);
-    }
-}
-
-TEST_F(Adapters, OfTheSharedCasesAreRepairedAndMergedAsExpected) {
-    if (!fs::exists(shared_cases)) {
-        GTEST_SKIP() << shared_cases << " is absent; the cases of testdata/lora are tested";
-    }
-    for (const char* name : {"patterns",
-                             "qwen3_5_gate",
-                             "modules_to_save",
-                             "lora_bias",
-                             "regex_layers",
-                             "gemma3_sliding"}) {
-        check_case(shared_cases / name);
-    }
-}
 
 TEST_F(Adapters, OfLlamaCppLoseTheirPairsAndKeepTheirKeys) {
     if (!fs::exists(shared_cases)) {
@@ -262,53 +119,6 @@ TEST_F(Adapters, AreScaledByLerp) {
             wanted);
     }
     EXPECT_EQ(verify(root, "--post", "lerp").exit_code, 0);
-}
-
-/// The merged rows of pro are those of the repaired adapter merged, whatever the way.
-TEST_F(Adapters, MergeUnderEveryMethodAsTheProofSays) {
-    for (const char* name : {"rslora", "dora", "phi3_qkv"}) {
-        for (const std::vector<std::string>& method :
-             std::vector<std::vector<std::string>>{{"--method", "pro"},
-                                                   {"--method", "lerp", "--alpha", "0.3"},
-                                                   {"--method", "k", "--layers", "1"},
-                                                   {"--heads", "0"},
-                                                   {"--groups", "mlp"}}) {
-            SCOPED_TRACE(name + method.back());
-            const CommandResult merged = merge(own_cases / name, "method", method);
-            ASSERT_EQ(merged.exit_code, 0) << merged.errors;
-            EXPECT_EQ(verify(own_cases / name, "--adapter", "method").exit_code, 0);
-            fs::remove_all(folder_.path() / "method");
-        }
-    }
-}
-
-TEST_F(Adapters, AreNotProvenWhereAByteDiffers) {
-    const fs::path root = own_cases / "phi3_qkv";
-    ASSERT_EQ(merge(root, "merged").exit_code, 0);
-    ASSERT_EQ(repair(root, "repaired").exit_code, 0);
-    const auto spoil = [&](const fs::path& file, const std::string& name, std::uint64_t row) {
-        const auto opened = checkpoint::Checkpoint::open(file);
-        const checkpoint::TensorEntry& tensor = opened.at(name);
-        std::vector<std::byte> byte(1);
-        tensor.read_at(row * tensor.row_bytes(), byte);
-        byte[0] ^= std::byte{0x40};
-        io::File::open_for_update(file).write_at(tensor.offset + row * tensor.row_bytes(), byte);
-    };
-    // A query row, which must be the base's, and a value row, which must be the sum.
-    for (const std::uint64_t row : {0U, 63U}) {
-        const std::string name = "model.layers.1.self_attn.qkv_proj.weight";
-        spoil(folder_.path() / "merged/model.safetensors", name, row);
-        const CommandResult result = verify(root, "--adapter", "merged");
-        EXPECT_EQ(result.exit_code, 1);
-        EXPECT_THAT(result.output, HasSubstr(name));
-        spoil(folder_.path() / "merged/model.safetensors", name, row);
-        EXPECT_EQ(verify(root, "--adapter", "merged").exit_code, 0);
-    }
-    const std::string b = "base_model.model.model.layers.1.self_attn.qkv_proj.lora_B.weight";
-    spoil(folder_.path() / "repaired/adapter_model.safetensors", b, 0);
-    const CommandResult result = verify(root, "--post", "repaired");
-    EXPECT_EQ(result.exit_code, 1);
-    EXPECT_THAT(result.output, HasSubstr(b));
 }
 
 TEST_F(Adapters, ThatNameNothingInTheBaseAreRefused) {
@@ -442,31 +252,6 @@ TEST_F(Adapters, AreInspectedAgainstTheirBase) {
     EXPECT_EQ(bend.at("part").as_string("part"), "k");
     EXPECT_NEAR(bend.at("drift").as_double("drift"), std::sqrt(difference / before), 1e-12);
     EXPECT_EQ(run({"inspect", (root / "adapter").string()}).exit_code, 0);
-}
-
-/// PEFT loads it: the head of its own replaces the one that is the embedding.
-TEST(AdapterWithAHead, LeavesATiedBaseAsItIsAndIsNotMergedIntoIt) {
-    const TemporaryFolder folder;
-    const fs::path base = own_cases / "rslora/base";
-    const fs::path adapter = folder.path() / "adapter";
-    fs::copy(own_cases / "rslora/adapter", adapter);
-    rename_tensors_of_file(adapter / "adapter_model.safetensors", [](const std::string& name) {
-        const std::size_t at = name.find("model.layers.0.mlp.down_proj");
-        return at == std::string::npos ? name
-                                       : name.substr(0, at) + "lm_head" + name.substr(at + 28);
-    });
-    const std::vector<std::string> pre{"restore", "--pre", base.string()};
-    const auto ask = [&](std::vector<std::string> words) {
-        words.insert(words.begin(), pre.begin(), pre.end());
-        return run(words);
-    };
-    const std::string out = (folder.path() / "out").string();
-    const CommandResult repaired = ask({"--post", adapter.string(), "--out", out});
-    EXPECT_EQ(repaired.exit_code, 0) << repaired.errors;
-    const CommandResult merged =
-        ask({"--adapter", adapter.string(), "--out", (folder.path() / "merged").string()});
-    EXPECT_EQ(merged.exit_code, 6) << merged.output;
-    EXPECT_THAT(merged.errors, HasSubstr("the head of the base is its embedding"));
 }
 
 }  // namespace
