@@ -19,28 +19,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "servers"))
 sys.dont_write_bytecode = True
 
 TASKS = ("tiny_problems", "tiny_choices")
-GENERATION = """
-task: tiny_problems
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: "{problems}"}}}}
-test_split: test
-output_type: generate_until
-doc_to_text: "Question: {{{{question}}}}\\nAnswer:"
-doc_to_target: "{{{{answer}}}}"
-generation_kwargs: {{until: ["Question:", "\\n\\n"], do_sample: false, max_gen_toks: 24}}
-metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}]
-"""
-CHOICES = """
-task: tiny_choices
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: "{choices}"}}}}
-test_split: test
-output_type: multiple_choice
-doc_to_text: "{{{{question}}}}"
-doc_to_target: "{{{{gold}}}}"
-doc_to_choice: "{{{{choices}}}}"
-metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
-"""
+PROBLEMS = {"output_type": "generate_until", "doc_to_text": "Question: {{question}}\nAnswer:",
+            "doc_to_target": "{{answer}}",
+            "generation_kwargs": {"until": ["Question:", "\n\n"], "do_sample": False, "max_gen_toks": 24},
+            "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}]}
+CHOICES = {"output_type": "multiple_choice", "doc_to_text": "{{question}}", "doc_to_target": "{{gold}}",
+           "doc_to_choice": "{{choices}}",
+           "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}]}
 
 
 def find_python():
@@ -60,11 +45,13 @@ def write_tasks(folder):
                  "answer": str(3 * n + 4)} for n in range(10)]
     choices = [{"question": f"The needle in haystack {n} is", "gold": n % 3,
                 "choices": [" lost", " in the hay", " a small number of things"]} for n in range(12)]
-    for name, rows in (("problems", problems), ("choices", choices)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    paths = {"problems": folder / "problems.jsonl", "choices": folder / "choices.jsonl"}
-    (folder / "problems.yaml").write_text(GENERATION.format(**paths))
-    (folder / "choices.yaml").write_text(CHOICES.format(**paths))
+    for name, rows, task in (("problems", problems, PROBLEMS), ("choices", choices, CHOICES)):
+        data = folder / f"{name}.jsonl"
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        # JSON is YAML too.
+        (folder / f"{name}.yaml").write_text(json.dumps(
+            {"task": f"tiny_{name}", "dataset_path": "json", "test_split": "test",
+             "dataset_kwargs": {"data_files": {"test": str(data)}}, **task}))
 
 
 def evaluate(python, model, arguments, folder):
