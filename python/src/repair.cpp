@@ -21,6 +21,7 @@
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/merge.hpp"
 #include "anamnesis/restore/moment_folder.hpp"
+#include "anamnesis/restore/open_pair.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 #include "anamnesis/restore/result_text.hpp"
@@ -91,16 +92,18 @@ public:
         : request_(request), output_(output), reading_(reading), execution_(execution) {}
 
     Json run(const fs::path& pre, const fs::path& post) const {
+        restore::check_destination(request_, output_.destination);
         if (!output_.merges && !checkpoint::is_adapter(post)) {
-            const checkpoint::RecognisedCheckpoint before = open(pre);
-            const checkpoint::RecognisedCheckpoint after = open(post);
-            return carry_out(restore::make_plan(before, after, request_));
+            const restore::CheckpointPair pair =
+                restore::open_pair(pre, post, reading_.opening(), reading_.recognising());
+            return carry_out(restore::make_plan(pair.pre, pair.post, request_));
         }
-        const checkpoint::AdapterPair pair(checkpoint::open_adapter(post),
-                                           open(pre),
-                                           request_.allowed.contains(restore::Allowance::prefix)
-                                               ? checkpoint::PrefixRule::any
-                                               : checkpoint::PrefixRule::loaders);
+        const checkpoint::AdapterPair pair(
+            checkpoint::open_adapter(post),
+            checkpoint::open_recognised(pre, reading_.opening(), reading_.recognising()),
+            request_.allowed.contains(restore::Allowance::prefix)
+                ? checkpoint::PrefixRule::any
+                : checkpoint::PrefixRule::loaders);
         if (output_.merges) {
             return carry_out(make_merge_plan(pair.match, request_, output_.rounding));
         }
@@ -108,10 +111,6 @@ public:
     }
 
 private:
-    checkpoint::RecognisedCheckpoint open(const fs::path& path) const {
-        return checkpoint::open_recognised(path, reading_.opening(), reading_.recognising());
-    }
-
     Json carry_out(restore::Plan plan) const {
         reading_.check(plan.findings);
         if (output_.is_dry_run) {

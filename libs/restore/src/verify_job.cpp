@@ -15,6 +15,7 @@
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/moment_folder.hpp"
 #include "anamnesis/restore/moments.hpp"
+#include "anamnesis/restore/open_pair.hpp"
 #include "anamnesis/restore/request.hpp"
 #include "anamnesis/restore/verify_adapter.hpp"
 
@@ -59,7 +60,7 @@ RecognisedCheckpoint open_repaired(const VerifyJob& job) {
     return checkpoint::open_recognised(job.repaired, job.opening, recognising);
 }
 
-checkpoint::AdapterPair open_pair(const VerifyJob& job, const Request& request) {
+checkpoint::AdapterPair open_adapter_pair(const VerifyJob& job, const Request& request) {
     return {checkpoint::open_adapter(job.post),
             checkpoint::open_recognised(job.pre, job.opening, job.recognising),
             request.allowed.contains(Allowance::prefix) ? checkpoint::PrefixRule::any
@@ -72,7 +73,7 @@ Verified verify_of_adapter(const VerifyJob& job, const Execution& execution) {
         const Claim claim = find_claim(
             job,
             repaired.is_gguf() ? find_receipt(repaired.weights) : repaired.folder() / receipt_name);
-        const checkpoint::AdapterPair pair = open_pair(job, claim.request);
+        const checkpoint::AdapterPair pair = open_adapter_pair(job, claim.request);
         const auto moments = open_moments(job, claim.request);
         return {claim.request,
                 claim.origin,
@@ -80,7 +81,7 @@ Verified verify_of_adapter(const VerifyJob& job, const Execution& execution) {
     }
     const RecognisedCheckpoint merged = open_repaired(job);
     const Claim claim = find_claim(job, find_receipt(merged.checkpoint));
-    const checkpoint::AdapterPair pair = open_pair(job, claim.request);
+    const checkpoint::AdapterPair pair = open_adapter_pair(job, claim.request);
     return {claim.request,
             claim.origin,
             verify_merge(pair.match, merged, claim.request, claim.rounding, job.scope, execution)};
@@ -92,16 +93,14 @@ Verified run_verification(const VerifyJob& job, const Execution& execution) {
     if (job.merges || checkpoint::is_adapter(job.post)) {
         return verify_of_adapter(job, execution);
     }
-    const RecognisedCheckpoint pre =
-        checkpoint::open_recognised(job.pre, job.opening, job.recognising);
-    const RecognisedCheckpoint post =
-        checkpoint::open_recognised(job.post, job.opening, job.recognising);
+    const CheckpointPair pair = open_pair(job.pre, job.post, job.opening, job.recognising);
     const RecognisedCheckpoint repaired = open_repaired(job);
     const Claim claim = find_claim(job, find_receipt(repaired.checkpoint));
     const auto moments = open_moments(job, claim.request);
-    return {claim.request,
-            claim.origin,
-            verify(pre, post, repaired, claim.request, job.scope, execution, moments.get())};
+    return {
+        claim.request,
+        claim.origin,
+        verify(pair.pre, pair.post, repaired, claim.request, job.scope, execution, moments.get())};
 }
 
 }  // namespace anamnesis::restore
