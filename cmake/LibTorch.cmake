@@ -35,6 +35,16 @@ elseif(NOT TARGET torch)
     ${torch_root}/lib/libc10.so ${torch_root}/lib/libc10_cuda.so -Wl,--as-needed)
 endif()
 
+# First of all libraries: LibTorch calls sgemm_ and its kin by name, some of them from each of its own
+# threads, and of the BLAS of the program, were it found before, each of these calls would start threads
+# again (attention took 4.7 times as long). Before it the C++ library, of which LibTorch may export a part.
+set(anamnesis_torch_first
+  "SHELL:-Wl,--no-as-needed -lstdc++ ${torch_root}/lib/libtorch_cpu.so -Wl,--as-needed")
+get_target_property(torch_link_options torch INTERFACE_LINK_OPTIONS)
+if(NOT anamnesis_torch_first IN_LIST torch_link_options)
+  set_property(TARGET torch APPEND PROPERTY INTERFACE_LINK_OPTIONS ${anamnesis_torch_first})
+endif()
+
 if(anamnesis_torch_is_cuda)
   # The wheel's companions: nvidia/nccl, and CUDA's own headers beside it.
   get_filename_component(nvidia_root ${torch_root}/../nvidia ABSOLUTE)
