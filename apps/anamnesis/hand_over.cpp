@@ -60,12 +60,16 @@ int hand_over(char** argv) {
         ::execv(path.c_str(), argv);
         throw io_error(format("starting {}", in_quotes(path)), errno);
     }
-    throw Error(ErrorKind::not_found,
-                format("{} runs a model and needs {}, which is not in {}; install the component "
-                       "runtime (README, \"Running models\")",
-                       in_quotes(argv[1]),
-                       program,
-                       join(tried, ", ")));
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread runs yet.
+    const char* how = std::getenv("ANAMNESIS_LIBEXEC_MISSING");
+    throw Error(
+        ErrorKind::not_found,
+        format(
+            "{} runs a model and needs {}, which is not in {}; {}",
+            in_quotes(argv[1]),
+            program,
+            join(tried, ", "),
+            how != nullptr ? how : "install the component runtime (README, \"Running models\")"));
 }
 
 }  // namespace anamnesis::app

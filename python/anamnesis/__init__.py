@@ -23,7 +23,8 @@ from .errors import (
     UnsupportedError,
     UsageError,
 )
-from .jobs import doctor, drift, example, grade, inspect, niah, restore, undo, verify
+from .evaluation import grade, niah
+from .jobs import doctor, drift, example, inspect, restore, undo, verify
 from .results import (
     AdapterInfo,
     CheckpointInfo,

@@ -1,44 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The jobs on checkpoint files and servers. `anamnesis` has their names."""
+"""The jobs on checkpoint files. `anamnesis` has their names."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, Union, overload
+from collections.abc import Iterable, Sequence
+from typing import Literal, overload
 
 from . import _core
+from ._arguments import Numbers, Path, Progress, path_text, split_words
 from .errors import UsageError
 from .results import (
     AdapterInfo,
     CheckpointInfo,
     Diagnosis,
     DriftReport,
-    Grades,
-    RecallReport,
     Receipt,
     RepairPlan,
     Undone,
     Verification,
 )
 
-Path = Union[str, "os.PathLike[str]"]
-#: Told of progress on the calling thread, several times a second: phase, done, total, unit ("bytes",
-#: "tokens", "samples" or "steps"). What it raises stops the job.
-Progress = Callable[[str, int, int, str], object]
-Numbers = Union[str, Iterable[int]]
-
-
-def _path(path: Path | None) -> str | None:
-    return None if path is None else os.fsdecode(os.fspath(path))
-
-
-def _words(words: str | Iterable[str]) -> list[str]:
-    return words.split(",") if isinstance(words, str) else list(words)
-
 
 def _reading(family: str | None, routing: Path | None, config: Path | None, strict: bool) -> _core.Reading:
-    return _core.Reading(family=family, routing=_path(routing), config=_path(config), strict=strict)
+    return _core.Reading(family=family, routing=path_text(routing), config=path_text(config), strict=strict)
 
 
 def _numbers(numbers: Numbers | None, what: str) -> list[int] | None:
@@ -85,7 +70,7 @@ def make_request(
     """Which rows a repair takes and how they become the new ones, as `restore` is told it."""
     request = _core.make_request(
         method=method,
-        groups=None if groups is None else ",".join(_words(groups)),
+        groups=None if groups is None else ",".join(split_words(groups)),
         lambda_rel=_floats(lambda_rel),
         lambda_abs=_floats(lambda_abs),
         metric=metric,
@@ -100,8 +85,8 @@ def make_request(
         include_norms=include_norms,
         include_adapters=include_adapters,
     )
-    request.set_quantising(imatrix=_path(imatrix) or "", via=via, exact=exact)
-    request.allow(_words(allow))
+    request.set_quantising(imatrix=path_text(imatrix) or "", via=via, exact=exact)
+    request.allow(split_words(allow))
     if method == "fit":
         request.set_fit(mu=_floats(mu) or [0.3], keys=keys, rounds=rounds)
     elif mu is not None or rounds:
@@ -127,9 +112,9 @@ def inspect(
     enough (docs/routing-file.md); `strict` makes a warning an error.
     """
     reading = _reading(family, routing, config, strict)
-    place = _path(path)
+    place = path_text(path)
     if _core.is_adapter(place):
-        return AdapterInfo.from_json(_core.inspect_adapter(place, _path(base), reading, None))
+        return AdapterInfo.from_json(_core.inspect_adapter(place, path_text(base), reading, None))
     if base is not None:
         raise UsageError(f"base belongs to an adapter, and '{place}' is a checkpoint")
     source = _core.open_source(place, reading, lacks_tensors=True)
@@ -150,9 +135,9 @@ def doctor(
 ) -> Diagnosis:
     """Examines a checkpoint, or with `post` the pair before surgery. Reads every value once."""
     reading = _reading(family, routing, config, strict)
-    first = _core.open_source(_path(path), reading, lacks_tensors=True)
-    second = None if post is None else _core.open_source(_path(post), reading, lacks_tensors=True)
-    return Diagnosis.from_json(_core.examine(first, second, _path(html), reading, threads, progress))
+    first = _core.open_source(path_text(path), reading, lacks_tensors=True)
+    second = None if post is None else _core.open_source(path_text(post), reading, lacks_tensors=True)
+    return Diagnosis.from_json(_core.examine(first, second, path_text(html), reading, threads, progress))
 
 
 def drift(
@@ -171,10 +156,10 @@ def drift(
 ) -> DriftReport:
     """Measures how far a fine-tune moved each part, layer and head. `html` is a page to write."""
     reading = _reading(family, routing, config, strict)
-    before = _core.open_source(_path(pre), reading)
-    after = _core.open_source(_path(post), reading)
+    before = _core.open_source(path_text(pre), reading)
+    after = _core.open_source(path_text(post), reading)
     return DriftReport.from_json(
-        _core.measure_drift(before, after, include_sliding, include_mtp, _path(html), reading, threads, progress)
+        _core.measure_drift(before, after, include_sliding, include_mtp, path_text(html), reading, threads, progress)
     )
 
 
@@ -199,7 +184,7 @@ def _make_output(
     if as_peft and not merges:
         raise UsageError("as_peft belongs to adapter")
     place = patch if patch is not None else out
-    return _core.make_output(kind, _path(place) or "", dry_run, merges, as_peft, tidy, _path(moments))
+    return _core.make_output(kind, path_text(place) or "", dry_run, merges, as_peft, tidy, path_text(moments))
 
 
 def _set_folder(output: _core.Output, is_folder: bool, options: dict[str, bool]) -> None:
@@ -262,8 +247,8 @@ def restore(
     }
     _set_folder(output, not in_place and patch is None, folder)
     document = _core.restore(
-        _path(pre),
-        _path(adapter if post is None else post),
+        path_text(pre),
+        path_text(adapter if post is None else post),
         wanted,
         output,
         _reading(family, routing, config, strict),
@@ -300,12 +285,12 @@ def verify(
     if repaired is None:
         raise UsageError("verify needs repaired, the repaired checkpoint or adapter")
     document = _core.verify(
-        _path(pre),
-        _path(adapter if post is None else post),
-        _path(repaired),
+        path_text(pre),
+        path_text(adapter if post is None else post),
+        path_text(repaired),
         adapter is not None,
         make_request(**request) if request else None,  # type: ignore[arg-type]
-        _path(moments),
+        path_text(moments),
         as_peft,
         weights_only,
         _reading(family, routing, config, strict),
@@ -317,104 +302,11 @@ def verify(
 
 def undo(path: Path, *, threads: int = 0, progress: Progress | None = None) -> Undone:
     """Brings back every byte of a repair in place, also after a crash in its middle."""
-    return Undone.from_json(_core.undo(_path(path), threads, progress))
-
-
-def grade(
-    source: Path,
-    out: Path,
-    *,
-    data: Path | None = None,
-    task: str | None = None,
-    threads: int = 0,
-    progress: Progress | None = None,
-) -> Grades:
-    """Grades answers that any engine produced: JSON lines in, JSON lines out (docs/scoring.md).
-
-    `data` has the data set's own lines, for answers without gold; `task` (gsm8k, math500, aime24,
-    amc23, custom) is that of lines which name none.
-    """
-    return Grades.from_json(_core.grade(_path(source), _path(out), _path(data), task, threads, progress))
-
-
-def niah(
-    model: str | Sequence[str] = (),
-    *,
-    endpoint: str,
-    tokenizer: Path,
-    out: Path,
-    lengths: str | int | Sequence[str | int] = (),
-    tasks: str | Iterable[str] = (),
-    samples: int = 500,
-    seed: int = 42,
-    depths: int = 0,
-    essays: Path | None = None,
-    template: str = "base",
-    tokens_to_generate: int = 128,
-    prompts: Path | None = None,
-    prefix: bool = True,
-    logprobs: bool = True,
-    max_tokens: int = 0,
-    chat: bool = False,
-    thinking: bool | None = None,
-    chat_variables: Sequence[str] = (),
-    transport: str = "auto",
-    api_key: str | None = None,
-    concurrency: int = 4,
-    timeout: int = 1800,
-    retries: int = 5,
-    plain_openai: bool = False,
-    insecure: bool = False,
-    twice: bool = False,
-    check_engine: bool = False,
-    shard: str = "",
-    progress: Progress | None = None,
-) -> RecallReport:
-    """Measures recall with needles in haystacks on an OpenAI-compatible server, as RULER does.
-
-    `model` is the name it is served under, or "name=served", or several; nothing: the server's only
-    one. `lengths` are tokens: 4096, "4k,8k" or "4k..64k". The folder `out` keeps every answer, and a run
-    that was stopped goes on there. The key is that of `api_key`, else of OPENAI_API_KEY. Models in this
-    process are the command's: `anamnesis niah --model FOLDER`.
-    """
-    server = _core.make_server(
-        endpoint,
-        os.environ.get("OPENAI_API_KEY", "") if api_key is None else api_key,
-        transport,
-        concurrency,
-        timeout,
-        retries,
-        plain_openai,
-        insecure,
-    )
-    if chat:
-        server.set_chat(thinking, list(chat_variables))
-    elif thinking is not None or chat_variables:
-        raise UsageError("thinking and chat_variables belong to chat=True")
-    listed = [lengths] if isinstance(lengths, (str, int)) else list(lengths)
-    recall = _core.make_recall(
-        _words(tasks) if tasks else [],
-        [word for entry in listed for word in str(entry).split(",")],
-        samples,
-        seed,
-        _path(essays),
-        template,
-        depths,
-        tokens_to_generate,
-        _path(prompts),
-    )
-    recall.max_tokens = max_tokens
-    recall.gives_prefix = prefix
-    recall.asks_logprob = logprobs
-    names = [model] if isinstance(model, str) else list(model)
-    document = _core.ask_server(
-        names, server, recall, _path(tokenizer), _path(out), shard, twice, check_engine, progress
-    )
-    return RecallReport.from_json(document if document is not None else {})
+    return Undone.from_json(_core.undo(path_text(path), threads, progress))
 
 
 def example(folder: Path) -> tuple[str, str]:
     """Writes the pair of the README, `folder`/pre and `folder`/post, and gives their paths."""
-    place = _path(folder) or ""
+    place = path_text(folder) or ""
     _core.write_example_pair(place)
     return os.path.join(place, "pre"), os.path.join(place, "post")

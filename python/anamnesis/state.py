@@ -15,7 +15,8 @@ from typing import Any, Union
 
 from . import _core
 from .errors import UsageError
-from .jobs import Path, Progress, _path, _reading, make_request
+from ._arguments import Path, Progress, path_text
+from .jobs import _reading, make_request
 from .results import CheckpointInfo, DriftReport, RoutedTensor
 
 #: A dict as config.json holds, a config of transformers, or the path of a config.json or its folder.
@@ -116,7 +117,7 @@ def _config_text(config: Config | None) -> str:
 def _open(what: str, state: StateDict | Path, text: str, reading: _core.Reading) -> _core.Source:
     """A state dict, or the path of a checkpoint, as a source."""
     if isinstance(state, (str, os.PathLike)):
-        return _core.open_source(_path(state), reading)
+        return _core.open_source(path_text(state), reading)
     return _core.make_source(f"{what} (a state dict)", _named_tensors(state, what), text, reading)
 
 
@@ -149,7 +150,7 @@ def routing_map(
     """
     reading = _reading(family, routing, None, False)
     if isinstance(source, (str, os.PathLike)):
-        opened = _core.open_source(_path(source), reading, lacks_tensors=True)
+        opened = _core.open_source(path_text(source), reading, lacks_tensors=True)
     elif config is not None or not _is_config(source):
         info = inspect_state_dict(source, config, family=family, routing=routing)
         return {tensor.tensor: tensor for tensor in info.routing}
@@ -227,7 +228,7 @@ def restore_state_dict(
         _open("pre", pre, text, reading),
         _open("post", post, text, reading),
         wanted,
-        _path(moments),
+        path_text(moments),
         reading,
         threads,
         progress,

@@ -21,19 +21,37 @@ def read_weights(folder):
 
 def write_weights(folder, arrays, config):
     """One model.safetensors of numpy arrays, and config.json."""
+    write_bytes(
+        folder,
+        {name: (_names[str(array.dtype)], list(array.shape), array.tobytes()) for name, array in arrays.items()},
+        config,
+    )
+
+
+def write_bytes(folder, weights, config):
+    """The same of what read_weights gives."""
     header, begin = {}, 0
-    for name, array in arrays.items():
-        header[name] = {
-            "dtype": _names[str(array.dtype)],
-            "shape": list(array.shape),
-            "data_offsets": [begin, begin + array.nbytes],
-        }
-        begin += array.nbytes
+    for name, (dtype, shape, data) in weights.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, begin + len(data)]}
+        begin += len(data)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     with open(folder / "model.safetensors", "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for array in arrays.values():
-            file.write(array.tobytes())
+        for _, _, data in weights.values():
+            file.write(data)
+
+
+def widen_vocabulary(source, folder, size):
+    """A checkpoint whose embedding and head have `size` rows, for a tokenizer larger than its own."""
+    config = json.loads((pathlib.Path(source) / "config.json").read_text())
+    own = config["vocab_size"]
+    weights = {}
+    for name, (dtype, shape, data) in read_weights(source).items():
+        if shape[0] == own:
+            row = len(data) // own
+            data, shape = (data * (size // own + 1))[: size * row], [size, *shape[1:]]
+        weights[name] = dtype, shape, data
+    write_bytes(folder, weights, {**config, "vocab_size": size})

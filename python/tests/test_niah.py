@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recall of a model on a server: one of this process that copies the needle, or does not."""
+"""Recall of a model on a server, one of this process that copies the needle or does not, and of a
+checkpoint that the program for models runs."""
 import http.server
 import json
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 
 import anamnesis
 import pytest
+
+from support import widen_vocabulary
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -125,3 +129,55 @@ def test_wrong_requests_are_refused(endpoint, tokenizer, tmp_path):
         ask(endpoint="http://127.0.0.1:9")
     with pytest.raises(anamnesis.Error):
         ask(tokenizer="/nowhere")
+
+
+@pytest.fixture
+def checkpoint(pair, tmp_path, command, monkeypatch):
+    """A model for the tiny tokenizer, where the program that runs models is installed."""
+    if os.environ.get("ANAMNESIS_BINARY"):  # in the build tree the package has no program of its own
+        monkeypatch.setattr("anamnesis._command.program", lambda: command)
+    help_text = subprocess.run([command, "generate", "--help"], capture_output=True, text=True)
+    if help_text.returncode != 0:
+        pytest.skip(help_text.stderr.strip())
+    widen_vocabulary(pair[0], tmp_path / "model", 427)
+    return tmp_path / "model"
+
+
+def run_here(model, tokenizer, out, **options):
+    return anamnesis.niah(model, tokenizer=tokenizer, out=out, tasks="s1", samples=2, max_tokens=16, threads=1, **options)
+
+
+def test_a_checkpoint_is_measured(checkpoint, tokenizer, tmp_path):
+    told = []
+    report = run_here(
+        [f"a={checkpoint}", f"b={checkpoint}"], tokenizer, tmp_path / "run", lengths=1024,
+        progress=lambda *event: told.append(event),
+    )
+    assert report.score("a") == report.score("b") == 0.0
+    assert report.json == json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert ("b", 2, 2, "samples") in told
+
+
+def test_a_checkpoint_that_cannot_be_run_is_an_exception_of_its_kind(checkpoint, tokenizer, tmp_path):
+    with pytest.raises(anamnesis.NotFoundError, match="/nowhere"):
+        run_here("/nowhere", tokenizer, tmp_path / "run", lengths=1024)
+    with pytest.raises(anamnesis.UsageError, match="--dtype"):
+        run_here(checkpoint, tokenizer, tmp_path / "run", lengths=1024, dtype="f12")
+    with pytest.raises(anamnesis.UsageError, match="concurrency belongs to endpoint"):
+        run_here(checkpoint, tokenizer, tmp_path / "run", lengths=1024, concurrency=8)
+    with pytest.raises(anamnesis.UsageError, match="device belongs to models that are run here"):
+        run_here("m", tokenizer, tmp_path / "run", lengths=1024, endpoint="http://127.0.0.1:9", device="cuda")
+
+
+def test_what_progress_raises_stops_the_run(checkpoint, tokenizer, tmp_path):
+    class Enough(Exception):
+        pass
+
+    def stop(*_):
+        raise Enough
+
+    with pytest.raises(Enough):
+        run_here([f"a={checkpoint}", f"b={checkpoint}"], tokenizer, tmp_path / "run", lengths=1024, progress=stop)
+    assert not (tmp_path / "run" / "summary.json").exists()
+    report = run_here([f"a={checkpoint}", f"b={checkpoint}"], tokenizer, tmp_path / "run", lengths=1024)
+    assert set(report.checkpoints) == {"a", "b"}
