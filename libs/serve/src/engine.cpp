@@ -48,6 +48,10 @@ Engine::Admission Engine::submit(std::size_t model, std::vector<Job> jobs) {
     return Admission::taken;
 }
 
+void Engine::shorten(std::size_t model, Job& job) const {
+    schedulers_[model]->shorten(job);
+}
+
 void Engine::check(std::size_t model, const Job& job) const {
     schedulers_[model]->check(job);
 }

@@ -37,6 +37,9 @@ public:
     /// Takes all jobs of a request or none. Each must have passed `check`.
     Admission submit(std::size_t model, std::vector<Job> jobs);
 
+    /// As `Scheduler::shorten`.
+    void shorten(std::size_t model, Job& job) const;
+
     /// Errors: those of `Scheduler::check`.
     void check(std::size_t model, const Job& job) const;
 

@@ -22,6 +22,7 @@ class Channel;
 /// How the answers to a prompt are made.
 struct Decoding {
     std::size_t max_new_tokens = 16;
+    bool is_open_ended = false;  ///< the request names no limit; `Scheduler::shorten` may lower it
     language::Sampling sampling{};  ///< answer i draws from `sampling_stream(seed, i)`
     std::vector<std::string> stop{};
     bool ignores_end_of_text = false;

@@ -66,6 +66,20 @@ std::uint64_t Scheduler::estimate_bytes(const Job& job) const {
     return shared * page_bytes_ + job.answers * (fixed_bytes_ + own * page_bytes_);
 }
 
+void Scheduler::shorten(Job& job) const {
+    if (!job.decoding.is_open_ended || page_bytes_ == 0 || job.answers == 0) {
+        return;
+    }
+    const std::uint64_t shared = job.prompt.size() / page_tokens;
+    const std::uint64_t taken = shared * page_bytes_ + job.answers * fixed_bytes_;
+    const std::uint64_t left = options_.state_bytes - std::min(taken, options_.state_bytes);
+    const std::uint64_t pages =
+        std::min(left, options_.state_bytes / 4) / (job.answers * page_bytes_);
+    const std::uint64_t begun = job.prompt.size() % page_tokens;
+    const std::uint64_t tokens = std::max<std::uint64_t>(pages * page_tokens, begun + 1) - begun;
+    job.decoding.max_new_tokens = std::min<std::uint64_t>(job.decoding.max_new_tokens, tokens);
+}
+
 void Scheduler::check(const Job& job) const {
     if (job.answers > options_.sequences) {
         throw Error(ErrorKind::usage,

@@ -27,13 +27,17 @@ struct SchedulerOptions {
 /// Memory: a job begins when the caches and states of all its answers at their longest fit beside
 /// those of the jobs under way. Kept prefixes take what is left over and make room.
 ///
-/// Threads: one at a time, but for `estimate_bytes` and `check`.
+/// Threads: one at a time, but for `shorten`, `estimate_bytes` and `check`.
 class Scheduler {
 public:
     /// The model and the metrics must outlive it. Runs one token to see what a state takes.
     Scheduler(const runtime::HybridModel& model,
               const SchedulerOptions& options,
               ModelMetrics& metrics);
+
+    /// Lowers the limit of an open-ended job to what a quarter of the memory holds, so that several
+    /// of them run at once, or to what is there.
+    void shorten(Job& job) const;
 
     /// What caches and states of a job take at most, in bytes.
     std::uint64_t estimate_bytes(const Job& job) const;

@@ -252,6 +252,36 @@ TEST_F(Schedule, RunsOneAfterTheOtherWhatDoesNotFitTogether) {
     EXPECT_EQ(read_outcome(second).tokens, scheduler.run(make_job(second.prompt, 20)).tokens);
 }
 
+TEST_F(Schedule, EndsOpenEndedAnswersWhereAQuarterOfTheMemoryDoes) {
+    const SchedulerOptions options{.block = tiny_block, .state_bytes = 64U << 20U};
+    TinyScheduler tight(*model, options);
+    Job job = make_job(random_tokens(40, 1), 1'000'000);
+    tight->shorten(job);
+    EXPECT_EQ(job.decoding.max_new_tokens, 1'000'000U) << "the request's own limit is kept";
+    EXPECT_THROW(tight->check(job), Error);
+
+    job.decoding.is_open_ended = true;
+    tight->shorten(job);
+    EXPECT_NO_THROW(tight->check(job));
+    const std::uint64_t prompt = tight->estimate_bytes(make_job(job.prompt, 0));
+    const std::uint64_t answer = tight->estimate_bytes(job) - prompt;
+    EXPECT_LE(answer, options.state_bytes / 4);
+    EXPECT_GT(answer, options.state_bytes / 5);
+
+    Job brief = make_job(job.prompt, 3);
+    brief.decoding.is_open_ended = true;
+    tight->shorten(brief);
+    EXPECT_EQ(brief.decoding.max_new_tokens, 3U);
+
+    TinyScheduler full(*model, {.block = tiny_block, .state_bytes = tight->estimate_bytes(job)});
+    Job longer =
+        make_job(random_tokens(job.prompt.size() + job.decoding.max_new_tokens / 2, 1), 1'000'000);
+    longer.decoding.is_open_ended = true;
+    full->shorten(longer);
+    EXPECT_NO_THROW(full->check(longer)) << "what is left is less than a quarter";
+    EXPECT_GT(longer.decoding.max_new_tokens, 0U);
+}
+
 TEST_F(Schedule, RefusesWhatCanNeverRun) {
     TinyScheduler small(*model, {.sequences = 2, .block = tiny_block, .state_bytes = 1U << 20U});
     Job many = make_job(random_tokens(4, 1));

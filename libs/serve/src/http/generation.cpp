@@ -73,6 +73,7 @@ void add_job(Generation& generation, std::vector<TokenId> prompt, std::size_t fa
             .channel = generation.channel};
     job.decoding.max_new_tokens =
         find_budget(*generation.served, generation.how, prompt.size(), fallback);
+    job.decoding.is_open_ended = !generation.how.max_new_tokens && fallback > default_completion;
     generation.prompt_tokens += prompt.size();
     job.prompt = std::move(prompt);
     generation.jobs.push_back(std::move(job));

@@ -281,7 +281,8 @@ void Routes::generate(const Request& request,
     const std::size_t model = find_model(parsed.how.model);
     const auto generation =
         std::make_shared<Generation>(make_generation(models_[model], std::move(parsed)));
-    for (const Job& job : generation->jobs) {
+    for (Job& job : generation->jobs) {
+        engine_.shorten(model, job);
         engine_.check(model, job);
     }
     const Engine::Admission admission = engine_.submit(model, generation->jobs);
