@@ -20,6 +20,7 @@
 
 #include "attention_rules.hpp"
 #include "family.hpp"
+#include "rotary.hpp"
 #include "softmax_tensors.hpp"
 
 namespace anamnesis::checkpoint {
@@ -51,6 +52,7 @@ void plan_whole_model(Blueprint& blueprint, const Family& family, const ConfigRe
     try {
         whole.context_length = config.count("max_position_embeddings", 32'768);
         whole.norm_eps = config.find_number("rms_norm_eps").value_or(1e-6);
+        expect_one_rotary(config);
         family.plan_layers(whole, config);
         blueprint = std::move(whole);
         blueprint.is_complete = true;

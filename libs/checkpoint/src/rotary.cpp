@@ -21,18 +21,21 @@
 namespace anamnesis::checkpoint {
 namespace {
 
-/// The object with the rotary keys of full-attention layers. An empty `rope_parameters` beside
-/// top-level keys really occurs (HypeNet), so emptiness counts as absence.
-const Json* find_parameters(const ConfigReader& config) {
-    for (const std::string_view key : {"rope_parameters", "rope_scaling"}) {
-        const Json* value = config.find(key);
-        if (value == nullptr || value->as_object(key).empty()) {
-            continue;
-        }
-        const Json* full = value->find("full_attention");
-        return full != nullptr && full->is_object() ? full : value;
+/// What `key` says of full-attention layers. An empty `rope_parameters` beside top-level keys
+/// really occurs (HypeNet), so emptiness counts as absence.
+const Json* find_parameters(const ConfigReader& config, std::string_view key) {
+    const Json* value = config.find(key);
+    if (value == nullptr || value->as_object(key).empty()) {
+        return nullptr;
     }
-    return nullptr;
+    const Json* full = value->find("full_attention");
+    return full != nullptr && full->is_object() ? full : value;
+}
+
+/// The object with the rotary keys of full-attention layers.
+const Json* find_parameters(const ConfigReader& config) {
+    const Json* parameters = find_parameters(config, "rope_parameters");
+    return parameters != nullptr ? parameters : find_parameters(config, "rope_scaling");
 }
 
 std::optional<double> find_in(const Json* object, std::string_view key) {
@@ -121,6 +124,28 @@ PositionSettings read_position(const ConfigReader& config, const RotaryDefaults&
 }
 
 }  // namespace
+
+void expect_one_rotary(const ConfigReader& config) {
+    const Json* parameters = find_parameters(config, "rope_parameters");
+    const Json* added = find_parameters(config, "rope_scaling");
+    if (parameters == nullptr || added == nullptr) {
+        return;
+    }
+    const auto theta = find_in(parameters, "rope_theta");
+    const std::uint32_t context = config.count("max_position_embeddings", 0);
+    const Json meaning = find_rope_meaning(read_scaling(config, parameters), theta, context);
+    const Json other =
+        find_rope_meaning(read_scaling(config, added),
+                          theta ? find_in(added, "rope_theta").value_or(*theta) : theta,
+                          context);
+    if (!(meaning == other)) {
+        throw Error(
+            ErrorKind::unsupported,
+            "config.json has rope_parameters and rope_scaling, which say different things: "
+            "transformers takes rope_scaling and forgets the rope_theta of the other; write "
+            "all that is meant into rope_parameters and remove rope_scaling");
+    }
+}
 
 void add_rotary(Blueprint& blueprint, const ConfigReader& config, const RotaryDefaults& defaults) {
     const auto scale = blueprint.position.attention_scale;

@@ -20,6 +20,10 @@ void add_rotary(Blueprint& blueprint,
                 const ConfigReader& config,
                 const RotaryDefaults& defaults = {});
 
+/// Errors: `unsupported` where `rope_parameters` and an added `rope_scaling` say different things:
+/// what runs such a config reads one and not the other.
+void expect_one_rotary(const ConfigReader& config);
+
 /// The same for the last `dimensions` rows of every head of latent attention.
 void add_latent_rotary(Blueprint& blueprint,
                        const ConfigReader& config,

@@ -91,6 +91,16 @@ Activation read_activation(const ConfigReader& config, std::string_view key, Act
     return found->second;
 }
 
+void expect_silu_in_mixers(const ConfigReader& config, std::string_view key) {
+    if (read_activation(config, key) != Activation::silu) {
+        throw Error(
+            ErrorKind::unsupported,
+            format("{} is neither silu nor swish, and the linear layers of this family take "
+                   "it: that does not run here",
+                   key));
+    }
+}
+
 DenseSpec read_dense(const ConfigReader& config, std::uint32_t default_width) {
     return {.width = read_size(config, "intermediate_size", default_width),
             .activation = read_activation(config)};

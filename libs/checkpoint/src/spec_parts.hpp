@@ -29,6 +29,10 @@ Activation read_activation(const ConfigReader& config,
                            std::string_view key = "hidden_act",
                            Activation fallback = Activation::silu);
 
+/// For families whose mixers take the activation of this key, and run with SiLU alone.
+/// Errors: `unsupported` for another.
+void expect_silu_in_mixers(const ConfigReader& config, std::string_view key = "hidden_act");
+
 /// SwiGLU with `intermediate_size` and `hidden_act`.
 DenseSpec read_dense(const ConfigReader& config, std::uint32_t default_width);
 

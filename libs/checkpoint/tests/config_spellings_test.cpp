@@ -4,10 +4,12 @@
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/file.hpp"
 
@@ -53,6 +55,29 @@ TEST(ConfigSpellings, GiveTheKindsThatTheLibraryDerives) {
         EXPECT_EQ(spelled(layers_of_config(item.at("config"))), expected)
             << item.at("config").dump();
     }
+}
+
+TEST(ConfigSpellings, RefuseTwoRotaryEncodingsAtOnce) {
+    const auto find_obstacle = [](const char* parameters, const char* scaling) {
+        Json config = Json::parse(R"({"model_type": "qwen3", "hidden_size": 64, "vocab_size": 99,
+            "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 4096})");
+        config.set("rope_parameters", Json::parse(parameters));
+        config.set("rope_scaling", Json::parse(scaling));
+        const Blueprint blueprint = make_blueprint(config, {});
+        EXPECT_EQ(blueprint.is_complete, !blueprint.obstacle.has_value());
+        return blueprint.obstacle ? blueprint.obstacle->message() : std::string();
+    };
+    const char* plain = R"({"rope_type": "default", "rope_theta": 1000000.0})";
+    const char* yarn = R"({"rope_type": "yarn", "factor": 4.0, "rope_theta": 1000000.0})";
+    EXPECT_THAT(find_obstacle(plain, R"({"type": "yarn", "factor": 4.0})"),
+                ::testing::HasSubstr("remove rope_scaling"));
+    EXPECT_THAT(find_obstacle(plain, R"({"rope_type": "default", "rope_theta": 10000.0})"),
+                ::testing::HasSubstr("remove rope_scaling"));
+    EXPECT_EQ(find_obstacle(yarn, R"({"type": "yarn", "factor": 4})"), "");
+    EXPECT_EQ(find_obstacle(plain, R"({"type": "mrope", "mrope_section": [2, 3, 3]})"), "");
+    EXPECT_EQ(find_obstacle(plain, "null"), "");
+    EXPECT_EQ(find_obstacle("{}", R"({"type": "yarn", "factor": 4.0})"), "");
 }
 
 TEST(ConfigSpellings, TakeAPythonListForAList) {

@@ -19,7 +19,7 @@ namespace {
 using ::testing::HasSubstr;
 
 Json load_config(const std::string& model) {
-    return Json::parse(
+    return Json::parse_python(
         io::read_text(std::string(ANAMNESIS_TESTDATA) + "/models/" + model + "/config.json"));
 }
 
@@ -58,6 +58,32 @@ TEST(Gemma2Config, FillsInCapsScaleAndWindowsAndLeavesOutWhatIsNull) {
                 HasSubstr("'attn_logit_softcapping'"));
     EXPECT_THAT(obstacle_with("gemma2_odd", "use_bidirectional_attention", Json(true)),
                 HasSubstr("use_bidirectional_attention"));
+}
+
+TEST(Gemma3Config, FillsInTheScaleOfScoresWhateverTheWidthOfHeads) {
+    const Blueprint filled = blueprint_with("gemma3_odd", "query_pre_attn_scalar", Json());
+    EXPECT_EQ(attention_of(filled, 0).logit_scale, 1.0 / 16.0);
+    const Blueprint stated = blueprint_with("gemma3_odd", "query_pre_attn_scalar", Json(100.0));
+    EXPECT_EQ(attention_of(stated, 0).logit_scale, 0.1);
+}
+
+TEST(HybridConfigs, RefuseAnActivationThatTheirMixersWouldTakeToo) {
+    for (const char* model : {"qwen3_next_base",
+                              "qwen3_5_base",
+                              "olmo_hybrid_base",
+                              "granitemoehybrid_hub_config",
+                              "bamba_hub_config",
+                              "falcon_h1_odd",
+                              "jamba_odd",
+                              "minimax_odd",
+                              "kimi_linear_odd"}) {
+        EXPECT_THAT(obstacle_with(model, "hidden_act", Json("gelu")),
+                    HasSubstr("the linear layers"))
+            << model;
+        EXPECT_EQ(obstacle_with(model, "hidden_act", Json("swish")), "none") << model;
+    }
+    EXPECT_THAT(obstacle_with("nemotron_h_hub_config", "mamba_hidden_act", Json("gelu")),
+                HasSubstr("mamba_hidden_act"));
 }
 
 TEST(LingConfig, GivesEachLayerADecayOfItsOwn) {

@@ -42,6 +42,7 @@ void plan_bamba_attention(Blueprint& blueprint, const ConfigReader& config) {
 }
 
 void plan_bamba_layers(Blueprint& blueprint, const ConfigReader& config) {
+    expect_silu_in_mixers(config);
     blueprint.norm_eps = config.find_number("rms_norm_eps").value_or(1e-5);
     const AttentionSpec attention = make_attention(blueprint);
     const DenseSpec dense = read_dense(config, 14'336);

@@ -78,6 +78,7 @@ Mamba2Spec read_falcon_mamba(const ConfigReader& config, const Blueprint& bluepr
 }
 
 void plan_falcon_h1_layers(Blueprint& blueprint, const ConfigReader& config) {
+    expect_silu_in_mixers(config);
     blueprint.norm_eps = config.find_number("rms_norm_eps").value_or(1e-5);
     blueprint.embedding_scale = read_factor(config, "embedding_multiplier");
     blueprint.logit_scale = read_factor(config, "lm_head_multiplier");

@@ -62,6 +62,10 @@ void plan_gemma3_layers(Blueprint& blueprint, const ConfigReader& config) {
     blueprint.embedding_scale = std::sqrt(static_cast<double>(blueprint.hidden_size));
     blueprint.logit_softcap = config.find_number("final_logit_softcapping");
     SoftmaxKinds kinds = make_softmax_kinds(blueprint, config, 4096);
+    for (AttentionSpec* attention : {&kinds.full, &kinds.sliding}) {
+        // What the library fills in, whatever the heads' width.
+        attention->logit_scale = attention->logit_scale.value_or(1.0 / std::sqrt(256.0));
+    }
     if (kinds.sliding.rotary) {
         kinds.sliding.rotary = read_local_rotary(config, *kinds.sliding.rotary);
     }

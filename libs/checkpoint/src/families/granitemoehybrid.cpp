@@ -69,6 +69,7 @@ LayerPlan plan_feed_forward(const ConfigReader& config) {
 }
 
 void plan_granite_layers(Blueprint& blueprint, const ConfigReader& config) {
+    expect_silu_in_mixers(config);
     const auto number = [&](std::string_view key) { return config.find_number(key).value_or(1.0); };
     blueprint.embedding_scale = number("embedding_multiplier");
     blueprint.logit_scale = 1.0 / number("logits_scaling");

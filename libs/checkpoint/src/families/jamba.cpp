@@ -69,6 +69,7 @@ std::vector<bool> find_sparse(const ConfigReader& config, std::size_t layers) {
 }
 
 void plan_jamba_layers(Blueprint& blueprint, const ConfigReader& config) {
+    expect_silu_in_mixers(config);
     const AttentionSpec attention = make_attention(blueprint);
     const DenseSpec dense = read_dense(config, 14'336);
     const std::uint32_t experts = read_size(config, "num_experts", 16);

@@ -115,6 +115,7 @@ MixtureSpec read_experts(const ConfigReader& config) {
 }
 
 void plan_kimi_layers(Blueprint& blueprint, const ConfigReader& config) {
+    expect_silu_in_mixers(config);
     refuse_other_models(config);
     blueprint.norm_eps = config.find_number("rms_norm_eps").value_or(1e-5);
     blueprint.context_length = config.count("model_max_length", blueprint.context_length);

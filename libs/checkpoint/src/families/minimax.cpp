@@ -107,6 +107,7 @@ MixtureSpec read_minimax_mixture(const ConfigReader& config) {
 }
 
 void plan_minimax_layers(Blueprint& blueprint, const ConfigReader& config) {
+    expect_silu_in_mixers(config);
     SoftmaxKinds kinds = make_softmax_kinds(blueprint, config);
     set_default_theta(kinds, blueprint, 1e6);
     const ResidualSpec softmax = read_residual(config, "full_attn", "full_attention");

@@ -114,6 +114,7 @@ MixtureSpec read_nemotron_mixture(const ConfigReader& config, const DenseSpec& d
 
 /// Each layer is one block after one norm: a mixer or a feed-forward.
 void plan_nemotron_layers(Blueprint& blueprint, const ConfigReader& config) {
+    expect_silu_in_mixers(config, "mamba_hidden_act");
     blueprint.prefix = "backbone.";
     blueprint.norm_eps =
         config.find_number(config.has("layer_norm_epsilon") ? "layer_norm_epsilon" : "norm_eps")

@@ -48,6 +48,7 @@ void plan_olmo_attention(Blueprint& blueprint, const ConfigReader& config) {
 
 /// Linear layers with norms before, softmax layers with norms after.
 void plan_olmo_layers(Blueprint& blueprint, const ConfigReader& config) {
+    expect_silu_in_mixers(config);
     const AttentionSpec softmax = make_attention(blueprint);
     GatedDeltaSpec delta = read_gated_delta(config, DeltaProjections::separate);
     delta.beta_range = config.flag("linear_allow_neg_eigval", true) ? 2.0 : 1.0;

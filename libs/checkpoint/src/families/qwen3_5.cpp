@@ -45,6 +45,7 @@ FeedForwardSpec read_feed_forward(const ConfigReader& config) {
 }
 
 void plan_qwen3_5_layers(Blueprint& blueprint, const ConfigReader& config) {
+    expect_silu_in_mixers(config);
     blueprint.gain = Gain::offset;
     AttentionSpec softmax = make_attention(blueprint);
     softmax.gate = OutputGate::interleaved;
