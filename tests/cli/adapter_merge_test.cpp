@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -101,6 +102,25 @@ TEST_F(Adapters, AreNotProvenWhereAByteDiffers) {
     const CommandResult result = verify(root, "--post", "repaired");
     EXPECT_EQ(result.exit_code, 1);
     EXPECT_THAT(result.output, HasSubstr(b));
+}
+
+TEST_F(Adapters, OfARunThatDivergedAreNotMerged) {
+    const fs::path root = folder_.path() / "case";
+    fs::copy(own_cases / "rslora", root, fs::copy_options::recursive);
+    const fs::path weights = root / "adapter/adapter_model.safetensors";
+    const std::string whole = read_file(weights);
+    for (const char* factor : {"lora_A", "lora_B"}) {
+        const std::string name =
+            format("base_model.model.model.layers.0.mlp.down_proj.{}.weight", factor);
+        const checkpoint::TensorEntry tensor = checkpoint::Checkpoint::open(weights).at(name);
+        const std::vector<std::byte> ones(tensor.row_bytes(), std::byte{0xFF});
+        io::File::open_for_update(weights).write_at(tensor.offset, ones);
+        const CommandResult merged = merge(root, "merged");
+        EXPECT_EQ(merged.exit_code, 9) << merged.output;
+        EXPECT_THAT(merged.errors, AllOf(HasSubstr(name), HasSubstr("diverged")));
+        EXPECT_FALSE(fs::exists(folder_.path() / "merged"));
+        std::ofstream(weights, std::ios::binary) << whole;
+    }
 }
 
 /// PEFT loads it: the head of its own replaces the one that is the embedding.

@@ -20,6 +20,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/formats/gguf.hpp"
+#include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
 
 #include "adapters.hpp"
@@ -35,6 +36,54 @@ namespace {
 using ::testing::AllOf;
 
 using ::testing::HasSubstr;
+
+TEST_F(Adapters, AreHeldAgainstWhatTheirConfigSays) {
+    const fs::path root = folder_.path() / "case";
+    fs::copy(own_cases / "rslora", root, fs::copy_options::recursive);
+    const fs::path config = root / "adapter/adapter_config.json";
+    const Json whole = Json::parse(io::read_text(config));
+    const auto find_codes = [&](const char* key, const Json& value) {
+        Json changed = whole;
+        changed.set(key, value);
+        io::write_text_atomically(config, changed.dump());
+        const CommandResult result = run({"restore",
+                                          "--json",
+                                          "--dry-run",
+                                          "--pre",
+                                          (root / "base").string(),
+                                          "--post",
+                                          (root / "adapter").string(),
+                                          "--out",
+                                          out("no")});
+        EXPECT_EQ(result.exit_code, 0) << result.errors;
+        std::vector<std::string> codes;
+        const Json document = Json::parse(result.output);
+        for (const Json& finding : document.at("findings").as_array("findings")) {
+            codes.push_back(finding.at("code").as_string("code"));
+        }
+        return codes;
+    };
+    using ::testing::Contains;
+    using ::testing::IsEmpty;
+    EXPECT_THAT(find_codes("r", whole.at("r")), IsEmpty());
+    EXPECT_THAT(find_codes("target_modules", Json(Json::Array{"q_proj", "k_proj"})),
+                Contains("untargeted_adapter_modules"));
+    EXPECT_THAT(find_codes("target_modules", Json("model\\.layers\\.0\\..*")),
+                Contains("untargeted_adapter_modules"));
+    EXPECT_THAT(find_codes("target_modules", Json(".*")), IsEmpty());
+    EXPECT_THAT(find_codes("modules_to_save", Json(Json::Array{"lm_head"})),
+                Contains("modules_to_save_without_tensors"));
+
+    io::write_text_atomically(config, whole.dump());
+    ASSERT_EQ(repair(root, "repaired").exit_code, 0);
+    fs::remove_all(root / "adapter");
+    fs::copy(out("repaired"), root / "adapter", fs::copy_options::recursive);
+    const CommandResult inspected =
+        run({"inspect", "--base", (root / "base").string(), (root / "adapter").string()});
+    EXPECT_EQ(inspected.exit_code, 0) << inspected.errors;
+    EXPECT_THAT(inspected.output + inspected.errors,
+                HasSubstr("as in an adapter that was repaired"));
+}
 
 TEST_F(Adapters, OfLlamaCppLoseTheirPairsAndKeepTheirKeys) {
     if (!fs::exists(shared_cases)) {

@@ -149,6 +149,11 @@ void read_token_indices(const Json& value, AdapterConfig& config) {
 }
 
 void read_targets(const Reader& reader, AdapterConfig& config) {
+    for (const char* key : {"layers_to_transform", "layers_pattern", "exclude_modules"}) {
+        const Json* value = reader.find(key);
+        config.has_layer_choice =
+            config.has_layer_choice || (value != nullptr && !value->is_null());
+    }
     const Json* targets = reader.find("target_modules");
     if (targets != nullptr && targets->is_string()) {
         config.target_modules = {targets->as_string("target_modules")};

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -23,6 +24,7 @@
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
+#include "adapter_targets.hpp"
 #include "base_names.hpp"
 #include "gguf_adapter.hpp"
 #include "tensor_names.hpp"
@@ -66,6 +68,7 @@ public:
         }
         note_prefixes();
         note_base();
+        std::ranges::move(find_target_findings(match_), std::back_inserter(match_.findings));
         return std::move(match_);
     }
 

@@ -9,12 +9,16 @@
 #include <cstring>
 #include <limits>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/half.hpp"
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
+#include "anamnesis/linalg/norms.hpp"
 #include "anamnesis/linalg/product.hpp"
 #include "anamnesis/restore/merge.hpp"
 
@@ -111,6 +115,16 @@ std::vector<float> to_floats(MatrixView<const double> values) {
     return floats;
 }
 
+/// Errors: `numerical` for a factor of an adapter whose run diverged.
+void require_finite(const checkpoint::TensorEntry& factor, bool is_finite) {
+    if (!is_finite) {
+        throw Error(ErrorKind::numerical,
+                    format("adapter tensor {} holds values that are NaN or infinite: the run that "
+                           "wrote it diverged; take an earlier checkpoint of it",
+                           in_quotes(factor.name)));
+    }
+}
+
 /// Rounded up, and never infinite: an infinite value shows in the sums by itself.
 float bound_norm(double sum_of_squares) {
     const double norm = std::sqrt(sum_of_squares) * (1.0 + 0x1p-20);
@@ -143,6 +157,10 @@ MergeFactors::MergeFactors(const checkpoint::MatchedModule& module, MergeRoundin
     } else {
         right_ = load_all(a);
     }
+    const auto is_finite = [](auto value) { return std::isfinite(value); };
+    require_finite(module.module->is_embedding ? b : a,
+                   std::ranges::all_of(right_floats_, is_finite) &&
+                       std::ranges::all_of(std::as_const(right_).values(), is_finite));
     if (is_float_) {
         std::vector<double> squares(columns_);
         for (std::size_t k = 0; k < rank_; ++k) {
@@ -159,7 +177,9 @@ MergeFactors::MergeFactors(const checkpoint::MatchedModule& module, MergeRoundin
 
 Matrix MergeFactors::load_left(checkpoint::RowRange rows) const {
     if (!module_.module->is_embedding) {
-        return load_rows(*module_.module->b, rows);
+        Matrix left = load_rows(*module_.module->b, rows);
+        require_finite(*module_.module->b, linalg::is_finite(left.view()));
+        return left;
     }
     // Columns of A: the values of these tokens, rank by rank.
     const checkpoint::TensorEntry& a = *module_.module->a;
@@ -174,6 +194,7 @@ Matrix MergeFactors::load_left(checkpoint::RowRange rows) const {
             left(i, k) = values[i];
         }
     }
+    require_finite(a, linalg::is_finite(left.view()));
     return left;
 }
 

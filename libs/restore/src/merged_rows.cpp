@@ -5,9 +5,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
+#include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/half.hpp"
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
@@ -23,6 +27,40 @@ namespace anamnesis::restore {
 using checkpoint::RowRange;
 using checkpoint::TensorEntry;
 using linalg::Matrix;
+
+namespace {
+
+/// Whether some value has all bits of the exponent: it is infinite or none.
+template <class Bits>
+bool has_exponent(std::span<const std::byte> rows, Bits exponent) {
+    bool found = false;
+    for (std::size_t at = 0; at < rows.size(); at += sizeof(Bits)) {
+        Bits bits = 0;
+        std::memcpy(&bits, rows.data() + at, sizeof bits);
+        found |= (bits & exponent) == exponent;
+    }
+    return found;
+}
+
+/// Errors: `numerical` where the base's type has no room for a merged value (F16 ends at 65504), or
+/// the value is none.
+void require_room(const TensorEntry& base, std::span<const std::byte> rows) {
+    const bool is_lost =
+        (base.dtype == DType::f16 && has_exponent<std::uint16_t>(rows, 0x7C00)) ||
+        (base.dtype == DType::bf16 && has_exponent<std::uint16_t>(rows, 0x7F80)) ||
+        (base.dtype == DType::f32 && has_exponent<std::uint32_t>(rows, 0x7F80'0000));
+    if (is_lost) {
+        throw Error(
+            ErrorKind::numerical,
+            format("a merged value of tensor {} is not a number that {} holds; {}",
+                   in_quotes(base.name),
+                   to_string(base.dtype),
+                   base.dtype == DType::f16 ? "convert the base to BF16 or F32 first"
+                                            : "look at base and adapter with 'anamnesis doctor'"));
+    }
+}
+
+}  // namespace
 
 MergedRows::MergedRows(const MergedTensor& merged, MergeRounding rounding)
     : merged_(merged), rounding_(rounding) {
@@ -47,6 +85,7 @@ void MergedRows::make(RowRange rows,
             }
         }
         merge_left(rows, left, bytes, scratch);
+        require_room(*merged_.base, bytes);
         return;
     }
     Matrix values = make_post_rows(rows);
@@ -55,6 +94,7 @@ void MergedRows::make(RowRange rows,
         interpolate(alpha, pre.view(), values.view(), values.view());
     }
     narrow(merged_.base->dtype, values.values(), bytes);
+    require_room(*merged_.base, bytes);
 }
 
 void MergedRows::make_filtered(const ProFilter& filter,
@@ -75,6 +115,7 @@ void MergedRows::make_filtered(const ProFilter& filter,
     } else {
         narrow(merged_.base->dtype, filtered.values(), bytes);
     }
+    require_room(*merged_.base, bytes);
 }
 
 void MergedRows::merge_left(RowRange rows,

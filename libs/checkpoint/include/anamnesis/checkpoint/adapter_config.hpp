@@ -48,6 +48,8 @@ struct AdapterConfig {
     std::vector<std::string> modules_to_save{};
     std::vector<std::string> target_modules{};  ///< one with `is_expression`
     bool is_target_expression = false;
+    /// layers_to_transform, layers_pattern or exclude_modules choose among the targets.
+    bool has_layer_choice = false;
     /// Rows of an embedding that are trained, by the name of the module.
     std::map<std::string, std::vector<std::uint64_t>> token_indices{};
     std::string base_name{};  ///< base_model_name_or_path

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapter_targets.hpp"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/adapter_config.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+
+#include "path_pattern.hpp"
+
+namespace anamnesis::checkpoint {
+namespace {
+
+constexpr std::string_view weight_suffix = ".weight";
+
+bool ends_path(std::string_view path, std::string_view name) {
+    return path == name || (path.ends_with(name) && path.size() > name.size() &&
+                            path[path.size() - name.size() - 1] == '.');
+}
+
+bool is_any(const std::vector<std::string>& names, std::string_view path) {
+    return std::ranges::any_of(names,
+                               [path](const std::string& name) { return ends_path(path, name); });
+}
+
+/// The config chooses modules by name, so that their tensors can be held against it.
+bool names_targets(const AdapterConfig& config) {
+    return !config.target_modules.empty() && config.target_modules.front() != "all-linear" &&
+           !config.has_layer_choice;
+}
+
+bool is_targeted(const AdapterConfig& config, const std::string& path) {
+    if (!config.is_target_expression) {
+        return is_any(config.target_modules, path);
+    }
+    try {
+        return matches_path(config.target_modules.front(), path);
+    } catch (const Error&) {
+        return true;  // An expression of Python's that is not read here tells nothing.
+    }
+}
+
+void find_untargeted(const AdapterMatch& match, std::vector<Finding>& findings) {
+    std::vector<std::string> names;
+    for (const AdapterModule& module : match.adapter->modules) {
+        if (!is_targeted(match.adapter->config, module.path)) {
+            names.push_back(module.path);
+        }
+    }
+    if (!names.empty()) {
+        findings.push_back(make_finding(
+            "untargeted_adapter_modules",
+            Severity::warning,
+            names,
+            format("{} modules of the adapter are none of target_modules in adapter_config.json "
+                   "({}): PEFT leaves them out, vLLM and this program do not",
+                   names.size(),
+                   list_examples(names)),
+            "correct target_modules, or remove the tensors"));
+    }
+}
+
+/// Experts are no modules of their own in transformers, whatever their tensors are called.
+void find_without_tensors(const AdapterMatch& match, std::vector<Finding>& findings) {
+    const AdapterConfig& config = match.adapter->config;
+    if (config.is_target_expression) {
+        return;
+    }
+    std::vector<std::string> names;
+    for (const TensorEntry& tensor : match.base->checkpoint.tensors()) {
+        const std::string_view name = tensor.name;
+        if (name.ends_with(weight_suffix) && tensor.shape.size() == 2 &&
+            name.find(".experts.") == std::string_view::npos && match.find(tensor) == nullptr &&
+            is_any(config.target_modules, name.substr(0, name.size() - weight_suffix.size()))) {
+            names.emplace_back(name);
+        }
+    }
+    if (!names.empty()) {
+        findings.push_back(make_finding(
+            "target_modules_without_tensors",
+            Severity::note,
+            names,
+            format("target_modules of adapter_config.json means {} matrices of the base for which "
+                   "the adapter has nothing ({}): as in an adapter that was repaired; in any other "
+                   "a part is lost",
+                   names.size(),
+                   list_examples(names))));
+    }
+}
+
+void find_unsaved(const AdapterMatch& match, std::vector<Finding>& findings) {
+    std::vector<std::string> names;
+    for (const std::string& module : match.adapter->config.modules_to_save) {
+        const bool is_there =
+            std::ranges::any_of(match.adapter->saved, [&](const SavedTensor& saved) {
+                return is_any({module}, saved.name.substr(0, saved.name.rfind('.')));
+            });
+        if (!is_there) {
+            names.push_back(module);
+        }
+    }
+    if (!names.empty()) {
+        findings.push_back(make_finding(
+            "modules_to_save_without_tensors",
+            Severity::warning,
+            names,
+            format("modules_to_save of adapter_config.json names {}, and the adapter has no tensor "
+                   "of {}: the base's own stay",
+                   list_examples(names),
+                   names.size() == 1 ? "it" : "them"),
+            "fetch the adapter again, with all its files"));
+    }
+}
+
+}  // namespace
+
+std::vector<Finding> find_target_findings(const AdapterMatch& match) {
+    std::vector<Finding> findings;
+    if (match.adapter->is_gguf()) {
+        return findings;
+    }
+    if (names_targets(match.adapter->config)) {
+        find_untargeted(match, findings);
+        find_without_tensors(match, findings);
+    }
+    find_unsaved(match, findings);
+    return findings;
+}
+
+}  // namespace anamnesis::checkpoint
