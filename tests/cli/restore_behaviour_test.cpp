@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -16,6 +17,8 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/io/file.hpp"
 
 #include "behaviour.hpp"
 #include "folder_snapshot.hpp"
@@ -67,6 +70,35 @@ TEST_F(Behaviour, RefusesEqualRowsBecauseThereIsNothingToRepair) {
     }
     EXPECT_FALSE(fs::exists(out_));
     EXPECT_EQ(snapshot(pre_), snapshot(post_));
+}
+
+TEST_F(Behaviour, SaysThatRowsOfPreAreNoNumbers) {
+    use("llama");
+    const fs::path weights = pre_ / "model.safetensors";
+    const std::string name = "model.layers.1.self_attn.k_proj.weight";
+    const checkpoint::TensorEntry tensor = checkpoint::Checkpoint::open(pre_).at(name);
+    const std::vector<std::byte> ones(tensor.row_bytes(), std::byte{0xFF});
+    io::File::open_for_update(weights).write_at(tensor.offset, ones);
+    const auto find_notes = [&](const std::vector<std::string>& destination) {
+        const CommandResult result = restore(destination);
+        EXPECT_EQ(result.exit_code, 0) << result.errors;
+        return result.output;
+    };
+    const std::string sentence =
+        format("{} values of the repaired rows are NaN or infinite ('{}')", tensor.columns(), name);
+    EXPECT_THAT(find_notes({"--out", out_.string()}), HasSubstr(sentence));
+    const Json json =
+        Json::parse(find_notes({"--out", (folder_.path() / "again").string(), "--json"}));
+    const Json& found = json.at("findings").as_array("findings").back();
+    EXPECT_EQ(found.at("code").as_string("code"), "non_finite");
+    EXPECT_EQ(found.at("where").as_string("where"), "repaired");
+    // NaN in post's own rows goes with the repair.
+    fs::copy_file(fs::path(ANAMNESIS_TESTDATA) / "surgery/llama/pre/model.safetensors",
+                  weights,
+                  fs::copy_options::overwrite_existing);
+    const checkpoint::TensorEntry damaged = checkpoint::Checkpoint::open(post_).at(name);
+    io::File::open_for_update(post_ / "model.safetensors").write_at(damaged.offset, ones);
+    EXPECT_THAT(find_notes({"--in-place"}), Not(HasSubstr("NaN")));
 }
 
 TEST_F(Behaviour, RefusesAnOutputThatIsOrLiesInASource) {

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <set>
@@ -296,9 +297,7 @@ std::uint64_t write_beside_weights(const Plan& plan,
 
 std::vector<std::string> list_notes(const checkpoint::SideFiles& side, const Json& receipt) {
     std::vector<std::string> notes = side.notes;
-    if (auto note = describe_rounding(receipt)) {
-        notes.push_back(*std::move(note));
-    }
+    std::ranges::move(list_notes(receipt), std::back_inserter(notes));
     return notes;
 }
 

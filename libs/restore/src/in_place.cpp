@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -300,9 +301,7 @@ Result write_in_place(const Plan& plan, const Execution& execution) {
     }
     execution.watch.progress().finish();
     result.bytes_written = plan.changed_bytes();
-    if (auto note = describe_rounding(result.receipt)) {
-        result.notes.push_back(*std::move(note));
-    }
+    std::ranges::move(list_notes(result.receipt), std::back_inserter(result.notes));
     result.notes.push_back(
         format("{} holds the old bytes; 'anamnesis undo {}' brings them back",
                place.undo.filename().string(),

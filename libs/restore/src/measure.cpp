@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <ctime>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -60,7 +62,14 @@ std::string digest_range(const io::File& file,
 struct RowComparison {
     DriftSums drift;
     bool differs = false;
+    std::uint64_t non_finite_in_pre = 0;
+    std::uint64_t non_finite_elsewhere = 0;
 };
+
+std::uint64_t count_non_finite(std::span<const double> values) {
+    return static_cast<std::uint64_t>(
+        std::ranges::count_if(values, [](double value) { return !std::isfinite(value); }));
+}
 
 /// Fills the span with what lies at an offset of a file, or of what is like one.
 using ReadAt = std::function<void(std::uint64_t, std::span<std::byte>)>;
@@ -113,7 +122,12 @@ RowComparison compare_rows(const Plan& plan,
                 widen(pre_dtype, pre_bytes, before_values);
             }
             widen(post_dtype, post_bytes, after_values);
+            const std::uint64_t skipped = result.drift.skipped;
             result.drift.add(before_values, after_values);
+            if (result.drift.skipped != skipped) {
+                result.non_finite_in_pre += count_non_finite(before_values);
+                result.non_finite_elsewhere += count_non_finite(after_values);
+            }
         }
     }
     return result;
@@ -158,42 +172,6 @@ std::vector<std::uint64_t> offsets_in_post(const TensorChange& change) {
         offsets.push_back(change.post->offset + splice.rows.begin * change.post->row_bytes());
     }
     return offsets;
-}
-
-Json list_rows(const TensorChange& change) {
-    Json rows = Json::array();
-    for (const RowSplice& splice : change.splices) {
-        rows.push_back(Json::Array{splice.rows.begin, splice.rows.end});
-    }
-    return rows;
-}
-
-/// Drift of all changes of one layer and part together.
-Json drift_by_layer(const Plan& plan, const std::vector<ChangeMeasure>& measures) {
-    std::map<std::pair<std::int64_t, std::string>, std::pair<DriftSums, DriftSums>> sums;
-    for (std::size_t i = 0; i < plan.changes.size(); ++i) {
-        const TensorChange& change = plan.changes[i];
-        if (change.part == "scale" || measures[i].before.count == 0) {
-            continue;
-        }
-        const std::int64_t layer = change.layer ? std::int64_t{change.layer->value} : -1;
-        auto& [before, after] = sums[{layer, change.part}];
-        before.merge(measures[i].before);
-        after.merge(measures[i].after);
-    }
-    Json list = Json::array();
-    for (const auto& [key, pair] : sums) {
-        Json entry = Json::object();
-        entry.set("layer", key.first < 0 ? Json() : Json(key.first));
-        entry.set("part", key.second);
-        entry.set("drift_before", pair.first.relative());
-        entry.set("drift_after", pair.second.relative());
-        if (pair.first.skipped > 0) {
-            entry.set("non_finite_pairs", pair.first.skipped);
-        }
-        list.push_back(std::move(entry));
-    }
-    return list;
 }
 
 }  // namespace
@@ -262,6 +240,7 @@ void add_jobs_before(const Plan& plan,
                 compare_rows(plan, change, read_post, offsets_in_post(change), execution);
             measure.before = comparison.drift;
             measure.differs = comparison.differs;
+            measure.non_finite_in_pre = comparison.non_finite_in_pre;
         });
     }
 }
@@ -288,13 +267,16 @@ void add_jobs_after(const Plan& plan,
         // Rows that are pre's own bytes lie at distance zero; the digest shows that they are.
         if (change.is_exact()) {
             measure.after = measure.before.without_difference();
+            measure.non_finite_in_result = measure.non_finite_in_pre;
         } else {
             jobs.emplace_back([&plan, &change, &target, &measure, &execution] {
                 const auto read_target = [&target](std::uint64_t at, std::span<std::byte> bytes) {
                     target.file->read_at(at, bytes);
                 };
-                measure.after =
-                    compare_rows(plan, change, read_target, target.offsets, execution).drift;
+                const auto comparison =
+                    compare_rows(plan, change, read_target, target.offsets, execution);
+                measure.after = comparison.drift;
+                measure.non_finite_in_result = comparison.non_finite_elsewhere;
             });
         }
     }
@@ -311,73 +293,6 @@ void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measu
                            "checkpoint before the fine-tune)",
                            to_string(plan.request.selection.method)));
     }
-}
-
-std::optional<std::string> describe_rounding(const Json& receipt) {
-    std::size_t count = 0;
-    double farthest = 0.0;
-    std::string name;
-    for (const Json& tensor : receipt.at("tensors").as_array("tensors")) {
-        if (const Json* rounding = tensor.find("rounding")) {
-            ++count;
-            if (const double distance = rounding->as_double("rounding"); distance >= farthest) {
-                farthest = distance;
-                name = tensor.at("name").as_string("name");
-            }
-        }
-    }
-    if (count == 0) {
-        return std::nullopt;
-    }
-    return format(
-        "{} tensors were quantised anew; rounding moved their rows by at most {:.2g} of "
-        "their norm ({}); the receipt has each",
-        count,
-        farthest,
-        name);
-}
-
-Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures) {
-    if (plan.merge != nullptr) {
-        return make_merge_receipt(plan);
-    }
-    Json receipt = Json::object();
-    receipt.set("anamnesis_receipt", 1);
-    receipt.set("created", make_timestamp());
-    receipt.set("request", to_json(plan.request));
-    receipt.set("pre", describe_source(*plan.pre));
-    receipt.set("post", describe_source(*plan.post));
-    receipt.set("bytes_changed", plan.changed_bytes());
-    receipt.set("drift", drift_by_layer(plan, measures));
-    Json tensors = Json::array();
-    for (std::size_t i = 0; i < plan.changes.size(); ++i) {
-        const TensorChange& change = plan.changes[i];
-        Json tensor = Json::Object{
-            {"name", change.post->name},
-            {"pre_name", change.pre->name},
-            {"part", change.part},
-            {"dtype", to_string(change.post->dtype)},
-            {"rows", list_rows(change)},
-            {"sha256",
-             Json::Object{{"pre", measures[i].pre_digest},
-                          {"post", measures[i].post_digest},
-                          {"repaired", measures[i].result_digest}}},
-        };
-        if (is_block_quantised(change.post->dtype) && change.is_converted()) {
-            tensor.set("pre_dtype", to_string(change.pre->dtype));
-            tensor.set("rounding", measures[i].after.relative());
-        }
-        tensors.push_back(std::move(tensor));
-    }
-    receipt.set("tensors", std::move(tensors));
-    // Older readers know the sentences alone.
-    Json warnings = Json::array();
-    for (const std::string& sentence : checkpoint::list_sentences(plan.findings)) {
-        warnings.push_back(sentence);
-    }
-    receipt.set("warnings", std::move(warnings));
-    receipt.set("findings", checkpoint::to_json(plan.findings));
-    return receipt;
 }
 
 }  // namespace anamnesis::restore

@@ -19,9 +19,11 @@ struct ChangeMeasure {
     std::string pre_digest;  ///< SHA-256 of the whole tensor
     std::string post_digest;
     std::string result_digest;
-    DriftSums before;      ///< post's rows against pre's
-    DriftSums after;       ///< the result's rows against pre's
-    bool differs = false;  ///< some selected row of post is not pre's
+    DriftSums before;                        ///< post's rows against pre's
+    DriftSums after;                         ///< the result's rows against pre's
+    bool differs = false;                    ///< some selected row of post is not pre's
+    std::uint64_t non_finite_in_pre = 0;     ///< values of the selected rows, NaN or infinite
+    std::uint64_t non_finite_in_result = 0;  ///< the same of the rows as they were written
 };
 
 /// The time in UTC, as receipts have it.
@@ -50,10 +52,14 @@ void add_jobs_after(const Plan& plan,
 /// Errors: `mismatch` where not one selected row differs.
 void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measures);
 
-/// The receipt, less what only the writer of an output knows.
-/// How far rounding moved rows that were quantised anew, for the terminal; nothing where none were.
-std::optional<std::string> describe_rounding(const Json& receipt);
+/// Findings that were made when the rows were written.
+std::vector<Json> list_result_findings(const Json& receipt);
 
+/// What a receipt says for the terminal: how far rounding moved rows that were quantised anew, and
+/// values that are not numbers.
+std::vector<std::string> list_notes(const Json& receipt);
+
+/// The receipt, less what only the writer of an output knows.
 Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures);
 
 }  // namespace anamnesis::restore

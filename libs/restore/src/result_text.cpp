@@ -15,21 +15,26 @@
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
+#include "measure.hpp"
+
 namespace anamnesis::restore {
 
 Json to_json(const std::vector<Result>& results,
              const std::vector<checkpoint::Finding>& findings,
              double seconds) {
     Json outputs = Json::array();
+    Json all = checkpoint::to_json(findings);
     for (const Result& result : results) {
+        for (Json& finding : list_result_findings(result.receipt)) {
+            all.push_back(std::move(finding));
+        }
         outputs.push_back(Json::Object{{"path", result.path.string()},
                                        {"bytes_written", result.bytes_written},
                                        {"bytes_linked", result.bytes_linked},
                                        {"receipt", result.receipt}});
     }
-    return Json::Object{{"seconds", seconds},
-                        {"outputs", std::move(outputs)},
-                        {"findings", checkpoint::to_json(findings)}};
+    return Json::Object{
+        {"seconds", seconds}, {"outputs", std::move(outputs)}, {"findings", std::move(all)}};
 }
 
 Json make_undo_json(const Result& result) {

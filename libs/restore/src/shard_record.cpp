@@ -75,7 +75,9 @@ Json to_json(const ShardRecord& record) {
                                   {"result_digest", measure.result_digest},
                                   {"before", to_json(measure.before)},
                                   {"after", to_json(measure.after)},
-                                  {"differs", measure.differs}});
+                                  {"differs", measure.differs},
+                                  {"non_finite_in_pre", measure.non_finite_in_pre},
+                                  {"non_finite_in_result", measure.non_finite_in_result}});
     }
     return Json::Object{{"settings", record.settings},
                         {"files", record.files},
@@ -96,7 +98,10 @@ ShardRecord shard_record_from_json(const Json& json) {
             .result_digest = one.at("result_digest").as_string("result_digest"),
             .before = drift_from_json(one.at("before")),
             .after = drift_from_json(one.at("after")),
-            .differs = one.at("differs").as_boolean("differs")};
+            .differs = one.at("differs").as_boolean("differs"),
+            .non_finite_in_pre = one.at("non_finite_in_pre").as_unsigned("non_finite_in_pre"),
+            .non_finite_in_result =
+                one.at("non_finite_in_result").as_unsigned("non_finite_in_result")};
     }
     return record;
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <span>
 #include <string>
 #include <system_error>
@@ -109,9 +110,7 @@ Result write_single_file(const Plan& plan,
     result.path = target;
     result.receipt = make_receipt(plan, measures);
     result.bytes_written = source.bytes + shift;
-    if (auto note = describe_rounding(result.receipt)) {
-        result.notes.push_back(*std::move(note));
-    }
+    std::ranges::move(list_notes(result.receipt), std::back_inserter(result.notes));
     execution.check();
     io::write_text_atomically(target.string() + ".anamnesis.json", result.receipt.dump(2) + "\n");
     output.commit();
