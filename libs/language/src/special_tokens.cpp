@@ -28,7 +28,9 @@ std::vector<TokenId> ids_in(const Json& object) {
         if (number > 0x7FFFFFFFU) {
             throw Error(ErrorKind::malformed, format("eos_token_id {} is no token", number));
         }
-        ids.push_back(static_cast<TokenId>(number));
+        if (std::ranges::find(ids, static_cast<TokenId>(number)) == ids.end()) {
+            ids.push_back(static_cast<TokenId>(number));
+        }
     };
     if (value->is_array()) {
         for (const Json& id : value->as_array("eos_token_id")) {
@@ -37,9 +39,6 @@ std::vector<TokenId> ids_in(const Json& object) {
     } else {
         add(*value);
     }
-    std::ranges::sort(ids);
-    const auto repeated = std::ranges::unique(ids);
-    ids.erase(repeated.begin(), repeated.end());
     return ids;
 }
 

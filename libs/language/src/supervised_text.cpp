@@ -19,6 +19,8 @@
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
+#include "conversation.hpp"
+
 namespace anamnesis::language {
 namespace {
 
@@ -28,143 +30,82 @@ struct Part {
     bool is_supervised = false;
 };
 
-bool has(const Json& row, std::string_view key) {
-    const Json* value = row.find(key);
-    return value != nullptr && !value->is_null();
-}
-
-const std::string& read_text(const Json& row, std::string_view key) {
-    return row.at(key).as_string(in_quotes(key));
-}
-
-/// A message of a chat. Its content is a text or a list of parts {"type": "text", "text": …}, as
-/// OpenAI's interface writes it; `text` is the content as one text.
-struct Turn {
-    std::string role;
-    Json content;
-    std::string text;
-    std::optional<std::string> reasoning{};
-};
-
-/// Errors: `unsupported` for parts that are no text.
-std::string join_parts(const Json& content, std::string_view key) {
-    if (!content.is_array()) {
-        return content.as_string(in_quotes(key));
-    }
-    std::string text;
-    for (const Json& part : content.as_array(in_quotes(key))) {
-        const Json* type = part.is_object() ? part.find("type") : nullptr;
-        if (type != nullptr && *type != Json("text")) {
-            throw Error(ErrorKind::unsupported,
-                        format("a part of {} is of type {}; only text is learnt",
-                               in_quotes(key),
-                               in_quotes(type->dump(), 60)));
-        }
-        if (!part.is_object() || part.find("text") == nullptr) {
-            throw Error(ErrorKind::unsupported,
-                        format("a part of {} is {}, which has no 'text'; only text is learnt",
-                               in_quotes(key),
-                               in_quotes(part.dump(), 60)));
-        }
-        text += read_text(part, "text");
-    }
-    return text;
-}
-
-std::string translate_role(const std::string& word) {
-    if (word == "human") {
-        return "user";
-    }
-    return word == "gpt" ? "assistant" : word;
-}
-
-std::vector<Turn> read_turns(const Json& turns, std::string_view role, std::string_view content) {
-    std::vector<Turn> messages;
-    for (const Json& turn : turns.as_array("a conversation")) {
-        Turn message{.role = translate_role(read_text(turn, role)),
-                     .content = turn.at(content),
-                     .text = join_parts(turn.at(content), content)};
-        if (const Json* thinking = turn.find("reasoning_content");
-            thinking != nullptr && thinking->is_string()) {
-            message.reasoning = thinking->as_string("'reasoning_content'");
-        }
-        messages.push_back(std::move(message));
-    }
-    return messages;
-}
-
-std::vector<Turn> make_exchange(const std::string& prompt, const std::string& response) {
-    return {{.role = "user", .content = prompt, .text = prompt},
-            {.role = "assistant", .content = response, .text = response}};
-}
-
-/// Empty where the row holds none.
-std::vector<Turn> read_conversation(const Json& row) {
-    if (has(row, "messages")) {
-        return read_turns(row.at("messages"), "role", "content");
-    }
-    if (has(row, "conversations")) {
-        return read_turns(row.at("conversations"), "from", "value");
-    }
-    return {};
-}
-
-/// A prompt and its response; empty where the row holds none.
-std::vector<Turn> read_exchange(const Json& row) {
-    if (has(row, "instruction")) {
-        std::string prompt = read_text(row, "instruction");
-        if (has(row, "input") && !read_text(row, "input").empty()) {
-            prompt += "\n" + read_text(row, "input");
-        }
-        return make_exchange(prompt, read_text(row, "output"));
-    }
-    if (has(row, "prompt")) {
-        const bool is_completion = !has(row, "response") && has(row, "completion");
-        return make_exchange(read_text(row, "prompt"),
-                             read_text(row, is_completion ? "completion" : "response"));
-    }
-    if (has(row, "question")) {
-        return make_exchange(read_text(row, "question"), read_text(row, "answer"));
-    }
-    return {};
-}
-
 /// Messages as the template reads them. Content in parts is handed on where it takes such lists.
 Json list_messages(const std::vector<Turn>& turns, const ChatTemplate& chat) {
-    const bool has_parts =
-        std::ranges::any_of(turns, [](const Turn& turn) { return turn.content.is_array(); });
+    const bool has_parts = std::ranges::any_of(
+        turns, [](const Turn& turn) { return turn.message.at("content").is_array(); });
     const bool takes_parts = has_parts && chat.takes_content_parts();
     Json messages = Json::array();
     for (const Turn& turn : turns) {
-        Json message = Json::object();
-        message.set("role", turn.role);
-        message.set("content", takes_parts ? turn.content : Json(turn.text));
-        if (turn.reasoning) {
-            message.set("reasoning_content", *turn.reasoning);
+        Json message = turn.message;
+        if (!takes_parts && message.at("content").is_array()) {
+            message.set("content", turn.text);
         }
         messages.push_back(std::move(message));
     }
     return messages;
 }
 
+/// Whether a template wrote a text, but for white space around it.
+bool shows(std::string_view whole, std::string_view text) {
+    constexpr std::string_view blank = " \t\r\n";
+    text.remove_prefix(std::min(text.find_first_not_of(blank), text.size()));
+    return whole.find(text.substr(0, text.find_last_not_of(blank) + 1)) != std::string_view::npos;
+}
+
+/// A template may rewrite earlier turns, and the last one must be what is learned.
+/// Errors: `unsupported`.
+void require_last_answer(const Turn& turn, std::string_view whole, bool is_cut) {
+    if (!turn.reasoning.empty() && !shows(whole, turn.reasoning)) {
+        throw Error(ErrorKind::unsupported,
+                    "the chat template does not write the 'reasoning_content' of the last answer, "
+                    "which would be left out; put it into the content");
+    }
+    const bool is_text = turn.message.at("content").is_string();
+    if (!is_cut || (is_text && !shows(whole, turn.text))) {
+        throw Error(ErrorKind::unsupported,
+                    "the chat template writes the last answer otherwise than it is given (many "
+                    "drop what is thought before it), and what is learned would not be what the "
+                    "model is asked for; write such texts without a chat template");
+    }
+}
+
 /// In the template's words.
-std::vector<Part> cut_chat(const std::vector<Turn>& turns, const ChatTemplate& chat) {
+std::vector<Part> cut_chat(const Conversation& conversation, const ChatTemplate& chat) {
+    const std::vector<Turn>& turns = conversation.turns;
     const Json messages = list_messages(turns, chat);
+    Json variables;
+    if (!conversation.tools.is_null()) {
+        variables.set("tools", conversation.tools);
+    }
     const auto render = [&](std::size_t count, bool asks) {
         const auto all = std::span(messages.as_array("messages")).first(count);
         return chat.render(Json(Json::Array(all.begin(), all.end())),
-                           {.add_generation_prompt = asks});
+                           {.add_generation_prompt = asks, .variables = variables});
     };
     const std::string whole = render(turns.size(), false);
     std::vector<Part> parts;
     std::size_t done = 0;
-    for (std::size_t i = 0; i < turns.size(); ++i) {
-        if (turns[i].role != "assistant" || i == 0) {
+    for (std::size_t i = 1; i < turns.size(); ++i) {
+        if (!turns[i].is_learned) {
             continue;
+        }
+        for (const std::string& name : turns[i].calls) {
+            if (!shows(whole, name)) {
+                throw Error(ErrorKind::unsupported,
+                            format("the chat template does not write the 'tool_calls' of an "
+                                   "answer (of {}), which would be left out",
+                                   in_quotes(name, 100)));
+            }
         }
         const std::string before = render(i, true);
         const std::string after = render(i + 1, false);
-        if (whole.starts_with(after) && after.starts_with(before) && before.size() >= done) {
+        const bool is_cut =
+            whole.starts_with(after) && after.starts_with(before) && before.size() >= done;
+        if (i + 1 == turns.size()) {
+            require_last_answer(turns[i], whole, is_cut);
+        }
+        if (is_cut) {
             parts.push_back({.text = whole.substr(done, before.size() - done)});
             parts.push_back({.text = whole.substr(before.size(), after.size() - before.size()),
                              .is_supervised = true});
@@ -175,10 +116,26 @@ std::vector<Part> cut_chat(const std::vector<Turn>& turns, const ChatTemplate& c
     return parts;
 }
 
-std::vector<Part> cut_plainly(const std::vector<Turn>& turns) {
+/// Errors: `unsupported` for what a chat template alone can write.
+std::vector<Part> cut_plainly(const Conversation& conversation) {
+    const auto refuse = [](const char* what) {
+        throw Error(ErrorKind::unsupported,
+                    format("{} would be left out without a chat template; write conversations in "
+                           "the checkpoint's own (train --chat)",
+                           what));
+    };
+    if (!conversation.tools.is_null()) {
+        refuse("'tools'");
+    }
     std::vector<Part> parts;
-    for (const Turn& turn : turns) {
-        parts.push_back({.text = turn.text, .is_supervised = turn.role == "assistant"});
+    for (const Turn& turn : conversation.turns) {
+        if (!turn.calls.empty()) {
+            refuse("'tool_calls'");
+        }
+        if (!turn.reasoning.empty()) {
+            refuse("'reasoning_content'");
+        }
+        parts.push_back({.text = turn.text, .is_supervised = turn.is_learned});
     }
     return parts;
 }
@@ -217,18 +174,64 @@ void require_as_many(const SupervisedText& text, std::string_view key, std::size
     }
 }
 
-SupervisedText read_ready_text(const Json& row) {
-    const auto read_integers = [&](std::string_view key) {
-        std::vector<std::int64_t> values;
-        for (const Json& value : row.at(key).as_array(in_quotes(key))) {
-            values.push_back(value.as_integer(in_quotes(key)));
+/// Numbers beside `input_ids`, one for each of them.
+std::vector<std::int64_t> read_integers(const Json& row,
+                                        std::string_view key,
+                                        const SupervisedText& text) {
+    std::vector<std::int64_t> values;
+    for (const Json& value : row.at(key).as_array(in_quotes(key))) {
+        values.push_back(value.is_boolean() ? static_cast<std::int64_t>(value.as_boolean(key))
+                                            : value.as_integer(in_quotes(key)));
+    }
+    if (key != "input_ids") {
+        require_as_many(text, key, values.size());
+    }
+    return values;
+}
+
+/// Without padding, which an attention mask marks at the ends.
+/// Errors: `unsupported` for a mask that hides tokens between others.
+void drop_padding(SupervisedText& text, const std::vector<std::int64_t>& attention) {
+    const auto is_seen = [](std::int64_t value) { return value != 0; };
+    const auto first = std::ranges::find_if(attention, is_seen);
+    const auto last = std::find_if(attention.rbegin(), attention.rend(), is_seen).base();
+    if (first == attention.end() || !std::all_of(first, last, is_seen)) {
+        throw Error(ErrorKind::unsupported,
+                    "'attention_mask' hides tokens between others, or all; only padding at the "
+                    "ends is left out");
+    }
+    const auto keep = [&](auto& values) {
+        if (!values.empty()) {
+            values.erase(values.begin() + (last - attention.begin()), values.end());
+            values.erase(values.begin(), values.begin() + (first - attention.begin()));
         }
-        return values;
     };
-    SupervisedText text{.ids = read_integers("input_ids")};
-    text.labels = has(row, "labels") ? read_integers("labels") : text.ids;
-    require_as_many(text, "labels", text.labels.size());
-    if (has(row, "weights")) {
+    keep(text.ids);
+    keep(text.labels);
+    keep(text.weights);
+}
+
+SupervisedText read_ready_text(const Json& row) {
+    for (const char* key : {"position_ids", "seq_lengths"}) {
+        if (has_value(row, key)) {
+            throw Error(ErrorKind::unsupported,
+                        format("{} beside 'input_ids' packs several texts into a row; give each a "
+                               "row of its own (train --pack packs them)",
+                               in_quotes(key)));
+        }
+    }
+    SupervisedText text;
+    text.ids = read_integers(row, "input_ids", text);
+    text.labels = has_value(row, "labels") ? read_integers(row, "labels", text) : text.ids;
+    for (const char* mask : {"completion_mask", "assistant_masks", "loss_mask"}) {
+        if (has_value(row, mask)) {
+            const std::vector<std::int64_t> learned = read_integers(row, mask, text);
+            for (std::size_t i = 0; i < learned.size(); ++i) {
+                text.labels[i] = learned[i] == 0 ? unsupervised : text.labels[i];
+            }
+        }
+    }
+    if (has_value(row, "weights")) {
         for (const Json& value : row.at("weights").as_array("'weights'")) {
             const double weight = value.as_double("'weights'");
             if (!(weight >= 0.0) || weight > 1e6) {
@@ -239,26 +242,27 @@ SupervisedText read_ready_text(const Json& row) {
         }
         require_as_many(text, "weights", text.weights.size());
     }
+    if (has_value(row, "attention_mask")) {
+        drop_padding(text, read_integers(row, "attention_mask", text));
+    }
     return text;
 }
 
 SupervisedText read_any_form(const Json& row, const SupervisionRules& rules) {
-    if (has(row, "input_ids")) {
+    if (has_value(row, "input_ids")) {
         return read_ready_text(row);
     }
-    std::vector<Turn> messages = read_conversation(row);
-    bool is_chat = static_cast<bool>(rules.chat);
-    if (messages.empty()) {
-        messages = read_exchange(row);
-        is_chat = is_chat && rules.writes_exchanges_as_chats;
+    const Conversation conversation = read_conversation(row);
+    if (!conversation.turns.empty()) {
+        const bool is_chat =
+            rules.chat && (!conversation.is_exchange || rules.writes_exchanges_as_chats);
+        return is_chat ? encode(cut_chat(conversation, rules.chat()), Writing::in_template, rules)
+                       : encode(cut_plainly(conversation), Writing::plain, rules);
     }
-    if (!messages.empty()) {
-        return is_chat ? encode(cut_chat(messages, rules.chat()), Writing::in_template, rules)
-                       : encode(cut_plainly(messages), Writing::plain, rules);
-    }
-    if (has(row, "text")) {
-        return encode(
-            {{.text = read_text(row, "text"), .is_supervised = true}}, Writing::plain, rules);
+    if (has_value(row, "text")) {
+        return encode({{.text = row.at("text").as_string("'text'"), .is_supervised = true}},
+                      Writing::plain,
+                      rules);
     }
     throw Error(ErrorKind::malformed,
                 "the row has none of: messages, conversations, instruction, prompt, question, "

@@ -129,7 +129,7 @@ TEST(SpecialTokens, AreLookedForInOrder) {
     EXPECT_THAT(end_of_text_tokens(folder.path(), Json::object()), IsEmpty());
     EXPECT_THAT(end_of_text_tokens(folder.path(), nested), ElementsAre(7));
     folder.write("generation_config.json", R"({"eos_token_id":[5,3,5]})");
-    EXPECT_THAT(end_of_text_tokens(folder.path(), nested), ElementsAre(3, 5));
+    EXPECT_THAT(end_of_text_tokens(folder.path(), nested), ElementsAre(5, 3));
     folder.write("generation_config.json", R"({"eos_token_id":-1})");
     EXPECT_THROW(end_of_text_tokens(folder.path(), nested), Error);
     EXPECT_THAT(end_of_text_tokens(

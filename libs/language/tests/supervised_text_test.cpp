@@ -117,6 +117,114 @@ TEST_F(SupervisedRows, JoinTheTextsOfContentInParts) {
                  Error);
 }
 
+TEST_F(SupervisedRows, TakeTheFormsThatDataSetsHave) {
+    const auto learned = [&](const char* row) {
+        return decode_supervised(read_supervised_row(Json::parse(row), rules_));
+    };
+    // ShareGPT's kin, whose roles and keys are mixed.
+    EXPECT_EQ(learned(R"({"conversations": [{"from": "human", "value": "A"},
+        {"from": "chatgpt", "value": "B"}, {"role": "user", "content": "C"},
+        {"from": "model", "value": "D"}]})"),
+              "BD");
+    // OpenAI's weights, Axolotl's switches.
+    EXPECT_EQ(learned(R"({"messages": [{"role": "user", "content": "A"},
+        {"role": "assistant", "content": "B", "weight": 0}, {"role": "user", "content": "C"},
+        {"role": "assistant", "content": "D", "weight": 1}, {"role": "user", "content": "E"},
+        {"role": "assistant", "content": "F", "train": false}]})"),
+              "D");
+    // TRL's lists of messages: the prompt's own answers are read only.
+    EXPECT_EQ(learned(R"({"prompt": [{"role": "user", "content": "A"},
+        {"role": "assistant", "content": "B"}, {"role": "user", "content": "C"}],
+        "completion": [{"role": "assistant", "content": "D"}]})"),
+              "D");
+    // Alpaca's further columns.
+    const SupervisedText text = read_supervised_row(
+        Json::parse(R"({"system": "S", "instruction": "C", "input": "", "output": "D",
+                        "history": [["A", "B"]]})"),
+        rules_);
+    EXPECT_EQ(decode_supervised(text), "BD");
+    std::vector<TokenId> ids;
+    for (const std::int64_t id : text.ids) {
+        ids.push_back(static_cast<TokenId>(id));
+    }
+    EXPECT_EQ(tokenizer_.decode(ids, SpecialTokens::keep), "SABCD");
+}
+
+TEST_F(SupervisedRows, TakeMasksBesideReadyTokens) {
+    const auto read = [&](const char* row) {
+        return read_supervised_row(Json::parse(row), rules_);
+    };
+    using Ids = std::vector<std::int64_t>;
+    for (const char* mask : {"completion_mask", "assistant_masks", "loss_mask"}) {
+        const Json row = Json::Object{{"input_ids", Json::parse("[1, 2, 3]")},
+                                      {mask, Json::parse("[0, 1, true]")}};
+        EXPECT_EQ(read_supervised_row(row, rules_).labels, (Ids{-100, 2, 3})) << mask;
+    }
+    const SupervisedText padded = read(R"({"input_ids": [0, 0, 5, 6, 7, 0],
+        "labels": [-100, -100, -100, 6, 7, -100], "attention_mask": [0, 0, 1, 1, 1, 0]})");
+    EXPECT_EQ(padded.ids, (Ids{5, 6, 7}));
+    EXPECT_EQ(padded.labels, (Ids{-100, 6, 7}));
+    EXPECT_THROW(read(R"({"input_ids": [1, 2, 3], "attention_mask": [1, 0, 1]})"), Error);
+    EXPECT_THROW(read(R"({"input_ids": [1, 2, 3], "attention_mask": [0, 0, 0]})"), Error);
+    EXPECT_THROW(read(R"({"input_ids": [1, 2, 3], "loss_mask": [1, 1]})"), Error);
+    EXPECT_THROW(read(R"({"input_ids": [1, 2, 3], "position_ids": [0, 1, 0]})"), Error);
+}
+
+TEST_F(SupervisedRows, RefuseWhatWouldBeLeftOut) {
+    const auto failure = [&](const char* row) {
+        try {
+            read_supervised_row(Json::parse(row), rules_);
+        } catch (const Error& error) {
+            return error.message();
+        }
+        return std::string("nothing was refused");
+    };
+    const auto expect = [&](const char* row, const char* words) {
+        EXPECT_NE(failure(row).find(words), std::string::npos) << row << ": " << failure(row);
+    };
+    const char* thinking = R"({"messages": [{"role": "user", "content": "A"},
+        {"role": "assistant", "reasoning_content": "Hm.", "content": "B"}]})";
+    const char* calling = R"({"messages": [{"role": "user", "content": "A"},
+        {"role": "assistant", "content": null,
+         "tool_calls": [{"function": {"name": "add_up", "arguments": "{}"}}]}]})";
+    const char* tools = R"({"tools": [{"name": "add_up"}], "messages": [
+        {"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}]})";
+    expect(R"({"messages": [{"role": "narrator", "content": "A"}]})", "'narrator'");
+    expect(R"({"messages": [{"role": "assistant", "content": "A", "weight": 0.5}]})", "0 or 1");
+    expect(R"({"history": [["A"]], "instruction": "C", "output": "D"})", "'history'");
+    expect(thinking, "--chat");
+    expect(R"({"messages": [{"role": "user", "content": "A"},
+        {"role": "assistant", "thinking": "Hm.", "content": "B"}]})",
+           "--chat");
+    expect(R"({"messages": [{"role": "assistant", "content": "",
+                             "function_call": {"name": "add_up", "arguments": "{}"}}]})",
+           "--chat");
+    expect(calling, "--chat");
+    expect(tools, "--chat");
+
+    const auto in = [&](const std::string& of_message, const std::string& prompt) {
+        const ChatTemplate chat = ChatTemplate::read(
+            "{% for m in messages %}<|im_start|>{{ m.role }}:" + of_message +
+            "<|im_end|>{% endfor %}{% if add_generation_prompt %}" + prompt + "{% endif %}");
+        rules_.chat = [chat]() -> const ChatTemplate& { return chat; };
+    };
+    const std::string contents = "{{ m.content or '' }}";
+    in(contents, "<|im_start|>assistant:");
+    expect(thinking, "'reasoning_content'");
+    expect(calling, "'tool_calls'");
+    // Its prompt begins a thought that is in none of its turns.
+    in(contents, "<|im_start|>assistant:<think>");
+    expect(R"({"prompt": "A", "response": "B"})", "otherwise than it is given");
+    // It drops what is thought, as those of reasoning models do.
+    in("{{ m.content.split('</think>')[-1] }}", "<|im_start|>assistant:");
+    expect(R"({"prompt": "A", "response": "<think>Hm.</think>B"})", "otherwise than it is given");
+    EXPECT_EQ(failure(R"({"prompt": "A", "response": "B"})"), "nothing was refused");
+    in("{{ m.content or '' }}{{ m.tool_calls or '' }}{{ m.reasoning_content or '' }}",
+       "<|im_start|>assistant:");
+    EXPECT_EQ(failure(calling), "nothing was refused");
+    EXPECT_EQ(failure(tools), "nothing was refused");
+}
+
 constexpr std::string_view parts_template =
     "{% for m in messages %}<|im_start|>{{ m.role }}:{% if m.content is string %}{{ m.content }}"
     "{% else %}{% for p in m.content %}[{{ p.text }}]{% endfor %}{% endif %}<|im_end|>{% endfor %}"

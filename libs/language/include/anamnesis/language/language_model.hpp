@@ -46,6 +46,7 @@ struct Generation {
     std::vector<double> logprobs;  ///< natural logarithm, before temperature; one for each token
     std::string text;
     FinishReason finish = FinishReason::length;
+    std::optional<TokenId> end{};  ///< the token that ended it, where one did; not in `tokens`
 };
 
 /// One token of a continuation under the model.

@@ -41,16 +41,20 @@ struct SupervisionRules {
 };
 
 /// Reads one row of a JSON-lines file of training data:
-///  - `messages` (role, content, perhaps reasoning_content) or ShareGPT's `conversations` (from,
-///    value);
-///  - `prompt` and `response` (or `completion`), Alpaca's `instruction`, `input`, `output`,
-///    GSM8K's `question` and `answer`;
+///  - `messages` (role, content, perhaps reasoning_content, tool_calls, weight) or ShareGPT's
+///    `conversations` (from, value), with `tools`;
+///  - `prompt` and `response` (or `completion`), texts or lists of messages; Alpaca's
+///  `instruction`,
+///    `input`, `output`, GSM8K's `question` and `answer`, with `system` and `history`;
 ///  - `text`, all of which is supervised;
-///  - `input_ids` and, if not all is supervised, `labels`; if not all counts alike, `weights`.
+///  - `input_ids` and, if not all is supervised, `labels`, `completion_mask`, `assistant_masks` or
+///    `loss_mask`; if not all counts alike, `weights`; `attention_mask` marks padding.
 /// In conversations the responses are the assistant's turns, with the tokens that end them; turns
 /// that a template rewrites when later ones come (Qwen3 drops their thinking) are read only.
-/// Errors: `malformed`, naming what is missing or of another type; `usage` where text comes without
-///         a tokenizer; those of `chat`.
+/// Errors: `malformed`, naming what is missing, of another type or a role that is not known;
+///         `unsupported` for what would be left out (tool calls and thinking without a template, a
+///         last answer that the template rewrites); `usage` where text comes without a tokenizer;
+///         those of `chat`.
 SupervisedText read_supervised_row(const Json& row, const SupervisionRules& rules);
 
 /// The rows of a file; those left without a prediction (a prompt that fills `longest`) are skipped.
