@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <filesystem>
+#include <fstream>
+#include <ios>
 #include <string>
 #include <vector>
 
@@ -100,6 +103,23 @@ TEST_P(ReadyBatches, AreTrainedOnceAndTheFolderIsNoOtherRuns) {
     const CommandResult refused = run_anamnesis(other);
     EXPECT_EQ(refused.exit_code, 6);
     EXPECT_NE(refused.errors.find("lr was 0.001, now 0.002"), std::string::npos) << refused.errors;
+}
+
+TEST_P(ReadyBatches, OfOtherBytesUnderTheSamePathAreNoRunThatGoesOn) {
+    std::vector<std::string> words = command();
+    const auto name = std::ranges::find(words, std::string("--batches")) + 1;
+    ASSERT_LT(name, words.end());
+    const fs::path copy = fs::path(out()).parent_path() / "copy.safetensors";
+    fs::copy_file(*name, copy);
+    *name = copy.string();
+    ASSERT_EQ(run_anamnesis(words).exit_code, 0);
+    std::fstream file(copy, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(-1, std::ios::end);
+    file.put(1);
+    file.close();
+    const CommandResult refused = run_anamnesis(words);
+    EXPECT_EQ(refused.exit_code, 6) << refused.output;
+    EXPECT_NE(refused.errors.find("digests"), std::string::npos) << refused.errors;
 }
 
 TEST_P(ReadyBatches, TrainWhatAnEarlierRunWrote) {

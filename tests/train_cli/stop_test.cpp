@@ -177,5 +177,26 @@ TEST(ARunThatDiverges, SaysWhereAndKeepsItsStates) {
     EXPECT_TRUE(fs::exists(out / "resume" / format("step-{}.safetensors", done)));
 }
 
+TEST(ARunThatDiverges, WritesNoCheckpointWhereTheLastStepDidIt) {
+    const TemporaryFolder folder;
+    const fs::path out = folder.path() / "diverged";
+    const CommandResult result =
+        run_anamnesis({"train",
+                       "--init",
+                       std::string(ANAMNESIS_SOURCE) + "/tools/demo_config.json",
+                       "--data",
+                       "synthetic:cot",
+                       "--stages",
+                       "1x2x112",
+                       "--lr",
+                       "1e38",
+                       "--out",
+                       out.string()});
+    EXPECT_EQ(result.exit_code, 9) << result.errors;
+    EXPECT_NE(result.errors.find("after the last step"), std::string::npos) << result.errors;
+    EXPECT_FALSE(fs::exists(out / "model.safetensors"));
+    EXPECT_FALSE(fs::exists(out / "training.json"));
+}
+
 }  // namespace
 }  // namespace anamnesis::testing

@@ -7,6 +7,8 @@
 #include <string>
 #include <system_error>
 
+#include <ATen/ops/isfinite.h>
+
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/shape.hpp"
@@ -22,6 +24,11 @@ namespace anamnesis::train {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// As the file will have it.
+at::Tensor to_stored(const at::Tensor& weight, DType dtype) {
+    return weight.detach().to(at::kCPU, runtime::to_scalar_type(dtype)).contiguous();
+}
 
 void write_weights(const checkpoint::Checkpoint& source,
                    std::uint32_t index,
@@ -39,8 +46,7 @@ void write_weights(const checkpoint::Checkpoint& source,
             entry.copy_to(output.file(), entry.offset, 0, entry.bytes);
             continue;
         }
-        const at::Tensor stored =
-            weight->second.detach().to(at::kCPU, runtime::to_scalar_type(entry.dtype)).contiguous();
+        const at::Tensor stored = to_stored(weight->second, entry.dtype);
         if (stored.nbytes() != entry.bytes) {
             throw Error(ErrorKind::mismatch,
                         format("weight {} has {} bytes, the checkpoint's {}",
@@ -67,6 +73,22 @@ void copy_side_file(const fs::path& from, const fs::path& to) {
 }
 
 }  // namespace
+
+void require_finite(const checkpoint::Checkpoint& source, const NamedTensors& weights) {
+    for (const auto& [name, weight] : weights) {
+        const checkpoint::TensorEntry* entry = source.find(name);
+        const at::Tensor stored = entry == nullptr ? weight : to_stored(weight, entry->dtype);
+        if (!at::isfinite(stored).all().item<bool>()) {
+            throw Error(
+                ErrorKind::numerical,
+                format("after the last step weight {} is not a number{}; lower --lr, and "
+                       "check the data. No checkpoint was written",
+                       in_quotes(name),
+                       entry == nullptr ? std::string()
+                                        : format(" that {} can hold", to_string(entry->dtype))));
+        }
+    }
+}
 
 void write_checkpoint(const checkpoint::Checkpoint& source,
                       const NamedTensors& weights,

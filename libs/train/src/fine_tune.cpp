@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/base/error.hpp"
@@ -15,8 +16,10 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/language/special_tokens.hpp"
 #include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
@@ -96,6 +99,7 @@ Trainer make_trainer(const FineTuneJob& job,
     if (job.lora) {
         return make_lora_trainer(job, opened, std::move(settings), adapters);
     }
+    require_learning(opened.checkpoint, settings.rules);
     if (job.type == TrainingType::f32) {
         return {load(at::kFloat), std::move(settings)};
     }
@@ -160,6 +164,43 @@ void tell_memory(const MemoryEstimate& estimate, const at::Device& device, const
         format("{} are free: a smaller --batch-size with a larger --accumulate, a smaller --length "
                "or --checkpoint-activations takes less",
                human_bytes(available)));
+}
+
+/// What a run does as it is told and is seldom meant.
+std::vector<std::string> list_warnings(const FineTuneJob& job,
+                                       const Course& course,
+                                       const checkpoint::RecognisedCheckpoint& opened,
+                                       const runtime::ModelSpec& spec) {
+    std::vector<std::string> warnings;
+    for (const checkpoint::Finding& finding : opened.findings()) {
+        if (finding.severity != checkpoint::Severity::note) {
+            warnings.push_back(describe(finding));
+        }
+    }
+    if (job.warmup > 0 && job.warmup >= course.steps) {
+        warnings.push_back(
+            format("--warmup {} is not less than the {} steps: the learning rate "
+                   "stays below --lr",
+                   job.warmup,
+                   course.steps));
+    }
+    const std::uint64_t longest = course.source->largest().length;
+    if (!job.data.is_packed && spec.context_length > 0 && longest > spec.context_length) {
+        warnings.push_back(
+            format("texts of up to {} tokens are longer than the model's context "
+                   "of {} (max_position_embeddings)",
+                   longest,
+                   spec.context_length));
+    }
+    const bool writes_ends = !job.data.files.empty() && !job.data.uses_chat_template;
+    if (writes_ends &&
+        language::end_of_text_tokens(opened.checkpoint.folder(), opened.checkpoint.config())
+            .empty()) {
+        warnings.emplace_back(
+            "neither generation_config.json nor config.json names an end-of-text token: responses "
+            "are learned without an end");
+    }
+    return warnings;
 }
 
 /// The numbers of a line of metrics, nested ones as "evaluation/S1/256".
@@ -230,6 +271,7 @@ struct Prepared {
     std::optional<LoraAdapters> adapters{};
     std::optional<Trainer> trainer{};
     Evaluate evaluate{};
+    std::vector<std::string> warnings{};
 };
 
 /// In place: the evaluation asks the trainer's network where it is.
@@ -245,6 +287,10 @@ void prepare(Prepared& prepared, const FineTuneJob& job, const Watch& watch, Pro
                 make_trainer(job, *prepared.opened, processes, prepared.adapters));
         });
         const runtime::Network& network = prepared.trainer->network();
+        prepared.warnings = list_warnings(job, prepared.course, *prepared.opened, network.spec());
+        for (const std::string& warning : prepared.warnings) {
+            watch.warn(warning);
+        }
         if (processes.is_first() && job.evaluation.every > 0) {
             prepared.evaluate =
                 make_evaluation(job.evaluation, prepared.opened->checkpoint, network, watch);
@@ -277,9 +323,18 @@ FineTuneResult train_to_the_end(const FineTuneJob& job,
                                 {"tokens", result.tokens},
                                 {"seconds", result.seconds},
                                 {"processes", processes.count()}};
+    if (!prepared.warnings.empty()) {
+        Json warnings = Json::array();
+        for (const std::string& warning : prepared.warnings) {
+            warnings.push_back(warning);
+        }
+        receipt.set("warnings", std::move(warnings));
+    }
     processes.agree([&] {
         if (processes.is_first()) {
             const NamedTensors& weights = prepared.trainer->weights();
+            runtime::convert_torch_errors(
+                [&] { require_finite(prepared.opened->checkpoint, weights); });
             if (prepared.adapters) {
                 prepared.adapters->write(weights, folder.path());
             } else {

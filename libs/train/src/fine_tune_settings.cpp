@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <cstddef>
+#include <filesystem>
 #include <string>
 #include <utility>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/text.hpp"
+#include "anamnesis/io/file_digest.hpp"
+#include "anamnesis/io/sampled_digest.hpp"
 #include "anamnesis/train/fine_tune.hpp"
 #include "anamnesis/train/initial_checkpoint.hpp"
 #include "anamnesis/train/schedule.hpp"
@@ -19,6 +24,36 @@ Json list_json(const Values& values) {
         array.emplace_back(value);
     }
     return Json(std::move(array));
+}
+
+/// Paths may come to name something else: a run goes on with the same bytes only. What is not there
+/// is for those to say who open it.
+Json digest_inputs(const FineTuneJob& job) {
+    Json digests = Json::object();
+    const auto add = [&](const std::string& role, const std::string& path) {
+        if (!path.empty() && std::filesystem::exists(path)) {
+            digests.set(
+                role, role.starts_with("data") ? io::digest_file(path) : io::sampled_digest(path));
+        }
+    };
+    for (std::size_t i = 0; i < job.data.files.size(); ++i) {
+        add(format("data {}", i + 1), job.data.files[i]);
+    }
+    add("batches", job.data.batches);
+    if (!job.random) {
+        add("model", job.checkpoint);
+        for (const char* name : {"tokenizer.json", "tokenizer.model", "chat_template.jinja"}) {
+            add(format("data words {}", name),
+                (std::filesystem::path(job.checkpoint) / name).string());
+        }
+    }
+    if (job.lora) {
+        add("lora", job.lora->start);
+    }
+    if (job.data.replay) {
+        add("data of replay", job.data.replay->file);
+    }
+    return digests;
 }
 
 }  // namespace
@@ -52,6 +87,7 @@ Json describe(const FineTuneJob& job) {
                                  {"freeze", list_json(job.rules.frozen)},
                                  {"lr_scale", list_json(job.rules.rates)},
                                  {"anchor", list_json(job.rules.anchors)}};
+    settings.set("digests", digest_inputs(job));
     if (job.lora) {
         settings.set("lora", describe(*job.lora));
     }

@@ -112,7 +112,12 @@ LoraSettings parse_lora(const std::string& words) {
         if (is_in_targets && !value.empty()) {
             settings.targets.emplace_back(value);
         } else if (key == "r") {
-            settings.rank = static_cast<std::uint32_t>(parse_number(value, word, 65'536.0));
+            const double rank = parse_number(value, word, 65'536.0);
+            if (rank != std::floor(rank)) {
+                throw Error(ErrorKind::usage,
+                            format("--lora has {}, expected a whole number", in_quotes(word)));
+            }
+            settings.rank = static_cast<std::uint32_t>(rank);
         } else if (key == "alpha") {
             settings.alpha = parse_number(value, word, 1e9);
             has_alpha = true;

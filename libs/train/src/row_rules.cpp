@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -79,6 +80,22 @@ RowRules make_row_rules(const checkpoint::Checkpoint& checkpoint,
     add_pairs(words.rates, false);
     add_pairs(words.anchors, true);
     return rules;
+}
+
+void require_learning(const checkpoint::Checkpoint& checkpoint, const RowRules& rules) {
+    const auto learns = [&](const checkpoint::TensorEntry& tensor) {
+        const auto found = rules.find(tensor.name);
+        std::uint64_t frozen = 0;
+        if (found != rules.end()) {
+            for (const RowRule& rule : found->second) {
+                frozen += rule.rate == 0.0 ? rule.rows.size() : 0;
+            }
+        }
+        return frozen < tensor.rows();
+    };
+    if (std::ranges::none_of(checkpoint.tensors(), learns)) {
+        throw Error(ErrorKind::usage, "--freeze and --lr-scale leave nothing to learn");
+    }
 }
 
 }  // namespace anamnesis::train

@@ -115,6 +115,9 @@ Course make_text_course(const TrainingData& data,
 Course make_learned_course(const TrainingData& data,
                            std::optional<std::uint64_t> steps,
                            const checkpoint::Checkpoint& checkpoint) {
+    if (!data.stages.empty() && !data.task) {
+        throw Error(ErrorKind::usage, "--stages belongs to --data synthetic:TASK");
+    }
     if (!data.batches.empty()) {
         return make_ready_course(data, steps);
     }

@@ -205,6 +205,8 @@ TEST(Lora, SaysWhatItCannotTrain) {
         return std::string("nothing was refused");
     };
     EXPECT_THAT(failure([] { parse_lora("r=0"); }), HasSubstr("'r=0'"));
+    EXPECT_THAT(failure([] { parse_lora("r=2.9"); }), HasSubstr("whole number"));
+    EXPECT_THAT(failure([] { parse_lora("r=0.5"); }), HasSubstr("whole number"));
     EXPECT_THAT(failure([] { parse_lora("r=4,dropout=0.1"); }), HasSubstr("'dropout=0.1'"));
     EXPECT_THAT(failure([] { parse_lora("rslora=yes"); }), HasSubstr("true or false"));
     EXPECT_THAT(failure([&] {

@@ -111,6 +111,8 @@ TEST(ASelection, ThatMeansNothingIsRefused) {
     EXPECT_THROW(golden.rules({.rates = {"qk"}}), Error);
     EXPECT_THROW(golden.rules({.rates = {"qk=-1"}}), Error);
     EXPECT_THROW(golden.rules({.frozen = {"qk"}, .rates = {"q=0.5"}}), Error);
+    EXPECT_THROW(require_learning(golden.files, golden.rules({.frozen = {"all"}})), Error);
+    EXPECT_NO_THROW(require_learning(golden.files, golden.rules({.frozen = {"qk"}})));
 }
 
 }  // namespace

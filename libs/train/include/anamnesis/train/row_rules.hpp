@@ -33,4 +33,7 @@ RowRules make_row_rules(const checkpoint::Checkpoint& checkpoint,
                         const checkpoint::Model& model,
                         const RuleWords& words);
 
+/// Errors: `usage` where no row of any tensor learns.
+void require_learning(const checkpoint::Checkpoint& checkpoint, const RowRules& rules);
+
 }  // namespace anamnesis::train
