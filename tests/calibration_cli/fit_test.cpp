@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -124,6 +125,33 @@ TEST_F(Fit, StoredMomentsGiveTheSameBytesWithoutAModelAndProveThem) {
         restore({"--out", folder_.path() / "third", "--moments", moments.string()});
     EXPECT_EQ(second.exit_code, 2);
     EXPECT_THAT(second.errors, HasSubstr("exists"));
+}
+
+TEST_F(Fit, MomentsOfRoundsServeTheRowsThatTheRoundsRepaired) {
+    use_demo_pair();
+    const std::string moments = (folder_.path() / "moments").string();
+    const std::vector<std::string> rounds{
+        "--mu", "0.3", "--rounds", "1", "--moments", moments, "--out"};
+    const auto with = [&](std::vector<std::string> more, bool calibrates) {
+        std::vector<std::string> words = rounds;
+        words.insert(words.end(), more.begin(), more.end());
+        return restore(words, calibrates);
+    };
+    ASSERT_EQ(with({out_.string(), "--groups", "q,k,v,o"}, true).exit_code, 0);
+    const fs::path other = folder_.path() / "other";
+    for (const std::vector<std::string>& rows :
+         {std::vector<std::string>{"--groups", "q,k"},
+          std::vector<std::string>{"--groups", "q,k,v,o", "--keys", "centred"},
+          std::vector<std::string>{"--groups", "q,k,v,o", "--heads", "0"}}) {
+        std::vector<std::string> words{other.string()};
+        words.insert(words.end(), rows.begin(), rows.end());
+        const CommandResult refused = with(words, false);
+        EXPECT_EQ(refused.exit_code, 6) << refused.output;
+        EXPECT_THAT(refused.errors, HasSubstr("rounds that repaired other rows"));
+        EXPECT_FALSE(fs::exists(other));
+    }
+    ASSERT_EQ(with({other.string(), "--groups", "q,k,v,o"}, false).exit_code, 0);
+    EXPECT_EQ(tensor_digests(out_), tensor_digests(other));
 }
 
 TEST_F(Fit, InPlaceIsUndoneAndAPatchGivesTheSameRows) {
@@ -319,6 +347,41 @@ TEST_F(Fit, MakesItsTextsWithTheCheckpointsTokenizer) {
     EXPECT_THAT(alone.errors, HasSubstr("--questions FILE belongs to --calibrate-chains own"));
 }
 
+TEST_F(Fit, AChainThatPostWritesEndsInTheTokenThatPostEndedItWith) {
+    TemporaryFolder model;
+    write_tiny_model(model, "qwen3_base");
+    for (const fs::path& side : {pre_, post_}) {
+        fs::copy(model.path(), side, fs::copy_options::recursive);
+    }
+    disturb(pre_);
+    recall_ = "niah";
+    chains_ = "own";
+    const fs::path questions =
+        folder_.write("questions.jsonl", "{\"prompt\":\"one and two\"}\n{\"prompt\":\"add\"}\n");
+    // Every token ends the text: which is named first says nothing of which it was.
+    std::set<std::string> digests;
+    for (const std::size_t first : {std::size_t{0}, tiny_vocabulary / 2, tiny_vocabulary - 1}) {
+        Json ends = Json::array();
+        for (std::size_t i = 0; i < tiny_vocabulary; ++i) {
+            ends.push_back(std::uint64_t{(first + i) % tiny_vocabulary});
+        }
+        std::ofstream(post_ / "generation_config.json")
+            << Json(Json::Object{{"eos_token_id", std::move(ends)}}).dump();
+        const fs::path out = folder_.path() / format("out-{}", first);
+        const CommandResult result =
+            restore({"--questions", questions.string(), "--out", out.string()});
+        ASSERT_EQ(result.exit_code, 0) << result.errors;
+        digests.insert(Json::parse(read_file(out / "anamnesis.json"))
+                           .at("request")
+                           .at("fit")
+                           .at("calibration")
+                           .at("chains")
+                           .at("tokens_sha256")
+                           .as_string("tokens_sha256"));
+    }
+    EXPECT_EQ(digests.size(), 1U);
+}
+
 TEST_F(Fit, RefusesWhatItCannotCalibrate) {
     use_random_pair("qwen3_base");
     const auto expect = [&](const CommandResult& result, int code, const char* text) {
@@ -341,6 +404,13 @@ TEST_F(Fit, RefusesWhatItCannotCalibrate) {
                     out_.string()}),
            2,
            "belong to --method fit");
+    expect(restore({"--out", out_.string(), "--groups", "mlp", "--keys", "centred"}), 2, "--keys");
+    expect(restore({"--out", out_.string(), "--moments", out_.string(), "--dtype", "f32"}, false),
+           2,
+           "--dtype");
+    const fs::path chains = std::exchange(chains_, recall_);
+    expect(restore({"--out", out_.string()}), 2, "are the same texts");
+    chains_ = chains;
     recall_ = folder_.write("foreign.jsonl", "{\"input_ids\":[1,2,900],\"labels\":[-100,2,3]}\n");
     expect(restore({"--out", out_.string()}), 6, "token 900");
     recall_ = folder_.write("empty.jsonl", "");

@@ -5,10 +5,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/float_words.hpp"
-#include "anamnesis/base/text.hpp"
 #include "anamnesis/base/words.hpp"
+#include "anamnesis/restore/given_fit.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "option_group.hpp"
@@ -36,24 +35,23 @@ void FitOptions::declare(CLI::App& app) {
         questions,
         "JSON lines with a prompt, question or problem each, for chains that post writes.");
     group.option("--mu",
-                 mu_,
+                 mu,
                  "The weight of chains against recall: 0 is pre, inf is post; a list gives one "
                  "output each; 'auto' takes the smallest whose held-back chains stay. Default: "
                  "0.3, with v or o 1; with rounds 0.1 and 0.3.");
     group
         .word("--keys",
-              keys_,
+              keys,
               restore::key_inputs_words,
               "What counts of W_K's inputs: attention (all tokens, by the attention that they "
               "receive) or centred (less the text's mean).")
         ->default_str("attention");
     group
-        .option(
-            "--rounds", rounds_, "Rounds in which chains that the repair made worse count more.")
+        .option("--rounds", rounds, "Rounds in which chains that the repair made worse count more.")
         ->check(CLI::Range(0U, restore::most_fit_rounds));
     group.flag(
         "--scale-inputs",
-        scales_inputs_,
+        scales_inputs,
         "Give each input a ridge of its own: for models in which a few channels have most of "
         "the energy.");
     group.option("--moments",
@@ -72,40 +70,11 @@ void FitOptions::declare(CLI::App& app) {
 }
 
 restore::FitSettings FitOptions::make_settings(const restore::Selection& selection) const {
-    if (selection.method != restore::Method::fit) {
-        if (is_any_given(*app_, heading)) {
-            throw Error(ErrorKind::usage,
-                        format("the options of a calibration belong to --method fit, and the "
-                               "method is {}",
-                               restore::to_string(selection.method)));
-        }
-        return {};
-    }
-    if (recall.empty() != chains.empty()) {
-        throw Error(ErrorKind::usage,
-                    "--calibrate-recall and --calibrate-chains are given together");
-    }
-    if ((chains == "own") != !questions.empty()) {
-        throw Error(ErrorKind::usage, "--questions FILE belongs to --calibrate-chains own");
-    }
-    if (!calibrates() && moments.empty()) {
-        throw Error(ErrorKind::usage,
-                    "--method fit needs --calibrate-recall and --calibrate-chains, or the "
-                    "--moments of an earlier calibration");
-    }
-    if (chooses_mu() && !calibrates()) {
-        throw Error(ErrorKind::usage,
-                    "--mu auto runs post over chains; give --calibrate-recall and "
-                    "--calibrate-chains");
-    }
-    restore::FitSettings settings{
-        .mus = {}, .keys = keys_, .rounds = rounds_, .scales_inputs = scales_inputs_};
-    if (mu_.empty() || chooses_mu()) {
-        settings.mus = {restore::find_default_mu(selection, rounds_)};
-    } else {
-        settings.mus = restore::parse_mus(mu_);
-    }
-    return settings;
+    restore::GivenFit given = *this;
+    given.is_any = is_any_given(*app_, heading);
+    given.has_keys = app_->count("--keys") > 0;
+    given.has_running = !tokenizer.empty() || !dtype.empty() || device != "cpu";
+    return restore::complete_fit(given, selection);
 }
 
 }  // namespace anamnesis::app

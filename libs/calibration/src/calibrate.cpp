@@ -199,11 +199,63 @@ private:
     Calibrator calibrator_;
 };
 
+/// Texts on which post does not run as it does on others, and chains that are no whole ones.
+std::vector<checkpoint::Finding> find_odd_texts(const restore::Plan& plan,
+                                                const CalibrationJob& job) {
+    std::vector<checkpoint::Finding> findings;
+    const auto& blueprint = plan.post->model.blueprint;
+    const std::size_t context = blueprint == nullptr ? 0 : blueprint->context_length;
+    std::size_t beyond = 0;
+    for (const CalibrationTexts* side : {&job.recall, &job.chains}) {
+        beyond += static_cast<std::size_t>(
+            std::ranges::count_if(side->texts, [context](const language::SupervisedText& text) {
+                return context != 0 && text.ids.size() > context;
+            }));
+    }
+    if (beyond > 0) {
+        findings.push_back(
+            {.code = "texts_beyond_context",
+             .sentence = format("{} texts are longer than post's context of {} tokens "
+                                "(max_position_embeddings)",
+                                beyond,
+                                context),
+             .remedy = "shorten them",
+             .count = beyond});
+    }
+    if (const Json* cut = job.chains.description.find("cut")) {
+        const std::uint64_t count = cut->as_unsigned("cut");
+        findings.push_back(
+            {.code = "chains_cut",
+             .sentence = format("{} of {} chains that post wrote were cut at {} tokens: what comes "
+                                "later in them has no part in the calibration",
+                                count,
+                                job.chains.texts.size(),
+                                longest_own_chain),
+             .remedy = "give chains as a file",
+             .count = count});
+    }
+    return findings;
+}
+
+/// Errors: `usage` where recall and chains are the same texts.
+void require_two_sides(const CalibrationJob& job) {
+    if (job.recall.description.at("tokens_sha256") == job.chains.description.at("tokens_sha256")) {
+        throw Error(ErrorKind::usage,
+                    "the recall texts and the chains are the same texts: what recall needs and "
+                    "what chains need cannot be told apart");
+    }
+}
+
 }  // namespace
 
 void calibrate(restore::Plan& plan, const CalibrationJob& job, const Watch& watch) {
     check_side(job.recall, "recall texts");
     check_side(job.chains, "chains");
+    require_two_sides(job);
+    for (checkpoint::Finding& finding : find_odd_texts(plan, job)) {
+        watch.warn(describe(finding));
+        plan.findings.push_back(std::move(finding));
+    }
     warn_of_few(job, plan.post->model.hidden_size, watch);
     Calibration(plan, job, watch).run();
 }

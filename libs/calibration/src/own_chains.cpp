@@ -18,14 +18,11 @@
 #include "anamnesis/io/line_reader.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/language_model.hpp"
-#include "anamnesis/language/special_tokens.hpp"
 #include "anamnesis/language/supervised_text.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
 namespace anamnesis::calibration {
 namespace {
-
-constexpr std::size_t longest_chain = 512;
 
 std::vector<std::string> read_questions(const std::filesystem::path& path) {
     constexpr std::array<std::string_view, 3> keys{"prompt", "question", "problem"};
@@ -61,16 +58,20 @@ std::optional<language::ChatTemplate> find_template(const std::filesystem::path&
     }
 }
 
-/// What post writes to one question; empty where it ends at once.
-language::SupervisedText write_chain(runtime::HybridModel& model,
-                                     const std::vector<language::TokenId>& prompt,
-                                     const std::vector<language::TokenId>& ends) {
+struct Chain {
+    language::SupervisedText text{};
+    bool is_cut = false;
+};
+
+/// What post writes to one question; nothing is predicted where it ends at once.
+Chain write_chain(runtime::HybridModel& model, const std::vector<language::TokenId>& prompt) {
     const std::unique_ptr<language::Sequence> sequence = model.start();
     model.prefill(*sequence, prompt, {}, {});
     language::Sequence* const sequences[] = {sequence.get()};
     const language::Generation made =
-        model.generate(sequences, {.max_new_tokens = longest_chain}).front();
-    language::SupervisedText text;
+        model.generate(sequences, {.max_new_tokens = longest_own_chain}).front();
+    Chain chain{.is_cut = made.finish == language::FinishReason::length};
+    language::SupervisedText& text = chain.text;
     for (const language::TokenId token : prompt) {
         text.ids.push_back(token);
         text.labels.push_back(language::unsupervised);
@@ -82,10 +83,10 @@ language::SupervisedText write_chain(runtime::HybridModel& model,
     for (const language::TokenId token : made.tokens) {
         add(token);
     }
-    if (made.finish == language::FinishReason::end_of_text && !ends.empty()) {
-        add(ends.front());
+    if (made.end) {
+        add(*made.end);
     }
-    return text;
+    return chain;
 }
 
 }  // namespace
@@ -103,9 +104,8 @@ CalibrationTexts write_own_chains(const restore::Plan& plan,
     const std::vector<std::string> asked = read_questions(questions);
     const auto model = runtime::HybridModel::load(post.checkpoint, post.model, running);
     const auto chat = find_template(running.tokenizer.value_or(post.checkpoint.folder()));
-    const auto ends =
-        language::end_of_text_tokens(post.checkpoint.folder(), post.checkpoint.config());
     std::vector<language::SupervisedText> texts;
+    std::uint64_t cut = 0;
     watch.progress().begin("writing chains", asked.size(), ProgressUnit::samples);
     for (const std::string& question : asked) {
         throw_if_stopped(watch, [] {
@@ -114,10 +114,11 @@ CalibrationTexts write_own_chains(const restore::Plan& plan,
         const std::array<language::ChatMessage, 1> turn{{{.role = "user", .content = question}}};
         const std::vector<language::TokenId> prompt =
             chat ? model->encode(chat->render(turn)) : model->encode_beginning(question);
-        language::SupervisedText text = write_chain(*model, prompt, ends);
+        auto [text, is_cut] = write_chain(*model, prompt);
         if (language::has_prediction(text)) {
             text.id = format("{}", texts.size() + 1);
             texts.push_back(std::move(text));
+            cut += is_cut ? 1U : 0U;
         }
         watch.progress().advance(1);
     }
@@ -127,7 +128,12 @@ CalibrationTexts write_own_chains(const restore::Plan& plan,
             ErrorKind::mismatch,
             format("post writes nothing to the questions of {}", in_quotes(questions.string())));
     }
-    return describe_texts(std::move(texts), format("own answers to {}", questions.string()));
+    CalibrationTexts chains =
+        describe_texts(std::move(texts), format("own answers to {}", questions.string()));
+    if (cut > 0) {
+        chains.description.set("cut", cut);
+    }
+    return chains;
 }
 
 }  // namespace anamnesis::calibration

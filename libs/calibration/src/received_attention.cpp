@@ -68,7 +68,8 @@ at::Tensor sum_received_attention(const runtime::Routing& routing,
         }
         at::Tensor shares = at::softmax(logits, -1).narrow(-1, 0, tokens).to(at::kDouble);
         if (weights.defined()) {
-            shares = shares * weights.narrow(0, first, count).view({1, 1, count, 1});
+            shares = shares *
+                     weights.narrow(0, first, count).to(shares.options()).view({1, 1, count, 1});
         }
         received += shares.sum(at::IntArrayRef({1, 2}));
     }

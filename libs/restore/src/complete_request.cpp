@@ -22,6 +22,13 @@ void add_lambdas(const std::vector<double>& values, bool is_relative, Request& r
         if (!(value >= 0.0)) {
             throw Error(ErrorKind::usage, format("lambda {} is negative or not a number", value));
         }
+        const auto is_same = [&](const Lambda& other) {
+            return other.value == value && other.is_relative == is_relative;
+        };
+        if (std::ranges::any_of(request.lambdas, is_same)) {
+            throw Error(ErrorKind::usage,
+                        format("lambda {} is given twice; each gives an output of its own", value));
+        }
         request.lambdas.push_back({.value = value, .is_relative = is_relative});
     }
 }

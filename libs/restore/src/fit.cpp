@@ -114,7 +114,10 @@ FitFilter::FitFilter(linalg::MatrixView<const double> recall,
     }
     const double of_all = fit_ridge * linalg::trace(sum.view()) / static_cast<double>(sum.rows());
     if (!(of_all > 0.0)) {
-        return;  // no input at all: there is pre alone
+        // Inputs that are never there: rows stay as post has them, as those of experts do that few
+        // tokens reach. The limit of mu 0 is pre all the same.
+        limit_ = limit_ == Limit::none ? Limit::post : limit_;
+        return;
     }
     ridge_.resize(sum.rows());
     for (std::size_t i = 0; i < sum.rows(); ++i) {
@@ -147,8 +150,8 @@ linalg::Matrix FitFilter::apply(linalg::MatrixView<const double> pre,
 linalg::Matrix FitFilter::apply_to_target(linalg::MatrixView<const double> target,
                                           linalg::MatrixView<const double> pre,
                                           linalg::MatrixView<const double> post) const {
-    if (limit_ == Limit::post) {
-        return linalg::Matrix::from_view(post);
+    if (factor_.empty()) {
+        return linalg::Matrix::from_view(limit_ == Limit::post ? post : pre);
     }
     linalg::Matrix rows(pre.rows(), pre.columns());
     for (std::size_t i = 0; i < pre.rows(); ++i) {

@@ -134,7 +134,11 @@ Moment load_others(const FitGroup& group,
                    const Moment& held_back) {
     const MomentKey key = make_key(group, side);
     Moment moment = load_fitting(group, key, source);
-    if (moment.matrices.size() != held_back.matrices.size()) {
+    if (moment.matrices.size() != held_back.matrices.size() ||
+        moment.diagonal.size() != held_back.diagonal.size() ||
+        moment.counts.size() != held_back.counts.size() ||
+        moment.target.rows() != held_back.target.rows() ||
+        moment.target.columns() != held_back.target.columns()) {
         throw Error(ErrorKind::mismatch,
                     format("moment {} and its part that is held back differ in size",
                            in_quotes(to_string(key))));
@@ -144,7 +148,7 @@ Moment load_others(const FitGroup& group,
     for (std::size_t i = 0; i < moment.matrices.size(); ++i) {
         subtract(moment.matrices[i].values(), held_back.matrices[i].values());
     }
-    for (std::size_t i = 0; i < std::min(moment.counts.size(), held_back.counts.size()); ++i) {
+    for (std::size_t i = 0; i < moment.counts.size(); ++i) {
         moment.counts[i] -= held_back.counts[i];
     }
     scale(moment, key);

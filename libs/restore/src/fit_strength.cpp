@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <limits>
@@ -33,7 +34,13 @@ double parse_mu(const std::string& word) {
 std::vector<double> parse_mus(const std::string& text) {
     std::vector<double> mus;
     for (const std::string& word : split(text, ',')) {
-        mus.push_back(parse_mu(word));
+        const double mu = parse_mu(word);
+        if (std::ranges::find(mus, mu) != mus.end()) {
+            throw Error(
+                ErrorKind::usage,
+                format("--mu names {} twice; each gives an output of its own", in_quotes(word)));
+        }
+        mus.push_back(mu);
     }
     return mus;
 }

@@ -34,6 +34,21 @@ Json describe_pair(const Plan& plan) {
                         {"post", io::sampled_digest(post.string())}};
 }
 
+/// What the weights of rounds were found for: other rows are repaired otherwise in between.
+Json describe_rounds(const Request& request) {
+    const Json whole = to_json(request);
+    Json rounds = Json::object();
+    for (const char* name :
+         {"groups", "layers", "heads", "biases", "sliding", "mtp", "norms", "adapters"}) {
+        if (const Json* value = whole.find(name)) {
+            rounds.set(name, *value);
+        }
+    }
+    rounds.set("keys", to_string(request.fit.keys));
+    rounds.set("scaled_inputs", request.fit.scales_inputs);
+    return rounds;
+}
+
 }  // namespace
 
 fs::path find_moments(const fs::path& path, const FitSettings& fit) {
@@ -59,6 +74,15 @@ void read_moment_folder(Plan& plan, const fs::path& folder) {
                         format("the moments {} were summed over another pair of checkpoints",
                                in_quotes(path.string(), 1000)));
         }
+        const Json* rounds = file->description().find("rounds_of");
+        if (fit.rounds > 0 && (rounds == nullptr || !(*rounds == describe_rounds(plan.request)))) {
+            throw Error(ErrorKind::mismatch,
+                        format("the moments {} are of rounds that repaired other rows{}; give the "
+                               "same --groups, --keys, --layers and --heads, or calibrate again "
+                               "with another --moments",
+                               in_quotes(path.string(), 1000),
+                               rounds == nullptr ? "" : ": " + rounds->dump()));
+        }
         fit.calibration = file->description().at("calibration");
         plan.moments.push_back(std::move(file));
     }
@@ -81,8 +105,11 @@ void write_moment_folder(const Plan& plan, const fs::path& folder) {
     refuse_used_moment_folder(plan, folder);
     fs::create_directories(folder);
     const FitSettings& fit = plan.request.fit;
-    const Json description = Json::Object{
+    Json description = Json::Object{
         {"version", 1}, {"pair", describe_pair(plan)}, {"calibration", fit.calibration}};
+    if (fit.rounds > 0) {
+        description.set("rounds_of", describe_rounds(plan.request));
+    }
     for (std::size_t i = 0; i < fit.mus.size(); ++i) {
         if (i == 0 || fit.rounds > 0) {
             write_moments(make_path(folder, fit, fit.mus[i]), *plan.moments[i], description);

@@ -78,7 +78,7 @@ TEST(CompleteRequest, StrengthsOfBothKindsAreListed) {
 TEST(ParseMus, ReadsNumbersAndInfinity) {
     EXPECT_THAT(parse_mus("0,0.3,inf"),
                 ElementsAre(0.0, 0.3, std::numeric_limits<double>::infinity()));
-    for (const char* text : {"", "-1", "0.3,", "nan", "1e999", "0.3x"}) {
+    for (const char* text : {"", "-1", "0.3,", "nan", "1e999", "0.3x", "0.3,1,0.30"}) {
         EXPECT_THROW(parse_mus(text), Error) << text;
     }
 }

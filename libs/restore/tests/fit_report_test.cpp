@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
@@ -143,6 +144,16 @@ TEST_F(FitReport, DistancesAreThoseOfOutputsOnEveryInput) {
     EXPECT_LT(at(report, "recall", "seen"), at(report, "recall", "held_back"));
     EXPECT_EQ(report.at("rank").as_unsigned("rank"), inputs);
     EXPECT_GT(report.at("condition").as_double("condition"), 1.0);
+}
+
+TEST_F(FitReport, APartHeldBackThatIsNoPartIsRefused) {
+    set(CalibrationSide::recall, recall_, &recall_held_back_);
+    set(CalibrationSide::chains, chains_, &chains_held_back_);
+    const MomentKey key{.part = "q", .side = CalibrationSide::recall, .layer = LayerIndex(2)};
+    Moment whole = recall_.moment();
+    whole.target = Matrix(outputs, inputs);
+    moments_.set(key, std::move(whole));
+    EXPECT_THROW(static_cast<void>(describe_fit(group_, moments_, {.mu = 0.4})), Error);
 }
 
 TEST_F(FitReport, AtTheLimitsAFitIsPreOrPost) {

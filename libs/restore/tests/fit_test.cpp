@@ -334,6 +334,21 @@ TEST(FitOfTokens, LimitsArePreAndPostAndFactorsOfCountsDoNotMatter) {
     EXPECT_LE(distance(mix(0.3, recall), mix(0.3, scaled_counts({3e6, 1e6, 0}))), 1e-14);
 }
 
+TEST(Fit, InputsThatAreNeverThereLeavePost) {
+    const Matrix pre = random_rows(3, 4, 1);
+    const Matrix post = random_rows(3, 4, 2);
+    const Matrix nothing(4, 4);
+    const Matrix target(3, 4);
+    for (const double mu : {0.0, 0.3}) {
+        const FitFilter filter(nothing.view(), nothing.view(), {.mu = mu});
+        const Matrix& expected = mu == 0.0 ? pre : post;
+        const Matrix fitted = filter.apply(pre.view(), post.view());
+        EXPECT_THAT(fitted.values(), ::testing::ElementsAreArray(expected.values()));
+        const Matrix aimed = filter.apply_to_target(target.view(), pre.view(), post.view());
+        EXPECT_THAT(aimed.values(), ::testing::ElementsAreArray(expected.values()));
+    }
+}
+
 TEST(Fit, RefusesMomentsThatSayNothing) {
     Moment empty;
     empty.matrices.emplace_back(4, 4);

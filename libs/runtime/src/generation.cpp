@@ -88,6 +88,7 @@ private:
         }
         const TokenId token = language::choose(logits, options_.sampling, answer.random);
         if (!options_.ignores_end_of_text && is_end_of_text(token)) {
+            result.end = token;
             finish(answer, FinishReason::end_of_text);
             return false;
         }

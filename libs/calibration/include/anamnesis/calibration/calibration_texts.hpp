@@ -51,7 +51,10 @@ CalibrationTexts open_recall_texts(const std::string& source,
                                    const checkpoint::RecognisedCheckpoint& post,
                                    const std::optional<std::filesystem::path>& tokenizer);
 
-/// Chains that post writes to problems, greedily, at most 512 tokens each. A row of the file has a
+inline constexpr std::size_t longest_own_chain = 512;  ///< tokens
+
+/// Chains that post writes to problems, greedily, at most `longest_own_chain` tokens each; the
+/// description says how many were `cut` there. A row of the file has a
 /// `prompt`, `question` or `problem`; in a chat template where post has one.
 /// Errors: `not_found` without a tokenizer; `malformed`, naming the row; `mismatch` where post
 ///         writes nothing; `unsupported` where post is an adapter; `cancelled` after a stop.
