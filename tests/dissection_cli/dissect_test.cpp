@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // dissect, end to end: damage that is planted in one group of one layer is found there.
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -92,6 +95,14 @@ TEST_F(Dissect, NamesTheGroupInWhichDamageWasPlanted) {
     const Json json = Json::parse(result.output);
     EXPECT_EQ(json.at("carrier").as_string("carrier"), "mlp@1");
     EXPECT_THAT(find_deviations(json, read_schema("dissect")), IsEmpty());
+    // Those that came further in the halving come first, however large a gain on fewer texts was.
+    std::vector<std::pair<std::uint64_t, double>> order;
+    for (const Json& one : json.at("candidates").as_array("candidates")) {
+        order.emplace_back(one.at("texts").as_unsigned("texts"),
+                           one.at("recall_gain").as_double("recall_gain"));
+    }
+    EXPECT_GT(order.front().first, order.back().first);
+    EXPECT_TRUE(std::ranges::is_sorted(order, std::greater()));
     EXPECT_TRUE(fs::exists(folder_.path() / "out" / "report.html"));
     EXPECT_TRUE(fs::exists(folder_.path() / "out" / "summary.json"));
     const auto& commands = json.at("commands").as_array("commands");
@@ -119,22 +130,37 @@ TEST_F(Dissect, FindsTheRoutingOfTheDemoAndABetterRepairThanQk) {
     EXPECT_EQ(again.output, result.output);
 }
 
+TEST_F(Dissect, RefusesAFolderOfModelsThatRanInAnotherWay) {
+    ASSERT_EQ(dissect({"--out", at("out")}).exit_code, 0);
+    const CommandResult other = dissect({"--out", at("out"), "--attn-logits-scaling", "20"});
+    EXPECT_EQ(other.exit_code, 6) << other.output;
+    EXPECT_THAT(other.errors, HasSubstr("running"));
+}
+
 TEST_F(Dissect, RefusesTextsAndFoldersThatDoNotFit) {
     const fs::path few = folder_.write("few.jsonl", "{\"input_ids\":[1,2],\"labels\":[-100,2]}\n");
-    const CommandResult result = run_command({ANAMNESIS_BINARY,
-                                              "dissect",
-                                              "--pre",
-                                              at("pre"),
-                                              "--post",
-                                              at("post"),
-                                              "--recall",
-                                              few.string(),
-                                              "--reasoning",
-                                              few.string(),
-                                              "--out",
-                                              at("out")});
+    const fs::path other =
+        folder_.write("other.jsonl", "{\"input_ids\":[1,3],\"labels\":[-100,3]}\n");
+    const auto with = [&](const fs::path& reasoning) {
+        return run_command({ANAMNESIS_BINARY,
+                            "dissect",
+                            "--pre",
+                            at("pre"),
+                            "--post",
+                            at("post"),
+                            "--recall",
+                            few.string(),
+                            "--reasoning",
+                            reasoning.string(),
+                            "--out",
+                            at("out")});
+    };
+    const CommandResult result = with(other);
     EXPECT_EQ(result.exit_code, 6) << result.errors;
     EXPECT_THAT(result.errors, HasSubstr("at least 4"));
+    const CommandResult same = with(few);
+    EXPECT_EQ(same.exit_code, 2) << same.errors;
+    EXPECT_THAT(same.errors, HasSubstr("the same texts"));
 }
 
 }  // namespace

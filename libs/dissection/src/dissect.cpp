@@ -79,10 +79,15 @@ public:
     Findings run() {
         pre_ = subject_.ask("pre", true, {}, Half::choosing);
         post_ = subject_.ask("post", false, {}, Half::choosing);
+        require_numbers(pre_, "pre");
+        require_numbers(post_, "post");
         warn_of_odd_pair();
         narrow_down();
         reverse_finalists();
-        std::ranges::stable_sort(findings_.candidates, std::greater(), &Candidate::recall_gain);
+        // Those that came further in the halving were the better ones on the same texts.
+        std::ranges::stable_sort(findings_.candidates, std::greater(), [](const Candidate& one) {
+            return std::pair(one.texts, one.recall_gain);
+        });
         name_carrier();
         add_unions();
         const std::vector<Method> methods = list_methods(best_groups());

@@ -130,6 +130,9 @@ std::string to_text(const Findings& findings) {
     text += findings.carrier.empty()
                 ? std::string("no candidate alone brings recall back beyond chance\n")
                 : format("{} carries most of the damage\n", findings.carrier);
+    if (!findings.skipped.empty()) {
+        text += format("left out: {}\n", join(findings.skipped, "; "));
+    }
     if (findings.is_cut_short) {
         text += "the budget ended the search: not every candidate was asked on every text\n";
     }

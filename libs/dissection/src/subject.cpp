@@ -2,6 +2,7 @@
 #include "subject.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -14,6 +15,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include "anamnesis/base/digest.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/half.hpp"
@@ -39,15 +41,39 @@ std::size_t index(Half half) {
     return half == Half::choosing ? 0 : 1;
 }
 
+/// A family and a config of the user's own are not in the folder, nor in its digest.
+Json describe_reading(const checkpoint::RecognisedCheckpoint& one) {
+    return Json::Object{{"family", one.model.family},
+                        {"config_sha256", compute_sha256(one.checkpoint.config().dump())}};
+}
+
+Json describe_running(const runtime::LoadOptions& options) {
+    const auto word = [](const std::optional<DType>& type) {
+        return type ? std::string(to_string(*type)) : std::string("as stored");
+    };
+    return Json::Object{{"dtype", word(options.dtype)},
+                        {"cache_dtype", word(options.cache_dtype)},
+                        {"attn_logits_scaling", options.length_scaling.value_or("")},
+                        {"context_length", std::uint64_t{options.context_length.value_or(0)}}};
+}
+
+/// Errors: `usage` where both sides are the same texts.
+void require_two_sides(const DissectionJob& job) {
+    if (job.recall.description.at("tokens_sha256") ==
+        job.reasoning.description.at("tokens_sha256")) {
+        throw Error(ErrorKind::usage, "--recall and --reasoning are the same texts");
+    }
+}
+
 Json make_settings(const DissectionJob& job) {
     return Json::Object{{"kind", "dissect"},
                         {"pre", io::sampled_digest(job.pre->checkpoint.path().string())},
                         {"post", io::sampled_digest(job.post->checkpoint.path().string())},
                         {"recall", job.recall.description.at("tokens_sha256")},
                         {"reasoning", job.reasoning.description.at("tokens_sha256")},
-                        {"dtype",
-                         job.running.dtype ? std::string(to_string(*job.running.dtype))
-                                           : std::string("as stored")}};
+                        {"pre_read_as", describe_reading(*job.pre)},
+                        {"post_read_as", describe_reading(*job.post)},
+                        {"running", describe_running(job.running)}};
 }
 
 Json to_json(const std::vector<double>& values) {
@@ -126,12 +152,24 @@ restore::Request allow_everything(restore::Request request) {
 
 }  // namespace
 
+void require_numbers(const Scores& scores, const char* side) {
+    const auto is_number = [](double loss) { return std::isfinite(loss); };
+    if (!std::ranges::all_of(scores.recall, is_number) ||
+        !std::ranges::all_of(scores.reasoning, is_number)) {
+        throw Error(ErrorKind::numerical,
+                    format("the loss of {} on a text is not a number; 'anamnesis doctor' names "
+                           "tensors with NaN",
+                           side));
+    }
+}
+
 Subject::Subject(const DissectionJob& job, const Watch& watch)
     : job_(job),
       watch_(watch),
       pre_(runtime::load_network(job.pre->checkpoint, job.pre->model, job.running)),
       post_(runtime::load_network(job.post->checkpoint, job.post->model, job.running)),
       folder_(eval::RunFolder::open(job.out, make_settings(job), {})) {
+    require_two_sides(job);
     const calibration::CalibrationTexts* sides[] = {&job.recall, &job.reasoning};
     for (std::size_t side = 0; side < 2; ++side) {
         for (std::size_t i = 0; i < sides[side]->texts.size(); ++i) {

@@ -32,6 +32,9 @@ struct Scores {
     std::size_t right_reasoning = 0;
 };
 
+/// Errors: `numerical` where `side` does not run: nothing can be held against it.
+void require_numbers(const Scores& scores, const char* side);
+
 using Tensors = std::map<std::string, at::Tensor>;
 
 /// The pair under the knife: puts weights together in memory, asks them, and remembers the answers.
