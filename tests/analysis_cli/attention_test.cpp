@@ -173,6 +173,23 @@ TEST_F(Attention, ReadsNeedlePromptsThatItMakes) {
               0.0);
 }
 
+TEST_F(Attention, RefusesOwnAnswersOfAnotherLengthInTheSameFolder) {
+    const auto look = [&](const char* name, const char* tokens) {
+        return run({"--model",
+                    model(name),
+                    "--prompts",
+                    needles_.string(),
+                    "--tokens-to-generate",
+                    tokens,
+                    "--own-answers"},
+                   "own");
+    };
+    const CommandResult first = look("pre", "4");
+    ASSERT_EQ(first.exit_code, 0) << first.errors;
+    const CommandResult other = look("post", "8");
+    EXPECT_EQ(other.exit_code, 6) << other.output;
+}
+
 TEST_F(Attention, WritesALayerListThatRestoreTakes) {
     const CommandResult result = run({"--model",
                                       model("pre"),

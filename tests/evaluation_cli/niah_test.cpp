@@ -296,6 +296,17 @@ TEST_F(Niah, RefusesAnotherSeedInTheSameFolder) {
     EXPECT_THAT(result.errors, HasSubstr("seed"));
 }
 
+TEST_F(Niah, RefusesPromptsInOtherWordsInTheSameFolder) {
+    auto model = needle_model(everything);
+    const OpenAiServer server(model);
+    ASSERT_EQ(command(arguments(server, "pre", "r")).exit_code, 0);
+    for (const char* option : {"--remove-newline-tab", "--sane-wording"}) {
+        const CommandResult result = command(arguments(server, "post", "r", {option}));
+        EXPECT_EQ(result.exit_code, 6) << option;
+        EXPECT_THAT(result.errors, HasSubstr("other settings"));
+    }
+}
+
 TEST_F(Niah, NamesTasksThatItDoesNotKnow) {
     const CommandResult result = command({"prompts",
                                           "--task",

@@ -212,6 +212,22 @@ TEST_F(NiahOnAModel, GoesOnWhereItWasKilled) {
     EXPECT_EQ(texts("killed"), texts("whole"));
 }
 
+TEST_F(NiahOnAModel, RefusesAModelRunInAnotherWayInTheSameFolder) {
+    const std::vector<std::string> few{"--tasks", "s1", "--samples", "1", "--dtype", "f32"};
+    ASSERT_EQ(on_the_model("r", few).exit_code, 0);
+    for (const auto& [option, value] : std::map<std::string, std::string>{
+             {"--dtype", "bf16"}, {"--cache-dtype", "bf16"}, {"--attn-logits-scaling", "none"}}) {
+        std::vector<std::string> other = few;
+        other.insert(other.end(), {option, value});
+        if (option == "--dtype") {
+            other.erase(other.begin() + 4, other.begin() + 6);
+        }
+        const CommandResult result = on_the_model("r", other);
+        EXPECT_EQ(result.exit_code, 6) << option << ": " << result.errors;
+        EXPECT_THAT(result.errors, HasSubstr("running"));
+    }
+}
+
 TEST_F(NiahOnAModel, RefusesALengthBeyondTheContext) {
     const CommandResult result =
         on_the_model("r", {"--tasks", "s1", "--samples", "1", "--context-length", "3000"});

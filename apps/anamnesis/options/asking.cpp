@@ -145,6 +145,13 @@ eval::AskingJob make_asking_job(const AskingOptions& options,
             .opens_all_first = !options.needs_model(),
             .tokenizer = &tokenizer,
             .compares_tokenizers = options.needs_model() && options.how.tokenizer.empty(),
+            .running =
+                to_json(eval::OtherRunning{.dtype = options.how.dtype,
+                                           .cache_dtype = options.how.cache_dtype,
+                                           .attn_logits_scaling = options.how.attn_logits_scaling,
+                                           .family = options.reading.family,
+                                           .config = options.reading.config,
+                                           .context_length = options.how.context_length}),
             .out = options.out,
             .shard = options.shard.empty() ? Shard::from_environment().value_or(Shard{})
                                            : Shard::parse(options.shard),

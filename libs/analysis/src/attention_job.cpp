@@ -96,6 +96,9 @@ private:
                          {"tokens_sha256", digest.finish()},
                          {"beyond", std::move(beyond)},
                          {"answers", job_.own_answer_tokens ? "own" : "true"}};
+        if (job_.own_answer_tokens) {
+            settings.set("own_answer_tokens", std::uint64_t{*job_.own_answer_tokens});
+        }
         describe_loading(job_.loading, settings);
         return settings;
     }

@@ -69,6 +69,9 @@ private:
         if (job.asks_twice) {
             settings.set("twice", true);
         }
+        if (!job.running.is_null()) {
+            settings.set("running", job.running);
+        }
         return settings;
     }
 

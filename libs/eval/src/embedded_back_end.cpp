@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -159,14 +160,16 @@ void EmbeddedBackEnd::answer_equal(std::span<const Prompt> prompts,
         const auto batch = prompts.subspan(first, std::min(options_.batch, prompts.size() - first));
         const auto begin = Clock::now();
         const Question& question = batch.front().question;
-        std::optional<double> logprob;
-        if (!question.expected.empty()) {
-            double sum = 0.0;
-            for (const language::TokenScore& token :
-                 model_.score(state, model_.encode(question.expected))) {
-                sum += token.logprob;
+        std::map<std::string, double> logprobs;  // of what is expected, which may differ
+        for (const Prompt& prompt : batch) {
+            const std::string& expected = prompt.question.expected;
+            if (!expected.empty() && !logprobs.contains(expected)) {
+                double& sum = logprobs[expected];
+                for (const language::TokenScore& token :
+                     model_.score(state, model_.encode(expected))) {
+                    sum += token.logprob;
+                }
             }
-            logprob = sum;
         }
         std::vector<std::unique_ptr<Sequence>> forks;
         std::vector<Sequence*> sequences;
@@ -186,13 +189,16 @@ void EmbeddedBackEnd::answer_equal(std::span<const Prompt> prompts,
                 continue;
             }
             saving_.prompt_tokens += batch[i].tokens.size();
-            take.answered(batch[i].question,
-                          {.text = generations[i].text,
-                           .finish = generations[i].finish,
-                           .prompt_tokens = batch[i].tokens.size(),
-                           .new_tokens = generations[i].tokens.size(),
-                           .expected_logprob = logprob,
-                           .seconds = seconds});
+            const auto logprob = logprobs.find(batch[i].question.expected);
+            take.answered(
+                batch[i].question,
+                {.text = generations[i].text,
+                 .finish = generations[i].finish,
+                 .prompt_tokens = batch[i].tokens.size(),
+                 .new_tokens = generations[i].tokens.size(),
+                 .expected_logprob =
+                     logprob == logprobs.end() ? std::nullopt : std::optional(logprob->second),
+                 .seconds = seconds});
         }
     }
 }

@@ -104,6 +104,32 @@ std::vector<AskedModel> parse_asked_models(std::span<const std::string> words,
     return models;
 }
 
+AskedModel name_model(const std::string& place, std::span<const std::string> adapters) {
+    if (adapters.size() > 1) {
+        throw Error(ErrorKind::usage, "a model is run with one --adapter, and several are given");
+    }
+    return {.name = "model",
+            .place = place,
+            .adapter = adapters.empty() ? std::string() : adapters.front()};
+}
+
+Json to_json(const OtherRunning& running) {
+    Json json;
+    for (const auto& [name, word] : {std::pair("dtype", &running.dtype),
+                                     std::pair("cache_dtype", &running.cache_dtype),
+                                     std::pair("attn_logits_scaling", &running.attn_logits_scaling),
+                                     std::pair("family", &running.family),
+                                     std::pair("config", &running.config)}) {
+        if (!word->empty()) {
+            json.set(name, *word);
+        }
+    }
+    if (running.context_length != 0) {
+        json.set("context_length", running.context_length);
+    }
+    return json;
+}
+
 Json describe_files(const AskedModel& model) {
     Json files = Json::Object{{"path", model.place}, {"digest", io::sampled_digest(model.place)}};
     if (!model.adapter.empty()) {

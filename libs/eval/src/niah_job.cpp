@@ -111,6 +111,12 @@ public:
                          {"chat", job_.chat},
                          {"essays", materials_.essays.name()},
                          {"essays_sha256", materials_.essays.digest()}};
+        if (haystack.singular != SingularWording::as_ruler) {
+            settings.set("sane_wording", true);
+        }
+        if (haystack.removes_newlines) {
+            settings.set("remove_newline_tab", true);
+        }
         if (!left_out_.empty()) {
             Json left_out = Json::array();
             for (const LeftOut& one : left_out_) {

@@ -231,6 +231,16 @@ void add_samples(Document& document, const ReasonFindings& findings) {
     }
 }
 
+/// Of the most samples that it is known for, which are fewer than there are unless those are a
+/// power of two.
+std::string last_pass(const ReasonCell& cell) {
+    if (cell.pass.empty()) {
+        return percent(0.0);
+    }
+    const auto& [k, value] = cell.pass.back();
+    return percent(value) + (k == cell.fewest ? std::string() : format(" (pass@{})", k));
+}
+
 }  // namespace
 
 ReasonFindings make_reason_findings(RunRecord run,
@@ -322,7 +332,7 @@ std::string to_text(const ReasonFindings& findings) {
                         metric_name("avg", cell.fewest),
                         percent(cell.average.mean),
                         percent(cell.interval),
-                        percent(cell.pass.empty() ? 0.0 : cell.pass.back().second),
+                        last_pass(cell),
                         percent(cell.majority),
                         percent(cell.truncated)});
     }

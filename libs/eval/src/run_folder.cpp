@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -50,6 +51,19 @@ fs::path find_results(const fs::path& record) {
     std::string name = record.filename().string();
     name = "results" + name.substr(std::string_view("run").size());
     return record.parent_path() / fs::path(name).replace_extension(".jsonl");
+}
+
+/// One name stands for one checkpoint in a folder, in all its parts.
+/// Errors: `mismatch`.
+void expect_same_checkpoint(const std::string& name, const Json& before, const Json& now) {
+    const Json* one = before.find("digest");
+    const Json* other = now.find("digest");
+    if (one != nullptr && other != nullptr && one->dump() != other->dump()) {
+        throw Error(ErrorKind::mismatch,
+                    format("the name {} stands for another checkpoint in this folder; give "
+                           "--model NAME=PATH with another name, or another --out",
+                           in_quotes(name)));
+    }
 }
 
 /// Whether the results beside a record hold an answer.
@@ -100,17 +114,16 @@ void RunFolder::discard_unanswered() noexcept {
 }
 
 void RunFolder::describe(const std::string& checkpoint, const Json& what) {
-    Json checkpoints = record_.at("checkpoints");
-    if (const Json* known = checkpoints.find(checkpoint)) {
-        const Json* before = known->find("digest");
-        const Json* now = what.find("digest");
-        if (before != nullptr && now != nullptr && before->dump() != now->dump()) {
-            throw Error(ErrorKind::mismatch,
-                        format("the name {} stands for another checkpoint in this folder; give "
-                               "--model NAME=PATH with another name, or another --out",
-                               in_quotes(checkpoint)));
+    for (const fs::path& record : list_files(record_path_.parent_path(), "run", ".json")) {
+        if (record != record_path_ && !has_results(record)) {
+            continue;
+        }
+        const Json known = Json::parse(io::read_text(record)).at("checkpoints");
+        if (const Json* before = known.find(checkpoint)) {
+            expect_same_checkpoint(checkpoint, *before, what);
         }
     }
+    Json checkpoints = record_.at("checkpoints");
     checkpoints.set(checkpoint, what);
     record_.set("checkpoints", std::move(checkpoints));
     io::write_text_atomically(record_path_, record_.dump(2) + "\n");
@@ -142,10 +155,14 @@ RunRecord read_run(const fs::path& folder) {
                                *difference));
         }
         for (const auto& [name, what] : record.at("checkpoints").as_object("'checkpoints'")) {
+            if (const Json* known = run.checkpoints.find(name)) {
+                expect_same_checkpoint(name, *known, what);
+            }
             run.checkpoints.set(name, what);
         }
     }
     std::unordered_set<std::string> seen;
+    std::unordered_map<std::string, std::string> prompts;  // digests by sample
     for (const fs::path& path : list_files(folder, "results", ".jsonl")) {
         for (Json& line : io::read_json_lines(path)) {
             const std::string key = line.at("checkpoint").as_string("'checkpoint'") + '\n' +
@@ -156,6 +173,18 @@ RunRecord read_run(const fs::path& folder) {
                                    line.at("id").as_string("'id'"),
                                    line.at("checkpoint").as_string("'checkpoint'"),
                                    in_quotes(folder.string())));
+            }
+            if (const Json* prompt = line.find("prompt_sha256")) {
+                const std::string id = line.at("id").as_string("'id'");
+                const auto [known, is_new] = prompts.emplace(id, prompt->dump());
+                if (!is_new && known->second != prompt->dump()) {
+                    throw Error(ErrorKind::mismatch,
+                                format("sample {} of {} is not the same prompt for every "
+                                       "checkpoint in {}: their scores cannot be compared",
+                                       id,
+                                       line.at("checkpoint").as_string("'checkpoint'"),
+                                       in_quotes(folder.string())));
+                }
             }
             const bool is_repeat = line.find("again") != nullptr;
             (is_repeat ? run.repeats : run.results).push_back(std::move(line));

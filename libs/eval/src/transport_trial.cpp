@@ -203,6 +203,31 @@ void tell_miscount(const EndpointOptions& taken, const std::string& refusal, con
                describe(taken.transport)));
 }
 
+/// What OpenAI has no field for is refused where nothing else can be sent: answers without it would
+/// lie beside settings that name it.
+/// Errors: `unsupported`.
+void require_fields(const EndpointOptions& taken, const language::Sampling& sampling) {
+    if (taken.sends_extensions) {
+        return;
+    }
+    const bool has_variables = taken.form.enable_thinking || !taken.form.variables.is_null();
+    std::string lost;
+    if (sampling.top_k != 0) {
+        lost = "--top-k";
+    } else if (taken.transport == PromptTransport::chat && has_variables) {
+        lost = "--thinking and --chat-var";
+    }
+    if (!lost.empty()) {
+        throw Error(
+            ErrorKind::unsupported,
+            format("{}: prompts go as {}, and OpenAI's interface has no field for {}; leave "
+                   "them out, or set them where the server is started",
+                   taken.model.empty() ? taken.url : taken.model,
+                   describe_transport(taken),
+                   lost));
+    }
+}
+
 }  // namespace
 
 EndpointOptions find_transport(EndpointOptions options,
@@ -247,8 +272,9 @@ Engine open_server(EndpointOptions options,
                    TransportChoice choice,
                    const language::Tokenizer* tokenizer,
                    const EngineOpening& opening) {
-    return make_endpoint_engine(find_transport(std::move(options), choice, tokenizer, opening),
-                                tokenizer);
+    EndpointOptions taken = find_transport(std::move(options), choice, tokenizer, opening);
+    require_fields(taken, opening.trial.sampling);
+    return make_endpoint_engine(std::move(taken), tokenizer);
 }
 
 std::string describe_transport(const EndpointOptions& options) {

@@ -98,6 +98,19 @@ TEST(EmbeddedBackEnd, ScoresTheExpectedContinuation) {
     EXPECT_GT(*right.at("a").expected_logprob, *wrong.at("a").expected_logprob);
 }
 
+TEST(EmbeddedBackEnd, ScoresWhatEachOfEqualPromptsExpects) {
+    ScriptedModel model([](std::string_view) { return std::string(" 42."); });
+    EmbeddedBackEnd back_end(model, {});
+    const auto answers = ask(back_end,
+                             {{.id = "right", .input = "x", .expected = " 42"},
+                              {.id = "wrong", .input = "x", .expected = " 99"},
+                              {.id = "none", .input = "x"}});
+    const auto alone = ask(back_end, {{.id = "wrong", .input = "x", .expected = " 99"}});
+    EXPECT_GT(answers.at("right").expected_logprob, answers.at("wrong").expected_logprob);
+    EXPECT_EQ(answers.at("wrong").expected_logprob, alone.at("wrong").expected_logprob);
+    EXPECT_EQ(answers.at("none").expected_logprob, std::nullopt);
+}
+
 TEST(EmbeddedBackEnd, TellsOfAPromptThatDoesNotFitAndGoesOn) {
     ScriptedModel model(script, 64);
     EmbeddedBackEnd back_end(model, {});

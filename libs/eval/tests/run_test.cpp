@@ -130,6 +130,27 @@ TEST(Run, RefusesAnotherCheckpointUnderTheSameName) {
     EXPECT_THROW(run_folder.describe("pre", Json::Object{{"digest", "bb"}}), Error);
 }
 
+TEST(Run, RefusesShardsOfAnotherCheckpointUnderTheSameName) {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "r";
+    const auto describe = [&](std::size_t index, const char* digest) {
+        RunFolder part = RunFolder::open(path, settings, {.index = index, .count = 2});
+        part.describe("pre", Json::Object{{"digest", digest}});
+    };
+    run(path, 4, {.index = 0, .count = 2}, "pre");
+    run(path, 4, {.index = 1, .count = 2}, "pre");
+    describe(0, "aa");
+    EXPECT_NO_THROW(describe(1, "aa"));
+    EXPECT_EQ(read_run(path).results.size(), 4U);
+    EXPECT_THROW(describe(1, "bb"), Error);
+
+    // Two machines may have written them without seeing each other.
+    Json record = Json::parse(io::read_text(path / "run-2-of-2.json"));
+    record.set("checkpoints", Json::Object{{"pre", Json::Object{{"digest", "bb"}}}});
+    std::ofstream(path / "run-2-of-2.json", std::ios::trunc) << record.dump();
+    EXPECT_THROW(read_run(path), Error);
+}
+
 TEST(Run, RefusesASecondWriter) {
     const TemporaryFolder folder;
     const RunFolder first = RunFolder::open(folder.path() / "r", settings, {});

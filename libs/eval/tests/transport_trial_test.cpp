@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -260,6 +261,41 @@ TEST_F(Transport, AFoldersPathIsAskedForThoughItIsNotListed) {
     const Engine engine = make_endpoint_engine(found, &tokenizer_);
     EXPECT_THAT(engine.back_end->list_notes(), Each(HasSubstr("not in the server's list")));
     EXPECT_THAT(engine.back_end->list_notes(), SizeIs(1));
+}
+
+TEST_F(Transport, RefusesSettingsThatDoNotReachTheServer) {
+    const auto open =
+        [&](const EndpointOptions& endpoint, TransportChoice choice, std::uint32_t top_k) {
+            EngineOpening opening{.trial = {.id = "t", .input = "say this", .max_new_tokens = 4},
+                                  .watch = Watch(silent_, std::stop_token{})};
+            opening.trial.sampling.top_k = top_k;
+            static_cast<void>(open_server(endpoint, choice, &tokenizer_, opening));
+        };
+    const auto refused_for = [&](const EndpointOptions& endpoint,
+                                 TransportChoice choice,
+                                 std::uint32_t top_k) -> std::string {
+        try {
+            open(endpoint, choice, top_k);
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+            return error.message();
+        }
+        return "";
+    };
+    EndpointOptions plain = options();
+    plain.sends_extensions = false;
+    EXPECT_THAT(refused_for(plain, TransportChoice::text, 5), HasSubstr("no field for --top-k"));
+    EXPECT_EQ(refused_for(plain, TransportChoice::text, 0), "");
+    EXPECT_EQ(refused_for(options(), TransportChoice::text, 5), "");
+
+    EndpointOptions thinking = plain;
+    thinking.form.enable_thinking = false;
+    EXPECT_THAT(refused_for(thinking, TransportChoice::chat, 0), HasSubstr("--thinking"));
+    thinking.sends_extensions = true;
+    EXPECT_EQ(refused_for(thinking, TransportChoice::chat, 0), "");
+
+    server_.refuse(refuse_as_llama_cpp_server);
+    EXPECT_THAT(refused_for(options(), TransportChoice::automatic, 5), HasSubstr("--top-k"));
 }
 
 TEST(Request, HasOpenAisFieldsAloneWhereNoOthersAreWanted) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/eval/engine.hpp"
 #include "anamnesis/eval/run_folder.hpp"
 #include "anamnesis/language/tokenizer.hpp"
@@ -22,6 +23,8 @@ struct AskingJob {
     const language::Tokenizer* tokenizer = nullptr;
     /// The tokenizer of every model's folder must read the prompts as the same tokens.
     bool compares_tokenizers = false;
+    /// In what models do not run as their files say, for the run's settings; null: in nothing.
+    Json running{};
     std::filesystem::path out{};
     Shard shard{};
     bool asks_twice = false;      ///< every question, to see whether the engine answers the same

@@ -40,6 +40,23 @@ std::vector<AskedModel> parse_asked_models(std::span<const std::string> words,
                                            PlaceKind kind,
                                            std::span<const std::string> adapters = {});
 
+/// The only model of a verb, "model".
+/// Errors: `usage` for more than one adapter.
+AskedModel name_model(const std::string& place, std::span<const std::string> adapters);
+
+/// In what models are not run as their files say; words are empty and numbers 0 where they are.
+struct OtherRunning {
+    std::string dtype{};
+    std::string cache_dtype{};
+    std::string attn_logits_scaling{};
+    std::string family{};
+    std::string config{};
+    std::uint64_t context_length = 0;
+};
+
+/// For the settings of a run; null where there is nothing.
+Json to_json(const OtherRunning& running);
+
 /// For a run's record: `path`, `adapter` where there is one, and a `digest` of both.
 Json describe_files(const AskedModel& model);
 

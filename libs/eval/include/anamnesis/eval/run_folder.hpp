@@ -27,7 +27,8 @@ public:
 
     io::JsonLines& results() { return results_; }
 
-    /// Records what a checkpoint is. Errors: `mismatch` where the name stood for another one.
+    /// Records what a checkpoint is. Errors: `mismatch` where the name stands for another one, in
+    /// this part of the run or in one beside it.
     void describe(const std::string& checkpoint, const Json& what);
 
     /// What it recorded; null for a checkpoint that it does not know.
@@ -53,8 +54,8 @@ struct RunRecord {
     std::vector<Json> repeats{};  ///< lines of second answers to the same questions
 };
 
-/// Errors: `not_found` where the folder holds no run; `mismatch` for shards of different settings
-///         or a sample that is in two of them.
+/// Errors: `not_found` where the folder holds no run; `mismatch` for shards of different settings,
+///         a name that stands for two checkpoints or a sample that is in two of them.
 RunRecord read_run(const std::filesystem::path& folder);
 
 }  // namespace anamnesis::eval
