@@ -2,10 +2,13 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
+#include "anamnesis/base/value_text.hpp"
 #include "anamnesis/base/words.hpp"
 
 namespace anamnesis::app {
@@ -16,8 +19,22 @@ class OptionGroup {
 public:
     OptionGroup(CLI::App& app, std::string name) : app_(&app), name_(std::move(name)) {}
 
+    /// A text that is empty (a variable of the shell that is not set) is refused.
     template <class Value>
     CLI::Option* option(const std::string& names, Value& value, const std::string& description) {
+        CLI::Option* option = app_->add_option(names, value, description)->group(name_);
+        if constexpr (std::is_same_v<Value, std::string> ||
+                      std::is_same_v<Value, std::vector<std::string>>) {
+            option->check([](const std::string& text) { return find_empty_text(text); });
+        } else if constexpr (std::is_floating_point_v<Value>) {
+            option->check([](const std::string& text) { return find_text_of_nan(text); });
+        }
+        return option;
+    }
+
+    /// An option whose text may be empty: a prompt, a note.
+    template <class Value>
+    CLI::Option* prose(const std::string& names, Value& value, const std::string& description) {
         return app_->add_option(names, value, description)->group(name_);
     }
 

@@ -42,6 +42,9 @@ std::string describe(const CLI::App& app, const CLI::ParseError& error) {
         return describe_unknown_word(app);
     }
     if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && text.starts_with("-")) {
+        if (text.find("At Most") != std::string::npos) {
+            return format("{} is given more than once", take_first_word(text));
+        }
         return format("{} needs a value", take_first_word(text));
     }
     if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&

@@ -90,6 +90,19 @@ TEST(ASyntheticRun, IsRefusedWhereItMakesNoSense) {
     EXPECT_EQ(train("synthetic:poetry", "1x1x64").exit_code, 2);
     EXPECT_EQ(train("synthetic:mix", "1x64").exit_code, 2);
     EXPECT_EQ(train("synthetic:mix", "1x1x8").exit_code, 2);
+    const fs::path texts = folder.write("texts.jsonl", "{\"text\": \"one two\"}\n");
+    const CommandResult staged = train(texts.string(), "1x1x64");
+    EXPECT_EQ(staged.exit_code, 2);
+    EXPECT_NE(staged.errors.find("--stages belongs to"), std::string::npos) << staged.errors;
+    const CommandResult empty = run_anamnesis(
+        {"train", "--init", config, "--data", "synthetic:mix", "--lora", "", "--out", "x"});
+    EXPECT_EQ(empty.exit_code, 2);
+    EXPECT_NE(empty.errors.find("--lora: the value is empty"), std::string::npos) << empty.errors;
+    const CommandResult twice =
+        run_anamnesis({"train", "--init", config, "--lora", "r=2", "--lora", "r=4", "--out", "x"});
+    EXPECT_EQ(twice.exit_code, 2);
+    EXPECT_NE(twice.errors.find("--lora is given more than once"), std::string::npos)
+        << twice.errors;
     const CommandResult good = train("synthetic:lookup", "1x1x64");
     EXPECT_EQ(good.exit_code, 0) << good.errors;
 }

@@ -43,7 +43,7 @@ void declare(CLI::App& app, CompareOptions& options) {
     OptionGroup answers(app, "Answers");
     answers.option("--served", options.served, "The name that the server knows it by.");
     answers.flag("--chat", options.chat, "Put prompts into the model's own chat template.");
-    answers.option("--prompt", options.prompts, "A prompt of your own; may be given again.");
+    answers.prose("--prompt", options.prompts, "A prompt of your own; may be given again.");
     answers.option("--max-tokens", options.max_tokens, "The tokens of each answer.")
         ->check(CLI::PositiveNumber);
     declare_haystack(app, options.haystack);
@@ -66,7 +66,7 @@ int run(const CompareOptions& options, Terminal& terminal, const Watch& watch) {
     if (options.chat) {
         job.endpoint.form.chat = language::ChatTemplate::open(folder);
     }
-    const auto model = open_model(name_model(options.checkpoint, options.model),
+    const auto model = open_model(eval::name_model(options.checkpoint, options.model.adapters),
                                   options.model,
                                   options.reading,
                                   options.common);

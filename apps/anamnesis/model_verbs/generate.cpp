@@ -67,7 +67,7 @@ void declare_sampling(CLI::App& app, GenerateOptions& options) {
     answer.option(
         "--top-k", options.top_k, "Sample from the likeliest k tokens; 0 is all of them.");
     answer.option("--seed", options.seed, "The seed of the sampling.");
-    answer.option("--stop", options.stop, "A text that ends the answer; may be given again.");
+    answer.prose("--stop", options.stop, "A text that ends the answer; may be given again.");
     answer.flag("--ignore-eos", options.ignore_eos, "Go on past the end-of-text token.");
     answer.flag("--logprobs", options.logprobs, "Print the log-probability of every token.");
 }
@@ -77,7 +77,7 @@ void declare(CLI::App& app, GenerateOptions& options) {
         .option("--model", options.checkpoint, "The checkpoint folder.")
         ->required();
     OptionGroup prompt(app, "The prompt");
-    prompt.option(
+    prompt.prose(
         "--prompt", options.prompts, "A text to go on from; several are answered together.");
     prompt.option(
         "--prompt-file", options.prompt_files, "The same from a file; - is standard input.");
@@ -85,7 +85,7 @@ void declare(CLI::App& app, GenerateOptions& options) {
                 options.chat,
                 "Prompts are turns of a user, in the model's chat template. Without a prompt, a "
                 "conversation line by line.");
-    prompt.option("--system", options.system, "With --chat: the system text.");
+    prompt.prose("--system", options.system, "With --chat: the system text.");
     prompt.option("--thinking",
                   options.thinking,
                   "With --chat: the thinking switch of the template, 0 or 1.");
@@ -178,7 +178,7 @@ int run(const GenerateOptions& options, Terminal& terminal, const Watch& watch) 
     }
     const language::GenerateJob job = make_job(options, prompts.size(), terminal);
     const std::unique_ptr<runtime::HybridModel> model =
-        open_model(name_model(options.checkpoint, options.model),
+        open_model(eval::name_model(options.checkpoint, options.model.adapters),
                    options.model,
                    options.reading,
                    options.common);

@@ -85,7 +85,7 @@ int run(const GradientsOptions& options, Terminal& terminal, const Watch& watch)
         throw Error(ErrorKind::usage, "there is nothing to measure: give --data or --rows");
     }
     const analysis::GradientsJob job{
-        .model = name_model(options.checkpoint, options.model),
+        .model = eval::name_model(options.checkpoint, options.model.adapters),
         .loading = make_loading(options.model, options.reading, options.common),
         .rows = options.rows,
         .data = options.data,

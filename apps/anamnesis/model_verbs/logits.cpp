@@ -57,7 +57,7 @@ void declare(CLI::App& app, LogitsOptions& options) {
 
 int run(const LogitsOptions& options, Terminal& terminal) {
     const runtime::InputIds input = runtime::read_input_ids(options.ids);
-    const auto model = open_model(name_model(options.checkpoint, options.model),
+    const auto model = open_model(eval::name_model(options.checkpoint, options.model.adapters),
                                   options.model,
                                   options.reading,
                                   options.common);

@@ -4,13 +4,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "anamnesis/analysis/model_loading.hpp"
 #include "anamnesis/base/dtype.hpp"
-#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/float_words.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/words.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/eval/engine.hpp"
 #include "anamnesis/language/language_model.hpp"
@@ -21,6 +22,8 @@
 #include "options/common.hpp"
 #include "options/model.hpp"
 #include "options/reading.hpp"
+#include "print_findings.hpp"
+#include "terminal.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -49,22 +52,26 @@ runtime::LoadOptions make_load_options(const ModelOptions& options, const Common
     return load;
 }
 
-}  // namespace
-
-eval::AskedModel name_model(const std::string& checkpoint, const ModelOptions& options) {
-    if (options.adapters.size() > 1) {
-        throw Error(ErrorKind::usage, "a model is run with one --adapter, and several are given");
-    }
-    return {.name = "model",
-            .place = checkpoint,
-            .adapter = options.adapters.empty() ? std::string() : options.adapters.front()};
+/// Says what of the weights the model does not use, and what else was found.
+checkpoint::RecognisedCheckpoint open_and_tell(const eval::AskedModel& model,
+                                               const ReadingOptions& reading,
+                                               const CommonOptions& common) {
+    checkpoint::RecognisedCheckpoint files = open_with_adapter(model, reading);
+    std::vector<checkpoint::Finding> findings = files.findings();
+    std::erase_if(findings, [](const checkpoint::Finding& one) {
+        return one.severity == checkpoint::Severity::note;
+    });
+    report_findings(findings, {}, Terminal(common.quiet));
+    return files;
 }
+
+}  // namespace
 
 std::unique_ptr<runtime::HybridModel> open_model(const eval::AskedModel& model,
                                                  const ModelOptions& options,
                                                  const ReadingOptions& reading,
                                                  const CommonOptions& common) {
-    const checkpoint::RecognisedCheckpoint files = open_with_adapter(model, reading);
+    const checkpoint::RecognisedCheckpoint files = open_and_tell(model, reading, common);
     return in_context([&] { return format("loading {}", in_quotes(model.place, 1000)); },
                       [&] {
                           return runtime::HybridModel::load(
@@ -82,10 +89,11 @@ std::unique_ptr<language::LanguageModel> load_model(const eval::AskedModel& mode
 analysis::ModelLoading make_loading(const ModelOptions& options,
                                     const ReadingOptions& reading,
                                     const CommonOptions& common) {
-    return {
-        .open =
-            [reading](const eval::AskedModel& model) { return open_with_adapter(model, reading); },
-        .running = make_load_options(options, common)};
+    return {.open =
+                [reading, common](const eval::AskedModel& model) {
+                    return open_and_tell(model, reading, common);
+                },
+            .running = make_load_options(options, common)};
 }
 
 }  // namespace anamnesis::app

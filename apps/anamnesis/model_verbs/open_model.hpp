@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "anamnesis/analysis/model_loading.hpp"
 #include "anamnesis/eval/engine.hpp"
@@ -13,9 +12,6 @@
 #include "options/reading.hpp"
 
 namespace anamnesis::app {
-
-/// The only model of a command line, with its adapter. Errors: `usage` for several adapters.
-eval::AskedModel name_model(const std::string& checkpoint, const ModelOptions& options);
 
 /// Opens, recognises and loads the model of a command line.
 std::unique_ptr<runtime::HybridModel> open_model(const eval::AskedModel& model,

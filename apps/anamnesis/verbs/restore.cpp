@@ -131,7 +131,7 @@ void declare(CLI::App& app, RestoreOptions& options) {
                   options.is_tidy,
                   "With an adapter as --post: name the modules that left in exclude_modules.");
     OptionGroup(app, "The receipt")
-        .option("--note", options.note, "A text for the receipt: why the repair, or by whom.");
+        .prose("--note", options.note, "A text for the receipt: why the repair, or by whom.");
     declare_reading(app, options.reading);
     declare_strict(app, options.reading);
 }

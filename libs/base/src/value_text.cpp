@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "anamnesis/base/value_text.hpp"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace anamnesis {
+
+std::string find_empty_text(std::string_view text) {
+    return text.empty() ? "the value is empty; leave the option out, or give it one" : "";
+}
+
+std::string find_text_of_nan(std::string_view text) {
+    const std::string_view digits =
+        text.substr(std::min(text.find_first_not_of("+-"), text.size()));
+    const bool is_nan = digits.size() >= 3 && (digits[0] == 'n' || digits[0] == 'N') &&
+                        (digits[1] == 'a' || digits[1] == 'A');
+    return is_nan ? "the value is not a number" : "";
+}
+
+}  // namespace anamnesis
