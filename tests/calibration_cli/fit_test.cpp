@@ -354,7 +354,7 @@ TEST_F(Fit, AChainThatPostWritesEndsInTheTokenThatPostEndedItWith) {
         fs::copy(model.path(), side, fs::copy_options::recursive);
     }
     disturb(pre_);
-    recall_ = "niah";
+    recall_ = folder_.write("r.jsonl", "{\"input_ids\":[6,4,6,9],\"labels\":[-100,4,6,9]}\n");
     chains_ = "own";
     const fs::path questions =
         folder_.write("questions.jsonl", "{\"prompt\":\"one and two\"}\n{\"prompt\":\"add\"}\n");
