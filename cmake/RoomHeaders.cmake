@@ -4,8 +4,8 @@
 #   anamnesis_precompile_test(target)   GoogleTest too
 #
 # The lists are of headers that have nothing of this project, so that no file sees more of a room
-# than it names. ANAMNESIS_PRECOMPILED_HEADERS=OFF compiles without them, as in the presets tidy, fuzz and
-# asan: a file that forgot an include fails there, and with sanitizers GCC 12 fails on them itself.
+# than it names. ANAMNESIS_PRECOMPILED_HEADERS=OFF compiles without them, as in the presets tidy and fuzz: a
+# file that forgot an include fails there. With sanitizers GCC 12 fails on them itself; the preset asan takes clang.
 option(ANAMNESIS_PRECOMPILED_HEADERS "Compile once what nearly every file includes" ON)
 
 set(anamnesis_room_headers

@@ -41,13 +41,11 @@ def _fault() -> str | None:
     if core not in (None, models):
         return f"{MODELS} is {models} and anamnesis-llm {core}: {INSTALL} --upgrade"
     pattern = re.compile(r"torch\s*==\s*(\d+\.\d+)")
-    needed = next(
-        (found[1] for line in importlib.metadata.requires(MODELS) or [] if (found := pattern.match(line))), None
-    )
-    if torch is None or needed is not None and torch.split(".")[:2] != needed.split("."):
+    # The package's own metadata always names it.
+    needed = next(found[1] for line in importlib.metadata.requires(MODELS) or [] if (found := pattern.match(line)))
+    if torch is None or torch.split(".")[:2] != needed.split("."):
         found = "no torch is installed" if torch is None else f"torch {torch} is installed"
-        again = "pip install torch" if needed is None else f"pip install 'torch=={needed}.*'"
-        return f"{MODELS} {models} was built against torch {needed}, and {found}: {again}"
+        return f"{MODELS} {models} was built against torch {needed}, and {found}: pip install 'torch=={needed}.*'"
     return None
 
 

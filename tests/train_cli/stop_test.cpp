@@ -151,23 +151,30 @@ TEST_P(ARunThatIsStopped, SavesItsStateAndEndsInTheSameBits) {
     EXPECT_EQ(loss(out), loss(whole()));
 }
 
+/// A run at a rate at which no weight stays a number for long.
+CommandResult diverge(const fs::path& out,
+                      const std::string& stages,
+                      const std::string& rate,
+                      const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words{"train",
+                                   "--init",
+                                   std::string(ANAMNESIS_SOURCE) + "/tools/demo_config.json",
+                                   "--data",
+                                   "synthetic:cot",
+                                   "--stages",
+                                   stages,
+                                   "--lr",
+                                   rate,
+                                   "--out",
+                                   out.string()};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_anamnesis(words);
+}
+
 TEST(ARunThatDiverges, SaysWhereAndKeepsItsStates) {
     const TemporaryFolder folder;
     const fs::path out = folder.path() / "diverged";
-    const CommandResult result =
-        run_anamnesis({"train",
-                       "--init",
-                       std::string(ANAMNESIS_SOURCE) + "/tools/demo_config.json",
-                       "--data",
-                       "synthetic:cot",
-                       "--stages",
-                       "8x2x112",
-                       "--lr",
-                       "1e30",
-                       "--save-every",
-                       "1",
-                       "--out",
-                       out.string()});
+    const CommandResult result = diverge(out, "8x2x112", "1e30", {"--save-every", "1"});
     EXPECT_EQ(result.exit_code, 9) << result.errors;
     EXPECT_NE(result.errors.find("numerical: the loss is not a number at step"), std::string::npos)
         << result.errors;
@@ -180,18 +187,7 @@ TEST(ARunThatDiverges, SaysWhereAndKeepsItsStates) {
 TEST(ARunThatDiverges, WritesNoCheckpointWhereTheLastStepDidIt) {
     const TemporaryFolder folder;
     const fs::path out = folder.path() / "diverged";
-    const CommandResult result =
-        run_anamnesis({"train",
-                       "--init",
-                       std::string(ANAMNESIS_SOURCE) + "/tools/demo_config.json",
-                       "--data",
-                       "synthetic:cot",
-                       "--stages",
-                       "1x2x112",
-                       "--lr",
-                       "1e38",
-                       "--out",
-                       out.string()});
+    const CommandResult result = diverge(out, "1x2x112", "1e38");
     EXPECT_EQ(result.exit_code, 9) << result.errors;
     EXPECT_NE(result.errors.find("after the last step"), std::string::npos) << result.errors;
     EXPECT_FALSE(fs::exists(out / "model.safetensors"));

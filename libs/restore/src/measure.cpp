@@ -9,8 +9,6 @@
 #include <cstring>
 #include <ctime>
 #include <functional>
-#include <map>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -24,14 +22,12 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
-#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/drift_measures.hpp"
 #include "anamnesis/restore/plan.hpp"
 
-#include "merge_receipt.hpp"
 #include "row_targets.hpp"
 #include "row_values.hpp"
 
