@@ -5,16 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/base/text.hpp"
 
 #include "fit_command.hpp"
 #include "run_command.hpp"
@@ -67,32 +65,59 @@ TEST_F(FitTexts, MakesItsTextsWithTheCheckpointsTokenizer) {
 
 TEST_F(FitTexts, AChainThatPostWritesEndsInTheTokenThatPostEndedItWith) {
     use_pair_with_tokenizer();
-    recall_ = folder_.write("r.jsonl", "{\"input_ids\":[6,4,6,9],\"labels\":[-100,4,6,9]}\n");
-    chains_ = "own";
-    const fs::path questions =
-        folder_.write("questions.jsonl", "{\"prompt\":\"one and two\"}\n{\"prompt\":\"add\"}\n");
-    // Every token ends the text: which is named first says nothing of which it was.
-    std::set<std::string> digests;
-    for (const std::size_t first : {std::size_t{0}, tiny_vocabulary / 2, tiny_vocabulary - 1}) {
-        Json ends = Json::array();
-        for (std::size_t i = 0; i < tiny_vocabulary; ++i) {
-            ends.push_back(std::uint64_t{(first + i) % tiny_vocabulary});
-        }
-        std::ofstream(post_ / "generation_config.json")
-            << Json(Json::Object{{"eos_token_id", std::move(ends)}}).dump();
-        const fs::path out = folder_.path() / format("out-{}", first);
-        const CommandResult result =
-            restore({"--questions", questions.string(), "--out", out.string()});
-        ASSERT_EQ(result.exit_code, 0) << result.errors;
-        digests.insert(Json::parse(read_file(out / "anamnesis.json"))
-                           .at("request")
-                           .at("fit")
-                           .at("calibration")
-                           .at("chains")
-                           .at("tokens_sha256")
-                           .as_string("tokens_sha256"));
+    fs::remove(post_ / "chat_template.jinja");
+    const std::string question = "one and two";
+    const auto ask = [](const std::vector<std::string>& words) {
+        const CommandResult result = command(words);
+        EXPECT_EQ(result.exit_code, 0) << result.errors;
+        return Json::parse(result.output);
+    };
+    Json ids = ask({"tokenize", "--json", "--tokenizer", post_.string(), question}).at("ids");
+    const Json written = ask({"generate",
+                              "--json",
+                              "--ignore-eos",
+                              "--max-tokens",
+                              "1",
+                              "--dtype",
+                              "f32",
+                              "--model",
+                              post_.string(),
+                              "--prompt",
+                              question});
+    const Json end =
+        written.at("answers").as_array("answers").front().at("tokens").as_array("tokens").front();
+    ASSERT_NE(end.as_unsigned("token"), 0U);
+    Json labels = Json::array();
+    for (std::size_t i = 0; i < ids.as_array("ids").size(); ++i) {
+        labels.push_back(-100);
     }
-    EXPECT_EQ(digests.size(), 1U);
+    ids.push_back(end);
+    labels.push_back(end);
+    // Every token ends the text, and token 0 is named first.
+    Json ends = Json::array();
+    for (std::size_t token = 0; token < tiny_vocabulary; ++token) {
+        ends.push_back(std::uint64_t{token});
+    }
+    folder_.write("post/generation_config.json",
+                  Json(Json::Object{{"eos_token_id", std::move(ends)}}).dump());
+    const fs::path questions =
+        folder_.write("questions.jsonl", Json(Json::Object{{"prompt", question}}).dump());
+    const fs::path chain = folder_.write(
+        "chain.jsonl", Json(Json::Object{{"input_ids", ids}, {"labels", labels}}).dump());
+    recall_ = folder_.write("r.jsonl", "{\"input_ids\":[6,4,6,9],\"labels\":[-100,4,6,9]}\n");
+    const auto digest_chains = [&](const char* name, std::vector<std::string> more) {
+        const fs::path out = folder_.path() / name;
+        more.insert(more.end(), {"--out", out.string()});
+        const CommandResult result = restore(more);
+        EXPECT_EQ(result.exit_code, 0) << result.errors;
+        const Json receipt = Json::parse(read_file(out / "anamnesis.json"));
+        const Json& chains = receipt.at("request").at("fit").at("calibration").at("chains");
+        return chains.at("tokens_sha256").as_string("tokens_sha256");
+    };
+    chains_ = "own";
+    const std::string own = digest_chains("own", {"--questions", questions.string()});
+    chains_ = chain;
+    EXPECT_EQ(own, digest_chains("given", {}));
 }
 
 TEST_F(FitTexts, RefusesWhatItCannotCalibrate) {

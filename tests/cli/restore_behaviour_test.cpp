@@ -89,6 +89,7 @@ TEST_F(Behaviour, SaysThatRowsOfPreAreNoNumbers) {
     EXPECT_THAT(find_notes({"--out", out_.string()}), HasSubstr(sentence));
     const Json json =
         Json::parse(find_notes({"--out", (folder_.path() / "again").string(), "--json"}));
+    ASSERT_FALSE(json.at("findings").as_array("findings").empty());
     const Json& found = json.at("findings").as_array("findings").back();
     EXPECT_EQ(found.at("code").as_string("code"), "non_finite");
     EXPECT_EQ(found.at("where").as_string("where"), "repaired");

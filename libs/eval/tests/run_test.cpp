@@ -151,6 +151,25 @@ TEST(Run, RefusesShardsOfAnotherCheckpointUnderTheSameName) {
     EXPECT_THROW(read_run(path), Error);
 }
 
+TEST(Run, RefusesASampleThatWasNotTheSamePromptForAll) {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "r";
+    run(path, 1, {}, "pre");
+    run(path, 1, {}, "post");
+    const auto read_with = [&](const char* of_pre, const char* of_post) {
+        std::ofstream file(path / "results.jsonl", std::ios::trunc);
+        for (const auto& [name, digest] : {std::pair("pre", of_pre), std::pair("post", of_post)}) {
+            file << Json(Json::Object{{"checkpoint", name}, {"id", "0"}, {"prompt_sha256", digest}})
+                        .dump()
+                 << "\n";
+        }
+        file.close();
+        return read_run(path).results.size();
+    };
+    EXPECT_EQ(read_with("aa", "aa"), 2U);
+    EXPECT_THROW(read_with("aa", "bb"), Error);
+}
+
 TEST(Run, RefusesASecondWriter) {
     const TemporaryFolder folder;
     const RunFolder first = RunFolder::open(folder.path() / "r", settings, {});
