@@ -179,11 +179,8 @@ def _refuse(options: dict[str, Any], why: str) -> None:
 
 
 def _read_summary(out: Path, shard: str) -> dict[str, Any]:
-    """What a run has measured; nothing of one part of several, which the last of them sums up."""
-    try:
-        with open(os.path.join(os.fsdecode(out), "summary.json"), encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        if shard:
-            return {}
-        raise
+    """What a run has measured; nothing of one part of several, which `anamnesis report` joins."""
+    if shard:
+        return {}
+    with open(os.path.join(os.fsdecode(out), "summary.json"), encoding="utf-8") as file:
+        return json.load(file)

@@ -29,6 +29,7 @@
 #include "anamnesis/language/special_tokens.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/runtime/network.hpp"
+#include "anamnesis/runtime/running.hpp"
 
 namespace anamnesis::analysis {
 namespace {
@@ -99,7 +100,7 @@ private:
         if (job_.own_answer_tokens) {
             settings.set("own_answer_tokens", std::uint64_t{*job_.own_answer_tokens});
         }
-        describe_loading(job_.loading, settings);
+        runtime::describe_running(job_.loading.running, settings);
         return settings;
     }
 

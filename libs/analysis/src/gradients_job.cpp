@@ -30,6 +30,7 @@
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/runtime/network.hpp"
+#include "anamnesis/runtime/running.hpp"
 
 namespace anamnesis::analysis {
 namespace {
@@ -109,7 +110,7 @@ Json make_settings(const GradientsJob& job) {
         }
     }
     Json loading = Json::object();
-    describe_loading(job.loading, loading);
+    runtime::describe_running(job.loading.running, loading);
     return Json::Object{{"kind", "gradients"},
                         {"data_sha256", std::move(files)},
                         {"dtype", loading.at("dtype")},

@@ -58,6 +58,14 @@ CalibrationTexts describe_texts(std::vector<language::SupervisedText> texts, std
     return described;
 }
 
+void require_two_sides(const CalibrationTexts& recall, const CalibrationTexts& chains) {
+    if (recall.description.at("tokens_sha256") == chains.description.at("tokens_sha256")) {
+        throw Error(ErrorKind::usage,
+                    "the texts of recall and of reasoning are the same texts: what each needs "
+                    "cannot be told apart");
+    }
+}
+
 CalibrationTexts read_calibration_texts(const fs::path& path,
                                         const checkpoint::Checkpoint& checkpoint,
                                         const std::optional<fs::path>& tokenizer) {

@@ -241,6 +241,11 @@ void find_type(const Reader& reader, AdapterConfig& config) {
 
 }  // namespace
 
+bool is_meant(std::string_view path, std::string_view target) {
+    return path == target ||
+           (path.ends_with(target) && path[path.size() - target.size() - 1] == '.');
+}
+
 AdapterConfig parse_adapter_config(const Json& root) {
     static_cast<void>(root.as_object("adapter_config.json"));
     const Reader reader(root);

@@ -18,14 +18,9 @@ namespace {
 
 constexpr std::string_view weight_suffix = ".weight";
 
-bool ends_path(std::string_view path, std::string_view name) {
-    return path == name || (path.ends_with(name) && path.size() > name.size() &&
-                            path[path.size() - name.size() - 1] == '.');
-}
-
 bool is_any(const std::vector<std::string>& names, std::string_view path) {
     return std::ranges::any_of(names,
-                               [path](const std::string& name) { return ends_path(path, name); });
+                               [path](const std::string& name) { return is_meant(path, name); });
 }
 
 /// The config chooses modules by name, so that their tensors can be held against it.

@@ -24,6 +24,7 @@
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/base/words.hpp"
 #include "anamnesis/calibration/calibrate.hpp"
+#include "anamnesis/calibration/calibration_texts.hpp"
 #include "anamnesis/calibration/predictions.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/dissection/dissect.hpp"
@@ -33,6 +34,7 @@
 #include "anamnesis/restore/repaired_rows.hpp"
 #include "anamnesis/restore/request.hpp"
 #include "anamnesis/runtime/network.hpp"
+#include "anamnesis/runtime/running.hpp"
 
 namespace anamnesis::dissection {
 namespace {
@@ -47,33 +49,16 @@ Json describe_reading(const checkpoint::RecognisedCheckpoint& one) {
                         {"config_sha256", compute_sha256(one.checkpoint.config().dump())}};
 }
 
-Json describe_running(const runtime::LoadOptions& options) {
-    const auto word = [](const std::optional<DType>& type) {
-        return type ? std::string(to_string(*type)) : std::string("as stored");
-    };
-    return Json::Object{{"dtype", word(options.dtype)},
-                        {"cache_dtype", word(options.cache_dtype)},
-                        {"attn_logits_scaling", options.length_scaling.value_or("")},
-                        {"context_length", std::uint64_t{options.context_length.value_or(0)}}};
-}
-
-/// Errors: `usage` where both sides are the same texts.
-void require_two_sides(const DissectionJob& job) {
-    if (job.recall.description.at("tokens_sha256") ==
-        job.reasoning.description.at("tokens_sha256")) {
-        throw Error(ErrorKind::usage, "--recall and --reasoning are the same texts");
-    }
-}
-
 Json make_settings(const DissectionJob& job) {
-    return Json::Object{{"kind", "dissect"},
-                        {"pre", io::sampled_digest(job.pre->checkpoint.path().string())},
-                        {"post", io::sampled_digest(job.post->checkpoint.path().string())},
-                        {"recall", job.recall.description.at("tokens_sha256")},
-                        {"reasoning", job.reasoning.description.at("tokens_sha256")},
-                        {"pre_read_as", describe_reading(*job.pre)},
-                        {"post_read_as", describe_reading(*job.post)},
-                        {"running", describe_running(job.running)}};
+    Json settings = Json::Object{{"kind", "dissect"},
+                                 {"pre", io::sampled_digest(job.pre->checkpoint.path().string())},
+                                 {"post", io::sampled_digest(job.post->checkpoint.path().string())},
+                                 {"recall", job.recall.description.at("tokens_sha256")},
+                                 {"reasoning", job.reasoning.description.at("tokens_sha256")},
+                                 {"pre_read_as", describe_reading(*job.pre)},
+                                 {"post_read_as", describe_reading(*job.post)}};
+    runtime::describe_running(job.running, settings);
+    return settings;
 }
 
 Json to_json(const std::vector<double>& values) {
@@ -169,7 +154,7 @@ Subject::Subject(const DissectionJob& job, const Watch& watch)
       pre_(runtime::load_network(job.pre->checkpoint, job.pre->model, job.running)),
       post_(runtime::load_network(job.post->checkpoint, job.post->model, job.running)),
       folder_(eval::RunFolder::open(job.out, make_settings(job), {})) {
-    require_two_sides(job);
+    calibration::require_two_sides(job.recall, job.reasoning);
     const calibration::CalibrationTexts* sides[] = {&job.recall, &job.reasoning};
     for (std::size_t side = 0; side < 2; ++side) {
         for (std::size_t i = 0; i < sides[side]->texts.size(); ++i) {

@@ -60,12 +60,6 @@ bool parse_flag(std::string_view text, std::string_view word) {
     return text == "true";
 }
 
-/// Whether a module at `path` is meant by `target`, as PEFT reads a list of targets.
-bool ends_path(std::string_view path, std::string_view target) {
-    return path == target ||
-           (path.ends_with(target) && path[path.size() - target.size() - 1] == '.');
-}
-
 std::string last_part(const std::string& path) {
     return path.substr(path.rfind('.') + 1);
 }
@@ -248,7 +242,7 @@ std::optional<runtime::AdapterFactors> LoraAdapters::take_from_start(const std::
 bool LoraAdapters::is_target(const std::string& path) {
     bool is_meant = settings_.targets.empty();
     for (const std::string& target : settings_.targets) {
-        if (ends_path(path, target)) {
+        if (checkpoint::is_meant(path, target)) {
             used_targets_.insert(target);
             is_meant = true;
         }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -43,14 +44,15 @@ void check_tokens(const ServedModel& served, std::span<const TokenId> tokens) {
     }
 }
 
-/// What the answers to a prompt may take; `fallback` where the request does not say.
+/// What the answers to a prompt may take; where the request does not say `fallback`, or the rest of
+/// the context.
 std::size_t find_budget(const ServedModel& served,
                         const AnswerRequest& how,
                         std::size_t prompt_tokens,
-                        std::size_t fallback) {
+                        std::optional<std::size_t> fallback) {
     const std::size_t context = served.model->context_length();
     const std::size_t room = context - std::min(prompt_tokens, context);
-    const std::size_t wanted = how.max_new_tokens.value_or(std::min(fallback, room));
+    const std::size_t wanted = how.max_new_tokens.value_or(std::min(fallback.value_or(room), room));
     if (prompt_tokens > context || wanted > room) {
         throw Error(ErrorKind::exhausted,
                     format("this model's maximum context length is {} tokens; {} in the prompt and "
@@ -62,7 +64,9 @@ std::size_t find_budget(const ServedModel& served,
     return wanted;
 }
 
-void add_job(Generation& generation, std::vector<TokenId> prompt, std::size_t fallback) {
+void add_job(Generation& generation,
+             std::vector<TokenId> prompt,
+             std::optional<std::size_t> fallback) {
     check_tokens(*generation.served, prompt);
     Job job{.prompt_index = generation.jobs.size(),
             .first_answer = generation.jobs.size() * generation.how.answers,
@@ -73,7 +77,7 @@ void add_job(Generation& generation, std::vector<TokenId> prompt, std::size_t fa
             .channel = generation.channel};
     job.decoding.max_new_tokens =
         find_budget(*generation.served, generation.how, prompt.size(), fallback);
-    job.decoding.is_open_ended = !generation.how.max_new_tokens && fallback > default_completion;
+    job.decoding.is_open_ended = !generation.how.max_new_tokens && !fallback;
     generation.prompt_tokens += prompt.size();
     job.prompt = std::move(prompt);
     generation.jobs.push_back(std::move(job));
@@ -152,7 +156,7 @@ Generation make_generation(const ServedModel& served, ChatRequest request) {
     generation.is_chat = true;
     add_job(generation,
             served.model->tokenizer().encode(text, {.adds_special = request.adds_special}),
-            served.model->context_length());
+            std::nullopt);
     return generation;
 }
 

@@ -3,7 +3,6 @@
 
 #include <functional>
 
-#include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/eval/engine.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
@@ -20,8 +19,5 @@ struct ModelLoading {
 
 /// Errors: those of the checkpoint and `runtime::load_network`.
 runtime::Network load_network(const eval::AskedModel& model, const ModelLoading& loading);
-
-/// What of it decides the figures, for a run's record: sets `dtype` and `attn_logits_scaling`.
-void describe_loading(const ModelLoading& loading, Json& settings);
 
 }  // namespace anamnesis::analysis

@@ -30,6 +30,9 @@ std::size_t count_predictions(const std::vector<language::SupervisedText>& texts
 /// Texts with a description; `source` says where they come from.
 CalibrationTexts describe_texts(std::vector<language::SupervisedText> texts, std::string source);
 
+/// Errors: `usage` where both sides are the same texts, whatever their files are called.
+void require_two_sides(const CalibrationTexts& recall, const CalibrationTexts& chains);
+
 /// Reads JSON lines in the forms of `train --data`; conversations are written in the chat template
 /// of the checkpoint. The tokenizer is that of the checkpoint, or of another folder; rows of
 /// `input_ids` need none.

@@ -63,6 +63,9 @@ struct ModuleStrength {
     double alpha = 0.0;
 };
 
+/// Whether a module at `path` is meant by `target`, as PEFT reads lists of modules.
+bool is_meant(std::string_view path, std::string_view target);
+
 /// Reads the root of adapter_config.json.
 /// Errors: `malformed`, naming the key, for a value of a wrong type or out of range. What is well
 /// formed and not handled is an obstacle.
