@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -82,7 +83,18 @@ std::optional<std::string> find_text(const Json& line,
         return value->as_string(field);
     }
     if (value->is_number()) {
-        return value->dump();
+        // Beyond this the reader of JSON has rounded it.
+        constexpr double largest_exact = 9'007'199'254'740'992.0;
+        const std::string text = value->dump();
+        const bool is_whole = text.find_first_not_of("-0123456789") == std::string::npos;
+        if (!is_whole && std::abs(value->as_double(field)) >= largest_exact) {
+            throw Error(ErrorKind::malformed,
+                        format("field '{}' in {} is a number of more digits than JSON's readers "
+                               "keep; write it in quotes",
+                               field,
+                               reader.place()));
+        }
+        return text;
     }
     throw Error(ErrorKind::malformed,
                 format("field '{}' in {} is not text", field, reader.place()));
@@ -180,7 +192,7 @@ private:
 
     ReasoningTask find_task(const Json& line, Golds::const_iterator problem) const {
         if (const auto task = find_text(line, "task", reader_)) {
-            return in_context([this] { return format("while reading {}", reader_.place()); },
+            return in_context([this] { return format("reading {}", reader_.place()); },
                               [&task] { return parse_reasoning_task(*task); });
         }
         if (job_.task) {

@@ -183,7 +183,7 @@ PairedDifference paired_difference(std::span<const double> first,
     result.t = result.difference.mean / result.difference.standard_error;
     if (result.difference.standard_error == 0.0) {
         result.t = std::numeric_limits<double>::quiet_NaN();
-        result.p_value = result.difference.mean == 0.0 ? 1.0 : 0.0;
+        result.p_value = result.difference.mean == 0.0 ? 1.0 : mcnemar_exact(differences.size(), 0);
     } else if (differences.size() > 1) {
         result.p_value =
             student_tail_two_sided(result.t, static_cast<double>(differences.size() - 1));

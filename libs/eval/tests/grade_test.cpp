@@ -64,7 +64,8 @@ TEST(Grade, HoldsTheVerdictsItMustDefend) {
 }
 
 TEST(Grade, HoldsTheVerdictsOfPairsFromTheField) {
-    for (const char* name : {"pairs.jsonl", "twins.jsonl", "further_twins.jsonl"}) {
+    for (const char* name :
+         {"pairs.jsonl", "twins.jsonl", "further_twins.jsonl", "later_twins.jsonl"}) {
         for (const Json& line : scoring_lines(name, "field/grading")) {
             const bool is_cut = line.find("finish_reason") != nullptr;
             const Grade grade = grade_response(parse_reasoning_task(text_at(line, "task")),

@@ -43,8 +43,25 @@ constexpr auto reasoning_tags = std::to_array<Tags>({
     {"<|channel|>analysis<|message|>", "<|channel|>final<|message|>"},
 });
 
-constexpr auto answer_names =
-    std::to_array<std::string_view>({"answer", "final_answer", "final-answer", "finalanswer"});
+constexpr auto answer_names = std::to_array<std::string_view>(
+    {"answer", "final_answer", "final-answer", "finalanswer", "solution", "result"});
+
+/// In lower case: what ends a turn, written out by an engine that does not leave it out.
+constexpr auto ends_of_text = std::to_array<std::string_view>({"<|im_end|>",
+                                                               "<|endoftext|>",
+                                                               "<|eot_id|>",
+                                                               "<|end_of_text|>",
+                                                               "<|end_of_turn|>",
+                                                               "<|eom_id|>",
+                                                               "<|end|>",
+                                                               "<|return|>",
+                                                               "<|eos|>",
+                                                               "<end_of_turn>",
+                                                               "<｜end▁of▁sentence｜>",
+                                                               "<eos>",
+                                                               "</s>",
+                                                               "[eos]",
+                                                               "[/s]"});
 
 constexpr std::size_t none = std::string_view::npos;
 constexpr std::size_t longest_tag = 100;
@@ -177,16 +194,34 @@ AnswerPart after_reasoning(std::string_view response) {
     return part;
 }
 
+std::string_view without_end_of_text(std::string_view text) {
+    const std::string lowered = lower(text);
+    std::size_t end = text.size();
+    for (const std::string_view token : ends_of_text) {
+        const std::size_t at = lowered.find(token);
+        if (at != none && !trim(text.substr(0, at)).empty()) {
+            end = std::min(end, at);
+        }
+    }
+    return text.substr(0, end);
+}
+
 std::optional<TaggedAnswer> find_tagged_answer(std::string_view text) {
     const std::string lowered = lower(text);
     std::optional<TaggedAnswer> last;
     for (std::size_t at = lowered.find_first_of("<["); at != none;
          at = lowered.find_first_of("<[", at + 1)) {
-        const std::size_t begin = opening_end(lowered, at);
+        std::size_t begin = opening_end(lowered, at);
         if (begin == none) {
             continue;
         }
         const std::size_t end = closing_begin(lowered, begin);
+        // "within <answer> tags: <answer>42</answer>": the last one before the end opens it.
+        for (std::size_t next = lowered.find_first_of("<[", begin); next < end;
+             next = lowered.find_first_of("<[", next + 1)) {
+            const std::size_t inner = opening_end(lowered, next);
+            begin = inner == none ? begin : inner;
+        }
         const std::string_view content = trim(text.substr(begin, end == none ? none : end - begin));
         if (!content.empty()) {
             last = TaggedAnswer{.text = content, .is_open = end == none};

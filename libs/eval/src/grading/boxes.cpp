@@ -127,6 +127,10 @@ bool remove_label_words(std::string_view& text) {
     return has_any && !is_other_thing;
 }
 
+/// Words that say of a box that it takes the place of those before it.
+constexpr auto label_verdicts = std::to_array<std::string_view>(
+    {"total", "final", "step", "sum", "so", "no", "oops", "thus", "hence", "then", "wait", "now"});
+
 /// "- ", "2. ", "(b) ", "Case 2:", "Smaller root:", "x =" before a box on a line of its own.
 bool is_line_label(std::string_view text) {
     text = trim(text);
@@ -137,6 +141,13 @@ bool is_line_label(std::string_view text) {
         text = text.starts_with(mark) ? trim(text.substr(mark.size())) : text;
     }
     remove_label_words(text);
+    const auto begins = [&](std::string_view word) {
+        return text.starts_with(word) &&
+               (text.size() == word.size() || !is_letter(text[word.size()]));
+    };
+    if (std::ranges::any_of(label_verdicts, begins)) {
+        return false;
+    }
     while (!text.empty() && (text.back() == '*' || text.back() == ':' || text.back() == '=' ||
                              text.back() == '.' || text.back() == ' ')) {
         text.remove_suffix(1);

@@ -133,7 +133,7 @@ Extraction extract_answer(std::string_view response, ReasoningTask task, Respons
     if (part.is_open) {
         return {.source = AnswerSource::unfinished};
     }
-    const std::string whole = with_line_breaks(unicode_to_latex(part.text));
+    const std::string whole = with_line_breaks(unicode_to_latex(without_end_of_text(part.text)));
     const std::string_view text = without_next_question(whole);
     if (const auto tagged = find_tagged_answer(text)) {
         return tagged->is_open && is_cut ? Extraction{.source = AnswerSource::unfinished}

@@ -19,6 +19,7 @@
 #include "grading/boxes.hpp"
 #include "grading/characters.hpp"
 #include "grading/identity.hpp"
+#include "grading/modulus.hpp"
 #include "grading/text_answers.hpp"
 #include "grading/tokens.hpp"
 #include "grading/value.hpp"
@@ -63,6 +64,25 @@ bool has_ambiguous_comma(std::string_view text) {
     return false;
 }
 
+/// "(2,100)": a pair, and not a number in brackets. A space after another comma of it, as in
+/// "(1, 2,100)", tells separators from groups.
+bool is_tight_tuple(std::string_view text) {
+    std::string plain(trim(text));
+    for (const std::string_view noise : {std::string_view("\\left"),
+                                         std::string_view("\\right"),
+                                         std::string_view("$"),
+                                         std::string_view("\\")}) {
+        for (std::size_t at = plain.find(noise); at != std::string::npos; at = plain.find(noise)) {
+            plain.erase(at, noise.size());
+        }
+    }
+    const std::string_view inside = trim(plain);
+    return inside.size() > 2 &&
+           std::string_view("([{").find(inside.front()) != std::string_view::npos &&
+           inside.find_first_of(")]}") == inside.size() - 1 && has_ambiguous_comma(inside) &&
+           inside.find(", ") == std::string_view::npos;
+}
+
 class AnswerPair {
 public:
     AnswerPair(std::string_view gold, std::string_view answer, ReasoningTask task)
@@ -71,6 +91,9 @@ public:
     }
 
     Reason run() const {
+        if (is_tight_tuple(gold_) || is_tight_tuple(answer_)) {
+            return with(Commas::separate);
+        }
         const Reason reason = with(Commas::group_digits);
         if (is_correct(reason) || !(has_ambiguous_comma(gold_) || has_ambiguous_comma(answer_))) {
             return reason;
@@ -97,6 +120,11 @@ private:
             if (choice == find_marked_choice(answer)) {
                 return Reason::equal_choice;
             }
+        }
+        const std::string modulus = find_modulus(gold);
+        const std::string other_modulus = find_modulus(answer);
+        if (!modulus.empty() && !other_modulus.empty() && modulus != other_modulus) {
+            return Reason::different;
         }
         const auto gold_value = read_value(gold);
         if (!gold_value) {

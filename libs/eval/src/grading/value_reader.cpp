@@ -12,6 +12,7 @@
 #include "grading/calendar_reader.hpp"
 #include "grading/characters.hpp"
 #include "grading/compound_reader.hpp"
+#include "grading/modulus.hpp"
 #include "grading/number_words.hpp"
 #include "grading/quantity_reader.hpp"
 #include "grading/relation_reader.hpp"
@@ -46,19 +47,6 @@ bool are_all_reals(Tokens tokens) {
     return text == "\\bbR " || text == "\\R " || text == " all  real  numbers " ||
            text == " all  reals " || text == " real  numbers " || text == " reals " ||
            text == " any  real  number " || text == " the  real  numbers ";
-}
-
-/// "28 (mod 30)": the modulus is no part of the value.
-Tokens without_modulus(Tokens tokens) {
-    for (std::size_t i = 1; i < tokens.size(); ++i) {
-        const std::string name = lower(tokens[i].text);
-        if ((tokens[i].kind == TokenKind::word || tokens[i].kind == TokenKind::command) &&
-            (name == "mod" || name == "pmod" || name == "bmod" || name == "modulo")) {
-            const bool has_bracket = tokens[i - 1].is_symbol("(") || tokens[i - 1].is_symbol("{");
-            return tokens.first(has_bracket ? i - 1 : i);
-        }
-    }
-    return tokens;
 }
 
 /// "5 (not 6)", "160 minutes (2 hours 40 minutes)": a remark in brackets after a number.

@@ -76,8 +76,10 @@ Interval share_interval(std::span<const ProblemCounts> problems,
 /// Means of `first - second`, problem by problem, and Student's paired t test.
 struct PairedDifference {
     ClusteredMean difference;
-    double t = 0.0;        ///< NaN where no difference varies
-    double p_value = 1.0;  ///< two-sided; 1 where all are zero, 0 where all are equal and not zero
+    double t = 0.0;  ///< NaN where no difference varies
+    /// Two-sided; 1 where all are zero. Where all are equal and not zero, which tells nothing of
+    /// how they vary, that of the sign test.
+    double p_value = 1.0;
 };
 
 /// Errors: `internal` where the lengths differ or are 0.
