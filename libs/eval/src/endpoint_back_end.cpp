@@ -23,6 +23,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
+#include "endpoint/answer_faults.hpp"
 #include "endpoint/http.hpp"
 #include "endpoint/models.hpp"
 #include "endpoint/reply.hpp"
@@ -246,6 +247,13 @@ void EndpointBackEnd::note(const Answer& answer) {
     clearly_fewer_ += answer.unread_tokens > 0 ? 1 : 0;
     most_unread_ = std::max(most_unread_, answer.unread_tokens);
     all_thinking_ += answer.was_all_thinking ? 1 : 0;
+    ++taken_;
+    empty_ += answer.text.find_first_not_of(" \t\r\n") == std::string::npos ? 1 : 0;
+    echoed_ += answer.was_echoed ? 1 : 0;
+    capped_ += answer.was_capped ? 1 : 0;
+    if (!answer.model.empty() && are_other_models(answer.model, options_.model)) {
+        other_model_ = answer.model;
+    }
 }
 
 std::vector<std::string> EndpointBackEnd::list_notes() const {
@@ -275,6 +283,26 @@ std::vector<std::string> EndpointBackEnd::list_notes() const {
             format("{} answers came as thinking alone (reasoning_content): the server's "
                    "reasoning parser met no end of thinking; they were taken as answers",
                    all_thinking_));
+    }
+    if (taken_ > 1 && empty_ == taken_) {
+        notes.push_back(format("all {} answers are empty", taken_));
+    }
+    if (echoed_ > 0) {
+        notes.push_back(
+            format("the server repeated the prompt before {} answers (echo): what came after it "
+                   "was taken as the answer",
+                   echoed_));
+    }
+    if (capped_ > 0) {
+        notes.push_back(
+            format("the server cut {} answers after fewer tokens than they were allowed: it has a "
+                   "limit of its own, and what was cut may be wrong for that alone",
+                   capped_));
+    }
+    if (!other_model_.empty()) {
+        notes.push_back(format("the server says that {} answered, where {} was asked",
+                               in_quotes(other_model_),
+                               in_quotes(options_.model)));
     }
     const bool may_double = options_.transport == PromptTransport::text && options_.form.chat &&
                             !options_.sends_extensions;

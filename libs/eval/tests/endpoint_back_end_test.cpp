@@ -23,7 +23,9 @@ namespace anamnesis::eval {
 namespace {
 
 using language::ScriptedModel;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Fault = std::optional<std::pair<int, std::string>>;
 
 std::string script(std::string_view prompt) {
@@ -197,6 +199,21 @@ TEST(EndpointBackEnd, SaysThatNobodyListens) {
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::not_found);
         EXPECT_THAT(error.message(), HasSubstr(url));
+    }
+}
+
+TEST(EndpointBackEnd, RefusesAddressesThatNothingCanFollow) {
+    for (const auto& [url, word] : {std::pair("http://127.0.0.1:1/v1?api-version=2", "query"),
+                                    std::pair("http://127.0.0.1:1/#a", "fragment"),
+                                    std::pair("http://me:secret@127.0.0.1:1", "--api-key-env")}) {
+        try {
+            const EndpointBackEnd back_end(
+                {.url = url, .model = "", .transport = PromptTransport::text}, nullptr);
+            FAIL() << url;
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::usage) << url;
+            EXPECT_THAT(error.message(), AllOf(HasSubstr(word), Not(HasSubstr("secret")))) << url;
+        }
     }
 }
 

@@ -141,5 +141,66 @@ TEST(Reply, TakesCountsThatAreWrittenAsFractions) {
     }
 }
 
+std::string completion(const std::string& text, const std::string& more = "") {
+    return R"({"choices":[{"text":")" + text + R"(","finish_reason":"length"}])" + more + "}";
+}
+
+TEST(Reply, AnEchoedPromptIsNoAnswer) {
+    std::string prompt = "<s>";
+    for (int i = 0; i < 60; ++i) {
+        prompt += " the needle number " + std::to_string(i) + " is 4711;";
+    }
+    const SentPrompt sent{.prompt = prompt, .max_new_tokens = 8};
+    for (const std::string& echoed : {prompt, prompt.substr(3)}) {
+        const Reply reply = read(completion(echoed + " 42."), sent);
+        const auto* answer = std::get_if<Answer>(&reply);
+        ASSERT_NE(answer, nullptr);
+        EXPECT_TRUE(answer->was_echoed);
+        EXPECT_EQ(answer->text, " 42.");
+    }
+    for (const std::string& own :
+         {std::string(" 42."), prompt.substr(0, 80), "It says:" + prompt.substr(100, 300)}) {
+        const Reply reply = read(completion(own), sent);
+        EXPECT_FALSE(std::get<Answer>(reply).was_echoed) << own;
+        EXPECT_EQ(std::get<Answer>(reply).text, own);
+    }
+    // A short question may be said again.
+    const Reply repeated = read(completion("What is 6 x 7? 42"), {.prompt = "What is 6 x 7?"});
+    EXPECT_FALSE(std::get<Answer>(repeated).was_echoed);
+}
+
+TEST(Reply, NoticesALimitOfTheServersOwn) {
+    const SentPrompt sent{.max_new_tokens = 100};
+    const auto is_capped = [&](const std::string& tokens) {
+        const Reply reply =
+            read(completion("a", R"(,"usage":{"completion_tokens":)" + tokens + "}"), sent);
+        return std::get<Answer>(reply).was_capped;
+    };
+    EXPECT_TRUE(is_capped("16"));
+    EXPECT_FALSE(is_capped("100"));
+    EXPECT_FALSE(is_capped("99"));
+}
+
+TEST(Reply, ReadsHalvesOfCharacters) {
+    const auto text = [](const std::string& escaped) {
+        return std::get<Answer>(read(completion(escaped))).text;
+    };
+    EXPECT_EQ(text(R"(a\ud83d)"), "a\xEF\xBF\xBD");
+    EXPECT_EQ(text(R"(\ud83dx\ude00)"), "\xEF\xBF\xBDx\xEF\xBF\xBD");
+    EXPECT_EQ(text(R"(\ud83d\ude00)"), "\xF0\x9F\x98\x80");
+    EXPECT_EQ(text(R"(\\ud83d)"), "\\ud83d");
+}
+
+TEST(Reply, SaysWhereAServerWent) {
+    const Reply reply =
+        read_completion({.status = 308, .body = "", .location = "https://new.example/v1"}, {});
+    const auto* refusal = std::get_if<Refusal>(&reply);
+    ASSERT_NE(refusal, nullptr);
+    EXPECT_TRUE(refusal->concerns_all);
+    EXPECT_THAT(refusal->reason, HasSubstr("'https://new.example/v1'"));
+    EXPECT_TRUE(std::holds_alternative<Answer>(
+        read_completion({.status = 201, .body = completion("x")}, {})));
+}
+
 }  // namespace
 }  // namespace anamnesis::eval

@@ -32,7 +32,8 @@ HttpReply to_reply(const httplib::Result& result) {
     }
     return {.status = result->status,
             .body = result->body,
-            .retry_after = result->get_header_value("Retry-After")};
+            .retry_after = result->get_header_value("Retry-After"),
+            .location = result->get_header_value("Location")};
 }
 
 struct Place {
@@ -41,6 +42,16 @@ struct Place {
 };
 
 Place parse_place(std::string url) {
+    while (!url.empty() && (url.back() == ' ' || url.back() == '\n' || url.back() == '\t')) {
+        url.pop_back();
+    }
+    if (url.find_first_of("?#") != std::string::npos) {
+        throw Error(
+            ErrorKind::usage,
+            format("--endpoint {} has a query or a fragment, which nothing can follow; give "
+                   "http://HOST:PORT/PATH of an OpenAI-compatible server",
+                   in_quotes(url.substr(0, url.find_first_of("?#")))));
+    }
     // People paste the address that another tool wants.
     constexpr std::array<std::string_view, 4> known{
         "/chat/completions", "/completions", "/models", "/v1"};
@@ -59,6 +70,11 @@ Place parse_place(std::string url) {
                     format("--endpoint {} is no URL; give http://HOST:PORT", in_quotes(url)));
     }
     const std::size_t slash = url.find('/', scheme + 3);
+    if (url.substr(0, slash).find('@') != std::string::npos) {
+        throw Error(ErrorKind::usage,
+                    "--endpoint has a name or a password in it; a key goes into the variable of "
+                    "--api-key-env");
+    }
     return {.origin = url.substr(0, slash),
             .path = slash == std::string::npos ? std::string() : url.substr(slash)};
 }

@@ -12,6 +12,7 @@ struct HttpReply {
     int status = 0;      ///< 0: no reply
     std::string body{};  ///< or what broke
     std::string retry_after{};
+    std::string location{};  ///< of a redirection
 };
 
 /// One connection to a server, kept alive.

@@ -36,7 +36,10 @@ bool is_loading(const HttpReply& reply) {
 /// Null for a name that is taken without being listed.
 const Json* find_model(const Json& models, const EndpointOptions& options) {
     const Json::Array& list = models.at("data").as_array("'data'");
-    if (options.model.empty() && list.size() > 1) {
+    const auto is_other = [&](const Json& model) {
+        return model.at("id").as_string("'id'") != list.front().at("id").as_string("'id'");
+    };
+    if (options.model.empty() && std::ranges::any_of(list, is_other)) {
         throw Error(ErrorKind::usage,
                     format("several models are served at {}: {}; name one with --model",
                            options.url,
@@ -66,10 +69,11 @@ std::optional<std::size_t> find_context_length(const Json& model) {
         const Json* meta = model.find("meta");
         length = meta == nullptr ? nullptr : meta->find("n_ctx");
     }
-    if (length != nullptr && length->is_number()) {
-        return length->as_unsigned("the context length");
-    }
-    return std::nullopt;
+    // Some say 32768.0, and -1 where they do not know.
+    const double tokens =
+        length != nullptr && length->is_number() ? length->as_double("the context length") : 0.0;
+    return tokens >= 1.0 && tokens < 9e15 ? std::optional(static_cast<std::size_t>(tokens))
+                                          : std::nullopt;
 }
 
 HttpReply ask_for_models(const EndpointOptions& options) {
@@ -85,6 +89,14 @@ HttpReply ask_for_models(const EndpointOptions& options) {
     }
     if (reply.status != 200) {
         const bool is_passing = is_loading(reply);
+        if (reply.status >= 300 && reply.status < 400 && !reply.location.empty()) {
+            throw Error(
+                ErrorKind::unsupported,
+                format("{}/v1/models answered {}: the server is at {} now; give that address",
+                       options.url,
+                       reply.status,
+                       in_quotes(reply.location, 300)));
+        }
         throw Error(is_passing ? ErrorKind::io : ErrorKind::unsupported,
                     format("{}/v1/models answered {}: {}; {}",
                            options.url,

@@ -19,6 +19,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/language/language_model.hpp"
 
+#include "endpoint/answer_faults.hpp"
 #include "endpoint/answer_tokens.hpp"
 #include "endpoint/message.hpp"
 #include "endpoint/server_error.hpp"
@@ -132,6 +133,9 @@ std::optional<Refusal> read_usage(const Json& json, const SentPrompt& sent, Answ
         read = find_count(*usage, {"prompt_tokens", "input_tokens"});
         const auto made = find_count(*usage, {"completion_tokens", "output_tokens"});
         answer.new_tokens = made.value_or(0);
+        // Engines count the last token, or a stop, in ways of their own.
+        answer.was_capped =
+            made && answer.finish == FinishReason::length && *made + 2 < sent.max_new_tokens;
         if (made == std::uint64_t{0} && answer.text.empty()) {
             return Refusal{.reason = "the server answered without a single token",
                            .is_understood = true};
@@ -190,6 +194,10 @@ Reply parse_answer(const Json& json, const SentPrompt& sent) {
     if (std::optional<Refusal> refusal = read_usage(json, sent, answer)) {
         return *std::move(refusal);
     }
+    answer.was_echoed = remove_echo(sent.prompt, answer.text);
+    if (const std::string* model = find_text(json, "model")) {
+        answer.model = *model;
+    }
     if (sent.wants_tokens) {
         answer.tokens = read_answer_tokens(choice);
     }
@@ -246,10 +254,10 @@ Reply read_completion(const HttpReply& reply, const SentPrompt& sent) {
     if (reply.status == 0) {
         return Retry{format("no reply: {}", reply.body)};
     }
-    if (reply.status == 200) {
+    if (reply.status >= 200 && reply.status < 300) {
         std::optional<Json> json;
         try {
-            json = Json::parse(reply.body);
+            json = Json::parse(with_whole_surrogates(reply.body));
             return parse_answer(*json, sent);
         } catch (const Error& error) {
             std::string reason = format("the server's answer is not understood: {}; it begins {}",
@@ -268,6 +276,13 @@ Reply read_completion(const HttpReply& reply, const SentPrompt& sent) {
     // llama_cpp.server says 500 to fields and prompts that it does not take.
     const bool is_final = !is_passing(reply.status) || reply.status == 501 ||
                           reply.body.find("validation error") != std::string::npos;
+    if (reply.status >= 300 && reply.status < 400 && !reply.location.empty()) {
+        return Refusal{
+            .reason = format("the server answered {}: it is at {} now; give that address",
+                             reply.status,
+                             in_quotes(reply.location, 300)),
+            .concerns_all = true};
+    }
     const std::string remedy = is_final ? find_remedy(reply, sent) : std::string();
     if (!remedy.empty()) {
         return Refusal{.reason = explain(reply) + "; " + remedy, .concerns_all = true};

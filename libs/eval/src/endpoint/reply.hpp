@@ -39,6 +39,8 @@ struct SentPrompt {
     std::optional<std::size_t> tokens{};  ///< ids that were sent
     /// Tokens of a text by our tokenizer, of which a server may make a few more or fewer.
     std::optional<std::size_t> text_tokens{};
+    std::string prompt{};  ///< of a completion, as text; empty for a chat
+    std::size_t max_new_tokens = 0;
     bool has_extensions = false;  ///< fields beyond OpenAI's
     bool wants_tokens = false;    ///< the answer's tokens were asked for
 };

@@ -130,6 +130,7 @@ CompletionRequest make_request(const Question& question,
     const bool is_chat = options.transport == PromptTransport::chat;
     CompletionRequest request{.path = is_chat ? "/v1/chat/completions" : "/v1/completions",
                               .sent = {.transport = options.transport,
+                                       .max_new_tokens = question.max_new_tokens,
                                        .has_extensions = options.sends_extensions,
                                        .wants_tokens = question.wants_tokens}};
     Json body = Json::Object{{"model", options.model}};
@@ -144,6 +145,9 @@ CompletionRequest make_request(const Question& question,
     } else if (const std::size_t tokens = set_token_ids(body, question, options, *tokenizer);
                tokens > 0) {
         request.sent.tokens = tokens;
+    }
+    if (!is_chat) {
+        request.sent.prompt = options.form.render(question);
     }
     if (options.transport != PromptTransport::token_ids) {
         request.sent.text_tokens = count_text_tokens(question, options, tokenizer);

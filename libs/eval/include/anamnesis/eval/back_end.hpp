@@ -56,6 +56,9 @@ struct Answer {
     bool is_counted = true;                    ///< the engine told how many tokens it read
     /// Tokens of a prompt sent as text that the engine seems not to have read; 0: none.
     std::size_t unread_tokens = 0;
+    bool was_echoed = false;            ///< the engine repeated the prompt, which was taken away
+    bool was_capped = false;            ///< cut after fewer tokens than it was allowed
+    std::string model{};                ///< what the engine says that it answered with
     bool was_all_thinking = false;      ///< a parser of the server's put the whole answer aside
     std::vector<AnswerToken> tokens{};  ///< where they were asked for and told
 };

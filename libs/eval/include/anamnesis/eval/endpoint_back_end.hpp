@@ -103,6 +103,11 @@ private:
     std::uint64_t clearly_fewer_ = 0;  ///< answers whose prompt seems not to be read to its end
     std::size_t most_unread_ = 0;      ///< tokens of one of them
     std::uint64_t all_thinking_ = 0;   ///< answers that its parser took for thinking
+    std::uint64_t echoed_ = 0;         ///< answers that began with their prompts
+    std::uint64_t capped_ = 0;         ///< answers that a limit of its own cut
+    std::uint64_t taken_ = 0;
+    std::uint64_t empty_ = 0;    ///< of those, answers of white space alone
+    std::string other_model_{};  ///< what it says that answered, where that is another
 };
 
 }  // namespace anamnesis::eval
