@@ -90,6 +90,9 @@ TEST_F(Tokenizing, TellsOfBytesThatGetLost) {
     ASSERT_EQ(told.exit_code, 0) << told.errors;
     EXPECT_THAT(told.output, HasSubstr("of the 256 bytes"));
     EXPECT_THAT(tokenize({"a"}).errors, HasSubstr("of the 256 bytes"));
+    const CommandResult refused = tokenize({"a\x04z"});
+    EXPECT_EQ(refused.exit_code, 6);
+    EXPECT_THAT(refused.errors, HasSubstr("no token for byte 0x04"));
 }
 
 TEST_F(Tokenizing, ReadsModelFilesWhereThereIsNoTokenizerJson) {

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/language/utf8.hpp"
 
 #include "byte_alphabet.hpp"
@@ -38,9 +40,7 @@ public:
         scratch.clear();
         if (options_.is_byte_level) {
             for (const char byte : piece) {
-                if (const TokenId token = bytes_[static_cast<unsigned char>(byte)]; token >= 0) {
-                    scratch.push_back(token);
-                }
+                scratch.push_back(find_byte(static_cast<unsigned char>(byte)));
             }
         } else {
             spell_characters(piece, scratch);
@@ -50,6 +50,20 @@ public:
     }
 
 private:
+    /// The reference leaves a byte without a token out of the text.
+    TokenId find_byte(unsigned char byte) const {
+        if (bytes_[byte] >= 0) {
+            return bytes_[byte];
+        }
+        if (options_.unknown >= 0) {
+            return options_.unknown;
+        }
+        throw Error(ErrorKind::mismatch,
+                    format("the tokenizer has no token for byte 0x{:02X} of the text, which would "
+                           "be lost: take it out of the text",
+                           byte));
+    }
+
     void spell_characters(std::string_view piece, std::vector<TokenId>& symbols) const {
         // As in the reference an unknown is put down when the next known character comes: bytes
         // that stand for a character in between go before it.

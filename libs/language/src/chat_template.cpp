@@ -59,19 +59,23 @@ const Json* find_reasoning(const Json& message) {
     return nullptr;
 }
 
+/// A message as templates see it. Keys without a value (OpenAI's clients write `content: null`) are
+/// left out: templates print "None" of them. Source: transformers 5.24.
 jinja::Value read_message(const Json& message) {
-    message.as_object("a message of the chat");
+    Json seen = Json::object();
     const Json* reasoning = find_reasoning(message);
-    if (reasoning == nullptr) {
-        return jinja::Value::read(message);
+    if (reasoning != nullptr) {
+        seen.set("thinking", *reasoning);
     }
-    Json aliased = Json::object();
-    aliased.set("thinking", *reasoning);
-    for (const auto& [key, value] : message.as_object("a message")) {
-        aliased.set(key, value);
+    for (const auto& [key, value] : message.as_object("a message of the chat")) {
+        if (!value.is_null()) {
+            seen.set(key, value);
+        }
     }
-    aliased.set("reasoning_content", *reasoning);
-    return jinja::Value::read(aliased);
+    if (reasoning != nullptr) {
+        seen.set("reasoning_content", *reasoning);
+    }
+    return jinja::Value::read(seen);
 }
 
 std::tm read_clock() {

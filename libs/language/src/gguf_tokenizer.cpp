@@ -19,8 +19,8 @@
 #include "anamnesis/formats/gguf.hpp"
 #include "anamnesis/language/utf8.hpp"
 
+#include "gguf_pre_tokenizers.hpp"
 #include "piece_merges.hpp"
-#include "pre_tokenizer.hpp"
 #include "tokenizer_features.hpp"
 #include "tokenizer_file.hpp"
 
@@ -31,33 +31,6 @@ constexpr std::string_view space_mark = "\xE2\x96\x81";
 
 /// `tokenizer.ggml.token_type`.
 enum class TokenType : std::uint64_t { normal = 1, unknown = 2, control = 3, user_defined = 4 };
-
-/// Stages of a byte-level pre-tokenizer before the bytes are spelled.
-std::vector<SplitStage> find_stages(const std::string& name) {
-    const auto is = [&](std::initializer_list<std::string_view> names) {
-        return std::ranges::find(names, name) != names.end();
-    };
-    const SplitStage gpt2{.pattern = std::string(patterns::gpt2)};
-    if (is({"llama-bpe", "llama3", "llama-v3", "dbrx", "smaug-bpe", "falcon3", "falcon-h1"})) {
-        return {{.pattern = std::string(patterns::llama3)}};
-    }
-    if (is({"qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan"})) {
-        return {{.pattern = std::string(patterns::qwen2)}};
-    }
-    if (name == "qwen35") {
-        return {{.pattern = std::string(patterns::qwen3_5)}};
-    }
-    if (is({"gpt-2", "phi-2", "mpt", "olmo", "jina-es", "jina-de"})) {
-        return {gpt2};
-    }
-    if (is({"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"})) {
-        return {{.pattern = R"(\p{N})"}, gpt2};
-    }
-    if (name == "falcon") {
-        return {{.pattern = R"([\p{P}\$\+<=>\^~\|`]+)"}, gpt2, {.pattern = "[0-9][0-9][0-9]"}};
-    }
-    refuse_feature("a GGUF file with the pre-tokenizer", name);
-}
 
 class Reader {
 public:
@@ -75,7 +48,7 @@ public:
         kind == "gpt2" ? read_byte_level() : read_sentence_piece();
         add_special("tokenizer.ggml.add_bos_token",
                     "tokenizer.ggml.bos_token_id",
-                    kind == "llama",
+                    kind == "llama" || adds_bos_,
                     file_.before);
         add_special(
             "tokenizer.ggml.add_eos_token", "tokenizer.ggml.eos_token_id", false, file_.after);
@@ -131,12 +104,19 @@ private:
     }
 
     void read_byte_level() {
-        const std::string name = metadata_.find_string("tokenizer.ggml.pre").value_or("gpt-2");
-        file_.stages = find_stages(name);
+        const auto name = metadata_.find_string("tokenizer.ggml.pre");
+        if (!name || *name == "default") {
+            file_.notes.emplace_back(
+                "the GGUF file does not say how its tokenizer cuts texts (tokenizer.ggml.pre): "
+                "they are cut as llama.cpp does then; --tokenizer takes the model's own");
+        }
+        GgufPreTokenizer cutting = find_gguf_pre_tokenizer(name.value_or("default"));
+        adds_bos_ = cutting.adds_bos;
+        file_.stages = std::move(cutting.stages);
         file_.stages.push_back({.kind = SplitStage::Kind::spell_bytes});
         file_.byte_pair.is_byte_level = true;
         file_.byte_pair.unknown = -1;
-        file_.byte_pair.ignores_merges = name.starts_with("llama") || name.starts_with("falcon");
+        file_.byte_pair.ignores_merges = cutting.ignores_merges;
         const std::vector<std::string> merges = require_texts("tokenizer.ggml.merges");
         file_.merges.reserve(merges.size());
         for (std::size_t i = 0; i < merges.size(); ++i) {
@@ -214,6 +194,7 @@ private:
     TokenizerFile file_{};
     std::vector<std::string> tokens_{};
     std::vector<std::uint64_t> types_{};
+    bool adds_bos_ = false;
 };
 
 }  // namespace

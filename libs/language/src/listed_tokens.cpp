@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,6 +47,14 @@ Json list_by_id(const Json& added) {
     return decoder;
 }
 
+std::uint64_t parse_listed_id(const std::string& id) {
+    if (id.empty() || id.size() > 8 || id.find_first_not_of("0123456789") != std::string::npos) {
+        throw Error(ErrorKind::malformed,
+                    format("added_tokens_decoder has the id {}", in_quotes(id)));
+    }
+    return std::stoull(id);
+}
+
 }  // namespace
 
 void add_token(TokenizerFile& file, const Json& entry, std::uint64_t id) {
@@ -81,12 +90,57 @@ void add_listed_tokens(TokenizerFile& file, const Json& config) {
     }
     for (const auto& [id, entry] :
          config.at("added_tokens_decoder").as_object("added_tokens_decoder")) {
-        if (id.empty() || id.size() > 8 ||
-            id.find_first_not_of("0123456789") != std::string::npos) {
-            throw Error(ErrorKind::malformed,
-                        format("added_tokens_decoder has the id {}", in_quotes(id)));
+        add_token(file, entry, parse_listed_id(id));
+    }
+}
+
+void add_configured_tokens(TokenizerFile& file, const Json& config) {
+    const auto add = [&file](const Json& entry, bool is_special) {
+        Json token = entry.is_string() ? Json(Json::Object{{"content", entry}}) : entry;
+        const std::string& content = token.at("content").as_string("content of a special token");
+        const bool is_known = std::ranges::any_of(
+            file.added, [&](const AddedToken& other) { return other.content == content; });
+        if (content.empty() || is_known) {
+            return;
         }
-        add_token(file, entry, std::stoull(id));
+        if (is_special) {
+            token.set("special", true);
+        }
+        const std::optional<TokenId> id = file.vocabulary.find(content);
+        add_token(file, token, id ? static_cast<std::uint64_t>(*id) : file.vocabulary.id_limit());
+    };
+    if (is_set(config, "added_tokens_decoder")) {
+        std::map<std::uint64_t, const Json*> by_id;
+        for (const auto& [id, entry] :
+             config.at("added_tokens_decoder").as_object("added_tokens_decoder")) {
+            by_id.emplace(parse_listed_id(id), &entry);
+        }
+        for (const auto& [id, entry] : by_id) {
+            add(*entry, false);
+        }
+    }
+    for (const char* name : {"bos_token",
+                             "eos_token",
+                             "unk_token",
+                             "sep_token",
+                             "pad_token",
+                             "cls_token",
+                             "mask_token"}) {
+        if (is_set(config, name)) {
+            add(config.at(name), true);
+        }
+    }
+    for (const char* name : {"additional_special_tokens", "extra_special_tokens"}) {
+        const Json* tokens = config.find(name);
+        if (tokens != nullptr && tokens->is_array()) {
+            for (const Json& token : tokens->as_array(name)) {
+                add(token, true);
+            }
+        } else if (tokens != nullptr && tokens->is_object()) {
+            for (const auto& [role, token] : tokens->as_object(name)) {
+                add(token, true);
+            }
+        }
     }
 }
 

@@ -20,6 +20,12 @@ void add_token(TokenizerFile& file, const Json& entry, std::uint64_t id);
 /// Takes `added_tokens_decoder`. Errors: `malformed`.
 void add_listed_tokens(TokenizerFile& file, const Json& config);
 
+/// Takes tokens of a config that a tokenizer.json beside it does not list as added: those of
+/// `added_tokens_decoder`, and special ones by their names. One that is in the vocabulary keeps its
+/// id, whatever the config says; others follow the last one, as in transformers.
+/// Errors: `malformed`.
+void add_configured_tokens(TokenizerFile& file, const Json& config);
+
 /// The id of "bos_token", say, of a config; nothing where there is none.
 /// Errors: `malformed` for one that is not in the vocabulary.
 std::optional<TokenId> find_named_token(const TokenizerFile& file,

@@ -316,6 +316,27 @@ std::vector<SupervisedText> read_supervised_lines(const std::filesystem::path& p
     return texts;
 }
 
+void require_known_tokens(std::span<const SupervisedText> texts,
+                          std::string_view source,
+                          std::uint32_t vocabulary) {
+    for (const SupervisedText& text : texts) {
+        for (const std::vector<std::int64_t>* list : {&text.ids, &text.labels}) {
+            for (const std::int64_t token : *list) {
+                const bool is_no_label = list == &text.labels && token == unsupervised;
+                if (!is_no_label && (token < 0 || token >= vocabulary)) {
+                    throw Error(ErrorKind::mismatch,
+                                format("{}: text {} has token {}, and the model's vocabulary ends "
+                                       "at {}; the texts belong to another tokenizer",
+                                       source,
+                                       in_quotes(text.id),
+                                       token,
+                                       std::int64_t{vocabulary} - 1));
+                }
+            }
+        }
+    }
+}
+
 bool has_prediction(const SupervisedText& text) {
     return std::ranges::any_of(std::span(text.labels).subspan(text.labels.empty() ? 0 : 1),
                                [](std::int64_t label) { return label != unsupervised; });

@@ -53,10 +53,16 @@ TextEncoder::TextEncoder(const TokenizerFile& file) : file_(file) {
         std::string spelling;
         if (is_byte_level) {
             append_utf8(spelling, character_of_byte(static_cast<unsigned char>(byte)));
-        } else {
-            spelling = format("<0x{:02X}>", byte);
         }
-        byte_tokens_[byte] = file.vocabulary.find(spelling).value_or(-1);
+        const std::string fallback = format("<0x{:02X}>", byte);
+        if (!is_byte_level) {
+            spelling = fallback;
+        }
+        auto token = file.vocabulary.find(spelling);
+        if (!token && is_byte_level && file.byte_pair.falls_back) {
+            token = file.vocabulary.find(fallback);
+        }
+        byte_tokens_[byte] = token.value_or(-1);
     }
     model_ = make_model();
     cuts_at_marks_ = is_cut_at_marks();

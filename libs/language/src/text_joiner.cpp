@@ -19,7 +19,7 @@ void TextJoiner::add(std::string_view bytes, TokenPart part) {
         return;
     }
     end_run();
-    if (is_first && !rules_->dropped_in_first.empty()) {
+    if (is_first && part != TokenPart::fixed && !rules_->dropped_in_first.empty()) {
         append(replace_all(bytes, rules_->dropped_in_first, ""));
         return;
     }

@@ -103,10 +103,6 @@ Family find_family(const Json& config) {
                in_quotes(type)));
 }
 
-// Source: tokenization_kimi.py.
-constexpr std::string_view kimi_pattern =
-    R"([\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
 void add_special(TokenizerFile& file, const std::string& content, std::uint64_t id) {
     Json entry = Json::object();
     entry.set("content", content);
@@ -141,7 +137,7 @@ void add_family(TokenizerFile& file, Family family, std::uint64_t base, const Js
     switch (family) {
         case Family::kimi:
             add_kimi_tokens(file, base);
-            cut_by_expression(file, kimi_pattern);
+            cut_by_expression(file, patterns::kimi);
             break;
         case Family::qwen:
             add_qwen_tokens(file, base);

@@ -37,7 +37,10 @@ std::string read_token(const TokenizerFile& file,
 }
 
 TokenPart find_part(const TokenizerFile& file, TokenId id, std::string_view text) {
-    if (file.decoded_texts.contains(id)) {
+    // The decoder drops marks of spaces, and not spaces that a token is written with.
+    const bool has_own_spaces =
+        !file.joining.dropped_in_first.empty() && text.find(' ') != std::string_view::npos;
+    if (file.decoded_texts.contains(id) || has_own_spaces) {
         return TokenPart::fixed;
     }
     return file.joining.has_byte_runs && find_fallback_byte(text) ? TokenPart::byte

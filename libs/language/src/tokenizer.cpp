@@ -124,17 +124,19 @@ std::vector<std::string> Tokenizer::list_notes() const {
     const TokenizerFile& file = impl_->file;
     const bool loses_them =
         impl_->is_byte_level() || (file.byte_pair.falls_back && file.byte_pair.unknown < 0);
+    std::vector<std::string> notes = file.notes;
     if (missing.empty() || file.model != ModelKind::byte_pair || !loses_them) {
-        return {};
+        return notes;
     }
     const std::size_t count = missing.size();
     missing.resize(std::min<std::size_t>(count, 3));
-    return {
-        format("the vocabulary has no token for {} of the 256 bytes ({}{}): they are left out of "
-               "what is encoded, as the reference does",
+    notes.push_back(
+        format("the vocabulary has no token for {} of the 256 bytes ({}{}): texts with them are "
+               "refused",
                count,
                anamnesis::join(missing, ", "),
-               count > 3 ? ", …" : "")};
+               count > 3 ? ", …" : ""));
+    return notes;
 }
 
 StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, SpecialTokens special)

@@ -169,6 +169,9 @@ TokenizerFile parse_tokenizer_json(std::string_view text) {
     } else {
         refuse_feature("model", type);
     }
+    if (type != "BPE" && file.byte_pair.is_byte_level) {
+        refuse_feature("the pre_tokenizer ByteLevel before a model of type", type);
+    }
     if (!section("added_tokens").is_null()) {
         for (const Json& entry : section("added_tokens").as_array("added_tokens")) {
             add_token(file, entry, entry.at("id").as_unsigned("id of an added token"));

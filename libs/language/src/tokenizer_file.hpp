@@ -70,6 +70,8 @@ struct TokenizerFile {
 
     std::vector<TokenId> before;  ///< put around a text on request
     std::vector<TokenId> after;
+
+    std::vector<std::string> notes{};  ///< what may be wrong about it, a sentence each
 };
 
 /// Errors: see Tokenizer.

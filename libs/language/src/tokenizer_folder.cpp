@@ -94,8 +94,15 @@ TokenizerFile open_tokenizer_file(const fs::path& place) {
     if (file.extension() != ".json" || file.filename() == "tekken.json") {
         return open_model_file(file);
     }
-    return in_context([&] { return format("reading {}", file.string()); },
-                      [&] { return parse_tokenizer_json(io::read_text(file, most_bytes)); });
+    TokenizerFile read =
+        in_context([&] { return format("reading {}", file.string()); },
+                   [&] { return parse_tokenizer_json(io::read_text(file, most_bytes)); });
+    if (fs::is_directory(place)) {
+        in_context(
+            [&] { return format("reading the tokenizer_config.json of {}", place.string()); },
+            [&] { add_configured_tokens(read, read_tokenizer_config(place)); });
+    }
+    return read;
 }
 
 }  // namespace anamnesis::language

@@ -126,6 +126,16 @@ TEST(ChatTemplate, TakesReasoningThatIsKeptApart) {
               "a<|im_end|>\n");
 }
 
+TEST(ChatTemplate, LeavesOutWhatAMessageHasNoValueFor) {
+    const Json messages =
+        Json::parse(R"([{"role": "assistant", "content": null, "tool_calls": null, "name": "a"}])");
+    const std::string text =
+        "{{ messages[0] | tojson }}|{{ messages[0].content }}|"
+        "{{ messages[0].tool_calls is defined }}";
+    EXPECT_EQ(ChatTemplate::read(text).render(messages, {}),
+              R"({"role": "assistant", "name": "a"}||False)");
+}
+
 /// What a template makes of the names in a tokenizer_config.json and a special_tokens_map.json.
 std::string render_names(const std::string& expression,
                          const std::string& entries,

@@ -136,6 +136,9 @@ TEST(JinjaTemplates, DoNotChangeWhatTheyAreGiven) {
     EXPECT_EQ(refusal("{% set x = [1] %}{{ x.append(2) }}").first, ErrorKind::usage);
     EXPECT_EQ(refusal("{% set x = {} %}{{ x.update(a=2) }}").first, ErrorKind::usage);
     EXPECT_EQ(render("{{ ''.__class__ }}"), "");
+    EXPECT_EQ(render("{{ none | map('upper') | list }}{{ none | select('string') | list }}"
+                     "{{ none | rejectattr('a') | list }}"),
+              "[][][]");
     EXPECT_EQ(refusal("{{ ''.__class__.__mro__ }}").first, ErrorKind::usage);
 }
 

@@ -162,7 +162,9 @@ TEST(Tiktoken, IsKnownByItsContentAndRefusedWithoutAFamily) {
     EXPECT_EQ(tokenizer.vocabulary_size(), 259U);
     // A piece that is a token is that token, also where no merges lead to it.
     const Tokenizer other = Tokenizer::read_model("YQ== 0\nYg== 1\nYw== 2\nYWJj 3\n", kimi);
-    EXPECT_EQ(other.encode("abc cba"), (std::vector<TokenId>{3, 2, 1, 0}));
+    EXPECT_EQ(other.encode("abc"), std::vector<TokenId>{3});
+    EXPECT_EQ(other.encode("cba"), (std::vector<TokenId>{2, 1, 0}));
+    EXPECT_THROW(static_cast<void>(other.encode("abc cba")), Error);
 }
 
 TEST(Tekken, RefusesCountsThatDoNotAgree) {
@@ -204,7 +206,17 @@ TEST(TokenizerFolder, TakesTokenizerJsonFirst) {
     EXPECT_NE(Tokenizer::open(folder.path()).vocabulary_size(), pieces);
     EXPECT_EQ(Tokenizer::open(folder.path()).find("[INST]"), 3);
     copy(std::filesystem::path(ANAMNESIS_TESTDATA) / "tokenizer/tiny/qwen2/tokenizer.json");
+    // As in transformers <tool> follows the last token of the file, whatever id it is given.
+    EXPECT_EQ(Tokenizer::open(folder.path()).encode("<tool>"), std::vector<TokenId>{427});
+    std::filesystem::remove(folder.path() / "added_tokens.json");
     EXPECT_EQ(Tokenizer::open(folder.path()).vocabulary_size(), 427U);
+    folder.write("tokenizer_config.json",
+                 R"({"pad_token": "[PAD]", "eos_token": "<|endoftext|>",
+                     "extra_special_tokens": ["<extra>"]})");
+    const Tokenizer configured = Tokenizer::open(folder.path());
+    const std::vector<TokenId> expected{64, 428, 65, 427};
+    EXPECT_EQ(configured.encode("a<extra>b[PAD]"), expected);
+    EXPECT_TRUE(configured.is_special(428));
 }
 
 TEST(ModelFiles, EncodeAMegabyteOfOneCharacter) {

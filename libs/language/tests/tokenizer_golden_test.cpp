@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
@@ -46,7 +48,14 @@ void expect_encodings(const Tokenizer& tokenizer, const std::filesystem::path& p
         if (const Json* how = line.find("special_text"); how != nullptr && *how == Json("plain")) {
             options.special_text = SpecialText::plain;
         }
-        EXPECT_EQ(tokenizer.encode(text, options), read_ids(line)) << text;
+        try {
+            EXPECT_EQ(tokenizer.encode(text, options), read_ids(line)) << text;
+        } catch (const Error& error) {
+            // The reference loses bytes that have no token.
+            EXPECT_EQ(error.kind(), ErrorKind::mismatch);
+            EXPECT_THAT(error.message(), ::testing::HasSubstr("has no token for byte 0x"));
+            EXPECT_NE(tokenizer.decode(read_ids(line), SpecialTokens::keep), text);
+        }
     });
     EXPECT_GT(lines, 0U);
 }

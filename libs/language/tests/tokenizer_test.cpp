@@ -220,6 +220,19 @@ TEST(Tokenizer, OfWholeWordsCutsAtWhiteSpaceAndJoinsWithSpaces) {
     EXPECT_THROW(Tokenizer::read(split), Error);
 }
 
+TEST(Tokenizer, KeepsTheSpacesThatATokenIsWrittenWith) {
+    const Tokenizer tokenizer = Tokenizer::read(
+        R"({"added_tokens": [{"id": 0, "content": "<unk>", "special": true},
+                             {"id": 3, "content": "New York"}],
+        "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"},
+        "decoder": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"},
+        "model": {"type": "WordLevel", "unk_token": "<unk>",
+                  "vocab": {"<unk>": 0, "\u2581the": 1, "\u2581dog": 2}}})");
+    // As tokenizers 0.23 decodes.
+    EXPECT_EQ(tokenizer.decode(std::vector<TokenId>{3, 2}), "New York dog");
+    EXPECT_EQ(tokenizer.decode(std::vector<TokenId>{1, 2}), "the dog");
+}
+
 TEST(Tokenizer, RefusesOtherKindsByName) {
     // One line, so that what is replaced does not depend on how the file is indented.
     const std::string text = Json::parse(tiny_text()).dump();
@@ -231,6 +244,12 @@ TEST(Tokenizer, RefusesOtherKindsByName) {
                    R"("OtherProcessing")",
                    ErrorKind::unsupported,
                    "OtherProcessing");
+    expect_refusal(R"({"pre_tokenizer": {"type": "ByteLevel"}, "decoder": {"type": "ByteLevel"},
+                       "model": {"type": "other", "unk_token": "a", "vocab": {"a": 0}}})",
+                   "other",
+                   "WordLevel",
+                   ErrorKind::unsupported,
+                   "ByteLevel before a model of type");
 }
 
 TEST(Tokenizer, RefusesBrokenVocabulariesAndMerges) {

@@ -33,7 +33,8 @@ std::pair<std::string, Arguments> split_name(std::string_view filter, const Argu
 std::vector<Value> list_mapped(Interpreter& interpreter,
                                const Value& operand,
                                const Arguments& arguments) {
-    std::vector<Value> items = list_items(operand);
+    // Jinja looks at what is false, None too, as at nothing.
+    std::vector<Value> items = operand.is_true() ? list_items(operand) : std::vector<Value>();
     if (arguments.positional.empty()) {
         const ArgumentReader reader("map", {"attribute", "default"}, arguments);
         for (Value& item : items) {
@@ -80,6 +81,9 @@ std::vector<Value> list_chosen(Interpreter& interpreter,
         std::tie(test, arguments) = split_name(choice.filter, arguments);
     }
     std::vector<Value> chosen;
+    if (!operand.is_true()) {
+        return chosen;
+    }
     for (const Value& item : list_items(operand)) {
         interpreter.spend(1);
         const Value value = attribute ? get_path(item, *attribute) : item;

@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
@@ -63,6 +65,11 @@ SupervisedText read_supervised_row(const Json& row, const SupervisionRules& rule
 std::vector<SupervisedText> read_supervised_lines(const std::filesystem::path& path,
                                                   const SupervisionRules& rules,
                                                   std::size_t most = 0);
+
+/// Errors: `mismatch` naming the text of `source` that has a token of another vocabulary.
+void require_known_tokens(std::span<const SupervisedText> texts,
+                          std::string_view source,
+                          std::uint32_t vocabulary);
 
 /// Whether any token is predicted.
 bool has_prediction(const SupervisedText& text);
