@@ -103,7 +103,12 @@ TEST(Requests, AreRefusedByTheNameOfWhatIsWrong) {
         {R"({"prompt": "a", "repetition_penalty": 1.1})", "'repetition_penalty' is not supported"},
         {R"({"prompt": "a", "logit_bias": {"5": 1}})", "'logit_bias' is not supported"},
         {R"({"prompt": "a", "best_of": 4})", "'best_of'"},
-        {R"({"prompt": "a", "stream_options": 4})", "a JSON object"},
+        {R"({"prompt": "a", "stream_options": 4})", "'stream_options' is an object"},
+        {R"({"prompt": "a", "response_format": {"type": "json_object"}})", "'response_format'"},
+        {R"({"prompt": "a", "structured_outputs": {"json": {}}})", "'structured_outputs'"},
+        {R"({"prompt": "a", "grammar": "root ::= [a-z]"})", "'grammar' is not supported"},
+        {R"({"prompt": "a", "skip_special_tokens": false})", "'skip_special_tokens'"},
+        {R"({"prompt": "a", "typical_p": 0.5})", "'typical_p'"},
     };
     for (const auto& [body, expected] : wrong) {
         try {
@@ -122,6 +127,10 @@ TEST(Requests, AreRefusedByTheNameOfWhatIsWrong) {
           R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})",
           R"({"messages": [{"role": "user", "content": "a"}], "top_logprobs": 2})",
           R"({"messages": [{"role": "user", "content": "a"}], "chat_template_kwargs": []})",
+          R"({"messages": [{"role": "user", "content": "a"}],
+              "chat_template_kwargs": {"messages": []}})",
+          R"({"messages": [{"role": "user", "content": "a"}], "chat_template": "x"})",
+          R"({"messages": [{"role": "user", "content": "a"}], "tool_choice": "required"})",
           R"({"messages": [{"role": "user", "content": "a"}],
               "response_format": {"type": "json_object"}})"}) {
         EXPECT_THROW(parse_chat_request(body), Error) << body;

@@ -117,6 +117,15 @@ language::Sampling parse_sampling(const Fields& fields, bool& has_seed) {
 }
 
 /// What both kinds of requests have; how log-probabilities are asked for differs.
+/// Errors: `usage` for an answer that must have a form.
+void refuse_forms(const Fields& fields) {
+    const Json* form = fields.find("response_format");
+    const Json* type = form == nullptr ? nullptr : form->find("type");
+    if (form != nullptr && (type == nullptr || *type != Json("text"))) {
+        throw Error(ErrorKind::usage, "'response_format' is not supported; leave it out");
+    }
+}
+
 AnswerRequest parse_answer_request(const Fields& fields) {
     fields.refuse({"presence_penalty",
                    "frequency_penalty",
@@ -129,8 +138,22 @@ AnswerRequest parse_answer_request(const Fields& fields) {
                    "prompt_logprobs",
                    "guided_json",
                    "guided_regex",
+                   "guided_choice",
+                   "guided_grammar",
+                   "structured_outputs",
+                   "json_schema",
+                   "grammar",
+                   "allowed_token_ids",
+                   "bad_words",
+                   "mirostat",
+                   "n_predict",
+                   "include_stop_str_in_output",
                    "truncate_prompt_tokens"});
-    fields.refuse({"repetition_penalty", "repeat_penalty"}, 1.0);
+    fields.refuse({"repetition_penalty", "repeat_penalty", "typical_p"}, 1.0);
+    if (!fields.boolean("skip_special_tokens").value_or(true)) {
+        throw Error(ErrorKind::usage, "'skip_special_tokens' is not supported; leave it out");
+    }
+    refuse_forms(fields);
     AnswerRequest request{.model = fields.text("model", most_name_bytes).value_or("")};
     request.answers = static_cast<std::size_t>(fields.integer("n", 1, most_prompts).value_or(1));
     const auto best_of = fields.integer("best_of", 1, most_prompts);
@@ -147,6 +170,9 @@ AnswerRequest parse_answer_request(const Fields& fields) {
     request.decoding.ignores_end_of_text = fields.boolean("ignore_eos").value_or(false);
     request.streams = fields.boolean("stream").value_or(false);
     if (const Json* options = fields.find("stream_options")) {
+        if (!options->is_object()) {
+            throw Error(ErrorKind::usage, "'stream_options' is an object");
+        }
         request.streams_usage = Fields(*options).boolean("include_usage").value_or(false);
     }
     request.returns_token_ids = fields.boolean("return_token_ids").value_or(false);
@@ -208,6 +234,13 @@ void parse_rendering(const Fields& fields, ChatRequest& request) {
         if (!more->is_object()) {
             throw Error(ErrorKind::usage, "'chat_template_kwargs' is an object");
         }
+        for (const char* own : {"messages", "add_generation_prompt", "tokenize"}) {
+            if (more->find(own) != nullptr) {
+                throw Error(ErrorKind::usage,
+                            format("'chat_template_kwargs' has {}, which is the request's own",
+                                   in_quotes(own)));
+            }
+        }
         variables = *more;
     }
     for (const std::string_view name : {"tools", "documents", "reasoning_effort"}) {
@@ -219,12 +252,10 @@ void parse_rendering(const Fields& fields, ChatRequest& request) {
 
 ChatRequest parse_chat(const Json& body) {
     const Fields fields(body);
-    fields.refuse({"functions", "audio", "prediction", "web_search_options"});
-    if (const Json* form = fields.find("response_format")) {
-        const Json* type = form->find("type");
-        if (type == nullptr || *type != Json("text")) {
-            throw Error(ErrorKind::usage, "'response_format' is not supported; leave it out");
-        }
+    fields.refuse({"functions", "audio", "prediction", "web_search_options", "chat_template"});
+    if (const Json* choice = fields.find("tool_choice");
+        choice != nullptr && *choice != Json("auto") && *choice != Json("none")) {
+        throw Error(ErrorKind::usage, "'tool_choice' other than auto and none is not supported");
     }
     ChatRequest request{.how = parse_answer_request(fields)};
     parse_rendering(fields, request);
