@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <memory>
-#include <string>
-
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/engine.hpp"
-#include "anamnesis/language/language_model.hpp"
 #include "anamnesis/restore/plan.hpp"
 
 #include "calibrate_plan.hpp"
@@ -13,10 +9,10 @@
 
 namespace anamnesis::app {
 
-std::unique_ptr<language::LanguageModel> load_model(const eval::AskedModel& /*model*/,
-                                                    const ModelOptions& /*how*/,
-                                                    const ReadingOptions& /*reading*/,
-                                                    const CommonOptions& /*common*/) {
+LoadedModel load_model(const eval::AskedModel& /*model*/,
+                       const ModelOptions& /*how*/,
+                       const ReadingOptions& /*reading*/,
+                       const CommonOptions& /*common*/) {
     throw Error(ErrorKind::internal, "this program runs no model");
 }
 

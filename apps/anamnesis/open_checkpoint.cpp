@@ -10,7 +10,6 @@
 #include "anamnesis/eval/engine.hpp"
 #include "anamnesis/restore/merged_view.hpp"
 #include "anamnesis/restore/open_pair.hpp"
-#include "anamnesis/restore/request.hpp"
 
 #include "options/reading.hpp"
 
@@ -57,16 +56,6 @@ checkpoint::RecognisedCheckpoint open_with_adapter(const eval::AskedModel& model
         return base;
     }
     return restore::view_with_adapter(checkpoint::open_adapter(model.adapter), std::move(base));
-}
-
-checkpoint::AdapterPair open_adapter_pair(const std::string& base,
-                                          const std::string& adapter,
-                                          const ReadingOptions& options,
-                                          const restore::Request& request) {
-    return {checkpoint::open_adapter(adapter),
-            open_checkpoint(base, options),
-            request.allowed.contains(restore::Allowance::prefix) ? checkpoint::PrefixRule::any
-                                                                 : checkpoint::PrefixRule::loaders};
 }
 
 }  // namespace anamnesis::app

@@ -3,12 +3,10 @@
 
 #include <string>
 
-#include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/eval/engine.hpp"
 #include "anamnesis/restore/open_pair.hpp"
-#include "anamnesis/restore/request.hpp"
 
 #include "options/reading.hpp"
 
@@ -34,12 +32,5 @@ restore::CheckpointPair open_pair(const std::string& pre,
 /// Errors: those of `open_checkpoint`, `open_adapter` and `view_with_adapter`.
 checkpoint::RecognisedCheckpoint open_with_adapter(const eval::AskedModel& model,
                                                    const ReadingOptions& options);
-
-/// An adapter held against its base.
-/// Errors: those of `open_adapter` and `open_recognised`.
-checkpoint::AdapterPair open_adapter_pair(const std::string& base,
-                                          const std::string& adapter,
-                                          const ReadingOptions& options,
-                                          const restore::Request& request);
 
 }  // namespace anamnesis::app

@@ -4,10 +4,16 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 
 namespace anamnesis::app {
+
+Json add_findings(Json json, const std::vector<checkpoint::Finding>& findings) {
+    json.set("findings", checkpoint::to_json(findings));
+    return json;
+}
 
 void report_findings(const std::vector<checkpoint::Finding>& findings,
                      const ReadingOptions& options,

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 
 #include "options/reading.hpp"
@@ -15,5 +16,8 @@ namespace anamnesis::app {
 void report_findings(const std::vector<checkpoint::Finding>& findings,
                      const ReadingOptions& options,
                      const Terminal& terminal);
+
+/// The JSON of a verb with the findings of the model that it ran.
+Json add_findings(Json json, const std::vector<checkpoint::Finding>& findings);
 
 }  // namespace anamnesis::app

@@ -71,6 +71,11 @@ TEST_F(Adapters, AreHeldAgainstWhatTheirConfigSays) {
     EXPECT_THAT(find_codes("target_modules", Json("model\\.layers\\.0\\..*")),
                 Contains("untargeted_adapter_modules"));
     EXPECT_THAT(find_codes("target_modules", Json(".*")), IsEmpty());
+    EXPECT_THAT(find_codes("exclude_modules", Json(Json::Array{"v_proj"})),
+                Contains("untargeted_adapter_modules"));
+    EXPECT_THAT(find_codes("exclude_modules", Json(Json::Array{"lm_head"})), IsEmpty());
+    EXPECT_THAT(find_codes("layers_to_transform", Json(Json::Array{1})),
+                Contains("untargeted_adapter_modules"));
     EXPECT_THAT(find_codes("modules_to_save", Json(Json::Array{"lm_head"})),
                 Contains("modules_to_save_without_tensors"));
 
@@ -83,6 +88,27 @@ TEST_F(Adapters, AreHeldAgainstWhatTheirConfigSays) {
     EXPECT_EQ(inspected.exit_code, 0) << inspected.errors;
     EXPECT_THAT(inspected.output + inspected.errors,
                 HasSubstr("as in an adapter that was repaired"));
+}
+
+/// The base is the checkpoint that a GGUF file was made from.
+TEST_F(Adapters, OfPeftAreRepairedOverAGgufBase) {
+    const fs::path root = own_cases / "rslora";
+    const std::string base = (root / "gguf/base.gguf").string();
+    const std::string post = (root / "adapter").string();
+    const CommandResult result =
+        run({"restore", "--pre", base, "--post", post, "--out", out("repaired")});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    ASSERT_EQ(repair(root, "over_safetensors").exit_code, 0);
+    const std::string weights = "/adapter_model.safetensors";
+    EXPECT_EQ(tensor_digests(out("repaired") + weights),
+              tensor_digests(out("over_safetensors") + weights));
+    EXPECT_EQ(
+        run({"verify", "--pre", base, "--post", post, "--repaired", out("repaired")}).exit_code, 0);
+    EXPECT_EQ(run({"inspect", "--base", base, post}).exit_code, 0);
+    const CommandResult merged =
+        run({"restore", "--pre", base, "--adapter", post, "--out", out("no")});
+    EXPECT_EQ(merged.exit_code, 5);
+    EXPECT_THAT(merged.errors, HasSubstr("not merged into a GGUF file"));
 }
 
 TEST_F(Adapters, OfLlamaCppLoseTheirPairsAndKeepTheirKeys) {

@@ -14,6 +14,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/io/file.hpp"
 
 #include "folder_snapshot.hpp"
 #include "gguf_bytes.hpp"
@@ -201,6 +202,19 @@ TEST_F(GgufKinds, ExactRefusesRoundingAndTheReceiptSaysHowFarItGoes) {
         EXPECT_LT(tensor.at("rounding").as_double("rounding"), 0.2);
     }
     EXPECT_EQ(verify().exit_code, 0);
+}
+
+/// Blocks hold a number in the place of what is none.
+TEST_F(GgufKinds, NaNOfPreIsToldWhereItsTypeIsLost) {
+    make_pair({.type = f32}, {.type = q8_0, .seed = 2});
+    const checkpoint::TensorEntry query =
+        checkpoint::Checkpoint::open(pre_).at("blk.0.attn_q.weight");
+    const std::vector<std::byte> ones(16, std::byte{0xFF});
+    io::File::open_for_update(pre_).write_at(query.offset, ones);
+    const auto restored = restore();
+    ASSERT_EQ(restored.exit_code, 0) << restored.errors;
+    EXPECT_THAT(restored.output + restored.errors,
+                HasSubstr("pre has 4 values that are NaN or infinite"));
 }
 
 TEST_F(GgufKinds, AStampAddsOneKeyAndMovesEveryTensor) {

@@ -34,6 +34,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class Dissect : public ::testing::Test {
 protected:
@@ -108,6 +109,8 @@ TEST_F(Dissect, NamesTheGroupInWhichDamageWasPlanted) {
     const auto& commands = json.at("commands").as_array("commands");
     ASSERT_FALSE(commands.empty());
     EXPECT_THAT(commands.front().as_string("command"), HasSubstr("anamnesis restore --pre"));
+    // No layer of the demo has a window, and none is shared.
+    EXPECT_THAT(commands.front().as_string("command"), Not(HasSubstr("--include-")));
 }
 
 TEST_F(Dissect, FindsTheRoutingOfTheDemoAndABetterRepairThanQk) {

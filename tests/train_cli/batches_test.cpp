@@ -158,5 +158,28 @@ TEST(ReadyBatchesFile, ThatDoesNotFitIsRefusedByName) {
     EXPECT_FALSE(fs::exists(folder.path() / "out" / "model.safetensors"));
 }
 
+TEST(TrainingTexts, WithTokensOfAnotherVocabularyAreRefusedBeforeTheFirstStep) {
+    const TemporaryFolder folder;
+    std::string rows;
+    for (int i = 0; i < 40; ++i) {
+        rows += R"({"input_ids": [1, 2, 3]})"
+                "\n";
+    }
+    rows += R"({"id": "last", "input_ids": [1, 2, 70000]})"
+            "\n";
+    const CommandResult result =
+        run_anamnesis({"train",
+                       "--model",
+                       (fs::path(ANAMNESIS_TESTDATA) / "training/qwen3/initial").string(),
+                       "--data",
+                       folder.write("rows.jsonl", rows).string(),
+                       "--out",
+                       (folder.path() / "out").string()});
+    EXPECT_EQ(result.exit_code, 6);
+    EXPECT_NE(result.errors.find("text 'last' has token 70000"), std::string::npos)
+        << result.errors;
+    EXPECT_FALSE(fs::exists(folder.path() / "out" / "metrics.jsonl"));
+}
+
 }  // namespace
 }  // namespace anamnesis::testing

@@ -147,7 +147,7 @@ TEST_F(TwoProcesses, EndTogetherWithOneLine) {
                                            "--out",
                                            out("wrong"),
                                            "--quiet"});
-    EXPECT_EQ(refused.exit_code, 4) << refused.errors;
+    EXPECT_EQ(refused.exit_code, 6) << refused.errors;
     std::size_t lines = 0;
     for (const std::string& line : split(refused.errors, '\n')) {
         lines += line.starts_with("anamnesis: ") ? 1 : 0;

@@ -17,6 +17,7 @@
 #include "options/model.hpp"
 #include "options/reading.hpp"
 #include "options/server.hpp"
+#include "print_findings.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -66,13 +67,15 @@ int run(const CompareOptions& options, Terminal& terminal, const Watch& watch) {
     if (options.chat) {
         job.endpoint.form.chat = language::ChatTemplate::open(folder);
     }
-    const auto model = open_model(eval::name_model(options.checkpoint, options.model.adapters),
-                                  options.model,
-                                  options.reading,
-                                  options.common);
-    const auto comparison = eval::run_compare(job, *model, tokenizer, watch);
-    terminal.result(options.common.json ? eval::to_json(comparison).dump(2) + "\n"
-                                        : eval::to_text(comparison));
+    const OpenedModel opened =
+        open_model(eval::name_model(options.checkpoint, options.model.adapters),
+                   options.model,
+                   options.reading,
+                   options.common);
+    const auto comparison = eval::run_compare(job, *opened.model, tokenizer, watch);
+    terminal.result(options.common.json
+                        ? add_findings(eval::to_json(comparison), opened.findings).dump(2) + "\n"
+                        : eval::to_text(comparison));
     return comparison.count(eval::Agreement::different) == 0 ? 0 : 1;
 }
 

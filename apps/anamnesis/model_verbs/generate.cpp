@@ -28,6 +28,7 @@
 #include "options/common.hpp"
 #include "options/model.hpp"
 #include "options/reading.hpp"
+#include "print_findings.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -177,19 +178,20 @@ int run(const GenerateOptions& options, Terminal& terminal, const Watch& watch) 
         throw Error(ErrorKind::usage, "--system, --thinking and --chat-var belong to --chat");
     }
     const language::GenerateJob job = make_job(options, prompts.size(), terminal);
-    const std::unique_ptr<runtime::HybridModel> model =
+    const OpenedModel opened =
         open_model(eval::name_model(options.checkpoint, options.model.adapters),
                    options.model,
                    options.reading,
                    options.common);
     if (prompts.empty()) {
-        return converse(*model, job, terminal, watch);
+        return converse(*opened.model, job, terminal, watch);
     }
-    const language::GeneratedAnswers answers = answer_prompts(*model, prompts, job, watch);
+    const language::GeneratedAnswers answers = answer_prompts(*opened.model, prompts, job, watch);
     if (options.common.json) {
-        terminal.result(to_json(answers, options.logprobs).dump(2) + "\n");
+        terminal.result(add_findings(to_json(answers, options.logprobs), opened.findings).dump(2) +
+                        "\n");
     } else {
-        terminal.result(to_text(answers, *model, options.logprobs));
+        terminal.result(to_text(answers, *opened.model, options.logprobs));
     }
     tell_speed(answers.timing, terminal);
     return answers.is_interrupted() ? to_exit_code(ErrorKind::cancelled) : 0;

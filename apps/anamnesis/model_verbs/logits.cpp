@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -17,6 +15,7 @@
 #include "options/common.hpp"
 #include "options/model.hpp"
 #include "options/reading.hpp"
+#include "print_findings.hpp"
 #include "terminal.hpp"
 #include "verb.hpp"
 
@@ -57,28 +56,21 @@ void declare(CLI::App& app, LogitsOptions& options) {
 
 int run(const LogitsOptions& options, Terminal& terminal) {
     const runtime::InputIds input = runtime::read_input_ids(options.ids);
-    const auto model = open_model(eval::name_model(options.checkpoint, options.model.adapters),
-                                  options.model,
-                                  options.reading,
-                                  options.common);
+    const OpenedModel opened =
+        open_model(eval::name_model(options.checkpoint, options.model.adapters),
+                   options.model,
+                   options.reading,
+                   options.common);
     const std::vector<runtime::NamedArray> arrays =
-        model->logits({.ids = input.ids,
-                       .batch = input.shape.front(),
-                       .chunk = options.step ? 1 : options.model.chunk,
-                       .wants_hidden_states = options.hidden_states});
+        opened.model->logits({.ids = input.ids,
+                              .batch = input.shape.front(),
+                              .chunk = options.step ? 1 : options.model.chunk,
+                              .wants_hidden_states = options.hidden_states});
     runtime::write_arrays(options.out, arrays);
     if (options.common.json) {
-        Json written = Json::array();
-        for (const runtime::NamedArray& array : arrays) {
-            Json shape = Json::array();
-            for (const std::uint64_t size : array.shape) {
-                shape.push_back(size);
-            }
-            written.push_back(Json::Object{{"name", array.name}, {"shape", std::move(shape)}});
-        }
-        terminal.result(
-            Json(Json::Object{{"out", options.out}, {"tensors", std::move(written)}}).dump(2) +
-            "\n");
+        const Json written =
+            Json::Object{{"out", options.out}, {"tensors", runtime::describe(arrays)}};
+        terminal.result(add_findings(written, opened.findings).dump(2) + "\n");
     }
     for (const runtime::NamedArray& array : arrays) {
         terminal.say(format("{} {}", array.name, to_string(array.shape)));

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/analysis/model_loading.hpp"
@@ -14,10 +15,8 @@
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/eval/engine.hpp"
-#include "anamnesis/language/language_model.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
-#include "load_model.hpp"
 #include "open_checkpoint.hpp"
 #include "options/common.hpp"
 #include "options/model.hpp"
@@ -52,38 +51,45 @@ runtime::LoadOptions make_load_options(const ModelOptions& options, const Common
     return load;
 }
 
-/// Says what of the weights the model does not use, and what else was found.
-checkpoint::RecognisedCheckpoint open_and_tell(const eval::AskedModel& model,
-                                               const ReadingOptions& reading,
-                                               const CommonOptions& common) {
-    checkpoint::RecognisedCheckpoint files = open_with_adapter(model, reading);
+/// What of the weights the model does not use, and what else is more than a note.
+std::vector<checkpoint::Finding> list_warnings(const checkpoint::RecognisedCheckpoint& files) {
     std::vector<checkpoint::Finding> findings = files.findings();
     std::erase_if(findings, [](const checkpoint::Finding& one) {
         return one.severity == checkpoint::Severity::note;
     });
-    report_findings(findings, {}, Terminal(common.quiet));
+    return findings;
+}
+
+checkpoint::RecognisedCheckpoint open_and_tell(const eval::AskedModel& model,
+                                               const ReadingOptions& reading,
+                                               const CommonOptions& common) {
+    checkpoint::RecognisedCheckpoint files = open_with_adapter(model, reading);
+    report_findings(list_warnings(files), {}, Terminal(common.quiet));
     return files;
 }
 
 }  // namespace
 
-std::unique_ptr<runtime::HybridModel> open_model(const eval::AskedModel& model,
-                                                 const ModelOptions& options,
-                                                 const ReadingOptions& reading,
-                                                 const CommonOptions& common) {
+OpenedModel open_model(const eval::AskedModel& model,
+                       const ModelOptions& options,
+                       const ReadingOptions& reading,
+                       const CommonOptions& common) {
     const checkpoint::RecognisedCheckpoint files = open_and_tell(model, reading, common);
-    return in_context([&] { return format("loading {}", in_quotes(model.place, 1000)); },
-                      [&] {
-                          return runtime::HybridModel::load(
-                              files.checkpoint, files.model, make_load_options(options, common));
-                      });
+    return {.model = in_context(
+                [&] { return format("loading {}", in_quotes(model.place, 1000)); },
+                [&] {
+                    return runtime::HybridModel::load(
+                        files.checkpoint, files.model, make_load_options(options, common));
+                }),
+            .findings = list_warnings(files)};
 }
 
-std::unique_ptr<language::LanguageModel> load_model(const eval::AskedModel& model,
-                                                    const ModelOptions& how,
-                                                    const ReadingOptions& reading,
-                                                    const CommonOptions& common) {
-    return open_model(model, how, reading, common);
+LoadedModel load_model(const eval::AskedModel& model,
+                       const ModelOptions& how,
+                       const ReadingOptions& reading,
+                       const CommonOptions& common) {
+    auto [opened, findings] = open_model(model, how, reading, common);
+    return {.model = std::move(opened), .findings = std::move(findings)};
 }
 
 analysis::ModelLoading make_loading(const ModelOptions& options,

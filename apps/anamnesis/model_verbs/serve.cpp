@@ -81,7 +81,7 @@ void declare(CLI::App& app, ServeVerbOptions& options) {
 serve::ServedModel load_served(const eval::AskedModel& model, const ServeVerbOptions& options) {
     serve::ServedModel served{
         .name = model.name,
-        .model = open_model(model, options.model, options.reading, options.common)};
+        .model = open_model(model, options.model, options.reading, options.common).model};
     try {
         served.chat = language::ChatTemplate::open(
             options.model.tokenizer.empty() ? model.place : options.model.tokenizer);

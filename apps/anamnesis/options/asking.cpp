@@ -10,6 +10,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/eval/asking_job.hpp"
 #include "anamnesis/eval/embedded_back_end.hpp"
 #include "anamnesis/eval/endpoint_back_end.hpp"
@@ -55,11 +56,13 @@ eval::Engine open_engine(const eval::AskedModel& model,
     }
     ModelOptions how = options.how;
     how.chunk = how.chunk == 0 ? default_chunk : how.chunk;
-    return eval::make_embedded_engine(load_model(model, how, options.reading, common),
+    LoadedModel loaded = load_model(model, how, options.reading, common);
+    return eval::make_embedded_engine(std::move(loaded.model),
                                       {.form = std::move(form),
                                        .prefill_chunk = how.chunk,
                                        .shares_prefixes = !options.no_sharing},
-                                      model);
+                                      model,
+                                      checkpoint::to_json(loaded.findings));
 }
 
 std::vector<eval::AskedModel> list_models(const AskingOptions& options) {

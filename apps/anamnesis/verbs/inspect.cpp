@@ -9,6 +9,7 @@
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/restore/adapter_inspection.hpp"
 #include "anamnesis/restore/inspection.hpp"
+#include "anamnesis/restore/open_pair.hpp"
 #include "anamnesis/restore/plan.hpp"
 
 #include "open_checkpoint.hpp"
@@ -59,7 +60,11 @@ int run(const InspectOptions& options, Terminal& terminal) {
             const checkpoint::Adapter adapter = checkpoint::open_adapter(options.checkpoint);
             return print(restore::inspect_adapter(adapter), options, terminal);
         }
-        const auto pair = open_adapter_pair(options.base, options.checkpoint, options.reading, {});
+        const auto pair = restore::open_adapter_pair(options.base,
+                                                     options.checkpoint,
+                                                     make_open_options(options.reading),
+                                                     make_recognise_options(options.reading),
+                                                     {});
         return print(restore::inspect_adapter(pair.match), options, terminal);
     }
     if (!options.base.empty()) {

@@ -17,6 +17,7 @@
 #include "anamnesis/restore/fit_report.hpp"
 #include "anamnesis/restore/merge.hpp"
 #include "anamnesis/restore/moment_folder.hpp"
+#include "anamnesis/restore/open_pair.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/repair.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -257,7 +258,11 @@ int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
     const std::string& post = options.merges() ? options.adapter : options.post;
     if (options.merges() || checkpoint::is_adapter(post)) {
         const checkpoint::AdapterPair pair =
-            open_adapter_pair(options.pre, post, options.reading, request);
+            restore::open_adapter_pair(options.pre,
+                                       post,
+                                       make_open_options(options.reading),
+                                       make_recognise_options(options.reading),
+                                       request);
         if (options.merges()) {
             return carry_out(make_merge_plan(pair.match, request, options.rounding()),
                              options,

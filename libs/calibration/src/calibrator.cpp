@@ -98,23 +98,7 @@ runtime::Network Calibrator::load(const Tensors& replacements, const Tensors& fa
 
 void Calibrator::check(std::span<const language::SupervisedText> texts,
                        std::string_view source) const {
-    const std::int64_t vocabulary = post_->spec().vocabulary_size;
-    for (const language::SupervisedText& text : texts) {
-        for (const std::vector<std::int64_t>* list : {&text.ids, &text.labels}) {
-            for (const std::int64_t token : *list) {
-                const bool is_label = list == &text.labels && token == language::unsupervised;
-                if (!is_label && (token < 0 || token >= vocabulary)) {
-                    throw Error(ErrorKind::mismatch,
-                                format("{}: text {} has token {}, the vocabulary of post has "
-                                       "0-{}; the texts belong to another tokenizer",
-                                       source,
-                                       in_quotes(text.id),
-                                       token,
-                                       vocabulary - 1));
-                }
-            }
-        }
-    }
+    language::require_known_tokens(texts, source, post_->spec().vocabulary_size);
 }
 
 void Calibrator::throw_if_stopped() const {

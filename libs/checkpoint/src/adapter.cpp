@@ -15,6 +15,9 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/adapter_config.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/gguf.hpp"
+#include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/formats/foreign_file.hpp"
 #include "anamnesis/io/file.hpp"
 
 #include "gguf_adapter.hpp"
@@ -97,7 +100,13 @@ AdapterConfig read_config(const fs::path& folder) {
                            quoted(path)));
     }
     return in_context([&] { return format("reading {}", quoted(path)); },
-                      [&] { return parse_adapter_config(std::string_view(io::read_text(path))); });
+                      [&] {
+                          const std::string text = io::read_text(path);
+                          if (const auto foreign = formats::describe_foreign_bytes(text)) {
+                              throw Error(ErrorKind::malformed, format("it is {}", *foreign));
+                          }
+                          return parse_adapter_config(std::string_view(text));
+                      });
 }
 
 /// The part of a pair that a suffix stands for.
@@ -160,7 +169,9 @@ private:
         } else if (has_adapter_part(tensor.name)) {
             adapter_.unknown.push_back(tensor.name);
         } else {
-            adapter_.saved.push_back({.tensor = &tensor, .name = find_base_name(name)});
+            const std::string base = find_base_name(name);
+            adapter_.saved.push_back(
+                {.tensor = &tensor, .name = base, .is_base_copy = base.size() != name.size()});
         }
     }
 
@@ -206,6 +217,11 @@ bool is_adapter(const fs::path& path) {
         is_there(path / "model.safetensors") || is_there(path / "model.safetensors.index.json");
     return !is_checkpoint && (is_there(path / weights_name) || has_shards(path) ||
                               is_there(path / "adapter_model.bin") || is_there(path / config_name));
+}
+
+RecognisedCheckpoint view_for_adapter(const Adapter& adapter, RecognisedCheckpoint base) {
+    return !adapter.is_gguf() && base.checkpoint.gguf() ? view_for_running(base.checkpoint)
+                                                        : std::move(base);
 }
 
 Adapter open_adapter(const fs::path& path) {

@@ -149,10 +149,26 @@ void read_token_indices(const Json& value, AdapterConfig& config) {
 }
 
 void read_targets(const Reader& reader, AdapterConfig& config) {
-    for (const char* key : {"layers_to_transform", "layers_pattern", "exclude_modules"}) {
+    const auto find_set = [&](const char* key) {
         const Json* value = reader.find(key);
-        config.has_layer_choice =
-            config.has_layer_choice || (value != nullptr && !value->is_null());
+        return value == nullptr || value->is_null() ? nullptr : value;
+    };
+    const Json* excluded = find_set("exclude_modules");
+    config.has_other_choice =
+        find_set("layers_pattern") != nullptr || (excluded != nullptr && excluded->is_string());
+    if (excluded != nullptr && !excluded->is_string()) {
+        config.excluded_modules = reader.words("exclude_modules");
+    }
+    if (const Json* layers = find_set("layers_to_transform")) {
+        std::vector<std::uint64_t> numbers;
+        if (layers->is_array()) {
+            for (const Json& layer : layers->as_array("layers_to_transform")) {
+                numbers.push_back(layer.as_unsigned("layers_to_transform"));
+            }
+        } else {
+            numbers.push_back(layers->as_unsigned("layers_to_transform"));
+        }
+        config.layers = std::move(numbers);
     }
     const Json* targets = reader.find("target_modules");
     if (targets != nullptr && targets->is_string()) {

@@ -26,6 +26,30 @@ void add_list(std::vector<std::string>& lines,
     }
 }
 
+/// What names say of how they came about, where that is known.
+std::string explain_names(const std::string& name) {
+    constexpr std::string_view peft = "base_model.model.";
+    if (name.find(".lora_A.default.") != std::string::npos ||
+        name.find(".lora_B.default.") != std::string::npos) {
+        return "; these are the names of a model in memory (state_dict()): save the adapter with "
+               "save_pretrained, or take '.default' out of them";
+    }
+    if (!name.starts_with(peft) && name.find(peft) != std::string::npos) {
+        return format("; training code put {} before PEFT's names: take it away",
+                      in_quotes(name.substr(0, name.find(peft))));
+    }
+    if (name.find("_checkpoint_wrapped_module.") != std::string::npos ||
+        name.find("_fsdp_wrapped_module.") != std::string::npos ||
+        name.find("_orig_mod.") != std::string::npos) {
+        return "; training code left its wrappers in the names: take them out, or save the adapter "
+               "with save_pretrained of the unwrapped model";
+    }
+    if (!name.starts_with(peft) && name.find(".lora_") != std::string::npos) {
+        return format("; PEFT's names begin with {}: put it before them", in_quotes(peft));
+    }
+    return {};
+}
+
 bool is_in_the_way(const AdapterObstacle& obstacle, AdapterUse use) {
     switch (obstacle.reach) {
         case ObstacleReach::files:
@@ -57,9 +81,10 @@ void refuse_unfit(const AdapterMatch& match, AdapterUse use, bool takes_residual
     if (match.unmatched.size() == tensors) {
         lines.push_back(
             format("none of the {} adapter tensors names a tensor of the base, such as "
-                   "{}",
+                   "{}{}",
                    tensors,
-                   in_quotes(tensors == 0 ? std::string() : match.unmatched.front())));
+                   in_quotes(tensors == 0 ? std::string() : match.unmatched.front()),
+                   tensors == 0 ? std::string() : explain_names(match.unmatched.front())));
     } else {
         add_list(lines,
                  match.unmatched,

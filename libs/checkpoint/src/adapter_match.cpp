@@ -26,6 +26,7 @@
 
 #include "adapter_targets.hpp"
 #include "base_names.hpp"
+#include "equal_values.hpp"
 #include "gguf_adapter.hpp"
 #include "tensor_names.hpp"
 
@@ -152,6 +153,9 @@ private:
         const TensorEntry* base = names_.find(saved.name);
         if (base == nullptr) {
             const bool is_head = is_tied_head(saved.name.substr(0, saved.name.rfind('.')));
+            if (is_head && repeats_embedding(saved)) {
+                return;
+            }
             (is_head ? match_.untied : match_.unmatched).push_back(saved.tensor->name);
             return;
         }
@@ -183,7 +187,26 @@ private:
                        base->rows()));
             return;
         }
-        match_.saved.push_back({.saved = &saved, .base = base});
+        if (!saved.is_base_copy) {
+            match_.saved.push_back({.saved = &saved, .base = base});
+        } else if (!base->was_quantised && !have_equal_values(*saved.tensor, *base)) {
+            misfit(
+                format("tensor {} is the adapter's copy of {} of the base it was trained over, "
+                       "and {} of this base has other values",
+                       quoted(*saved.tensor),
+                       in_quotes(saved.name),
+                       quoted(*base)));
+        }
+    }
+
+    /// With ensure_weight_tying PEFT saves the embedding a second time, as the head.
+    bool repeats_embedding(const SavedTensor& head) const {
+        return std::ranges::any_of(adapter_.saved, [&](const SavedTensor& other) {
+            const TensorEntry* base = base_.checkpoint.find(other.name);
+            return &other != &head && !other.rows && base != nullptr &&
+                   classify_tensor(base_.model, base->name) == TensorGroup::embedding &&
+                   have_equal_values(*head.tensor, *other.tensor);
+        });
     }
 
     /// Whether the shapes allow to compute with the pair.

@@ -2,8 +2,13 @@
 #include "adapter_targets.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
@@ -26,12 +31,36 @@ bool is_any(const std::vector<std::string>& names, std::string_view path) {
 /// The config chooses modules by name, so that their tensors can be held against it.
 bool names_targets(const AdapterConfig& config) {
     return !config.target_modules.empty() && config.target_modules.front() != "all-linear" &&
-           !config.has_layer_choice;
+           !config.has_other_choice;
+}
+
+/// The last number with dots around it, as PEFT finds a module's layer.
+std::optional<std::uint64_t> find_layer_number(std::string_view path) {
+    const std::vector<std::string> parts = split(path, '.');
+    for (std::size_t i = parts.size() - 1; i-- > 1;) {
+        std::uint64_t number = 0;
+        const char* end = parts[i].data() + parts[i].size();
+        const auto result = std::from_chars(parts[i].data(), end, number);
+        if (result.ec == std::errc{} && result.ptr == end) {
+            return number;
+        }
+    }
+    return std::nullopt;
+}
+
+bool is_chosen(const AdapterConfig& config, std::string_view path) {
+    if (is_any(config.excluded_modules, path)) {
+        return false;
+    }
+    const std::optional<std::uint64_t> layer =
+        config.layers ? find_layer_number(path) : std::nullopt;
+    return !config.layers ||
+           (layer && std::ranges::find(*config.layers, *layer) != config.layers->end());
 }
 
 bool is_targeted(const AdapterConfig& config, const std::string& path) {
     if (!config.is_target_expression) {
-        return is_any(config.target_modules, path);
+        return is_any(config.target_modules, path) && is_chosen(config, path);
     }
     try {
         return matches_path(config.target_modules.front(), path);
@@ -52,11 +81,12 @@ void find_untargeted(const AdapterMatch& match, std::vector<Finding>& findings) 
             "untargeted_adapter_modules",
             Severity::warning,
             names,
-            format("{} modules of the adapter are none of target_modules in adapter_config.json "
-                   "({}): PEFT leaves them out, vLLM and this program do not",
+            format("{} modules of the adapter are none that adapter_config.json chooses "
+                   "(target_modules, exclude_modules, layers_to_transform): {}; PEFT leaves them "
+                   "out, vLLM and this program do not",
                    names.size(),
                    list_examples(names)),
-            "correct target_modules, or remove the tensors"));
+            "correct adapter_config.json, or remove the tensors"));
     }
 }
 
@@ -71,7 +101,7 @@ void find_without_tensors(const AdapterMatch& match, std::vector<Finding>& findi
         const std::string_view name = tensor.name;
         if (name.ends_with(weight_suffix) && tensor.shape.size() == 2 &&
             name.find(".experts.") == std::string_view::npos && match.find(tensor) == nullptr &&
-            is_any(config.target_modules, name.substr(0, name.size() - weight_suffix.size()))) {
+            is_targeted(config, std::string(name.substr(0, name.size() - weight_suffix.size())))) {
             names.emplace_back(name);
         }
     }

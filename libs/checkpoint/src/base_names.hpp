@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -16,8 +17,12 @@
 
 namespace anamnesis::checkpoint {
 
-inline std::string find_prefix(std::string_view name) {
-    return std::string(name.substr(0, name.size() - canonical_name(name).size()));
+/// What is before the canonical name; nothing where wrappers lie within it.
+inline std::optional<std::string> find_prefix(std::string_view name) {
+    const std::string canonical = canonical_name(name);
+    return name.ends_with(canonical)
+               ? std::optional<std::string>(name.substr(0, name.size() - canonical.size()))
+               : std::nullopt;
 }
 
 inline bool has_wrapper(std::string_view prefix) {
@@ -57,8 +62,12 @@ public:
         if (tensor == nullptr) {
             return nullptr;
         }
-        const std::string from = find_prefix(name);
-        const std::string to = find_prefix(tensor->name);
+        const auto prefix = find_prefix(name);
+        if (!prefix) {
+            return nullptr;
+        }
+        const std::string& from = *prefix;
+        const std::string to = find_prefix(tensor->name).value_or(from);
         if (rule_ == PrefixRule::loaders && has_wrapper(from) && !has_wrapper(to)) {
             wrapped_ = name;
             return nullptr;

@@ -225,7 +225,7 @@ void use_layer_norm(Blueprint& blueprint, const ConfigReader& config, std::strin
 }
 
 DenseSpec make_plain_dense(std::uint32_t width, Activation activation) {
-    return {.width = width, .activation = activation, .is_gated = false};
+    return {.width = width, .activation = activation, .is_gated = false, .has_biases = true};
 }
 
 void tie_head_by_default(Blueprint& blueprint) {

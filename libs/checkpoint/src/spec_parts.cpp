@@ -103,7 +103,8 @@ void expect_silu_in_mixers(const ConfigReader& config, std::string_view key) {
 
 DenseSpec read_dense(const ConfigReader& config, std::uint32_t default_width) {
     return {.width = read_size(config, "intermediate_size", default_width),
-            .activation = read_activation(config)};
+            .activation = read_activation(config),
+            .has_biases = config.flag("mlp_bias", false)};
 }
 
 std::uint32_t read_expert_count(const ConfigReader& config, std::uint32_t fallback) {

@@ -236,6 +236,21 @@ std::vector<std::string> warnings_after_renaming(const std::string& from, const 
     return list_sentences(recognise(Checkpoint::open(folder.path())).findings);
 }
 
+TEST(PlanWarnings, NameBiasesOfWhichTheConfigSaysThatThereAreNone) {
+    const testing::TemporaryFolder folder;
+    const fs::path source = golden("falcon_h1_odd");
+    std::string config = io::read_text(source / "config.json");
+    const std::string stated = "\"mlp_bias\": true";
+    config.replace(config.find(stated), stated.size(), "\"mlp_bias\": false");
+    folder.write("config.json", config);
+    folder.write("model.safetensors", io::read_text(source / "model.safetensors"));
+    const Model model = recognise(Checkpoint::open(folder.path()));
+    EXPECT_THAT(list_sentences(model.findings),
+                Contains(AllOf(HasSubstr("has no use for tensors"),
+                               HasSubstr("feed_forward.down_proj.bias"))));
+    EXPECT_THAT(list_sentences(recognise(Checkpoint::open(source)).findings), IsEmpty());
+}
+
 TEST(PlanWarnings, NameMissingAndUnusedTensors) {
     EXPECT_THAT(list_sentences(recognise(Checkpoint::open(golden("hypenet_base"))).findings),
                 IsEmpty());

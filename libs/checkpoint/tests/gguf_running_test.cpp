@@ -14,6 +14,7 @@
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/half.hpp"
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/gguf.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -150,6 +151,75 @@ TEST(GgufForRunning, TakesFusedTensorsApart) {
         rows += tensor.rows();
     }
     EXPECT_EQ(rows, fused.rows());
+}
+
+/// A pre whose positions are stretched is no pre of a file whose are not.
+TEST(GgufView, KeepsTheStretchOfPre) {
+    const fs::path testdata = ANAMNESIS_TESTDATA;
+    RecognisedCheckpoint post;
+    post.checkpoint = Checkpoint::open(testdata / "gguf/running/qwen3next/model.gguf");
+    post.model = recognise(post.checkpoint);
+    const fs::path source = testdata / "models/qwen3_next_base";
+    const auto find_meaning = [&](const char* scaling) {
+        const testing::TemporaryFolder folder;
+        fs::copy(source / "model.safetensors", folder.path() / "model.safetensors");
+        Json config = Json::parse_python(testing::read_file(source / "config.json"));
+        Json rope = config.at("rope_parameters");
+        const Json changes = Json::parse(scaling);
+        for (const auto& [key, value] : changes.as_object("changes")) {
+            rope.set(key, value);
+        }
+        config.set("rope_parameters", rope);
+        folder.write("config.json", config.dump());
+        const RecognisedCheckpoint pre = open_recognised(folder.path());
+        return view_as_gguf(pre, post).model.position.rope_meaning;
+    };
+    EXPECT_EQ(find_meaning("{}"), post.model.position.rope_meaning);
+    EXPECT_NE(find_meaning(R"({"rope_type": "linear", "factor": 4.0})"),
+              post.model.position.rope_meaning);
+}
+
+/// `key` of the file becomes `other`, of the same length.
+fs::path write_with_other_key(const testing::TemporaryFolder& folder,
+                              const std::string& key,
+                              const std::string& other) {
+    std::string bytes =
+        testing::read_file(fs::path(ANAMNESIS_TESTDATA) / "gguf/running/qwen3moe/model.gguf");
+    const std::size_t place = bytes.find(key);
+    EXPECT_NE(place, std::string::npos) << key;
+    EXPECT_EQ(key.size(), other.size());
+    bytes.replace(place, key.size(), other);
+    return folder.write("model.gguf", bytes);
+}
+
+TEST(GgufForRunning, AssumesNoEps) {
+    const testing::TemporaryFolder folder;
+    const fs::path file =
+        write_with_other_key(folder, "layer_norm_rms_epsilon", "layer_norm_rms_epsilom");
+    try {
+        static_cast<void>(view_for_running(Checkpoint::open(file)));
+        ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::malformed);
+        EXPECT_THAT(error.message(), ::testing::HasSubstr("layer_norm_rms_epsilon"));
+    }
+}
+
+/// Llama.cpp takes a factor without a type as linear; an old key has it under another name.
+TEST(GgufForRunning, ScalesLinearlyWhereNoTypeIsNamed) {
+    for (const char* key : {"llama.rope.scaling.factor", "llama.rope.scale_linear"}) {
+        testing::GgufBytes bytes;
+        bytes.key("general.architecture", "llama")
+            .key("llama.block_count", 1U)
+            .key("llama.embedding_length", 4U)
+            .key("llama.attention.head_count", 1U)
+            .key(key, 6, testing::GgufBytes::number(4.0F));
+        const testing::TemporaryFolder folder;
+        const fs::path file = folder.write("model.gguf", bytes.bytes());
+        const Json config = make_gguf_config(*Checkpoint::open(file).gguf());
+        EXPECT_EQ(config.at("rope_scaling").at("rope_type").as_string("type"), "linear") << key;
+        EXPECT_EQ(config.at("rope_scaling").at("factor").as_double("factor"), 4.0) << key;
+    }
 }
 
 TEST(GgufForRunning, RefusesArchitecturesThatDoNotRun) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "arms.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -99,7 +100,8 @@ std::vector<Arm> list_arms(const checkpoint::RecognisedCheckpoint& post, Depth d
     return arms;
 }
 
-std::string describe_options(const restore::Request& request) {
+std::string describe_options(const restore::Request& request,
+                             const checkpoint::RecognisedCheckpoint& post) {
     using restore::Method;
     const restore::Selection& selection = request.selection;
     std::string options;
@@ -121,8 +123,22 @@ std::string describe_options(const restore::Request& request) {
     if (selection.kv_heads) {
         options += " --heads " + join_numbers(*selection.kv_heads);
     }
-    if (selection.has_sliding && selection.groups.size() != all_groups.size()) {
-        options += " --include-sliding";
+    if (selection.groups.size() != all_groups.size()) {
+        const auto has = [&](auto is_meant) {
+            return std::ranges::any_of(post.model.attention, is_meant);
+        };
+        const auto is_sliding = [](const checkpoint::AttentionTensor& tensor) {
+            return tensor.kind == checkpoint::LayerKind::sliding;
+        };
+        const auto is_adapter = [](const checkpoint::AttentionTensor& tensor) {
+            return tensor.group == checkpoint::AttentionGroup::adapter;
+        };
+        if (selection.has_sliding && has(is_sliding)) {
+            options += " --include-sliding";
+        }
+        if (selection.has_adapters && has(is_adapter)) {
+            options += " --include-adapters";
+        }
     }
     if (selection.method == Method::lerp) {
         options += format(" --alpha {}", request.alpha);

@@ -23,7 +23,8 @@ struct Arm {
 /// Every candidate of a depth, groups in their usual order and layers ascending.
 std::vector<Arm> list_arms(const checkpoint::RecognisedCheckpoint& post, Depth depth);
 
-/// The options of `restore` that ask for it: "--groups mlp --layers 3".
-std::string describe_options(const restore::Request& request);
+/// The options of `restore` that ask for it in post: "--groups mlp --layers 3".
+std::string describe_options(const restore::Request& request,
+                             const checkpoint::RecognisedCheckpoint& post);
 
 }  // namespace anamnesis::dissection

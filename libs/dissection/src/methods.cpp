@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/shell.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -101,9 +102,9 @@ std::vector<std::string> list_commands(const checkpoint::RecognisedCheckpoint& p
         const bool is_fit = requests[i].selection.method == restore::Method::fit;
         commands.push_back(
             format("anamnesis restore --pre {} --post {}{}{} --out {}",
-                   pre.checkpoint.path().string(),
-                   source,
-                   describe_options(requests[i]),
+                   quote_for_shell(pre.checkpoint.path().string()),
+                   quote_for_shell(source),
+                   describe_options(requests[i], post),
                    is_fit ? " --calibrate-recall RECALL --calibrate-chains REASONING" : "",
                    out));
         source = out;

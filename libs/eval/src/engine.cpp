@@ -150,13 +150,17 @@ Engine make_endpoint_engine(EndpointOptions options, const language::Tokenizer* 
 
 Engine make_embedded_engine(std::unique_ptr<language::LanguageModel> model,
                             EmbeddedOptions options,
-                            const AskedModel& asked) {
+                            const AskedModel& asked,
+                            const Json& findings) {
     Engine engine{.model = std::move(model), .form = options.form};
     engine.back_end = std::make_unique<EmbeddedBackEnd>(*engine.model, std::move(options));
     engine.description = engine.back_end->description();
     const Json files = describe_files(asked);
     for (const auto& [key, value] : files.as_object("files")) {
         engine.description.set(key, value);
+    }
+    if (!findings.as_array("findings").empty()) {
+        engine.description.set("findings", findings);
     }
     return engine;
 }

@@ -16,6 +16,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/shape.hpp"
+#include "anamnesis/base/shell.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
@@ -227,21 +228,6 @@ MethodVerdict try_method(const checkpoint::RecognisedCheckpoint& pre,
     } catch (const Error& error) {
         return {.method = method, .is_possible = false, .reason = error.message()};
     }
-}
-
-std::string quote_for_shell(const std::string& word) {
-    const bool is_plain = !word.empty() && std::ranges::all_of(word, [](char c) {
-        return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-               std::string_view("/._-+=:@").find(c) != std::string_view::npos;
-    });
-    if (is_plain) {
-        return word;
-    }
-    std::string quoted = "'";
-    for (const char c : word) {
-        quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    }
-    return quoted + "'";
 }
 
 std::string make_command(const Diagnosis& diagnosis,

@@ -277,6 +277,16 @@ MergeRounding find_rounding(const Json& receipt) {
 Plan make_merge_plan(const checkpoint::AdapterMatch& match,
                      const Request& request,
                      MergeRounding rounding) {
+    const std::vector<checkpoint::WeightFile>& files = match.base->checkpoint.files();
+    const bool is_gguf = !files.empty() && files.front().path().extension() == ".gguf";
+    if (is_gguf && !match.adapter->is_gguf()) {
+        throw Error(
+            ErrorKind::unsupported,
+            format("an adapter of PEFT is not merged into a GGUF file, and {} is one; merge "
+                   "it into the safetensors checkpoint, or run it beside the file "
+                   "(--adapter of generate and niah)",
+                   in_quotes(files.front().path().string(), 1000)));
+    }
     refuse_methods_without_factors(request);
     refuse_saved_head_of_tied_base(match);
     refuse_unfit(

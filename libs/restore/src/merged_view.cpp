@@ -72,8 +72,7 @@ private:
 /// Errors: `unsupported` for a GGUF adapter on another base.
 RecognisedCheckpoint make_base(const Adapter& adapter, RecognisedCheckpoint base) {
     if (!adapter.is_gguf()) {
-        return base.checkpoint.gguf() ? checkpoint::view_for_running(base.checkpoint)
-                                      : std::move(base);
+        return checkpoint::view_for_adapter(adapter, std::move(base));
     }
     if (!base.checkpoint.gguf()) {
         throw Error(ErrorKind::unsupported,

@@ -3,11 +3,14 @@
 
 #include <filesystem>
 #include <string_view>
+#include <utility>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/request.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -49,6 +52,20 @@ CheckpointPair open_pair(const fs::path& pre,
                          const checkpoint::RecogniseOptions& recognising) {
     return {.pre = open_one(pre, post, "post", opening, recognising),
             .post = open_one(post, pre, "pre", opening, recognising)};
+}
+
+checkpoint::AdapterPair open_adapter_pair(const fs::path& base,
+                                          const fs::path& adapter,
+                                          const checkpoint::OpenOptions& opening,
+                                          const checkpoint::RecogniseOptions& recognising,
+                                          const Request& request) {
+    checkpoint::Adapter opened = checkpoint::open_adapter(adapter);
+    checkpoint::RecognisedCheckpoint under = checkpoint::view_for_adapter(
+        opened, checkpoint::open_recognised(base, opening, recognising));
+    return {std::move(opened),
+            std::move(under),
+            request.allowed.contains(Allowance::prefix) ? checkpoint::PrefixRule::any
+                                                        : checkpoint::PrefixRule::loaders};
 }
 
 }  // namespace anamnesis::restore

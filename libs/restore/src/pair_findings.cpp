@@ -24,6 +24,7 @@
 #include "anamnesis/restore/plan.hpp"
 
 #include "container_view.hpp"
+#include "kind_relation.hpp"
 #include "pairing.hpp"
 #include "row_relation.hpp"
 
@@ -381,10 +382,10 @@ std::vector<Finding> find_pair_findings(const RecognisedCheckpoint& pre,
     std::vector<Finding> findings;
     is_view(pre) ? void() : PairComparison(pre, post, pairing).run(findings);
     find_row_relation(pre, post, pairing, findings);
-    for (Finding& finding : findings) {
-        finding.where = "pair";
-    }
-    return findings;
+    find_kind_relation(pre, post, findings);
+    std::vector<Finding> of_pair;
+    append_findings(of_pair, findings, "pair");
+    return of_pair;
 }
 
 std::vector<Finding> collect_findings(const RecognisedCheckpoint& pre,
@@ -392,8 +393,7 @@ std::vector<Finding> collect_findings(const RecognisedCheckpoint& pre,
     std::vector<Finding> all;
     append_findings(all, pre.findings(), "pre");
     append_findings(all, post.findings(), "post");
-    const std::vector<Finding> pair = find_pair_findings(pre, post);
-    all.insert(all.end(), pair.begin(), pair.end());
+    append_findings(all, find_pair_findings(pre, post), "pair");
     return all;
 }
 

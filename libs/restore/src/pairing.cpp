@@ -23,6 +23,8 @@
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
+#include "container_view.hpp"
+
 namespace anamnesis::restore {
 namespace {
 
@@ -122,6 +124,35 @@ void compare_positions(const checkpoint::PositionSettings& pre,
 using Judge = std::function<void(Allowance, const std::string&)>;
 
 /// Position settings, where both sides have a config that tells them.
+std::vector<std::byte> read_bytes(const checkpoint::TensorEntry& tensor) {
+    std::vector<std::byte> bytes(tensor.bytes);
+    tensor.read_at(0, bytes);
+    return bytes;
+}
+
+/// GGUF files have factors of rotary frequencies as tensors.
+void compare_frequencies(const RecognisedCheckpoint& pre,
+                         const RecognisedCheckpoint& post,
+                         std::vector<std::string>& differences) {
+    if (pre.checkpoint.gguf() == nullptr || post.checkpoint.gguf() == nullptr || is_view(pre)) {
+        return;
+    }
+    for (const char* name :
+         {"rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"}) {
+        const checkpoint::TensorEntry* before = pre.checkpoint.find(name);
+        const checkpoint::TensorEntry* after = post.checkpoint.find(name);
+        if ((before == nullptr) != (after == nullptr)) {
+            differences.push_back(format("{} has factors of rotary frequencies ({}), {} has none",
+                                         before != nullptr ? "pre" : "post",
+                                         name,
+                                         before != nullptr ? "post" : "pre"));
+        } else if (before != nullptr && read_bytes(*before) != read_bytes(*after)) {
+            differences.push_back(format(
+                "the factors of rotary frequencies ({}) are others in pre than in post", name));
+        }
+    }
+}
+
 void compare_configured(const RecognisedCheckpoint& pre,
                         const RecognisedCheckpoint& post,
                         const Judge& judge) {
@@ -140,6 +171,7 @@ void compare_configured(const RecognisedCheckpoint& pre,
     }
     std::vector<std::string> positions;
     compare_positions(pre.model.position, post.model.position, post.model.family, positions);
+    compare_frequencies(pre, post, positions);
     for (const std::string& difference : positions) {
         judge(Allowance::position, difference);
     }

@@ -87,14 +87,14 @@ std::optional<std::string> describe_rounding(const Json& receipt) {
 }
 
 /// Repaired rows that are not all numbers: pre has such values, or ones that post's type cannot
-/// hold.
+/// hold. Block-quantised types have numbers in their place.
 std::optional<checkpoint::Finding> find_non_finite(const Plan& plan,
                                                    const std::vector<ChangeMeasure>& measures) {
     std::vector<std::string> names;
     std::uint64_t in_pre = 0;
     std::uint64_t in_result = 0;
     for (std::size_t i = 0; i < measures.size(); ++i) {
-        if (measures[i].non_finite_in_result > 0) {
+        if (measures[i].non_finite_in_result > 0 || measures[i].non_finite_in_pre > 0) {
             names.push_back(plan.changes[i].post->name);
             in_pre += measures[i].non_finite_in_pre;
             in_result += measures[i].non_finite_in_result;
@@ -107,11 +107,17 @@ std::optional<checkpoint::Finding> find_non_finite(const Plan& plan,
         "non_finite",
         checkpoint::Severity::warning,
         names,
-        format("{} values of the repaired rows are NaN or infinite ({}); {}",
-               in_result,
-               checkpoint::list_examples(names),
-               in_pre > 0 ? format("pre has {} there", in_pre)
-                          : std::string("pre has numbers there that post's type cannot hold")),
+        in_result == 0
+            ? format("pre has {} values that are NaN or infinite where rows were repaired ({}); "
+                     "post's type holds numbers in their place, which mean nothing",
+                     in_pre,
+                     checkpoint::list_examples(names))
+            : format("{} values of the repaired rows are NaN or infinite ({}); {}",
+                     in_result,
+                     checkpoint::list_examples(names),
+                     in_pre > 0
+                         ? format("pre has {} there", in_pre)
+                         : std::string("pre has numbers there that post's type cannot hold")),
         in_pre > 0 ? "take another pre: 'anamnesis doctor' names its tensors"
                    : "convert post to a wider type first");
     finding.where = after_repair;

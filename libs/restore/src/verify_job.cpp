@@ -61,10 +61,7 @@ RecognisedCheckpoint open_repaired(const VerifyJob& job) {
 }
 
 checkpoint::AdapterPair open_adapter_pair(const VerifyJob& job, const Request& request) {
-    return {checkpoint::open_adapter(job.post),
-            checkpoint::open_recognised(job.pre, job.opening, job.recognising),
-            request.allowed.contains(Allowance::prefix) ? checkpoint::PrefixRule::any
-                                                        : checkpoint::PrefixRule::loaders};
+    return restore::open_adapter_pair(job.pre, job.post, job.opening, job.recognising, request);
 }
 
 Verified verify_of_adapter(const VerifyJob& job, const Execution& execution) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -24,6 +25,7 @@
 #include "anamnesis/restore/request.hpp"
 
 #include "temporary_folder.hpp"
+#include "tiny_model.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -111,6 +113,47 @@ std::string find_refusal(const fs::path& base, const fs::path& adapter) {
         return error.message();
     }
     return "nothing is refused";
+}
+
+/// The adapter with what PEFT saves of the base beside factors of an embedding: a copy of the
+/// weight. `change` turns one byte of it.
+fs::path write_with_copy(const testing::TemporaryFolder& folder, bool change) {
+    const auto adapter =
+        checkpoint::Checkpoint::open(own_cases / "only_qk/adapter" / "adapter_model.safetensors");
+    const auto base = checkpoint::Checkpoint::open(own_cases / "only_qk/base");
+    const std::string copied = "model.layers.0.self_attn.q_proj";
+    std::vector<testing::NamedBytes> tensors;
+    const auto add = [&](const std::string& name, const TensorEntry& tensor) {
+        const std::vector<std::byte> bytes = read_all(tensor);
+        std::string text(bytes.size(), '\0');
+        std::memcpy(text.data(), bytes.data(), bytes.size());
+        tensors.push_back({.name = name,
+                           .dtype = std::string(to_string(tensor.dtype)),
+                           .shape = {tensor.shape.begin(), tensor.shape.end()},
+                           .bytes = std::move(text)});
+    };
+    for (const TensorEntry& tensor : adapter.tensors()) {
+        add(tensor.name, tensor);
+    }
+    add("base_model.model." + copied + ".base_layer.weight", base.at(copied + ".weight"));
+    tensors.back().bytes.front() ^= change ? '\1' : '\0';
+    folder.write("adapter_model.safetensors", testing::make_safetensors(tensors));
+    fs::copy(own_cases / "only_qk/adapter/adapter_config.json",
+             folder.path() / "adapter_config.json");
+    return folder.path();
+}
+
+TEST(ViewWithAdapter, PassesOverTheAdaptersCopyOfTheBase) {
+    const fs::path base = own_cases / "only_qk/base";
+    const testing::TemporaryFolder same;
+    const checkpoint::RecognisedCheckpoint seen = view(base, write_with_copy(same, false));
+    const checkpoint::RecognisedCheckpoint plain = view(base, own_cases / "only_qk/adapter");
+    for (const TensorEntry& tensor : plain.checkpoint.tensors()) {
+        EXPECT_EQ(read_all(seen.checkpoint.at(tensor.name)), read_all(tensor)) << tensor.name;
+    }
+    const testing::TemporaryFolder other;
+    EXPECT_THAT(find_refusal(base, write_with_copy(other, true)),
+                HasSubstr("of this base has other values"));
 }
 
 TEST(ViewWithAdapter, RefusesWhatDoesNotFit) {

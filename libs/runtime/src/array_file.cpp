@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/formats/integers.hpp"
 #include "anamnesis/formats/safetensors.hpp"
@@ -49,6 +51,18 @@ void write_arrays(const std::string& path, const std::vector<NamedArray>& arrays
                              std::as_bytes(std::span(arrays[i].values)));
     }
     file.commit();
+}
+
+Json describe(const std::vector<NamedArray>& arrays) {
+    Json list = Json::array();
+    for (const NamedArray& array : arrays) {
+        Json shape = Json::array();
+        for (const std::uint64_t size : array.shape) {
+            shape.push_back(size);
+        }
+        list.push_back(Json::Object{{"name", array.name}, {"shape", std::move(shape)}});
+    }
+    return list;
 }
 
 }  // namespace anamnesis::runtime

@@ -281,7 +281,12 @@ void prepare(Prepared& prepared, const FineTuneJob& job, const Watch& watch, Pro
             checkpoint::open_recognised(job.random ? initial_folder(job) : fs::path(job.checkpoint),
                                         job.opening,
                                         job.recognising);
-        prepared.course = make_course(job.data, job.steps, prepared.opened->checkpoint);
+        const checkpoint::RecognisedCheckpoint& opened = *prepared.opened;
+        prepared.course = make_course(
+            job.data,
+            job.steps,
+            {.checkpoint = opened.checkpoint,
+             .vocabulary = runtime::describe(opened.checkpoint, opened.model).vocabulary_size});
         runtime::convert_torch_errors([&] {
             prepared.trainer.emplace(
                 make_trainer(job, *prepared.opened, processes, prepared.adapters));

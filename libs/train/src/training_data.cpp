@@ -48,8 +48,8 @@ Course make_ready_course(const TrainingData& data, std::optional<std::uint64_t> 
 /// Every sample of the files, encoded as the data say.
 std::vector<language::SupervisedText> read_all_samples(const std::vector<std::string>& paths,
                                                        const TrainingData& data,
-                                                       const checkpoint::Checkpoint& checkpoint) {
-    const fs::path& folder = checkpoint.folder();
+                                                       const LearningModel& model) {
+    const fs::path& folder = model.checkpoint.folder();
     std::optional<language::Tokenizer> tokenizer;
     if (language::Tokenizer::is_in(folder)) {
         tokenizer = language::Tokenizer::open(folder);
@@ -62,13 +62,14 @@ std::vector<language::SupervisedText> read_all_samples(const std::vector<std::st
         chat = language::ChatTemplate::open(folder);
         rules.chat = [&chat]() -> const language::ChatTemplate& { return *chat; };
     }
-    const auto ends = language::end_of_text_tokens(folder, checkpoint.config());
+    const auto ends = language::end_of_text_tokens(folder, model.checkpoint.config());
     if (!ends.empty()) {
         rules.end_of_text = ends.front();
     }
     std::vector<language::SupervisedText> samples;
     for (const std::string& path : paths) {
         std::vector<language::SupervisedText> more = language::read_supervised_lines(path, rules);
+        language::require_known_tokens(more, in_quotes(path, 1000), model.vocabulary);
         std::ranges::move(more, std::back_inserter(samples));
     }
     return samples;
@@ -76,7 +77,7 @@ std::vector<language::SupervisedText> read_all_samples(const std::vector<std::st
 
 std::unique_ptr<BatchSource> make_replayed_source(const TrainingData::Replay& replay,
                                                   const TrainingData& data,
-                                                  const checkpoint::Checkpoint& checkpoint) {
+                                                  const LearningModel& model) {
     // Other draws than those of the data, should both be of one kind.
     const std::uint64_t seed = data.seed + 0x5EED;
     if (replay.task) {
@@ -87,14 +88,14 @@ std::unique_ptr<BatchSource> make_replayed_source(const TrainingData::Replay& re
             seed);
     }
     return std::make_unique<SamplesSource>(
-        read_all_samples({replay.file}, data, checkpoint),
+        read_all_samples({replay.file}, data, model),
         BatchingRules{
             .rows = replay.rows, .packed_length = data.is_packed ? data.length : 0, .seed = seed});
 }
 
 Course make_text_course(const TrainingData& data,
                         std::optional<std::uint64_t> steps,
-                        const checkpoint::Checkpoint& checkpoint) {
+                        const LearningModel& model) {
     if (data.files.empty()) {
         throw Error(ErrorKind::usage, "nothing to train on: give --data or --batches");
     }
@@ -102,7 +103,7 @@ Course make_text_course(const TrainingData& data,
         throw Error(ErrorKind::usage, "--pack needs --length, the tokens of a packed row");
     }
     auto source = std::make_unique<SamplesSource>(
-        read_all_samples(data.files, data, checkpoint),
+        read_all_samples(data.files, data, model),
         BatchingRules{.rows = data.rows,
                       .accumulated = data.accumulated,
                       .packed_length = data.is_packed ? data.length : 0,
@@ -114,7 +115,7 @@ Course make_text_course(const TrainingData& data,
 
 Course make_learned_course(const TrainingData& data,
                            std::optional<std::uint64_t> steps,
-                           const checkpoint::Checkpoint& checkpoint) {
+                           const LearningModel& model) {
     if (!data.stages.empty() && !data.task) {
         throw Error(ErrorKind::usage, "--stages belongs to --data synthetic:TASK");
     }
@@ -127,7 +128,7 @@ Course make_learned_course(const TrainingData& data,
         const std::uint64_t all = source->steps();
         return {.source = std::move(source), .steps = steps.value_or(all)};
     }
-    return make_text_course(data, steps, checkpoint);
+    return make_text_course(data, steps, model);
 }
 
 constexpr std::string_view synthetic_prefix = "synthetic:";
@@ -160,11 +161,11 @@ TrainingData::Replay parse_replay(const std::string& word, std::uint64_t rows) {
 
 Course make_course(const TrainingData& data,
                    std::optional<std::uint64_t> steps,
-                   const checkpoint::Checkpoint& checkpoint) {
-    Course course = make_learned_course(data, steps, checkpoint);
+                   const LearningModel& model) {
+    Course course = make_learned_course(data, steps, model);
     if (data.replay) {
-        course.source = std::make_unique<Replay>(
-            std::move(course.source), make_replayed_source(*data.replay, data, checkpoint));
+        course.source = std::make_unique<Replay>(std::move(course.source),
+                                                 make_replayed_source(*data.replay, data, model));
     }
     return course;
 }

@@ -61,9 +61,10 @@ void plan_falcon_layers(Blueprint& blueprint, const ConfigReader& config) {
         // The scale of logits is also that of what they lose.
         attention.alibi_factor = 1.0 / std::sqrt(static_cast<double>(attention.heads.head_dim));
     }
-    const DenseSpec dense =
+    DenseSpec dense =
         make_plain_dense(read_size(config, "ffn_hidden_size", 4 * blueprint.hidden_size),
                          read_activation(config, "activation", Activation::gelu));
+    dense.has_biases = config.flag("bias", false);
     LayerPlan like{
         .spec = {.feed_forward = dense, .is_parallel = true},
         .mixer = {.name = "self_attention", .renamed = {{role::output, "dense"}}},

@@ -30,6 +30,7 @@ void plan_gpt_neox_layers(Blueprint& blueprint, const ConfigReader& config) {
     DenseSpec dense = read_dense(config, 24'576);
     dense.activation = read_activation(config, "hidden_act", Activation::gelu);
     dense.is_gated = false;
+    dense.has_biases = true;
     plan_softmax_body(
         blueprint,
         make_softmax_kinds(blueprint, config),

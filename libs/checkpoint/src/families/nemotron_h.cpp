@@ -123,7 +123,8 @@ void plan_nemotron_layers(Blueprint& blueprint, const ConfigReader& config) {
     const DenseSpec dense{
         .width = read_size(config, "intermediate_size", 21'504),
         .activation = read_activation(config, "mlp_hidden_act", Activation::squared_relu),
-        .is_gated = false};
+        .is_gated = false,
+        .has_biases = config.flag("mlp_bias", false)};
     const std::vector<bool> has_experts = find_expert_layers(config);
     plan_body(
         blueprint,

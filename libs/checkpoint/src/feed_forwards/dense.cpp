@@ -30,21 +30,27 @@ void list_tensors(const DenseSpec& spec, LayerTensors& tensors) {
     using Matrix = LayerTensors::Matrix;
     const std::uint64_t hidden = tensors.hidden_size();
     const std::uint64_t width = spec.width;
+    Presence bias = Presence::optional;
+    if (spec.has_biases) {
+        bias = *spec.has_biases ? Presence::required : Presence::absent;
+    }
+    const auto add = [&](std::string_view role, std::string_view name, std::uint64_t outputs) {
+        tensors.add(
+            Matrix{.role = role, .name = name, .outputs = outputs, .inputs = hidden, .bias = bias});
+    };
     if (spec.is_gated && spec.is_fused) {
-        tensors.add(Matrix{
-            .role = role::gate_up, .name = "gate_up_proj", .outputs = 2 * width, .inputs = hidden});
+        add(role::gate_up, "gate_up_proj", 2 * width);
     } else {
         if (spec.is_gated) {
-            tensors.add(Matrix{
-                .role = role::gate, .name = "gate_proj", .outputs = width, .inputs = hidden});
+            add(role::gate, "gate_proj", width);
         }
-        tensors.add(
-            Matrix{.role = role::up, .name = "up_proj", .outputs = width, .inputs = hidden});
+        add(role::up, "up_proj", width);
     }
     tensors.add(Matrix{.role = role::down,
                        .name = "down_proj",
                        .outputs = hidden,
                        .inputs = width,
+                       .bias = bias,
                        .initial = Initial::stream_matrix});
 }
 

@@ -78,15 +78,21 @@ void add_layer_types(Json& config, const GgufKeys& keys, const GgufArchitecture&
     config.set("layer_types", std::move(types));
 }
 
+/// Source: llama.cpp, which takes a factor without a type as linear and an older key for it.
 void add_scaling(Json& config, const GgufKeys& keys) {
-    const auto type = keys.find_string("rope.scaling.type");
-    if (!type || *type == "none") {
+    const std::string type = keys.find_string("rope.scaling.type").value_or("linear");
+    auto factor = keys.find_number("rope.scaling.factor");
+    factor = factor ? factor : keys.find_number("rope.scale_linear");
+    const bool is_unscaled = !factor || *factor == 0.0 || *factor == 1.0;
+    if (type == "none" || (type == "linear" && is_unscaled)) {
         return;
     }
-    Json scaling = Json::Object{{"rope_type", *type}};
+    Json scaling = Json::Object{{"rope_type", type}};
+    if (factor) {
+        scaling.set("factor", *factor);
+    }
     for (const auto& [from, to] :
-         {SameKey{"rope.scaling.factor", "factor"},
-          SameKey{"rope.scaling.original_context_length", "original_max_position_embeddings"},
+         {SameKey{"rope.scaling.original_context_length", "original_max_position_embeddings"},
           SameKey{"rope.scaling.attn_factor", "attention_factor"},
           SameKey{"rope.scaling.yarn_beta_fast", "beta_fast"},
           SameKey{"rope.scaling.yarn_beta_slow", "beta_slow"}}) {
@@ -144,7 +150,7 @@ Json make_gguf_config(const formats::GgufFile& file) {
         config.set("linear_value_head_dim", *inner / *heads);
     }
     for (const std::string_view key :
-         {"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"}) {
+         {"attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon"}) {
         if (const auto eps = keys.find_number(key)) {
             config.set("rms_norm_eps", *eps);
         }
@@ -176,6 +182,7 @@ std::optional<std::string> find_gguf_name(std::string_view canonical) {
         SameKey{"ffn_up.weight", "mlp.up_proj.weight"},
         SameKey{"ffn_down.weight", "mlp.down_proj.weight"},
         SameKey{"attn_norm.weight", "input_layernorm.weight"},
+        SameKey{"ffn_norm.weight", "post_attention_layernorm.weight"},
     };
     for (const auto& [gguf, name] : outer) {
         if (canonical == name) {

@@ -35,8 +35,19 @@ public:
     explicit RunningConfig(const Checkpoint& file)
         : file_(file), keys_(*file.gguf()), config_(make_gguf_config(*file.gguf())) {}
 
+    /// Errors: `malformed` without the eps of the norms.
     Json make() {
+        const bool has_eps = keys_.find_number("attention.layer_norm_rms_epsilon") ||
+                             keys_.find_number("attention.layer_norm_epsilon");
+        if (!has_eps) {
+            throw Error(ErrorKind::malformed,
+                        format("the file has no key '{}.attention.layer_norm_rms_epsilon', which "
+                               "its norms need; convert the model again",
+                               keys_.architecture()));
+        }
         config_.set("tie_word_embeddings", file_.find("output.weight") == nullptr);
+        config_.set("mlp_bias", has_in_some_block("ffn_up.bias"));
+        config_.set("attention_bias", has_in_some_block("attn_q.bias"));
         add_ends();
         add_rope_factors();
         const std::string& name = keys_.architecture();
@@ -244,7 +255,6 @@ private:
         config_.set("mamba_head_dim", find_mamba_head_dim());
         config_.set("use_conv_bias", has_in_some_block("ssm_conv1d.bias"));
         config_.set("use_bias", has_in_some_block("ssm_in.bias"));
-        config_.set("mlp_bias", has_in_some_block("ffn_up.bias"));
         Json types = Json::array();
         const GgufArchitecture* architecture = find_gguf_architecture(keys_.architecture());
         for (const Layer& layer : read_gguf_layers(keys_, *architecture)) {

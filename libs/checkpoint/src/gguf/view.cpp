@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -94,6 +95,7 @@ public:
         view.model.vocab_size = source_.model.vocab_size;
         view.model.hidden_size = source_.model.hidden_size;
         set_theta(view.model.position);
+        set_stretch(view.model.position);
         return view;
     }
 
@@ -243,12 +245,26 @@ private:
         }
     }
 
+    const TensorEntry* find_plain(const std::string& canonical) const {
+        const auto name = find_gguf_name(canonical);
+        constexpr std::string_view before_feed_forward = "ffn_norm.weight";
+        if (name && name->ends_with(before_feed_forward)) {
+            // Of architectures with norms on both sides of the mixer it is the second of these.
+            const std::string after_mixer =
+                name->substr(0, name->size() - before_feed_forward.size()) +
+                "post_attention_norm.weight";
+            if (const TensorEntry* stored = post_.checkpoint.find(after_mixer)) {
+                return stored;
+            }
+        }
+        return name ? post_.checkpoint.find(*name) : nullptr;
+    }
+
     /// Tensors that go over one by one: the rest by which drift and relation are judged.
     void add_plain(std::vector<TensorEntry>& tensors) {
         for (const TensorEntry& tensor : source_.checkpoint.tensors()) {
             const std::string canonical = canonical_name(tensor.name);
-            const auto name = find_gguf_name(canonical);
-            const TensorEntry* stored = name ? post_.checkpoint.find(*name) : nullptr;
+            const TensorEntry* stored = find_plain(canonical);
             if (stored == nullptr || stored->shape != tensor.shape || tensor.row_bytes() == 0 ||
                 (!is_arithmetic(tensor.dtype) && !is_scaled(tensor.dtype))) {
                 continue;
@@ -278,6 +294,35 @@ private:
                 position.rope_meaning.set("rope_theta", *theta);
             }
         }
+    }
+
+    /// By how much positions are stretched. Other scalings have other forms in GGUF files: factors
+    /// of frequencies in tensors.
+    void set_stretch(PositionSettings& position) const {
+        const Json& pre = source_.model.position.rope_meaning;
+        const std::string stretch = describe_stretch(pre);
+        if (stretch == describe_stretch(position.rope_meaning)) {
+            return;
+        }
+        const Json* type = stretch.empty() ? nullptr : pre.find("rope_type");
+        const Json* factor = stretch.empty() ? nullptr : pre.find("factor");
+        position.rope_scaling = source_.model.position.rope_scaling;
+        position.rope_meaning.set("rope_type", type == nullptr ? Json("default") : *type);
+        position.rope_meaning.set("factor", factor == nullptr ? Json("1") : *factor);
+    }
+
+    /// "linear 4"; empty where they are not stretched. Metadata have float32.
+    static std::string describe_stretch(const Json& meaning) {
+        const Json* type = meaning.find("rope_type");
+        const Json* factor = meaning.find("factor");
+        if (type == nullptr || !type->is_string() || factor == nullptr || !factor->is_string()) {
+            return {};
+        }
+        const std::string& word = type->as_string("rope_type");
+        return word == "linear" || word == "yarn"
+                   ? format(
+                         "{} {}", word, std::strtof(factor->as_string("factor").c_str(), nullptr))
+                   : std::string();
     }
 
     const RecognisedCheckpoint& source_;

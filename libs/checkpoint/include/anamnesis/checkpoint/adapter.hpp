@@ -36,6 +36,9 @@ struct SavedTensor {
     std::string name;  ///< of the tensor in the base, as the adapter spells it: "lm_head.weight"
     /// The rows that it replaces, one for each of its own (trainable_token_indices); absent: all.
     std::optional<std::vector<std::uint64_t>> rows{};
+    /// What PEFT saves of the base beside factors of an embedding or a head (`base_layer`): it
+    /// changes nothing where the base is the one that it was trained over.
+    bool is_base_copy = false;
 };
 
 /// A LoRA adapter as PEFT saves it, adapter_config.json and adapter_model.safetensors or the shards
@@ -60,6 +63,10 @@ bool is_adapter(const std::filesystem::path& path);
 /// Errors: `not_found` for a missing file; `malformed` for a header or a config that breaks its
 /// rules; `unsupported` for a pickle (adapter_model.bin).
 Adapter open_adapter(const std::filesystem::path& path);
+
+/// The base as the names of an adapter ask for it: for one of PEFT a GGUF file is the checkpoint
+/// that it was made from. Errors: `view_for_running`'s.
+RecognisedCheckpoint view_for_adapter(const Adapter& adapter, RecognisedCheckpoint base);
 
 /// A module of an adapter and what it changes in the base.
 struct MatchedModule {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,8 +49,10 @@ struct AdapterConfig {
     std::vector<std::string> modules_to_save{};
     std::vector<std::string> target_modules{};  ///< one with `is_expression`
     bool is_target_expression = false;
-    /// layers_to_transform, layers_pattern or exclude_modules choose among the targets.
-    bool has_layer_choice = false;
+    std::vector<std::string> excluded_modules{};         ///< exclude_modules, where it is a list
+    std::optional<std::vector<std::uint64_t>> layers{};  ///< layers_to_transform
+    /// layers_pattern or an expression of exclude_modules chooses among the targets.
+    bool has_other_choice = false;
     /// Rows of an embedding that are trained, by the name of the module.
     std::map<std::string, std::vector<std::uint64_t>> token_indices{};
     std::string base_name{};  ///< base_model_name_or_path

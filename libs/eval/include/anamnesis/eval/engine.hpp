@@ -82,9 +82,11 @@ using OpenEngine = std::function<Engine(const AskedModel&, const EngineOpening&)
 /// Errors: as `EndpointBackEnd`.
 Engine make_endpoint_engine(EndpointOptions options, const language::Tokenizer* tokenizer);
 
-/// A model in this process, loaded from the files of `asked`.
+/// A model in this process, loaded from the files of `asked`, of which `findings` tell (a list, for
+/// the run's record).
 Engine make_embedded_engine(std::unique_ptr<language::LanguageModel> model,
                             EmbeddedOptions options,
-                            const AskedModel& asked);
+                            const AskedModel& asked,
+                            const Json& findings);
 
 }  // namespace anamnesis::eval

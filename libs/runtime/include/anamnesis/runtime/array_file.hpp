@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
@@ -23,5 +24,8 @@ InputIds read_input_ids(const std::string& path);
 
 /// Writes a .safetensors file of float32 tensors, whole or not at all.
 void write_arrays(const std::string& path, const std::vector<NamedArray>& arrays);
+
+/// Names and shapes, without values.
+Json describe(const std::vector<NamedArray>& arrays);
 
 }  // namespace anamnesis::runtime

@@ -45,6 +45,12 @@ void set_sources(TrainingData& data, const std::vector<std::string>& words);
 /// The second source that a word names, a file or "synthetic:TASK".
 TrainingData::Replay parse_replay(const std::string& word, std::uint64_t rows);
 
+/// What data are read for.
+struct LearningModel {
+    const checkpoint::Checkpoint& checkpoint;
+    std::uint32_t vocabulary = 0;
+};
+
 /// The batches of a run, and how many steps they are made for.
 struct Course {
     std::unique_ptr<BatchSource> source;
@@ -52,10 +58,11 @@ struct Course {
 };
 
 /// `steps` of the course; absent: all ready batches, all stages, or one epoch of the files.
-/// Errors: `usage` for data that do not fit each other; those of the files.
+/// Errors: `usage` for data that do not fit each other; `mismatch` for texts with tokens outside
+///         the vocabulary; those of the files.
 Course make_course(const TrainingData& data,
                    std::optional<std::uint64_t> steps,
-                   const checkpoint::Checkpoint& checkpoint);
+                   const LearningModel& model);
 
 /// As run folders remember them: "synthetic:mix" or files, "150x32x64".
 std::vector<std::string> describe_data(const TrainingData& data);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace anamnesis::checkpoint {
@@ -33,7 +34,9 @@ struct DenseSpec {
     std::uint32_t width = 0;
     Activation activation = Activation::silu;
     bool is_gated = true;
-    bool is_fused = false;      ///< gate and up are one matrix
+    bool is_fused = false;  ///< gate and up are one matrix
+    /// As the reference has it, whatever the file holds; absent: where the file has them.
+    std::optional<bool> has_biases{};
     double gate_scale = 1.0;    ///< of the gate before its activation (Falcon-H1)
     double output_scale = 1.0;  ///< of the whole
     double alpha = 1.702;       ///< of clamped_swiglu
