@@ -9,6 +9,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/adapter_config.hpp"
+#include "anamnesis/checkpoint/adapter_names.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 
 namespace anamnesis::checkpoint {
@@ -24,30 +25,6 @@ void add_list(std::vector<std::string>& lines,
                    names.size() == 1 ? std::string(one) : format("{} {}", names.size(), many),
                    list_examples(names)));
     }
-}
-
-/// What names say of how they came about, where that is known.
-std::string explain_names(const std::string& name) {
-    constexpr std::string_view peft = "base_model.model.";
-    if (name.find(".lora_A.default.") != std::string::npos ||
-        name.find(".lora_B.default.") != std::string::npos) {
-        return "; these are the names of a model in memory (state_dict()): save the adapter with "
-               "save_pretrained, or take '.default' out of them";
-    }
-    if (!name.starts_with(peft) && name.find(peft) != std::string::npos) {
-        return format("; training code put {} before PEFT's names: take it away",
-                      in_quotes(name.substr(0, name.find(peft))));
-    }
-    if (name.find("_checkpoint_wrapped_module.") != std::string::npos ||
-        name.find("_fsdp_wrapped_module.") != std::string::npos ||
-        name.find("_orig_mod.") != std::string::npos) {
-        return "; training code left its wrappers in the names: take them out, or save the adapter "
-               "with save_pretrained of the unwrapped model";
-    }
-    if (!name.starts_with(peft) && name.find(".lora_") != std::string::npos) {
-        return format("; PEFT's names begin with {}: put it before them", in_quotes(peft));
-    }
-    return {};
 }
 
 bool is_in_the_way(const AdapterObstacle& obstacle, AdapterUse use) {
@@ -79,12 +56,14 @@ void refuse_unfit(const AdapterMatch& match, AdapterUse use, bool takes_residual
     const std::size_t tensors = match.adapter->weights.tensors().size();
     std::vector<std::string> lines;
     if (match.unmatched.size() == tensors) {
+        const std::string reason =
+            tensors == 0 ? std::string() : explain_adapter_name(match.unmatched.front());
         lines.push_back(
             format("none of the {} adapter tensors names a tensor of the base, such as "
                    "{}{}",
                    tensors,
                    in_quotes(tensors == 0 ? std::string() : match.unmatched.front()),
-                   tensors == 0 ? std::string() : explain_names(match.unmatched.front())));
+                   reason.empty() ? reason : "; " + reason));
     } else {
         add_list(lines,
                  match.unmatched,

@@ -2,18 +2,18 @@
 #include "gguf_pre_tokenizers.hpp"
 
 #include <algorithm>
-#include <span>
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "anamnesis/base/text.hpp"
 
 #include "pre_tokenizer.hpp"
 #include "tokenizer_features.hpp"
 
 namespace anamnesis::language {
 namespace {
-
-using Words = std::span<const std::string_view>;
 
 constexpr std::string_view digit = R"(\p{N})";
 constexpr std::string_view three_digits = R"(\p{N}{1,3})";
@@ -68,102 +68,70 @@ constexpr std::string_view deepseek3 =
     R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 struct Form {
-    std::vector<std::string_view> names;
-    std::vector<std::string_view> expressions;
+    std::string_view names;  ///< with spaces between them
+    std::array<std::string_view, 6> expressions;
     bool ignores_merges = false;
     bool adds_bos = false;
 };
 
-const std::vector<Form>& list_forms() {
-    using namespace patterns;
-    static const std::vector<Form> forms{
-        {.names = {"llama-bpe",
-                   "llama3",
-                   "llama-v3",
-                   "falcon3",
-                   "falcon-h1",
-                   "pixtral",
-                   "midm-2.0",
-                   "lfm2",
-                   "jina-v5-nano"},
-         .expressions = {llama3},
-         .ignores_merges = true,
-         .adds_bos = true},
-        {.names = {"dbrx", "smaug-bpe", "glm4", "chatglm-bpe"}, .expressions = {llama3}},
-        {.names = {"qwen2",
-                   "deepseek-r1-qwen",
-                   "megrez",
-                   "stablelm2",
-                   "hunyuan",
-                   "kormo",
-                   "solar-open",
-                   "grok-2"},
-         .expressions = {qwen2}},
-        {.names = {"qwen35"}, .expressions = {qwen3_5}},
-        {.names = {"gpt-2",
-                   "phi-2",
-                   "mpt",
-                   "olmo",
-                   "jina-es",
-                   "jina-de",
-                   "jina-v2-es",
-                   "jina-v2-de",
-                   "gigachat",
-                   "a.x-4.0",
-                   "mellum",
-                   "roberta-bpe",
-                   "exaone4",
-                   "jais",
-                   "trillion",
-                   "granite-docling"},
-         .expressions = {gpt2}},
-        {.names = {"smollm",
-                   "starcoder",
-                   "refact",
-                   "command-r",
-                   "codeshell",
-                   "exaone",
-                   "minerva-7b",
-                   "mellum2"},
-         .expressions = {digit, gpt2}},
-        {.names = {"falcon"}, .expressions = {R"([\p{P}\$\+<=>\^~\|`]+)", gpt2, "[0-9][0-9][0-9]"}},
-        {.names = {"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, .expressions = {gpt4o}},
-        {.names = {"tekken"}, .expressions = {tekken}, .ignores_merges = true, .adds_bos = true},
-        {.names = {"deepseek-llm"},
-         .expressions =
-             {line_end, deepseek_letters, deepseek_marks, R"(\s+$)", deepseek_ideographs, digit}},
-        {.names = {"deepseek-coder"},
-         .expressions = {line_end, R"(\s?\p{L}+)", R"(\s?\p{P}+)", deepseek_ideographs, digit}},
-        {.names = {"deepseek-v3", "hunyuan-dense", "joyai-llm"},
-         .expressions = {three_digits, deepseek3_ideographs, deepseek3}},
-        {.names = {"kimi-k2"}, .expressions = {kimi}},
-        {.names = {"bailingmoe", "bailingmoe2", "llada-moe"}, .expressions = {bailing}},
-        {.names = {"seed-coder"}, .expressions = {seed_coder}},
-        {.names = {"exaone-moe"}, .expressions = {exaone_moe}},
-        {.names = {"minicpm5"}, .expressions = {three_digits, mini_cpm}},
-        {.names = {"laguna"}, .expressions = {line, qwen2}},
-        {.names = {"superbpe"}, .expressions = {R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}},
-        {.names = {"bloom", "poro-chat", "gpt3-finnish"}, .expressions = {bloom}},
-        {.names = {"viking"}, .expressions = {bloom, digit}},
-        // Of files that name none: what llama.cpp does with them.
-        {.names = {"default"},
-         .expressions = {R"([\p{P}\$\+<=>\^~\|]+)", gpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
-    };
-    return forms;
+constexpr auto forms = std::to_array<Form>({
+    {.names = "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 "
+              "jina-v5-nano",
+     .expressions = {patterns::llama3},
+     .ignores_merges = true,
+     .adds_bos = true},
+    {.names = "dbrx smaug-bpe glm4 chatglm-bpe", .expressions = {patterns::llama3}},
+    {.names = "qwen2 deepseek-r1-qwen megrez stablelm2 hunyuan kormo solar-open grok-2",
+     .expressions = {patterns::qwen2}},
+    {.names = "qwen35", .expressions = {patterns::qwen3_5}},
+    {.names = "gpt-2 phi-2 mpt olmo jina-es jina-de jina-v2-es jina-v2-de gigachat "
+              "a.x-4.0 mellum roberta-bpe exaone4 jais trillion granite-docling",
+     .expressions = {patterns::gpt2}},
+    {.names = "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2",
+     .expressions = {digit, patterns::gpt2}},
+    {.names = "falcon",
+     .expressions = {R"([\p{P}\$\+<=>\^~\|`]+)", patterns::gpt2, "[0-9][0-9][0-9]"}},
+    {.names = "gpt-4o llama4 kanana2 talkie minimax-m2", .expressions = {gpt4o}},
+    {.names = "tekken", .expressions = {tekken}, .ignores_merges = true, .adds_bos = true},
+    {.names = "deepseek-llm",
+     .expressions =
+         {line_end, deepseek_letters, deepseek_marks, R"(\s+$)", deepseek_ideographs, digit}},
+    {.names = "deepseek-coder",
+     .expressions = {line_end, R"(\s?\p{L}+)", R"(\s?\p{P}+)", deepseek_ideographs, digit}},
+    {.names = "deepseek-v3 hunyuan-dense joyai-llm",
+     .expressions = {three_digits, deepseek3_ideographs, deepseek3}},
+    {.names = "kimi-k2", .expressions = {patterns::kimi}},
+    {.names = "bailingmoe bailingmoe2 llada-moe", .expressions = {bailing}},
+    {.names = "seed-coder", .expressions = {seed_coder}},
+    {.names = "exaone-moe", .expressions = {exaone_moe}},
+    {.names = "minicpm5", .expressions = {three_digits, mini_cpm}},
+    {.names = "laguna", .expressions = {line, patterns::qwen2}},
+    {.names = "superbpe", .expressions = {R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}},
+    {.names = "bloom poro-chat gpt3-finnish", .expressions = {bloom}},
+    {.names = "viking", .expressions = {bloom, digit}},
+    // Of files that name none: what llama.cpp does with them.
+    {.names = "default",
+     .expressions = {R"([\p{P}\$\+<=>\^~\|]+)", patterns::gpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
+});
+
+bool has_name(const Form& form, const std::string& name) {
+    const std::vector<std::string> names = split(form.names, ' ');
+    return std::ranges::find(names, name) != names.end();
 }
 
 }  // namespace
 
 GgufPreTokenizer find_gguf_pre_tokenizer(const std::string& name) {
-    const std::vector<Form>& forms = list_forms();
-    const auto form = std::ranges::find_if(forms, [&](const Form& one) {
-        return std::ranges::find(one.names, name) != one.names.end();
-    });
+    const auto form =
+        std::ranges::find_if(forms, [&](const Form& one) { return has_name(one, name); });
     if (form == forms.end()) {
         refuse_feature("a GGUF file with the pre-tokenizer", name);
     }
     GgufPreTokenizer found{.ignores_merges = form->ignores_merges, .adds_bos = form->adds_bos};
     for (const std::string_view expression : form->expressions) {
+        if (expression.empty()) {
+            break;
+        }
         const bool is_of_tiktoken = expression == patterns::kimi;
         found.stages.push_back({.pattern = std::string(expression),
                                 .dialect = is_of_tiktoken ? Dialect::rust : Dialect::oniguruma});

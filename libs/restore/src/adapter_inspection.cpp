@@ -17,6 +17,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/adapter_config.hpp"
+#include "anamnesis/checkpoint/adapter_names.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
@@ -274,6 +275,7 @@ void audit_hybrid(const checkpoint::AdapterMatch& match,
 void add_fit_findings(const checkpoint::AdapterMatch& match,
                       std::vector<checkpoint::Finding>& findings) {
     if (!match.unmatched.empty()) {
+        const std::string reason = checkpoint::explain_adapter_name(match.unmatched.front());
         findings.push_back(checkpoint::make_finding(
             "unmatched_adapter_tensors",
             Severity::error,
@@ -281,7 +283,7 @@ void add_fit_findings(const checkpoint::AdapterMatch& match,
             format("{} tensors of the adapter name nothing in the base: {}",
                    match.unmatched.size(),
                    checkpoint::list_examples(match.unmatched)),
-            "give the base that the adapter was made for"));
+            reason.empty() ? "give the base that the adapter was made for" : reason));
     }
     if (!match.halves.empty()) {
         findings.push_back(checkpoint::make_finding(

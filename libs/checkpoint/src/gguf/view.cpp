@@ -301,6 +301,12 @@ private:
     void set_stretch(PositionSettings& position) const {
         const Json& pre = source_.model.position.rope_meaning;
         const std::string stretch = describe_stretch(pre);
+        if (has_frequencies() != has_listed_frequencies(pre)) {
+            position.rope_scaling = source_.model.position.rope_scaling;
+            const Json* type = pre.find("rope_type");
+            position.rope_meaning.set("rope_type", type == nullptr ? Json("default") : *type);
+            return;
+        }
         if (stretch == describe_stretch(position.rope_meaning)) {
             return;
         }
@@ -309,6 +315,19 @@ private:
         position.rope_scaling = source_.model.position.rope_scaling;
         position.rope_meaning.set("rope_type", type == nullptr ? Json("default") : *type);
         position.rope_meaning.set("factor", factor == nullptr ? Json("1") : *factor);
+    }
+
+    /// Post has factors of frequencies as tensors.
+    bool has_frequencies() const {
+        const checkpoint::Checkpoint& post = post_.checkpoint;
+        return post.find("rope_freqs.weight") != nullptr ||
+               post.find("rope_factors_short.weight") != nullptr;
+    }
+
+    /// A scaling that GGUF files have as such tensors.
+    static bool has_listed_frequencies(const Json& meaning) {
+        const Json* type = meaning.find("rope_type");
+        return type != nullptr && (*type == Json("llama3") || *type == Json("longrope"));
     }
 
     /// "linear 4"; empty where they are not stretched. Metadata have float32.

@@ -55,7 +55,7 @@ bool remove_echo(std::string_view prompt, std::string& text) {
     if (prompt.size() < shortest_prompt) {
         return false;
     }
-    // What stands at the ends of a prompt may be special tokens, which an echo leaves out.
+    // What is at the ends of a prompt may be special tokens, which an echo leaves out.
     const std::size_t margin = std::min(slack, prompt.size() / 4);
     const std::string_view inner = prompt.substr(margin, prompt.size() - 2 * margin);
     const std::string_view head = inner.substr(0, compared);

@@ -11,7 +11,7 @@ namespace anamnesis::eval {
 bool remove_echo(std::string_view prompt, std::string& text);
 
 /// JSON in which halves of surrogate pairs ("\ud83d" alone: a character that was cut between two
-/// tokens) stand as U+FFFD.
+/// tokens) are U+FFFD.
 std::string with_whole_surrogates(std::string_view json);
 
 /// Whether two names of a model cannot mean one: neither holds the other, folders left out.
