@@ -9,7 +9,9 @@
 
 #include <gtest/gtest.h>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/formats/safetensors.hpp"
+#include "anamnesis/io/file.hpp"
 
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
@@ -81,6 +83,34 @@ TEST_P(Logits, AgreeWithTheReferenceInEveryForm) {
                 << name;
         }
     }
+}
+
+TEST(LogitsFindings, SayInJsonWhatOfTheFilesIsNotUsed) {
+    const TemporaryFolder folder;
+    const std::filesystem::path source = golden("falcon_h1_odd");
+    Json config = Json::parse_python(io::read_text(source / "config.json"));
+    config.set("mlp_bias", false);
+    folder.write("config.json", config.dump());
+    std::filesystem::copy(source / "model.safetensors", folder.path() / "model.safetensors");
+    const auto find_codes = [&](const std::filesystem::path& model) {
+        const CommandResult result = run({"logits",
+                                          "--model",
+                                          model.string(),
+                                          "--ids",
+                                          (source / "expected.safetensors").string(),
+                                          "--out",
+                                          (folder.path() / "logits.safetensors").string(),
+                                          "--json"});
+        EXPECT_EQ(result.exit_code, 0) << result.errors;
+        std::vector<std::string> codes;
+        const Json json = Json::parse(result.output);
+        for (const Json& finding : json.at("findings").as_array("findings")) {
+            codes.push_back(finding.at("code").as_string("code"));
+        }
+        return codes;
+    };
+    const std::vector<std::string> unused{"unused_tensors"};
+    EXPECT_EQ(find_codes(folder.path()), unused);
 }
 
 TEST(LogitsErrors, NameWhatIsWrong) {
