@@ -139,6 +139,9 @@ TEST(JinjaTemplates, DoNotChangeWhatTheyAreGiven) {
     EXPECT_EQ(render("{{ none | map('upper') | list }}{{ none | select('string') | list }}"
                      "{{ none | rejectattr('a') | list }}"),
               "[][][]");
+    EXPECT_EQ(render("{% macro f(a, b=1) %}{{ kwargs }}{% endmacro %}"
+                     "{{ f.name }} {{ f.arguments }} {{ f.catch_kwargs }} {{ f.catch_varargs }}"),
+              "f ('a', 'b') True False");
     EXPECT_EQ(refusal("{{ ''.__class__.__mro__ }}").first, ErrorKind::usage);
 }
 

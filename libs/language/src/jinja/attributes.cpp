@@ -73,6 +73,10 @@ std::optional<Value> find_attribute(const Value& object, const std::string& name
             return found;
         }
     }
+    if (const auto* function = object.get_if<std::shared_ptr<const Function>>()) {
+        Value attribute = (*function)->attribute(name);
+        return attribute.is_undefined() ? std::nullopt : std::optional(std::move(attribute));
+    }
     Value method = find_method(object, name);
     return method.is_undefined() ? std::nullopt : std::optional(std::move(method));
 }

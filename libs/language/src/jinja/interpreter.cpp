@@ -34,13 +34,28 @@ class Macro : public Function {
 public:
     using Caller = std::function<Value(Arguments)>;
 
-    explicit Macro(Caller caller) : caller_(std::move(caller)) {}
+    Macro(std::shared_ptr<const Procedure> procedure, Caller caller)
+        : procedure_(std::move(procedure)), caller_(std::move(caller)) {}
 
     Value call(Interpreter& /*interpreter*/, Arguments arguments) const override {
         return caller_(std::move(arguments));
     }
 
+    Value attribute(std::string_view name) const override {
+        if (name == "name") {
+            return procedure_->name;
+        }
+        if (name == "arguments") {
+            return Value::tuple({procedure_->parameters.begin(), procedure_->parameters.end()});
+        }
+        if (name == "catch_kwargs" || name == "catch_varargs") {
+            return name == "catch_kwargs" ? procedure_->reads_kwargs : procedure_->reads_varargs;
+        }
+        return name == "caller" ? Value(procedure_->reads_caller) : Value(Undefined{});
+    }
+
 private:
+    std::shared_ptr<const Procedure> procedure_;
     Caller caller_;
 };
 
@@ -179,7 +194,7 @@ Value Interpreter::make_macro(const std::shared_ptr<const Procedure>& procedure)
         macro_scopes_.push_back(scope_);
     }
     return std::shared_ptr<const Function>(
-        std::make_shared<Macro>([this, procedure, scope = scope_](Arguments arguments) {
+        std::make_shared<Macro>(procedure, [this, procedure, scope = scope_](Arguments arguments) {
             return call_macro(*procedure, scope, std::move(arguments));
         }));
 }

@@ -149,6 +149,8 @@ class Function {
 public:
     virtual ~Function() = default;
     virtual Value call(Interpreter& interpreter, Arguments arguments) const = 0;
+    /// What a template may ask about it; undefined for another name.
+    virtual Value attribute(std::string_view /*name*/) const { return Undefined{}; }
 };
 
 inline Value::Value(Sequence value) : data_(std::make_shared<const Sequence>(std::move(value))) {}
