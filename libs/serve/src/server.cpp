@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -33,6 +34,8 @@ namespace {
 
 constexpr std::chrono::seconds read_timeout{30};
 constexpr std::chrono::seconds write_timeout{30};
+/// For replies that are being written when the server stops.
+constexpr std::chrono::milliseconds write_patience{2000};
 constexpr std::size_t spare_threads = 32;
 
 void check(const std::vector<ServedModel>& models, const ServeOptions& options) {
@@ -105,6 +108,33 @@ private:
     std::thread thread_;
 };
 
+/// Requests whose replies are not written yet: the library tells of both.
+class UnwrittenReplies {
+public:
+    void watch(httplib::Server& server) {
+        server.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response&) {
+            const std::lock_guard lock(mutex_);
+            requests_.insert(&request);
+            return httplib::Server::HandlerResponse::Unhandled;
+        });
+        server.set_logger([this](const httplib::Request& request, const httplib::Response&) {
+            const std::lock_guard lock(mutex_);
+            requests_.erase(&request);
+            written_.notify_all();
+        });
+    }
+
+    void wait(std::chrono::milliseconds patience) {
+        std::unique_lock lock(mutex_);
+        written_.wait_for(lock, patience, [this] { return requests_.empty(); });
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable written_;
+    std::set<const httplib::Request*> requests_;
+};
+
 void wait_for_stop(const Watch& watch) {
     std::mutex mutex;
     std::condition_variable_any stopped;
@@ -123,7 +153,9 @@ void serve(std::vector<ServedModel> models,
     if (complete.state_bytes == 0) {
         complete.state_bytes = quarter_of_memory();
     }
+    UnwrittenReplies unwritten;
     httplib::Server server;
+    unwritten.watch(server);
     const std::size_t threads = count_threads(models.size(), complete);
     server.new_task_queue = [threads] {
         return std::make_unique<httplib::ThreadPool>(threads).release();
@@ -146,6 +178,8 @@ void serve(std::vector<ServedModel> models,
     wait_for_stop(watch);
     engine.drain(complete.drain);
     engine.stop();
+    // An answer that has just ended is still to be written.
+    unwritten.wait(write_patience);
     // A request that is still being sent, or an answer that nobody reads, would hold its thread for
     // as long as its client likes.
     Peer::end_all(port);
