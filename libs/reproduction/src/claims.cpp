@@ -132,8 +132,8 @@ public:
 
     const Findings& findings() const { return findings_; }
 
-    void add(const char* text, std::string measure, Estimate estimate, Range range) {
-        claims_.push_back(claim(text, std::move(measure), std::move(estimate), range));
+    void add(std::string text, std::string measure, Estimate estimate, Range range) {
+        claims_.push_back(claim(std::move(text), std::move(measure), std::move(estimate), range));
     }
 
     Estimate recall(std::string_view first, std::string_view second) const {
@@ -251,14 +251,16 @@ void claim_fit(ClaimList& claims) {
     const auto [recall, reasoning] = find_best_of_paper(claims.findings());
     for (const char* name : {fit_name, "fit-qkvo"}) {
         const VariantFigures& figures = find_figures(claims.findings(), name);
-        claims.add("It reasons better than the best of QK-Pro and lerp on each seed (ours)",
-                   format("reasoning, {} - best of pro and lerp", name),
-                   difference(figures.reasoning, reasoning),
-                   above_zero);
-        claims.add("It recalls more than the best of QK-Pro and lerp on each seed (ours)",
-                   format("recall, {} - best of pro and lerp", name),
-                   difference(figures.long_recall, recall),
-                   above_zero);
+        claims.add(
+            format("{} reasons better than the best of QK-Pro and lerp on each seed (ours)", name),
+            format("reasoning, {} - best of pro and lerp", name),
+            difference(figures.reasoning, reasoning),
+            above_zero);
+        claims.add(
+            format("{} recalls more than the best of QK-Pro and lerp on each seed (ours)", name),
+            format("recall, {} - best of pro and lerp", name),
+            difference(figures.long_recall, recall),
+            above_zero);
     }
 }
 
