@@ -49,7 +49,7 @@ for rate in ${RATES:-1e-3 1.7e-3}; do
       cd "rate-$rate-seed-$seed"
       [ -e done ] && exit
       "$anamnesis" train --model ../base --data ../chains.jsonl --chat --batch-size 4 --length 512 --pack \
-        --steps 56 --lr "$rate" --schedule cosine --warmup 4 --seed "$seed" --out post "${threads[@]}"
+        --steps 56 --lr "$rate" --schedule cosine --warmup 4 --seed "$seed" --save-every 8 --out post "${threads[@]}"
       "$anamnesis" dissect --pre ../base --post post --recall niah --reasoning ../reasoning.jsonl \
         --budget "${BUDGET:-60}" --out dissect "${threads[@]}"
       texts=(--calibrate-recall niah --calibrate-chains ../calibration.jsonl)
