@@ -96,8 +96,12 @@ void add_listed_tokens(TokenizerFile& file, const Json& config) {
 
 void add_configured_tokens(TokenizerFile& file, const Json& config) {
     const auto add = [&file](const Json& entry, bool is_special) {
+        const Json* named = entry.is_object() ? entry.find("content") : &entry;
+        if (named == nullptr || !named->is_string()) {
+            return;  // "pad_token": false, say
+        }
         Json token = entry.is_string() ? Json(Json::Object{{"content", entry}}) : entry;
-        const std::string& content = token.at("content").as_string("content of a special token");
+        const std::string& content = named->as_string("content of a special token");
         const bool is_known = std::ranges::any_of(
             file.added, [&](const AddedToken& other) { return other.content == content; });
         if (content.empty() || is_known) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "grading/characters.hpp"
+
 namespace anamnesis::eval {
 namespace {
 
@@ -16,14 +18,6 @@ constexpr std::size_t slack = 256;
 /// A model may begin its answer with a short question; a long prompt it does not write out.
 constexpr std::size_t shortest_prompt = 64;
 constexpr std::size_t compared = 48;
-
-std::string_view trim(std::string_view text) {
-    constexpr std::string_view spaces = " \t\r\n";
-    const std::size_t first = text.find_first_not_of(spaces);
-    return first == std::string_view::npos
-               ? std::string_view()
-               : text.substr(first, text.find_last_not_of(spaces) - first + 1);
-}
 
 /// The code of "\uXXXX" at `position`; empty for anything else.
 std::optional<unsigned> read_escape(std::string_view json, std::size_t position) {
@@ -51,7 +45,7 @@ std::string_view without_folders(std::string_view name) {
 }  // namespace
 
 bool remove_echo(std::string_view prompt, std::string& text) {
-    prompt = trim(prompt);
+    prompt = grading::trim(prompt);
     if (prompt.size() < shortest_prompt) {
         return false;
     }

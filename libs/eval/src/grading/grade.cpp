@@ -64,22 +64,30 @@ bool has_ambiguous_comma(std::string_view text) {
     return false;
 }
 
-/// "(2,100)": a pair, and not a number in brackets. A space after another comma of it, as in
-/// "(1, 2,100)", tells separators from groups.
+/// "(2,100)" and "\{2,100\}": pairs, and not a number in brackets; braces alone are LaTeX's. A
+/// space after another comma of it, as in "(1, 2,100)", tells separators from groups.
 bool is_tight_tuple(std::string_view text) {
-    std::string plain(trim(text));
-    for (const std::string_view noise : {std::string_view("\\left"),
-                                         std::string_view("\\right"),
-                                         std::string_view("$"),
-                                         std::string_view("\\")}) {
+    std::string plain(text);
+    for (const std::string_view noise :
+         {std::string_view("\\left"), std::string_view("\\right"), std::string_view("$")}) {
         for (std::size_t at = plain.find(noise); at != std::string::npos; at = plain.find(noise)) {
             plain.erase(at, noise.size());
         }
     }
-    const std::string_view inside = trim(plain);
-    return inside.size() > 2 &&
-           std::string_view("([{").find(inside.front()) != std::string_view::npos &&
-           inside.find_first_of(")]}") == inside.size() - 1 && has_ambiguous_comma(inside) &&
+    std::string_view inside = trim(plain);
+    while (inside.starts_with('{') && inside.ends_with('}')) {
+        inside = trim(inside.substr(1, inside.size() - 2));
+    }
+    const bool is_set = inside.starts_with("\\{") && inside.ends_with("\\}");
+    const bool is_bracketed = (inside.starts_with('(') || inside.starts_with('[')) &&
+                              (inside.ends_with(')') || inside.ends_with(']'));
+    const std::size_t edge = is_set ? 2 : 1;
+    if (!(is_set || is_bracketed) || inside.size() < 2 * edge) {
+        return false;
+    }
+    inside = inside.substr(edge, inside.size() - 2 * edge);
+    return has_ambiguous_comma(inside) &&
+           inside.find_first_of("()[]{}") == std::string_view::npos &&
            inside.find(", ") == std::string_view::npos;
 }
 
