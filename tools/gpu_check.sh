@@ -66,11 +66,11 @@ steps=$build/steps
 bin=$build/bin
 
 unpack_libraries() {
-  [ -f "$pack/libraries.tar.gz" ] || fail "$pack/libraries.tar.gz is missing: run tools/gpu_pack.sh where there is a network"
-  [ "$prefix/.done" -nt "$pack/libraries.tar.gz" ] && return
+  [ -f "$pack/libraries.tar.xz" ] || fail "$pack/libraries.tar.xz is missing: run tools/gpu_pack.sh where there is a network"
+  [ "$prefix/.done" -nt "$pack/libraries.tar.xz" ] && return
   rm -rf "$prefix"
   mkdir -p "$prefix"
-  tar -C "$prefix" -xzf "$pack/libraries.tar.gz"
+  "$python" -W ignore -m tarfile -e "$pack/libraries.tar.xz" "$prefix" || exit
   # Package files name /usr; these libraries lie elsewhere.
   find "$prefix" -name '*.pc' -exec sed -i "s|=/usr\$|=$prefix|; s|=/usr/|=$prefix/|" {} +
   printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' "$prefix/lib/x86_64-linux-gnu" "$prefix/bin/pkgconf" >"$prefix/bin/pkg-config"
@@ -260,10 +260,10 @@ program_step() {
 
 unpack_libraries
 has_programs=false
-if [ -f "$pack/programs.tar.gz" ]; then
+if [ -f "$pack/programs.tar.xz" ]; then
   rm -rf "$build/programs"
   mkdir -p "$build/programs"
-  tar -C "$build/programs" -xzf "$pack/programs.tar.gz"
+  "$python" -W ignore -m tarfile -e "$pack/programs.tar.xz" "$build/programs"
   torch_here=$("$python" -W ignore -c 'import torch; print(torch.__version__)')
   if [ "$torch_here" = "$(cat "$build/programs/torch-version")" ]; then
     link_programs "$build/programs"

@@ -252,9 +252,9 @@ def make(name, out):
         tensors = {"input_ids": ids, "short.input_ids": short, "greedy": torch.stack(chosen)[None]}
         for prefix, rows in results.items():
             tensors[prefix + "logits"] = torch.stack([row[0] for row in rows]).float()
-            tensors[prefix + "final_norm"] = torch.stack([row[2] for row in rows]).float()
-            for i in range(config["num_hidden_layers"] + 1):
-                tensors[f"{prefix}hidden_states.{i}"] = torch.stack([row[1][i] for row in rows]).float()
+        tensors["short.final_norm"] = torch.stack([row[2] for row in results["short."]]).float()
+        for i in range(config["num_hidden_layers"] + 1):
+            tensors[f"short.hidden_states.{i}"] = torch.stack([row[1][i] for row in results["short."]]).float()
         meta = {"variant": name, "class": "tests/oracles/bailing_goldens.py", "seed": seed,
                 "versions": {"torch": torch.__version__, "python": platform.python_version()},
                 "weights_dtype": "bfloat16", "computed_in": "float64",

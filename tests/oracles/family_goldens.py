@@ -232,8 +232,9 @@ def make(name, out):
         tensors = {"input_ids": ids, "short.input_ids": short, "greedy": greedy}
         for prefix, tokens in (("", ids), ("short.", short)):
             logits, streams, final = run(model, tokens)
-            tensors |= {prefix + "logits": logits, prefix + "final_norm": final}
-            tensors |= {f"{prefix}hidden_states.{i}": stream for i, stream in enumerate(streams)}
+            tensors[prefix + "logits"] = logits
+        tensors["short.final_norm"] = final
+        tensors |= {f"short.hidden_states.{i}": stream for i, stream in enumerate(streams)}
         wide = kind(config).eval().double()
         wide.load_state_dict(model.state_dict())
         with Wide():

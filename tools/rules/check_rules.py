@@ -18,6 +18,7 @@ from dataclasses import dataclass
 SOURCE_LINES = 400
 FUNCTION_LINES = 60
 APPS_LINES = 5500
+TREE_MIB = 55  # with the libraries of tools/gpu_pack.sh it must fit into 64
 
 root = pathlib.Path(__file__).resolve().parents[2]
 rules = root / "tools" / "rules"
@@ -193,6 +194,9 @@ def check_sizes():
             yield Finding("function-lines", f"{name}:{function}", length, [place])
     if apps > APPS_LINES:
         yield Finding("apps-lines", "apps", apps, [f"apps: {apps} lines, at most {APPS_LINES}"])
+    tree = sum((root / name).stat().st_size for name in tracked()) / 2**20
+    if tree > TREE_MIB:
+        yield Finding("tree-size", "tree", round(tree), [f"the tracked files: {tree:.1f} MiB, at most {TREE_MIB}"])
 
 
 def extract_prose(name, text):
