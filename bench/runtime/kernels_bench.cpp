@@ -13,6 +13,8 @@
 #include <benchmark/benchmark.h>
 
 #include "anamnesis/checkpoint/mixers/latent_attention.hpp"
+#include "anamnesis/checkpoint/mixers/mamba2.hpp"
+#include "anamnesis/runtime/device.hpp"
 
 #include "attention.hpp"
 #include "key_value_cache.hpp"
@@ -183,17 +185,13 @@ BENCHMARK(state_space)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
-/// A whole Mamba-2 layer of 48 heads of 64 in a stream of 1536, in bf16: `tokens` of a text that
-/// goes on, `piece` at a time. Pieces of one token are its step form.
-void mamba2_layer(benchmark::State& state) {
-    const at::NoGradGuard no_gradients;
-    const std::int64_t tokens = state.range(0);
-    const std::int64_t piece = state.range(1);
+/// A Mamba-2 layer of 48 heads of 64 in a stream of 1536, in bf16.
+Mamba2Layer make_mamba2_layer() {
     const anamnesis::checkpoint::Mamba2Spec spec{
         .heads = 48, .head_dim = 64, .groups = 1, .state_size = 128, .conv_width = 4};
     const std::int64_t inner = 48 * 64;
     const std::int64_t channels = inner + 2 * 128;
-    const Mamba2Layer layer{
+    return {
         .spec = spec,
         .in_proj = {.weight = (at::randn({inner + channels + 48, 1536}) * 0.02).to(at::kBFloat16)},
         .kernel = at::randn({channels, 1, 4}),
@@ -203,6 +201,15 @@ void mamba2_layer(benchmark::State& state) {
         .skip = at::randn({48}),
         .norm = {.gain = at::rand({inner})},
         .out_proj = {.weight = (at::randn({1536, inner}) * 0.02).to(at::kBFloat16)}};
+}
+
+/// A whole Mamba-2 layer: `tokens` of a text that goes on, `piece` at a time. Pieces of one token
+/// are its step form.
+void mamba2_layer(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const std::int64_t tokens = state.range(0);
+    const std::int64_t piece = state.range(1);
+    const Mamba2Layer layer = make_mamba2_layer();
     const at::Tensor x = at::randn({1, tokens, 1536});
     LayerState kept;
     LayerState* const one = &kept;
@@ -217,6 +224,29 @@ BENCHMARK(mamba2_layer)
     ->Args({4096, 1})
     ->Args({4096, 4096})
     ->Args({65536, 4096})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// The same without its projections, which both forms share.
+void mamba2_between_projections(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const std::int64_t tokens = state.range(0);
+    const std::int64_t piece = state.range(1);
+    const Mamba2Layer layer = make_mamba2_layer();
+    const at::Tensor projected = at::randn({1, tokens, layer.in_proj.weight.size(0)});
+    LayerState kept;
+    LayerState* const one = &kept;
+    for (auto _ : state) {
+        for (std::int64_t first = 0; first < tokens; first += piece) {
+            benchmark::DoNotOptimize(
+                mix_projected(layer, projected.narrow(1, first, piece), {&one, 1}));
+        }
+    }
+    set_tokens(state, tokens);
+}
+BENCHMARK(mamba2_between_projections)
+    ->Args({4096, 1})
+    ->Args({4096, 4096})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
@@ -269,4 +299,9 @@ BENCHMARK(short_convolution)->Arg(1)->Arg(1024)->UseRealTime()->Unit(benchmark::
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+    anamnesis::runtime::keep_freed_memory();
+    benchmark::Initialize(&argc, argv);
+    benchmark::RunSpecifiedBenchmarks();
+    return 0;
+}

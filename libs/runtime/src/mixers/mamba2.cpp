@@ -65,16 +65,24 @@ at::Tensor mix(const Mamba2Layer& layer,
                const at::Tensor& x,
                const Call& /*call*/,
                std::span<LayerState* const> states) {
-    const checkpoint::Mamba2Spec& spec = layer.spec;
-    const std::int64_t inner = std::int64_t{spec.heads} * spec.head_dim;
-    const std::int64_t shared = std::int64_t{spec.groups} * spec.state_size;
     at::Tensor projected = apply(layer.in_proj, x);
     if (layer.row_scales.defined()) {
         projected = projected * layer.row_scales;
     }
+    return apply(layer.out_proj, mix_projected(layer, projected, states));
+}
+
+at::Tensor mix_projected(const Mamba2Layer& layer,
+                         const at::Tensor& projected,
+                         std::span<LayerState* const> states) {
     if (can_step_mamba2(projected, states)) {
-        return apply(layer.out_proj, step_mamba2(layer, projected, states));
+        return step_mamba2(layer, projected, states);
     }
+    const checkpoint::Mamba2Spec& spec = layer.spec;
+    const std::int64_t batch = projected.size(0);
+    const std::int64_t length = projected.size(1);
+    const std::int64_t inner = std::int64_t{spec.heads} * spec.head_dim;
+    const std::int64_t shared = std::int64_t{spec.groups} * spec.state_size;
     const ConvolutionResult convolved = convolve(projected.narrow(-1, inner, inner + 2 * shared),
                                                  layer.kernel.squeeze(1),
                                                  gather(states, &LayerState::past),
@@ -82,7 +90,7 @@ at::Tensor mix(const Mamba2Layer& layer,
     scatter(convolved.past, states, &LayerState::past);
     const at::Tensor mixed = activated(convolved.output);
     const auto part = [&](std::int64_t first, std::int64_t count, std::int64_t width) {
-        return mixed.narrow(-1, first, count * width).reshape({x.size(0), x.size(1), count, width});
+        return mixed.narrow(-1, first, count * width).reshape({batch, length, count, width});
     };
     const StateSpaceResult result = run_state_space(
         {.x = part(0, spec.heads, spec.head_dim),
@@ -94,11 +102,10 @@ at::Tensor mix(const Mamba2Layer& layer,
          .skip = layer.skip,
          .state = gather(states, &LayerState::recurrent)});
     scatter(result.state, states, &LayerState::recurrent);
-    return apply(layer.out_proj,
-                 apply_gated_norm(layer.norm,
-                                  result.output.reshape({x.size(0), x.size(1), inner}),
-                                  projected.narrow(-1, 0, inner).contiguous(),
-                                  spec));
+    return apply_gated_norm(layer.norm,
+                            result.output.reshape({batch, length, inner}),
+                            projected.narrow(-1, 0, inner).contiguous(),
+                            spec);
 }
 
 LayerState make_state(const Mamba2Layer& /*layer*/, const CacheOptions& /*options*/) {
