@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from . import _core, jobs, state
-from .errors import Error, MismatchError, UsageError
+from .errors import Error, UsageError
 from .results import DriftReport, Receipt, RoutedTensor
 
 try:
@@ -358,8 +358,6 @@ class RestoreCallback(TrainerCallback):
         try:
             saved.receipt = jobs.restore(self._pre, saved.path, out=out, **self._options)
             saved.repaired = out
-        except MismatchError as error:
-            logger.info("%s is not repaired: %s", saved.path, error.message)
         except Error as error:
             logger.warning("%s could not be repaired: %s", saved.path, error.message)
 
