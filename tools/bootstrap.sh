@@ -7,7 +7,7 @@
 #   tools/bootstrap.sh --python   and what the Python module is built and tested with, in .venv
 #   tools/bootstrap.sh --wheel    and what makes the wheel a small one: static BLIS and LAPACK
 #   tools/bootstrap.sh --full     and a virtual environment .venv with LibTorch (the torch wheel), and MPI; with
-#                                 --python also transformers, peft and TRL, whose hooks are tested
+#                                 --python also transformers, peft, TRL, openai and lm_eval, which tests use
 #   tools/bootstrap.sh --check …  installs nothing; says what is missing, and fails where anything is
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,8 +17,9 @@ packages=(g++ git python3 cmake ninja-build ccache binutils libopenblas-dev libb
 want_torch=false
 want_python=false
 python_modules=(nanobind numpy pandas pytest)
-# The libraries of fine-tuners whose hooks the Python package has. They need torch.
-hook_modules=(transformers==5.24.0 accelerate==1.15.0 peft==0.21.2 trl==1.16.0 datasets==5.2.0)
+# With torch: the libraries of fine-tuners that the Python package has hooks for, and clients of `serve`.
+peer_modules=(transformers==5.24.0 accelerate==1.15.0 peft==0.21.2 trl==1.16.0 datasets==5.2.0 openai==3.57.0
+  'lm_eval[api]==0.4.13')
 only_checks=false
 for argument in "$@"; do
   case "$argument" in
@@ -46,8 +47,9 @@ if "$only_checks"; then
     done
   fi
   if "$want_torch" && "$want_python"; then
-    for module in "${hook_modules[@]}"; do
-      .venv/bin/python -c "import importlib.metadata as m; assert m.version('${module%==*}') == '${module#*==}'" 2>/dev/null ||
+    for module in "${peer_modules[@]}"; do
+      name=${module%==*}
+      .venv/bin/python -c "import importlib.metadata as m; assert m.version('${name%[*}') == '${module#*==}'" 2>/dev/null ||
         missing+=("$module in .venv")
     done
   fi
@@ -77,5 +79,5 @@ if "$want_torch"; then
   # A CUDA build sums gradients by NCCL, whose header needs more of CUDA's than the wheel brings.
   cuda=$(.venv/bin/python -W ignore -c 'import torch; print(torch.version.cuda or "")')
   [ -z "$cuda" ] || .venv/bin/pip install --quiet "nvidia-cuda-crt==$cuda.*" "nvidia-cuda-cccl==$cuda.*"
-  if "$want_python"; then .venv/bin/pip install --quiet "${hook_modules[@]}"; fi
+  if "$want_python"; then .venv/bin/pip install --quiet "${peer_modules[@]}"; fi
 fi
