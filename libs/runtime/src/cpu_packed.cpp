@@ -84,8 +84,36 @@ ANAMNESIS_INLINE __m256i load_integers(const std::int16_t* source) {
 template <std::size_t Rows, std::size_t Vectors>
 struct Sums {
     __m256 products[Rows][Vectors];
-    float offsets[Rows][Vectors];
+    __m256 offsets[Rows][Vectors];  ///< of blocks of eight runs
+    float offset[Rows][Vectors];    ///< of blocks of one
 };
+
+/// What a vector's integers in a block stand for: its scales times those of the block.
+template <class Format, std::size_t Rows, std::size_t Vectors>
+ANAMNESIS_INLINE void join_scales(Sums<Rows, Vectors>& sums,
+                                  std::size_t row,
+                                  std::size_t v,
+                                  const float* scales,
+                                  const float* offsets,
+                                  const RoundedRows& x,
+                                  std::size_t place,
+                                  float* joined) {
+    if constexpr (Format::runs == 8) {
+        _mm256_storeu_ps(
+            joined,
+            _mm256_mul_ps(_mm256_loadu_ps(scales), _mm256_loadu_ps(x.scales.data() + place)));
+        if constexpr (Format::has_offset) {
+            sums.offsets[row][v] = _mm256_fmadd_ps(_mm256_loadu_ps(offsets),
+                                                   _mm256_loadu_ps(x.sums.data() + place),
+                                                   sums.offsets[row][v]);
+        }
+    } else {
+        joined[0] = scales[0] * x.scales[place];
+        if constexpr (Format::has_offset) {
+            sums.offset[row][v] += offsets[0] * x.sums[place];
+        }
+    }
+}
 
 template <class Format, std::size_t Rows, std::size_t Vectors>
 ANAMNESIS_INLINE void add_block(Sums<Rows, Vectors>& sums,
@@ -99,6 +127,11 @@ ANAMNESIS_INLINE void add_block(Sums<Rows, Vectors>& sums,
     Format::read_scales(block, scales, offsets);
     const std::size_t runs_of_row = x.inputs / rounded_run;
     const std::size_t start = first_vector * runs_of_row + first_run;
+    float joined[Vectors][Format::runs];
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < Vectors; ++v) {
+        join_scales<Format>(sums, row, v, scales, offsets, x, start + v * runs_of_row, joined[v]);
+    }
 #pragma GCC unroll 8
     for (std::size_t run = 0; run < Format::runs; ++run) {
         const Integers q = Format::integers(block, run);
@@ -109,12 +142,8 @@ ANAMNESIS_INLINE void add_block(Sums<Rows, Vectors>& sums,
             const __m256i pairs =
                 _mm256_add_epi32(_mm256_madd_epi16(q.low, load_integers(values)),
                                  _mm256_madd_epi16(q.high, load_integers(values + 16)));
-            sums.products[row][v] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(pairs),
-                                                    _mm256_set1_ps(scales[run] * x.scales[place]),
-                                                    sums.products[row][v]);
-            if constexpr (Format::has_offset) {
-                sums.offsets[row][v] += offsets[run] * x.sums[place];
-            }
+            sums.products[row][v] = _mm256_fmadd_ps(
+                _mm256_cvtepi32_ps(pairs), _mm256_set1_ps(joined[v][run]), sums.products[row][v]);
         }
     }
 }
@@ -142,7 +171,9 @@ ANAMNESIS_INLINE void dots(const Byte* first_row,
     }
     for (std::size_t r = 0; r < Rows; ++r) {
         for (std::size_t v = 0; v < Vectors; ++v) {
-            y[v * step + r * apart] = total_of(sums.products[r][v]) + sums.offsets[r][v];
+            y[v * step + r * apart] =
+                total_of(_mm256_add_ps(sums.products[r][v], sums.offsets[r][v])) +
+                sums.offset[r][v];
         }
     }
 }

@@ -44,6 +44,33 @@ ANAMNESIS_INLINE Integers widened(__m256i bytes) {
             _mm256_cvtepi8_epi16(_mm256_extracti128_si256(bytes, 1))};
 }
 
+/// 16 bytes, unsigned, as integers of 16 bits.
+ANAMNESIS_INLINE __m256i words_at(const Byte* source) {
+    return _mm256_cvtepu8_epi16(load_16(source));
+}
+
+ANAMNESIS_INLINE __m256i low_nibbles(__m256i words) {
+    return _mm256_and_si256(words, _mm256_set1_epi16(15));
+}
+
+ANAMNESIS_INLINE __m256i high_nibbles(__m256i words) {
+    return _mm256_srli_epi16(words, 4);
+}
+
+/// The low four bits of 16 bytes, then the high ones.
+ANAMNESIS_INLINE Integers nibble_integers(const Byte* source) {
+    const __m256i words = words_at(source);
+    return {low_nibbles(words), high_nibbles(words)};
+}
+
+/// Four bits of each of 32 bytes: the low ones of even runs, the high ones of odd runs.
+ANAMNESIS_INLINE Integers nibble_integers_of_run(const Byte* source, std::size_t run) {
+    const __m256i low = words_at(source);
+    const __m256i high = words_at(source + 16);
+    return run % 2 == 0 ? Integers{low_nibbles(low), low_nibbles(high)}
+                        : Integers{high_nibbles(low), high_nibbles(high)};
+}
+
 /// The low four bits of 16 bytes, then the high ones.
 ANAMNESIS_INLINE __m256i nibbles(const Byte* source) {
     const __m128i both = load_16(source);
@@ -100,13 +127,15 @@ struct SingleRun {
 
 struct Q4_0 : SingleRun<18, false> {
     ANAMNESIS_INLINE Integers integers(const Byte* block, std::size_t /*run*/) {
-        return widened(_mm256_sub_epi8(nibbles(block + 2), _mm256_set1_epi8(8)));
+        const Integers levels = nibble_integers(block + 2);
+        const __m256i eight = _mm256_set1_epi16(8);
+        return {_mm256_sub_epi16(levels.low, eight), _mm256_sub_epi16(levels.high, eight)};
     }
 };
 
 struct Q4_1 : SingleRun<20, true> {
     ANAMNESIS_INLINE Integers integers(const Byte* block, std::size_t /*run*/) {
-        return widened(nibbles(block + 4));
+        return nibble_integers(block + 4);
     }
 };
 
@@ -194,7 +223,7 @@ private:
 struct Q4K : SixBitScales {
     static constexpr std::size_t bytes = 144;
     ANAMNESIS_INLINE Integers integers(const Byte* block, std::size_t run) {
-        return widened(nibbles_of_run(block + 16 + 32 * (run / 2), run));
+        return nibble_integers_of_run(block + 16 + 32 * (run / 2), run);
     }
 };
 

@@ -26,7 +26,7 @@ namespace anamnesis::runtime {
 namespace {
 
 /// Elements of a widened block: small enough to stay in the cache for the product that follows.
-constexpr std::int64_t block_elements = 1 << 20;
+constexpr std::int64_t block_elements = 1 << 22;
 
 bool has_few_rows(const at::Tensor& x) {
     return x.numel() <= static_cast<std::int64_t>(cpu::most_few_rows) * x.size(-1);
@@ -128,8 +128,14 @@ at::Tensor product_by_blocks(const PackedRows& packed, const LinearInput& input)
     const at::Tensor rows = (is_narrow ? input.as(at::kBFloat16) : x).reshape({-1, x.size(-1)});
     const std::int64_t outputs = packed.rows();
     const std::int64_t step = std::clamp<std::int64_t>(block_elements / packed.columns, 1, outputs);
-    at::Tensor y = at::empty({rows.size(0), outputs}, x.options());
     at::Tensor block = at::empty({step, packed.columns}, is_narrow ? at::kBFloat16 : at::kFloat);
+    if (step == outputs) {
+        unpack(packed, block);
+        const at::Tensor whole =
+            is_narrow ? at::linear(rows, block) : fast_product(rows.to(at::kFloat), block);
+        return whole.to(x.scalar_type()).view(output_sizes(outputs, x));
+    }
+    at::Tensor y = at::empty({rows.size(0), outputs}, x.options());
     for (std::int64_t first = 0; first < outputs; first += step) {
         const std::int64_t count = std::min(step, outputs - first);
         at::Tensor part = block.narrow(0, 0, count);
