@@ -187,14 +187,13 @@ ANAMNESIS_INLINE void dots_of_all(const Byte* rows,
                                   std::size_t first_vector,
                                   float* y,
                                   std::size_t step) {
-    const std::size_t apart = count / 2;
+    const std::size_t apart = Vectors == 1 ? count / 2 : 0;
     for (std::size_t r = 0; r < apart; ++r) {
         dots<Format, 2, Vectors>(
             rows + r * row_bytes, apart, row_bytes, x, first_vector, y + r, step);
     }
-    if (count % 2 != 0) {
-        dots<Format, 1, Vectors>(
-            rows + (count - 1) * row_bytes, 1, row_bytes, x, first_vector, y + count - 1, step);
+    for (std::size_t r = 2 * apart; r < count; ++r) {
+        dots<Format, 1, Vectors>(rows + r * row_bytes, 1, row_bytes, x, first_vector, y + r, step);
     }
 }
 

@@ -39,8 +39,11 @@ struct PackedMatrix {
     DType dtype = DType::q8_0;
 };
 
+/// Rows up to which `product` is faster than `unpack` and a product of floats.
+inline constexpr std::size_t most_packed_rows = 32;
+
 /// y[r][o] = x[r] . weight[o] for the outputs [begin, end).
-/// Shapes: weight [outputs, x.inputs], y [x.rows, outputs]; at most `most_few_rows` rows.
+/// Shapes: weight [outputs, x.inputs], y [x.rows, outputs].
 void product(const PackedMatrix& weight,
              const RoundedRows& x,
              float* y,

@@ -28,8 +28,8 @@ namespace {
 /// Elements of a widened block: small enough to stay in the cache for the product that follows.
 constexpr std::int64_t block_elements = 1 << 22;
 
-bool has_few_rows(const at::Tensor& x) {
-    return x.numel() <= static_cast<std::int64_t>(cpu::most_few_rows) * x.size(-1);
+bool has_few_rows(const at::Tensor& x, std::size_t most = cpu::most_few_rows) {
+    return x.numel() <= static_cast<std::int64_t>(most) * x.size(-1);
 }
 
 /// True where reading the weights is the work: they are read once and as they lie.
@@ -40,7 +40,8 @@ bool reads_once(const at::Tensor& weight, const at::Tensor& x) {
 }
 
 bool reads_once(const Linear& linear, const at::Tensor& x) {
-    return linear.packed.is_defined() ? has_few_rows(x) : reads_once(linear.weight, x);
+    return linear.packed.is_defined() ? has_few_rows(x, cpu::most_packed_rows)
+                                      : reads_once(linear.weight, x);
 }
 
 std::vector<std::int64_t> output_sizes(std::int64_t outputs, const at::Tensor& x) {
@@ -156,8 +157,6 @@ at::Tensor apply_to_many(const Linear& linear, const LinearInput& input) {
     const at::Tensor& weight = linear.weight;
     const at::Tensor& x = input.x();
     if (linear.packed.is_defined()) {
-        ANAMNESIS_CHECK(!at::GradMode::is_enabled() || !x.requires_grad(),
-                        "no gradient flows through a packed matrix");
         return product_by_blocks(linear.packed, input);
     }
     if (needs_gradient(linear, x) && !has_few_rows(x) && differentiable::applies_to(x)) {
@@ -234,7 +233,7 @@ void apply_all(const LinearInput& input,
                std::span<const Linear* const> linears,
                std::span<at::Tensor> outputs) {
     const at::Tensor& x = input.x();
-    const at::Tensor rows = has_few_rows(x) ? x.contiguous() : x;
+    const at::Tensor rows = has_few_rows(x, cpu::most_packed_rows) ? x.contiguous() : x;
     std::optional<cpu::RoundedRows> rounded;
     std::vector<FewRowsProduct> products;
     for (std::size_t i = 0; i < linears.size(); ++i) {
@@ -243,6 +242,8 @@ void apply_all(const LinearInput& input,
             continue;
         }
         const bool is_packed = linear.packed.is_defined();
+        ANAMNESIS_CHECK(!is_packed || !at::GradMode::is_enabled() || !x.requires_grad(),
+                        "no gradient flows through a packed matrix");
         if (needs_gradient(linear, x) || !reads_once(linear, x)) {
             outputs[i] = apply_to_many(linear, input);
             continue;

@@ -111,7 +111,7 @@ INSTANTIATE_TEST_SUITE_P(Types,
 TEST_P(PackedType, MeetsAFewRowsAsItsValuesDo) {
     for (const std::int64_t outputs : {1, 2, 37}) {
         const Quantised weight = quantise_rows(GetParam(), at::randn({outputs, 512}));
-        for (const std::int64_t rows : {1, 2, 4, 7, 8}) {
+        for (const std::int64_t rows : {1, 2, 4, 7, 8, 19, 32}) {
             // Magnitudes as uneven as those of a residual stream.
             const at::Tensor x = at::randn({rows, 512}) * at::randn({512}).exp().pow(2.0);
             const at::Tensor expected =
@@ -184,8 +184,10 @@ TEST(PackedProduct, LetsNoGradientThrough) {
         GTEST_SKIP() << "this processor has no products of packed rows";
     }
     const Quantised weight = quantise_rows(DType::q8_0, at::randn({3, 64}));
-    const at::Tensor x = at::randn({20, 64}).requires_grad_(true);
-    EXPECT_THROW(apply(Linear{.packed = weight.packed}, x), Error);
+    for (const std::int64_t rows : {1, 20, 60}) {
+        const at::Tensor x = at::randn({rows, 64}).requires_grad_(true);
+        EXPECT_THROW(apply(Linear{.packed = weight.packed}, x), Error) << rows;
+    }
 }
 
 /// The final norm's output after each token, read one by one.
