@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speed of a server of OpenAI's completions: many clients at once, and prompts that begin alike.
 
-  serve_bench.py clients --url URL [--clients 16] [--prompt 512] [--answer 128]
+  serve_bench.py clients --url URL [--clients 16] [--prompt 512] [--answer 128] [--seed 1]
       Each client sends one request of random token ids at the same time. Prints tokens a second of all answers
       together, from the first request to the last answer, and times to the first token.
   serve_bench.py prefix --url URL [--prefix 4096] [--tail 16] [--rounds 3]
       Two requests that share a beginning, one after the other: the second one's time to the first token, as a
       share of the first one's.
 
-Prompts are ids below --vocabulary, from a fixed seed. Nothing but the standard library is needed.
+Prompts are ids below --vocabulary, from --seed: another one for each round, since servers keep prompts. Nothing but the standard library is needed.
 """
 import argparse
 import http.client
@@ -51,7 +51,7 @@ def draw(generator, count, vocabulary):
 
 
 def run_clients(a):
-    generator = random.Random(1)
+    generator = random.Random(a.seed)
     prompts = [draw(generator, a.prompt, a.vocabulary) for _ in range(a.clients)]
     results = [None] * a.clients
 
@@ -91,6 +91,7 @@ def main():
     parser.add_argument("--url", required=True)
     parser.add_argument("--model", default="")
     parser.add_argument("--vocabulary", type=int, default=4096)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--answer", type=int, default=128)

@@ -26,7 +26,9 @@ namespace anamnesis::runtime {
 namespace {
 
 /// Elements of a widened block: small enough to stay in the cache for the product that follows.
-constexpr std::int64_t block_elements = 1 << 22;
+constexpr std::int64_t block_elements = 1 << 20;
+/// Of an unpacked block, which many rows meet: results of several blocks are copied once more.
+constexpr std::int64_t unpacked_elements = 1 << 22;
 
 bool has_few_rows(const at::Tensor& x, std::size_t most = cpu::most_few_rows) {
     return x.numel() <= static_cast<std::int64_t>(most) * x.size(-1);
@@ -128,7 +130,8 @@ at::Tensor product_by_blocks(const PackedRows& packed, const LinearInput& input)
     const bool is_narrow = cpu::has_bf16_products() && x.scalar_type() == at::kFloat;
     const at::Tensor rows = (is_narrow ? input.as(at::kBFloat16) : x).reshape({-1, x.size(-1)});
     const std::int64_t outputs = packed.rows();
-    const std::int64_t step = std::clamp<std::int64_t>(block_elements / packed.columns, 1, outputs);
+    const std::int64_t step =
+        std::clamp<std::int64_t>(unpacked_elements / packed.columns, 1, outputs);
     at::Tensor block = at::empty({step, packed.columns}, is_narrow ? at::kBFloat16 : at::kFloat);
     if (step == outputs) {
         unpack(packed, block);
