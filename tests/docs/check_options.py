@@ -18,6 +18,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 FOREIGN = {
     "--version": "anamnesis",
     "--demo": "bench/train/train_bench.py",
+    "--enforce-eager": "vLLM",
     "--fuse-qkv": "llama.cpp's converter",
     "--list-steps": "tools/gpu_check.sh",
     "--programs": "tools/gpu_pack.sh",

@@ -68,6 +68,9 @@ std::size_t count_threads(std::size_t models, const ServeOptions& options) {
                                  1024);
 }
 
+/// Connections that the system holds until they are taken.
+constexpr int waiting_connections = 1024;
+
 std::uint16_t listen_at(httplib::Server& server, const ServeOptions& options) {
     const int port = options.port == 0 ? server.bind_to_any_port(options.host)
                      : server.bind_to_port(options.host, options.port) ? options.port
@@ -163,13 +166,18 @@ void serve(std::vector<ServedModel> models,
     server.set_read_timeout(read_timeout);
     server.set_write_timeout(write_timeout);
     server.set_tcp_nodelay(true);
+    socket_t listening_socket = INVALID_SOCKET;
     // The library's default lets a second server take the same port, and half of its requests.
-    server.set_socket_options([](socket_t socket) {
+    server.set_socket_options([&listening_socket](socket_t socket) {
         const int yes = 1;
         ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+        listening_socket = socket;
     });
     server.set_payload_max_length(complete.body_bytes);
     const std::uint16_t port = listen_at(server, complete);
+    // The library lets five connections wait: of sixteen clients that come at once, some would be
+    // sent away or come again a second later.
+    ::listen(listening_socket, waiting_connections);
     Engine engine(models, complete);
     Routes routes(models, engine, complete);
     routes.add_to(server);
