@@ -20,9 +20,11 @@ class TemporaryFolder {
 public:
     TemporaryFolder() {
         static std::atomic<unsigned> count{0};
-        path_ = std::filesystem::temp_directory_path() /
-                format("anamnesis-test-{}-{}", ::getpid(), count++);
-        std::filesystem::create_directories(path_);
+        // A process that was killed may have left one under a number that another process has now.
+        do {
+            path_ = std::filesystem::temp_directory_path() /
+                    format("anamnesis-test-{}-{}", ::getpid(), count++);
+        } while (!std::filesystem::create_directory(path_));
     }
     TemporaryFolder(const TemporaryFolder&) = delete;
     TemporaryFolder& operator=(const TemporaryFolder&) = delete;
