@@ -133,19 +133,18 @@ at::Tensor product_by_blocks(const PackedRows& packed, const LinearInput& input)
     const std::int64_t step =
         std::clamp<std::int64_t>(unpacked_elements / packed.columns, 1, outputs);
     at::Tensor block = at::empty({step, packed.columns}, is_narrow ? at::kBFloat16 : at::kFloat);
+    const auto multiply = [&](const PackedRows& some, at::Tensor& values) {
+        unpack(some, values);
+        return is_narrow ? at::linear(rows, values) : fast_product(rows.to(at::kFloat), values);
+    };
     if (step == outputs) {
-        unpack(packed, block);
-        const at::Tensor whole =
-            is_narrow ? at::linear(rows, block) : fast_product(rows.to(at::kFloat), block);
-        return whole.to(x.scalar_type()).view(output_sizes(outputs, x));
+        return multiply(packed, block).to(x.scalar_type()).view(output_sizes(outputs, x));
     }
     at::Tensor y = at::empty({rows.size(0), outputs}, x.options());
     for (std::int64_t first = 0; first < outputs; first += step) {
         const std::int64_t count = std::min(step, outputs - first);
         at::Tensor part = block.narrow(0, 0, count);
-        unpack(packed.narrow(first, count), part);
-        y.narrow(1, first, count)
-            .copy_(is_narrow ? at::linear(rows, part) : fast_product(rows.to(at::kFloat), part));
+        y.narrow(1, first, count).copy_(multiply(packed.narrow(first, count), part));
     }
     return y.view(output_sizes(outputs, x));
 }

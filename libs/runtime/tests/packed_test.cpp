@@ -123,6 +123,29 @@ TEST_P(PackedType, MeetsAFewRowsAsItsValuesDo) {
     }
 }
 
+TEST_P(PackedType, GivesARowTheSameBitsInAnyCompany) {
+    const Quantised weight = quantise_rows(GetParam(), at::randn({37, 512}));
+    const at::Tensor x = at::randn({32, 512});
+    const at::Tensor together = apply(Linear{.packed = weight.packed}, x);
+    for (std::int64_t row = 0; row < 32; ++row) {
+        const at::Tensor alone = apply(Linear{.packed = weight.packed}, x.narrow(0, row, 1));
+        EXPECT_TRUE(alone.equal(together.narrow(0, row, 1))) << row;
+    }
+}
+
+TEST(PackedProduct, OfAMatrixOfSeveralBlocksIsThatOfItsValues) {
+    if (!cpu::has_packed_product(DType::q8_0)) {
+        GTEST_SKIP() << "this processor has no products of packed rows";
+    }
+    const at::NoGradGuard no_gradients;
+    const Quantised weight = quantise_rows(DType::q8_0, at::randn({16'500, 256}));
+    const at::Tensor x = at::randn({40, 256});
+    const at::Tensor expected = at::mm(x.to(at::kDouble), weight.values.to(at::kDouble).t());
+    EXPECT_TRUE(testing::is_near(apply(Linear{.packed = weight.packed}, x),
+                                 expected,
+                                 cpu::has_bf16_products() ? 1e-2 : 1e-5));
+}
+
 TEST_P(PackedType, MeetsManyRowsAsItsValuesDo) {
     const at::NoGradGuard no_gradients;
     const Quantised weight = quantise_rows(GetParam(), at::randn({70, 256}));
