@@ -12,7 +12,6 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
-#include <exception>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -24,8 +23,9 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/language/language_model.hpp"
-#include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
+
+#include "run_bench.hpp"
 
 namespace {
 
@@ -86,16 +86,5 @@ int measure(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    anamnesis::runtime::keep_freed_memory();
-    if (argc < 2) {
-        std::fputs("first_token_bench MODEL [PROMPT] [THREADS]; see the source's first lines\n",
-                   stderr);
-        return 2;
-    }
-    try {
-        return measure(argc, argv);
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "%s\n", error.what());
-        return 1;
-    }
+    return run_bench(argc, argv, measure, "first_token_bench MODEL [PROMPT] [THREADS]");
 }

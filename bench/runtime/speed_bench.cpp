@@ -21,7 +21,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <exception>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -46,10 +45,11 @@
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
-#include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
+
+#include "run_bench.hpp"
 
 namespace {
 
@@ -278,16 +278,5 @@ int measure(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    anamnesis::runtime::keep_freed_memory();
-    if (argc < 2) {
-        std::fputs("speed_bench MODEL [name=value]...; see the first lines of the source\n",
-                   stderr);
-        return 2;
-    }
-    try {
-        return measure(argc, argv);
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "%s\n", error.what());
-        return 1;
-    }
+    return run_bench(argc, argv, measure, "speed_bench MODEL [name=value]...");
 }
