@@ -7,7 +7,7 @@
 #   tools/bootstrap.sh --python   and what the Python module is built and tested with, in .venv
 #   tools/bootstrap.sh --wheel    and what makes the wheel a small one: static BLIS and LAPACK
 #   tools/bootstrap.sh --full     and a virtual environment .venv with LibTorch (the torch wheel), and MPI; with
-#                                 --python also transformers, peft, TRL, openai and lm_eval, which tests use
+#                                 --python also transformers with its server, peft, TRL, openai and lm_eval, which tests use
 #   tools/bootstrap.sh --check …  installs nothing; says what is missing, and fails where anything is
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,8 +17,8 @@ packages=(g++ git python3 cmake ninja-build ccache binutils libopenblas-dev libb
 want_torch=false
 want_python=false
 python_modules=(nanobind numpy pandas pytest)
-# With torch: the libraries of fine-tuners that the Python package has hooks for, and clients of `serve`.
-peer_modules=(transformers==5.24.0 accelerate==1.15.0 peft==0.21.2 trl==1.16.0 datasets==5.2.0 openai==3.57.0
+# With torch: the libraries of fine-tuners that the Python package has hooks for, a server, and clients of `serve`.
+peer_modules=('transformers[serving]==5.24.0' accelerate==1.15.0 peft==0.21.2 trl==1.16.0 datasets==5.2.0 openai==3.57.0
   'lm_eval[api]==0.4.13')
 only_checks=false
 for argument in "$@"; do

@@ -26,7 +26,7 @@ import tiny_checkpoint
 SKIP = 77
 PACKAGES = {
     "llama_cpp": ("ANAMNESIS_LLAMA_PYTHON", "llama_cpp.server"),
-    "transformers": ("ANAMNESIS_TRANSFORMERS_PYTHON", "transformers.cli.serve"),
+    "transformers": ("ANAMNESIS_TRANSFORMERS_PYTHON", "transformers.cli.serve, fastapi, uvicorn"),
     "vllm": ("ANAMNESIS_VLLM_PYTHON", "vllm.entrypoints.openai.api_server"),
 }
 
