@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes those models of testdata/models that come from here: tiny random checkpoints of BLOOM, DeepSeek, Falcon,
-Gemma, Gemma 2, GPT-BigCode, GPT-NeoX, Llama, Mistral, Mixtral, Phi, Phi-3 and Qwen's mixtures, and what transformers
-computes from them, in float32 from weights that are stored in bfloat16 (router corrections in float32).
+Gemma, Gemma 2, GPT-BigCode, GPT-NeoX, Llama, Mistral, Mixtral, Phi, Phi-3, Qwen's mixtures and RecurrentGemma, and
+what transformers computes from them, in float32 from weights that are stored in bfloat16 (router corrections in float32).
 
   tests/oracles/family_goldens.py --out testdata/models [NAME ...]
 
@@ -18,7 +18,8 @@ from transformers import (BloomConfig, BloomForCausalLM, DeepseekV2Config, Deeps
                           FalconForCausalLM, Gemma2Config, Gemma2ForCausalLM, GemmaConfig, GemmaForCausalLM, GPTBigCodeConfig,
                           GPTBigCodeForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig,
                           MistralForCausalLM, MixtralConfig, MixtralForCausalLM, Phi3Config, Phi3ForCausalLM, PhiConfig, PhiForCausalLM,
-                          Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
+                          Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, RecurrentGemmaConfig,
+                          RecurrentGemmaForCausalLM)
 
 from golden_files import make_asked, relative_rms, write_expected
 
@@ -85,6 +86,11 @@ VARIANTS = {
     "gemma2_odd": (Gemma2ForCausalLM, Gemma2Config(
         **(ODD | {"num_hidden_layers": 3}), num_key_value_heads=3, head_dim=10, intermediate_size=40, rms_norm_eps=1e-3, query_pre_attn_scalar=7, sliding_window=20, attn_logit_softcapping=3.0,
         final_logit_softcapping=5.0, pad_token_id=None, rope_parameters=rope(1e4))),
+    # Recurrent layers of another width than the stream's, whose root bfloat16 rounds; widths that fill vectors.
+    "recurrent_gemma_odd": (RecurrentGemmaForCausalLM, RecurrentGemmaConfig(
+        **(SMALL | {"num_hidden_layers": 3, "hidden_size": 96, "num_attention_heads": 2}), num_key_value_heads=1, lru_width=64,
+        conv1d_width=3, intermediate_size=128, attention_window_size=20, rms_norm_eps=1e-4, logits_soft_cap=5.0,
+        block_types=["recurrent", "attention", "recurrent"], rope_parameters=rope(1e4, 0.5))),
     "phi_odd": (PhiForCausalLM, PhiConfig(
         **(ODD | {"num_attention_heads": 3}), intermediate_size=40, layer_norm_eps=1e-4,
         rope_parameters=rope(1e4, 0.5))),
@@ -101,7 +107,8 @@ VARIANTS = {
         vocab_size=53, n_embd=36, n_layer=2, n_head=6, n_positions=256, n_inner=40, layer_norm_epsilon=1e-4,
         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)),
 }
-OFFSET_GAINS = (GemmaForCausalLM, Gemma2ForCausalLM)
+WITH_GRADIENTS = ("recurrent_gemma_odd",)
+OFFSET_GAINS = (GemmaForCausalLM, Gemma2ForCausalLM, RecurrentGemmaForCausalLM)
 
 
 def find_body(model):
@@ -115,7 +122,7 @@ def find_layers(model):
 
 def find_final_norm(model):
     body = find_body(model)
-    names = ("norm", "final_layer_norm", "final_layernorm", "ln_f")
+    names = ("norm", "final_layer_norm", "final_layernorm", "final_norm", "ln_f")
     return next(getattr(body, name) for name in names if hasattr(body, name))
 
 
@@ -123,7 +130,7 @@ def fill(model, generator):
     # Gemma stores its gains less one, and multiplies its embedding, which is its head too.
     is_gemma = isinstance(model, OFFSET_GAINS)
     for name, tensor in list(model.named_parameters()) + list(model.named_buffers()):
-        if "inv_freq" in name or "embed_scale" in name or tensor.dtype == torch.bool:
+        if "inv_freq" in name or "embed_scale" in name or "normalizer" in name or tensor.dtype == torch.bool:
             continue
         noise = torch.randn(tensor.shape, generator=generator)
         is_router = name.endswith("e_score_correction_bias")
@@ -133,10 +140,13 @@ def fill(model, generator):
             tensor.data.copy_((0 if is_gemma or name.endswith("bias") else 1) + 0.25 * noise)
         elif name.endswith("bias"):
             tensor.data.copy_(0.3 * noise)
+        elif name.endswith("recurrent_param"):
+            # A half-open gate forgets a half in 2 to 100 tokens.
+            tensor.data.copy_(torch.log(torch.expm1(torch.exp(-2.5 + 1.2 * noise))))
         else:
             deviation = 0.1 + 0.1 * torch.rand((), generator=generator).item()
             if is_gemma:
-                deviation = 0.12 if "embed" in name else deviation * (2.5 if name.split(".")[-2] in ("o_proj", "v_proj", "down_proj") else 1)
+                deviation = 0.12 if "embed" in name else deviation * (2.5 if name.split(".")[-2] in ("o_proj", "v_proj", "down_proj", "linear_out") else 1)
             elif "embed" in name or ".wte." in name or ".wpe." in name:
                 deviation = 0.35 if model.config.tie_word_embeddings else 1.0
             elif model.config.tie_word_embeddings and name.split(".")[-2] in ("dense", "dense_4h_to_h", "c_proj"):
@@ -214,6 +224,16 @@ def expert_margin(model, ids):
     return smallest[0]
 
 
+def write_gradients(folder, wide, ids):
+    """Of the mean cross-entropy of every next token, in float64, rounded to float32."""
+    with Wide():
+        logits = wide(ids, use_cache=False).logits[:, :-1]
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+    loss.backward()
+    gradients = {f"grad.{key}": value.grad.float() for key, value in wide.named_parameters()}
+    save_file({"input_ids": ids, "loss": loss.detach().view(1)} | gradients, folder / "grads.safetensors")
+
+
 def make(name, out):
     kind, config = VARIANTS[name]
     # With eager attention transformers 5.24 adds Falcon's slopes twice: to the mask too.
@@ -260,6 +280,9 @@ def make(name, out):
         save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
         (folder / "generation_config.json").unlink(missing_ok=True)
         write_expected(folder, tensors, meta)
+        if name in WITH_GRADIENTS:
+            # The library keeps the padding token, 0 by default, from learning.
+            write_gradients(folder, wide, torch.randint(1, config.vocab_size, (2, 70), generator=generator))
         return
     raise SystemExit(f"{name}: no seed fits")
 

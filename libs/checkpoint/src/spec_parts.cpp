@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -89,6 +90,20 @@ Activation read_activation(const ConfigReader& config, std::string_view key, Act
                            in_quotes(*word)));
     }
     return found->second;
+}
+
+std::optional<double> read_softcap(const ConfigReader& config,
+                                   std::string_view key,
+                                   double fallback) {
+    if (config.is_null(key)) {
+        return std::nullopt;
+    }
+    const double cap = config.find_number(key).value_or(fallback);
+    if (!(cap > 0.0) || !std::isfinite(cap)) {
+        throw Error(ErrorKind::malformed,
+                    format("config key {} is {}, expected a number above 0", in_quotes(key), cap));
+    }
+    return cap;
 }
 
 void expect_silu_in_mixers(const ConfigReader& config, std::string_view key) {

@@ -29,6 +29,12 @@ Activation read_activation(const ConfigReader& config,
                            std::string_view key = "hidden_act",
                            Activation fallback = Activation::silu);
 
+/// A softcap: null denies it, and a library fills in what is left out.
+/// Errors: `malformed` for one that is not above 0.
+std::optional<double> read_softcap(const ConfigReader& config,
+                                   std::string_view key,
+                                   double fallback);
+
 /// For families whose mixers take the activation of this key, and run with SiLU alone.
 /// Errors: `unsupported` for another.
 void expect_silu_in_mixers(const ConfigReader& config, std::string_view key = "hidden_act");

@@ -210,19 +210,6 @@ TEST(IncompleteBlueprints, BoundWhatAConfigAsksFor) {
     EXPECT_THAT(blueprint.obstacle->message(), HasSubstr("tensors"));
 }
 
-TEST(IncompleteBlueprints, ListSoftmaxTensorsOfFamiliesThatDoNotRun) {
-    const Blueprint blueprint = make_blueprint(
-        Json::parse(R"({"model_type": "recurrent_gemma", "num_attention_heads": 2, "hidden_size": 8,
-                        "num_hidden_layers": 3})"));
-    EXPECT_FALSE(blueprint.is_complete);
-    EXPECT_FALSE(blueprint.obstacle);
-    EXPECT_FALSE(blueprint.tensors.empty());
-    for (const PlannedTensor& tensor : blueprint.tensors) {
-        EXPECT_TRUE(tensor.attention) << tensor.name;
-    }
-    EXPECT_TRUE(std::holds_alternative<UnknownMixer>(blueprint.specs.front().mixer));
-}
-
 /// The tiny HypeNet with a part of its names rewritten in the header, so that bytes stay in place.
 std::vector<std::string> warnings_after_renaming(const std::string& from, const std::string& to) {
     const testing::TemporaryFolder folder;

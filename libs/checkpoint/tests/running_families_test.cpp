@@ -60,6 +60,33 @@ TEST(Gemma2Config, FillsInCapsScaleAndWindowsAndLeavesOutWhatIsNull) {
                 HasSubstr("use_bidirectional_attention"));
 }
 
+TEST(RecurrentGemmaConfig, FillsInWidthsWindowAndCapAndRoundsItsScale) {
+    const Blueprint filled = make_blueprint(Json::parse(
+        R"({"model_type": "recurrent_gemma", "num_hidden_layers": 3, "hidden_size": 2560,
+                        "num_attention_heads": 10, "vocab_size": 8})"));
+    ASSERT_TRUE(filled.is_complete);
+    EXPECT_EQ(filled.logit_softcap, 30.0);
+    EXPECT_EQ(filled.embedding_scale, 50.5);
+    EXPECT_EQ(attention_of(filled, 2).window, 2048U);
+    EXPECT_EQ(attention_of(filled, 2).heads.kv_heads, 10U);
+    const auto recurrence = std::get<RgLruSpec>(filled.specs.at(0).mixer);
+    EXPECT_EQ(recurrence.channels, 2560U);
+    EXPECT_EQ(recurrence.heads, 10U);
+    EXPECT_EQ(recurrence.conv_width, 4U);
+    EXPECT_EQ(std::get<DenseSpec>(filled.specs.at(0).feed_forward).width, 3840U);
+    EXPECT_THAT(obstacle_with("recurrent_gemma_odd", "lru_width", Json(51)),
+                HasSubstr("'lru_width' is 51, expected a multiple of the 2 heads"));
+    for (const char* key : {"logits_soft_cap", "attention_window_size"}) {
+        EXPECT_THAT(obstacle_with("recurrent_gemma_odd", key, Json()), HasSubstr(key));
+    }
+    EXPECT_THAT(obstacle_with("recurrent_gemma_odd",
+                              "rope_parameters",
+                              Json::parse(R"({"rope_type": "linear", "factor": 2.0})")),
+                HasSubstr("rotary encoding is scaled"));
+    EXPECT_THAT(obstacle_with("recurrent_gemma_odd", "intermediate_size", Json(1)),
+                HasSubstr("'intermediate_size'"));
+}
+
 TEST(Gemma3Config, FillsInTheScaleOfScoresWhateverTheWidthOfHeads) {
     const Blueprint filled = blueprint_with("gemma3_odd", "query_pre_attn_scalar", Json());
     EXPECT_EQ(attention_of(filled, 0).logit_scale, 1.0 / 16.0);

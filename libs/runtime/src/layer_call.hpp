@@ -20,7 +20,7 @@ namespace anamnesis::runtime {
 /// What one layer keeps of one sequence; a mixer uses what it needs of it.
 struct LayerState {
     std::optional<KeyValueCache> cache{};  ///< keys and values of softmax attention
-    at::Tensor recurrent{};                ///< [1, H, K, V] or [1, I, N]; undefined: zero
+    at::Tensor recurrent{};                ///< [1, H, K, V], [1, I, N] or [1, C]; undefined: zero
     at::Tensor past{};                     ///< [1, W - 1, C] inputs of a convolution; or undefined
 };
 

@@ -17,6 +17,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "cpu_selective_scan.hpp"
+#include "linear_scan.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -191,20 +192,6 @@ struct SelectiveScanFunction : Function<SelectiveScanFunction> {
         return {d_x, d_step, d_rate.sum(0), d_b.sum(0), d_c.sum(0), d_skip.sum(0), d_first};
     }
 };
-
-/// Pairs of decays and values are joined in a tree of as many levels as doubling takes.
-/// Shapes: decay, added [B, C, I, N] -> the states after each token.
-at::Tensor scan_by_doubling(at::Tensor decay, at::Tensor added) {
-    const std::int64_t length = added.size(1);
-    for (std::int64_t apart = 1; apart < length; apart *= 2) {
-        const auto later = [&](const at::Tensor& x) { return x.narrow(1, apart, length - apart); };
-        const auto earlier = [&](const at::Tensor& x) { return x.narrow(1, 0, length - apart); };
-        const auto untouched = [&](const at::Tensor& x) { return x.narrow(1, 0, apart); };
-        added = at::cat({untouched(added), later(added).addcmul(later(decay), earlier(added))}, 1);
-        decay = at::cat({untouched(decay), later(decay) * earlier(decay)}, 1);
-    }
-    return added;
-}
 
 SelectiveScanResult scan_as_tensors(const Scan& scan, at::Tensor state) {
     std::vector<at::Tensor> outputs;

@@ -116,6 +116,13 @@ double make_step_bias(Random& random) {
     return step + std::log(-std::expm1(-step));
 }
 
+/// r with e^-softplus(r) a decay, whose square is uniform between those of 0.9 and 0.999.
+/// Source: De et al. 2024, "Griffin", section 2.4.
+double make_decay_rate(Random& random) {
+    const double square = 0.9 * 0.9 + random.uniform() * (0.999 * 0.999 - 0.9 * 0.9);
+    return std::log(std::expm1(-0.5 * std::log(square)));
+}
+
 std::vector<double> make_values(const PlannedTensor& tensor, Random random, const Scale& scale) {
     std::vector<double> values(find_element_count(tensor.shape).value_or(0), 0.0);
     switch (tensor.initial) {
@@ -131,6 +138,9 @@ std::vector<double> make_values(const PlannedTensor& tensor, Random random, cons
             for (std::size_t i = 0; i < values.size(); ++i) {
                 values[i] = std::log(1.0 + static_cast<double>(i % tensor.shape.back()));
             }
+            break;
+        case Initial::decay_rate:
+            std::ranges::generate(values, [&] { return make_decay_rate(random); });
             break;
         case Initial::step_bias:
             std::ranges::generate(values, [&] { return make_step_bias(random); });

@@ -2,12 +2,9 @@
 #include <cmath>
 #include <cstdint>
 #include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "anamnesis/base/error.hpp"
-#include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -29,21 +26,6 @@ std::vector<Layer> read_gemma2_layers(const ConfigReader& config) {
     return make_layers(read_layer_count(config), [](std::uint32_t layer) {
         return Kinds{layer % 2 == 0 ? LayerKind::sliding : LayerKind::full};
     });
-}
-
-/// A softcap: null denies it, and the library fills in what is left out.
-std::optional<double> read_softcap(const ConfigReader& config,
-                                   std::string_view key,
-                                   double fallback) {
-    if (config.is_null(key)) {
-        return std::nullopt;
-    }
-    const double cap = config.find_number(key).value_or(fallback);
-    if (!(cap > 0.0) || !std::isfinite(cap)) {
-        throw Error(ErrorKind::malformed,
-                    format("config key {} is {}, expected a number above 0", in_quotes(key), cap));
-    }
-    return cap;
 }
 
 void plan_gemma2_layers(Blueprint& blueprint, const ConfigReader& config) {

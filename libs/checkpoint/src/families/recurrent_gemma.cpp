@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cmath>
 #include <cstdint>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/half.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
@@ -14,7 +16,9 @@
 #include "family.hpp"
 #include "family_parts.hpp"
 #include "layer_kinds.hpp"
+#include "layer_plan.hpp"
 #include "rotary.hpp"
+#include "spec_parts.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
@@ -46,6 +50,63 @@ void plan_recurrent_gemma_attention(Blueprint& blueprint, const ConfigReader& co
                                     in_layer("temporal_block.conv_1d.weight")};
 }
 
+void plan_recurrent_gemma_layers(Blueprint& blueprint, const ConfigReader& config) {
+    blueprint.gain = Gain::offset;
+    // Stored in bfloat16, whatever the weights are in.
+    blueprint.embedding_scale =
+        f32_from_bf16(bf16_from_f64(std::sqrt(static_cast<double>(blueprint.hidden_size))));
+    // The library takes no null for these.
+    for (const std::string_view key : {"logits_soft_cap", "attention_window_size"}) {
+        if (config.is_null(key)) {
+            throw Error(ErrorKind::malformed,
+                        format("config key {} is null, expected a number", in_quotes(key)));
+        }
+    }
+    if (!blueprint.position.rope_scaling.is_null()) {
+        throw Error(ErrorKind::unsupported,
+                    "the rotary encoding is scaled, which no library does in this family");
+    }
+    blueprint.logit_softcap = read_softcap(config, "logits_soft_cap", 30.0);
+    AttentionSpec attention = make_attention(blueprint);
+    attention.window =
+        read_size(config,
+                  config.has("attention_window_size") ? "attention_window_size" : "sliding_window",
+                  2048);
+    const Activation activation =
+        read_activation(config, "hidden_activation", Activation::gelu_tanh);
+    const RgLruSpec recurrence{
+        .channels = config.is_null("lru_width")
+                        ? blueprint.hidden_size
+                        : read_size(config, "lru_width", blueprint.hidden_size),
+        .heads = attention.heads.query_heads,
+        .conv_width = read_size(config, "conv1d_width", 4),
+        .activation = activation};
+    if (recurrence.channels % recurrence.heads != 0) {
+        throw Error(ErrorKind::malformed,
+                    format("config key 'lru_width' is {}, expected a multiple of the {} heads",
+                           recurrence.channels,
+                           recurrence.heads));
+    }
+    // The config states the width of gate and up together.
+    const DenseSpec dense{
+        .width = check_size(read_size(config, "intermediate_size", 7680) / 2, "intermediate_size"),
+        .activation = activation,
+        .has_biases = true};
+    plan_body(blueprint,
+              [&](const Layer& layer) {
+                  LayerPlan plan{.spec = {.mixer = recurrence, .feed_forward = dense},
+                                 .mixer = {.name = "temporal_block"},
+                                 .feed_forward = {.name = "mlp_block"},
+                                 .mixer_norm = {"temporal_pre_norm"},
+                                 .feed_forward_norm = {"channel_pre_norm"}};
+                  if (is_only(layer, LayerKind::sliding)) {
+                      plan.spec.mixer = attention;
+                  }
+                  return plan;
+              },
+              {.final_norm = "final_norm"});
+}
+
 }  // namespace
 
 namespace families {
@@ -53,9 +114,10 @@ namespace families {
 Family recurrent_gemma() {
     return {.name = "recurrent_gemma",
             .model_types = {"recurrent_gemma"},
-            .evidence = from_source,
+            .evidence = verified,
             .read_layers = read_recurrent_gemma_layers,
-            .plan_attention = plan_recurrent_gemma_attention};
+            .plan_attention = plan_recurrent_gemma_attention,
+            .plan_layers = plan_recurrent_gemma_layers};
 }
 
 }  // namespace families

@@ -13,6 +13,7 @@
 #include "mixers/mamba2.hpp"
 #include "mixers/none.hpp"
 #include "mixers/parallel.hpp"
+#include "mixers/rg_lru.hpp"
 #include "mixers/shared_block.hpp"
 #include "mixers/short_convolution.hpp"
 
@@ -29,6 +30,7 @@ using Mixer = std::variant<NoMixerLayer,
                            ShortConvolutionLayer,
                            Mamba1Layer,
                            Mamba2Layer,
+                           RgLruLayer,
                            ParallelLayer,
                            SharedBlockLayer>;
 

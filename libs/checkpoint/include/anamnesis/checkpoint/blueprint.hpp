@@ -43,10 +43,11 @@ enum class Initial : std::uint8_t {
     stream_matrix,  ///< its product is added to the residual stream
     ones,
     zeros,
-    kernel,     ///< of a convolution: [channels, 1, taps]
-    log_rate,   ///< A_log: ln of a rate between 0 and 16
-    log_ranks,  ///< A_log of Mamba-1: ln of 1, 2, ... in each row
-    step_bias,  ///< dt_bias: softplus of it is a step between 0.001 and 0.1
+    kernel,      ///< of a convolution: [channels, 1, taps]
+    log_rate,    ///< A_log: ln of a rate between 0 and 16
+    log_ranks,   ///< A_log of Mamba-1: ln of 1, 2, ... in each row
+    decay_rate,  ///< of RG-LRU: e^-softplus of it is between 0.9 and 0.999
+    step_bias,   ///< dt_bias: softplus of it is a step between 0.001 and 0.1
 };
 
 /// Where one set of matrices may be stored in two ways.

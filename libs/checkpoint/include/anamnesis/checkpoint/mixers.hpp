@@ -12,6 +12,7 @@
 #include "anamnesis/checkpoint/mixers/mamba1.hpp"
 #include "anamnesis/checkpoint/mixers/mamba2.hpp"
 #include "anamnesis/checkpoint/mixers/parallel.hpp"
+#include "anamnesis/checkpoint/mixers/rg_lru.hpp"
 #include "anamnesis/checkpoint/mixers/shared_block.hpp"
 #include "anamnesis/checkpoint/mixers/short_convolution.hpp"
 
@@ -36,6 +37,7 @@ using MixerSpec = std::variant<UnknownMixer,
                                ShortConvolutionSpec,
                                Mamba1Spec,
                                Mamba2Spec,
+                               RgLruSpec,
                                ParallelSpec,
                                SharedBlockSpec>;
 
