@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,10 +49,10 @@ at::Tensor saved(const NamedTensors& state, const std::string& key, at::IntArray
 
 struct AdamW::Parts {
     AdamWSettings settings{};
-    std::vector<Moved> matrices{};
+    std::vector<Moved> decaying{};
     std::vector<Moved> others{};
 
-    std::array<std::vector<Moved>*, 2> groups() { return {&matrices, &others}; }
+    std::array<std::vector<Moved>*, 2> groups() { return {&decaying, &others}; }
 
     void step(std::vector<Moved>& group, double learning_rate, double weight_decay) const {
         std::vector<at::Tensor> parameters;
@@ -91,10 +92,12 @@ struct AdamW::Parts {
     }
 };
 
-AdamW::AdamW(const NamedTensors& parameters, const AdamWSettings& settings)
+AdamW::AdamW(const NamedTensors& parameters,
+             const std::set<std::string>& decaying,
+             const AdamWSettings& settings)
     : parts_(std::make_unique<Parts>(Parts{.settings = settings})) {
     for (const auto& [name, tensor] : parameters) {
-        (tensor.dim() == 2 ? parts_->matrices : parts_->others)
+        (decaying.contains(name) ? parts_->decaying : parts_->others)
             .push_back({.name = name, .parameter = tensor});
     }
 }
@@ -105,7 +108,7 @@ AdamW::~AdamW() = default;
 
 void AdamW::step(double learning_rate) {
     const at::NoGradGuard no_gradients;
-    parts_->step(parts_->matrices, learning_rate, parts_->settings.weight_decay);
+    parts_->step(parts_->decaying, learning_rate, parts_->settings.weight_decay);
     parts_->step(parts_->others, learning_rate, 0.0);
 }
 

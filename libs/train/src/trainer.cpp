@@ -11,6 +11,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +24,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/tensor_roles.hpp"
 #include "anamnesis/train/loss.hpp"
 #include "anamnesis/train/processes.hpp"
@@ -64,6 +66,26 @@ bool is_frozen_whole(const at::Tensor& tensor, const std::vector<RowRule>& rules
         frozen += rule.rate == 0.0 ? rule.rows.size() : 0;
     }
     return frozen == static_cast<std::uint64_t>(tensor.size(0));
+}
+
+/// Matrices decay, in stacks too, and the factors of adapters; gains, biases, decays and
+/// convolution kernels do not.
+std::set<std::string> find_decaying(const runtime::Network& network) {
+    using checkpoint::Initial;
+    std::set<std::string> decaying;
+    for (const auto& [name, parameter] : network.trained()) {
+        const checkpoint::PlannedTensor* planned =
+            network.spec().blueprint->find_named(checkpoint::canonical_name(name));
+        const bool is_matrix = planned == nullptr
+                                   ? parameter.dim() == 2
+                                   : planned->initial == Initial::matrix ||
+                                         planned->initial == Initial::stream_matrix ||
+                                         planned->initial == Initial::embedding;
+        if (is_matrix) {
+            decaying.insert(name);
+        }
+    }
+    return decaying;
 }
 
 /// Values of a bucket of gradients: enough that a message is worth its latency, few enough that
@@ -113,7 +135,7 @@ Trainer::Trainer(runtime::Network network, TrainerSettings settings, const Named
     : network_(std::move(network)),
       settings_(std::move(settings)),
       masters_(make_masters(network_, exact)),
-      optimizer_(masters_, settings_.adamw) {
+      optimizer_(masters_, find_decaying(network_), settings_.adamw) {
     for (const auto& [name, rules] : settings_.rules) {
         at::Tensor parameter = network_.trained().at(name);
         if (is_frozen_whole(parameter, rules)) {

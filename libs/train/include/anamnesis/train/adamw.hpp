@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 namespace anamnesis::train {
@@ -20,12 +21,14 @@ struct AdamWSettings {
     double weight_decay = 0.01;
 };
 
-/// LibTorch's fused AdamW over named tensors. Matrices decay; gains, biases, decays and convolution
-/// kernels do not: what has other than two dimensions.
+/// LibTorch's fused AdamW over named tensors.
 /// Source: Loshchilov & Hutter 2019.
 class AdamW {
 public:
-    AdamW(const NamedTensors& parameters, const AdamWSettings& settings);
+    /// `decaying`: names of those whose weights decay.
+    AdamW(const NamedTensors& parameters,
+          const std::set<std::string>& decaying,
+          const AdamWSettings& settings);
     AdamW(AdamW&& other) noexcept;
     AdamW& operator=(AdamW&& other) noexcept;
     AdamW(const AdamW&) = delete;
