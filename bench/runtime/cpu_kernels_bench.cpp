@@ -64,7 +64,7 @@ void few_rows(benchmark::State& state) {
         benchmark::ClobberMemory();
     }
 }
-BENCHMARK(few_rows)->Arg(1)->Arg(2)->Arg(8)->Unit(benchmark::kMicrosecond);
+BENCHMARK(few_rows)->Arg(1)->Arg(2)->Arg(8)->Arg(16)->Unit(benchmark::kMicrosecond);
 
 void swiglu_of_4096(benchmark::State& state) {
     std::vector<float> gate(4096, 0.3F);

@@ -99,6 +99,8 @@ TEST_P(Serve, AnswersWhatGenerateWritesAloneAndTogether) {
             clients.emplace_back([&] { reply = server.ask("/v1/completions", body); });
         }
     }
+    // Those that came at once may all have begun before any was read.
+    replies.push_back(server.ask("/v1/completions", body));
     for (const Json& reply : replies) {
         EXPECT_EQ(text_of(reply), alone.at("text").as_string("text"));
         EXPECT_EQ(choice_of(reply).at("token_ids"), alone.at("tokens"));
@@ -188,7 +190,8 @@ TEST_P(Serve, ScoresTheTextThatItEchoes) {
     EXPECT_TRUE(logprobs[0].is_null());
     const auto& expected = alone.at("logprobs").as_array("logprobs");
     for (std::size_t i = 0; i < expected.size(); ++i) {
-        EXPECT_NEAR(logprobs[first + i].as_double("score"), expected[i].as_double("score"), 1e-4);
+        // Pieces of other lengths are summed in another order, which caches in bfloat16 round up.
+        EXPECT_NEAR(logprobs[first + i].as_double("score"), expected[i].as_double("score"), 1e-3);
         // Greedy tokens are the likeliest: what lm-eval looks for.
         for (const auto& [name, logprob] :
              scores.at("top_logprobs").as_array("top")[first + i].as_object("top")) {

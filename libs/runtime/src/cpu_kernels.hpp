@@ -26,7 +26,8 @@ void widen(const Bf16* source, float* target, std::size_t count);
 void narrow(const float* source, Bf16* target, std::size_t count);
 
 /// y[r][o] = x[r] . weight[o] for the outputs [begin, end).
-/// Shapes: weight [outputs, inputs], x [rows, inputs], y [rows, outputs]; at most 8 rows.
+/// Each row is summed by itself and in one order, whatever is beside it.
+/// Shapes: weight [outputs, inputs], x [rows, inputs], y [rows, outputs].
 struct FewRows {
     const float* x = nullptr;
     std::size_t rows = 0;
@@ -34,7 +35,8 @@ struct FewRows {
     std::size_t outputs = 0;
     float* y = nullptr;
 };
-inline constexpr std::size_t most_few_rows = 8;
+/// Above this a library that packs its factors is faster.
+inline constexpr std::size_t most_few_rows = 16;
 void product(const Bf16* weight, const FewRows& product, std::size_t begin, std::size_t end);
 void product(const float* weight, const FewRows& product, std::size_t begin, std::size_t end);
 

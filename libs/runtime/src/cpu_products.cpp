@@ -36,6 +36,10 @@ ANAMNESIS_INLINE void dots_of_all(const Weight* rows,
     }
 }
 
+/// Vectors that meet rows together: the more, the fewer times a weight is read, as far as their
+/// sums fit the registers.
+constexpr std::size_t most_vectors = width == 16 ? 4 : 2;
+
 template <class Weight>
 ANAMNESIS_INLINE void product_body(const Weight* weight,
                                    const FewRows& p,
@@ -48,6 +52,10 @@ ANAMNESIS_INLINE void product_body(const Weight* weight,
         const std::size_t count = std::min(strip, end - o);
         const Weight* rows = weight + o * p.inputs;
         std::size_t v = 0;
+        for (; v + most_vectors <= p.rows; v += most_vectors) {
+            dots_of_all<most_vectors>(
+                rows, count, p.x + v * p.inputs, p.inputs, p.y + v * p.outputs + o, p.outputs);
+        }
         for (; v + 2 <= p.rows; v += 2) {
             dots_of_all<2>(
                 rows, count, p.x + v * p.inputs, p.inputs, p.y + v * p.outputs + o, p.outputs);

@@ -20,7 +20,7 @@ namespace anamnesis::serve {
 /// Answers that take a step together. Up to so many rows the kernels of bfloat16, float32 and
 /// packed matrices sum each row by itself and in one order: an answer has the same bits in any
 /// company.
-inline constexpr std::size_t answers_per_step = 8;
+inline constexpr std::size_t answers_per_step = 16;
 
 /// An answer under way.
 struct Answer {

@@ -18,6 +18,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/language/language_model.hpp"
 
+#include "answering.hpp"
 #include "tiny_server.hpp"
 
 namespace anamnesis::serve {
@@ -87,8 +88,9 @@ TEST_P(ServedFamily, ReusesPrefixesWithoutChangingABit) {
 TEST_P(ServedFamily, AnswersTheSameAloneAndInCompany) {
     std::vector<Job> jobs;
     std::vector<Outcome> alone;
-    for (std::size_t i = 0; i < 11; ++i) {
-        Job job = make_job(random_tokens(5 + 9 * i, 10 + i), 20);
+    // More than take a step together.
+    for (std::size_t i = 0; i < answers_per_step + 3; ++i) {
+        Job job = make_job(random_tokens(5 + 6 * i, 10 + i), 20);
         job.decoding.sampling = {
             .temperature = i % 2 == 0 ? 0.0 : 1.3, .top_p = 0.9, .seed = 77 + i};
         TinyScheduler scheduler(*model);
