@@ -19,6 +19,7 @@
 #include <ATen/ops/tanh.h>
 
 #include "cache_attention.hpp"
+#include "differentiable.hpp"
 #include "key_value_cache.hpp"
 
 namespace anamnesis::runtime {
@@ -173,6 +174,9 @@ at::Tensor attend_within(const at::Tensor& q,
                    /*enable_gqa=*/true)
             .transpose(1, 2);
     };
+    if (options.may_round && !needs_scores(options) && differentiable::can_attend(q, v)) {
+        return differentiable::attend(q, k, v, options.window);
+    }
     const std::int64_t window = options.window.value_or(length);
     if (window >= length && !needs_scores(options)) {
         return attend(q, k, v, std::nullopt);

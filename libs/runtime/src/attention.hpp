@@ -25,6 +25,9 @@ struct AttentionOptions {
     /// query and key; undefined: nothing.
     /// Source: Press et al. 2022, "ALiBi".
     at::Tensor slopes{};
+    /// Where the processor multiplies bfloat16, a backward pass may be of factors rounded to it, as
+    /// those of the projections are.
+    bool may_round = false;
 };
 
 /// Causal softmax attention within one call, queries and keys starting together.

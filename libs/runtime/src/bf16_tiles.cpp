@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bf16_tiles.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#define ANAMNESIS_TARGET __attribute__((target("arch=x86-64-v4,avx512bf16")))
-#endif
-#include "cpu_kernels.hpp"
-
-#define ANAMNESIS_WIDTH 16
-#define ANAMNESIS_LANES lanes_16
-#include "cpu_vectors.hpp"
+#include "bf16_products.hpp"
 
 namespace anamnesis::runtime::cpu {
 namespace {
@@ -22,34 +15,8 @@ using namespace lanes_16;
 
 /// Registers that hold one value of each query.
 constexpr std::size_t parts = tile_queries / width;
-/// Keys, or dimensions of a value, worked on at once: 6 x 4 sums leave registers for the operands.
-constexpr std::size_t strip = 6;
 
 using Signed = std::int32_t __attribute__((vector_size(width * sizeof(std::int32_t))));
-
-/// The products of pairs of bfloat16 that share a word, added to `sum`.
-ANAMNESIS_INLINE Floats add_products(Floats sum, Words a, Words b) {
-#if defined(__x86_64__)
-    return _mm512_dpbf16_ps(sum, __builtin_bit_cast(__m512bh, a), __builtin_bit_cast(__m512bh, b));
-#else
-    const Words high = Words{} + 0xFFFF0000U;
-    return sum + __builtin_bit_cast(Floats, a << 16U) * __builtin_bit_cast(Floats, b << 16U) +
-           __builtin_bit_cast(Floats, a & high) * __builtin_bit_cast(Floats, b & high);
-#endif
-}
-
-ANAMNESIS_INLINE Words pairs_at(const Bf16* source) {
-    Words words;
-    std::memcpy(&words, source, sizeof words);
-    return words;
-}
-
-/// One pair in every lane.
-ANAMNESIS_INLINE Words pair_in_all(const Bf16* source) {
-    std::uint32_t word = 0;
-    std::memcpy(&word, source, sizeof word);
-    return Words{} + word;
-}
 
 template <std::size_t Keys, bool IsMasked>
 ANAMNESIS_INLINE void score(
@@ -105,13 +72,6 @@ ANAMNESIS_INLINE void score_all(const QueryTile& q,
     if (j < k.count) {
         score<1, IsMasked>(q, k, j, scores, highest);
     }
-}
-
-/// Two positive numbers in every word, rounded to bfloat16.
-ANAMNESIS_INLINE Words paired(Floats low, Floats high) {
-    constexpr std::uint32_t half = 0x8000U;
-    return ((__builtin_bit_cast(Words, low) + half) >> 16U) |
-           ((__builtin_bit_cast(Words, high) + half) & 0xFFFF0000U);
 }
 
 /// Scores become weights; returns their sums in `totals`.
@@ -177,12 +137,21 @@ ANAMNESIS_INLINE void add_values(const QueryTile& q,
 
 ANAMNESIS_TARGET
 void pack_queries(const float* const* rows, float scale, std::size_t dim, Bf16* packed) {
+    // Rounded row by row, then moved pair by pair.
+    std::array<Bf16, 2 * width> row;
     for (std::size_t r = 0; r < tile_queries; ++r) {
-        for (std::size_t d = 0; d < dim; d += 2) {
-            const std::uint32_t first = rounded(scale * rows[r][d]);
-            const std::uint32_t second = rounded(scale * rows[r][d + 1]);
-            const std::uint32_t pair = first | (second << 16U);
-            std::memcpy(packed + (d / 2 * tile_queries + r) * 2, &pair, sizeof pair);
+        std::size_t d = 0;
+        for (; d + row.size() <= dim; d += row.size()) {
+            store(row.data(), load(rows[r] + d) * scale);
+            store(row.data() + width, load(rows[r] + d + width) * scale);
+            for (std::size_t i = 0; i < row.size(); i += 2) {
+                std::memcpy(packed + ((d + i) / 2 * tile_queries + r) * 2, &row[i], 4);
+            }
+        }
+        for (; d < dim; d += 2) {
+            row[0] = rounded(scale * rows[r][d]);
+            row[1] = rounded(scale * rows[r][d + 1]);
+            std::memcpy(packed + (d / 2 * tile_queries + r) * 2, row.data(), 4);
         }
     }
 }

@@ -139,6 +139,42 @@ ANAMNESIS_INLINE void swiglu_backward_body(const float* gate,
     }
 }
 
+/// One vector, or one value, of a SwiGLU and its gradients.
+template <class Value>
+struct SwiGluSlopes {
+    Value y, d_gate, d_up;
+};
+
+template <class Value>
+ANAMNESIS_INLINE SwiGluSlopes<Value> find_slopes(Value gate, Value up, Value d_y) {
+    const Value s = sigmoid(gate);
+    const Value active = gate * s;
+    return {.y = active * up,
+            .d_gate = d_y * up * s * (gate * (1.0F - s) + 1.0F),
+            .d_up = d_y * active};
+}
+
+ANAMNESIS_INLINE void swiglu_backward_body(const SwiGluValues& values,
+                                           const SwiGluTargets& targets,
+                                           std::size_t begin,
+                                           std::size_t end) {
+    std::size_t i = begin;
+    for (; i + width <= end; i += width) {
+        const auto slopes =
+            find_slopes<Floats>(load(values.gate + i), load(values.up + i), load(values.d_y + i));
+        store(targets.y + i, slopes.y);
+        store(targets.d_gate + i, slopes.d_gate);
+        store(targets.d_up + i, slopes.d_up);
+    }
+    for (; i < end; ++i) {
+        const auto slopes = find_slopes<float>(
+            to_float(values.gate[i]), to_float(values.up[i]), to_float(values.d_y[i]));
+        targets.y[i] = rounded(slopes.y);
+        targets.d_gate[i] = rounded(slopes.d_gate);
+        targets.d_up[i] = rounded(slopes.d_up);
+    }
+}
+
 ANAMNESIS_INLINE void gated_forward_body(const float* x,
                                          const float* gate,
                                          float* y,
@@ -258,6 +294,12 @@ ANAMNESIS_KERNEL(void,
                   float* d_up,
                   std::size_t count),
                  (gate, up, d_y, d_gate, d_up, count))
+
+ANAMNESIS_KERNEL(
+    void,
+    swiglu_backward,
+    (const SwiGluValues& values, const SwiGluTargets& targets, std::size_t begin, std::size_t end),
+    (values, targets, begin, end))
 
 ANAMNESIS_KERNEL(void,
                  gated_forward,

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cpu_kernels.hpp"
+
 namespace anamnesis::runtime::cpu {
 
 /// What training runs forwards and backwards on the CPU, compiled like cpu_kernels.hpp: plain loops
@@ -28,6 +30,22 @@ void swiglu_backward(const float* gate,
                      float* d_gate,
                      float* d_up,
                      std::size_t count);
+
+/// The same backwards in bfloat16, which makes y again.
+struct SwiGluValues {
+    const Bf16* gate = nullptr;
+    const Bf16* up = nullptr;
+    const Bf16* d_y = nullptr;
+};
+struct SwiGluTargets {
+    Bf16* y = nullptr;
+    Bf16* d_gate = nullptr;
+    Bf16* d_up = nullptr;
+};
+void swiglu_backward(const SwiGluValues& values,
+                     const SwiGluTargets& targets,
+                     std::size_t begin,
+                     std::size_t end);
 
 /// y = x * sigmoid(gate).
 void gated_forward(const float* x, const float* gate, float* y, std::size_t count);

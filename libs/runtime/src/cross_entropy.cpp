@@ -24,6 +24,7 @@
 #include "anamnesis/base/check.hpp"
 
 #include "cpu_gradients.hpp"
+#include "cpu_kernels.hpp"
 #include "fast_product.hpp"
 
 namespace anamnesis::runtime {
@@ -33,7 +34,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 /// Logits that are there at once, and the rows below which products lose their speed.
-constexpr std::int64_t most_logits = std::int64_t{1} << 24;
+constexpr std::int64_t most_logits = std::int64_t{1} << 25;
 constexpr std::int64_t fewest_rows = 256;
 
 /// Rows of a piece.
@@ -41,9 +42,20 @@ constexpr std::int64_t find_step(std::int64_t classes) {
     return std::max(fewest_rows, most_logits / classes);
 }
 
+/// x weight^T.
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight) {
-    return x.is_cpu() && x.scalar_type() == at::kFloat ? fast_product(x, weight)
-                                                       : at::mm(x, weight.t());
+    const bool is_fast =
+        x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+    return is_fast ? fast_product(x, weight) : at::mm(x, weight.t());
+}
+
+/// What the head's products are made in: bfloat16 where weights are in it, factors may be rounded
+/// to it and the processor multiplies it.
+at::ScalarType type_of_products(const at::Tensor& hidden, const LogitHead& head) {
+    const bool is_narrow = head.rounds_in_training && hidden.is_cpu() &&
+                           hidden.scalar_type() == at::kFloat &&
+                           head.weight.scalar_type() == at::kBFloat16 && cpu::has_bf16_products();
+    return is_narrow ? at::kBFloat16 : hidden.scalar_type();
 }
 
 /// Puts the gradient by the logits in their place; the loss.
@@ -103,7 +115,8 @@ Summed sum_pieces(const at::Tensor& hidden,
                   const LogitHead& head,
                   const at::Tensor& targets,
                   const at::Tensor& shares) {
-    const at::Tensor weight = head.weight.to(hidden.scalar_type());
+    const at::ScalarType type = type_of_products(hidden, head);
+    const at::Tensor weight = head.weight.to(type);
     Summed summed{.loss = at::zeros({}, hidden.options().dtype(at::kDouble))};
     if (hidden.requires_grad()) {
         summed.by_hidden = at::empty_like(hidden);
@@ -111,8 +124,8 @@ Summed sum_pieces(const at::Tensor& hidden,
     const std::int64_t step = find_step(weight.size(0));
     for (std::int64_t first = 0; first < hidden.size(0); first += step) {
         const std::int64_t count = std::min(step, hidden.size(0) - first);
-        const at::Tensor rows = hidden.narrow(0, first, count);
-        at::Tensor values = product(rows, weight);
+        const at::Tensor rows = hidden.narrow(0, first, count).to(type);
+        at::Tensor values = product(rows, weight).to(hidden.scalar_type());
         if (head.bias.defined()) {
             values.add_(head.bias);
         }
@@ -133,11 +146,12 @@ Summed sum_pieces(const at::Tensor& hidden,
         if (head.scale != 1.0) {
             values.mul_(head.scale);
         }
+        const at::Tensor d_values = values.to(type);
         if (summed.by_hidden.defined()) {
-            summed.by_hidden.narrow(0, first, count).copy_(product(values, weight.t()));
+            summed.by_hidden.narrow(0, first, count).copy_(product(d_values, weight.t()));
         }
         if (head.weight.requires_grad()) {
-            const at::Tensor part = product(values.t(), rows.t());
+            const at::Tensor part = product(d_values.t(), rows.t()).to(hidden.scalar_type());
             summed.by_weight = summed.by_weight.defined() ? summed.by_weight.add_(part) : part;
         }
         if (head.bias.defined() && head.bias.requires_grad()) {
@@ -161,7 +175,8 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
                                    {.weight = weight,
                                     .bias = bias.value_or(at::Tensor()),
                                     .scale = head.scale,
-                                    .softcap = head.softcap},
+                                    .softcap = head.softcap,
+                                    .rounds_in_training = head.rounds_in_training},
                                    targets,
                                    shares);
         context->saved_data["by_hidden"] = std::move(summed.by_hidden);
@@ -212,7 +227,8 @@ at::Tensor summed_cross_entropy(const at::Tensor& hidden,
                             {.weight = head.weight.detach(),
                              .bias = head.bias.defined() ? head.bias.detach() : head.bias,
                              .scale = head.scale,
-                             .softcap = head.softcap},
+                             .softcap = head.softcap,
+                             .rounds_in_training = head.rounds_in_training},
                             labels,
                             shares)
                      .loss;

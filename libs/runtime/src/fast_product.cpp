@@ -39,7 +39,8 @@ constexpr std::int64_t few_products = 1 << 16;
 }  // namespace
 
 at::Tensor fast_product(const at::Tensor& x, const at::Tensor& weight) {
-    if (x.numel() * weight.size(0) > few_products && library_product()) {
+    if (x.scalar_type() == at::kFloat && x.numel() * weight.size(0) > few_products &&
+        library_product()) {
         return library_product()->call(
             x, weight, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), "");
     }

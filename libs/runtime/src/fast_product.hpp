@@ -5,9 +5,9 @@
 
 namespace anamnesis::runtime {
 
-/// x weight^T in float32 on the CPU; either may be a transposed view. LibTorch's
-/// oneDNN multiplies where this build has it: its MKL uses AVX2 at most on processors that are not
-/// Intel's. No gradients.
+/// x weight^T on the CPU, both in float32 or both in bfloat16; either may be a transposed view.
+/// LibTorch's oneDNN multiplies where this build has it: its MKL uses AVX2 at most on processors
+/// that are not Intel's. No gradients.
 /// Shapes: x [n, k], weight [m, k] -> [n, m].
 at::Tensor fast_product(const at::Tensor& x, const at::Tensor& weight);
 

@@ -100,7 +100,7 @@ Linear PlannedWeights::take_product(const TensorPlace& place) {
         names_.emplace(place, name);
         return {.packed = std::move(packed)};
     }
-    return {.weight = take(place)};
+    return {.weight = take(place), .rounds_in_training = weights_.options().rounds_in_training};
 }
 
 std::shared_ptr<const LowRank> PlannedWeights::take_adapter(const TensorPlace& place) {
@@ -162,7 +162,9 @@ Linear LayerWeights::fixed_linear(std::string_view role) const {
 }
 
 Linear LayerWeights::readable_linear(std::string_view role) const {
-    return with_bias({.weight = tensor(role)}, role);
+    return with_bias(
+        {.weight = tensor(role), .rounds_in_training = all_.weights().options().rounds_in_training},
+        role);
 }
 
 Linear LayerWeights::with_bias(Linear linear, std::string_view role) const {

@@ -41,9 +41,15 @@ bool reads_once(const at::Tensor& weight, const at::Tensor& x) {
            (weight.scalar_type() == at::kBFloat16 || weight.scalar_type() == at::kFloat);
 }
 
+/// True in the trainer's passes, also of what does not learn: a text has the same values in a row
+/// of several as by itself.
+bool rounds_to_learn(const Linear& linear, const at::Tensor& x) {
+    return at::GradMode::is_enabled() && multiplies_in_bf16(linear, x, true);
+}
+
 bool reads_once(const Linear& linear, const at::Tensor& x) {
     return linear.packed.is_defined() ? has_few_rows(x, cpu::most_packed_rows)
-                                      : reads_once(linear.weight, x);
+                                      : reads_once(linear.weight, x) && !rounds_to_learn(linear, x);
 }
 
 std::vector<std::int64_t> output_sizes(std::int64_t outputs, const at::Tensor& x) {
@@ -161,16 +167,22 @@ at::Tensor apply_to_many(const Linear& linear, const LinearInput& input) {
     if (linear.packed.is_defined()) {
         return product_by_blocks(linear.packed, input);
     }
-    if (needs_gradient(linear, x) && !has_few_rows(x) && differentiable::applies_to(x)) {
-        return differentiable::linear(x, weight, linear.bias);
+    const bool rounds = rounds_to_learn(linear, x);
+    if (rounds ||
+        (needs_gradient(linear, x) && !has_few_rows(x) && differentiable::applies_to(x))) {
+        return differentiable::linear(
+            {.x = x, .factor = rounds ? input.as(at::kBFloat16) : x.detach()}, weight, linear.bias);
     }
     if (needs_gradient(linear, x)) {
         return at::linear(x, weight.to(x.scalar_type()), linear.bias);
     }
     if (weight.scalar_type() == x.scalar_type()) {
-        return at::linear(x, weight);
+        return x.is_cpu() && x.scalar_type() == at::kFloat
+                   ? fast_product(x.reshape({-1, x.size(-1)}), weight)
+                         .view(output_sizes(weight.size(0), x))
+                   : at::linear(x, weight);
     }
-    if (!x.is_cpu() || multiplies_in_bf16(linear, x)) {
+    if (!x.is_cpu() || multiplies_in_bf16(linear, x, false)) {
         return narrow_product(weight, input.as(weight.scalar_type()), x.scalar_type());
     }
     const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
@@ -184,7 +196,7 @@ const at::Tensor& LinearInput::as(at::ScalarType type) const& {
         return x_;
     }
     if (!rounded_.defined() || rounded_.scalar_type() != type) {
-        rounded_ = x_.to(type);
+        rounded_ = x_.detach().to(type);
     }
     return rounded_;
 }
@@ -198,10 +210,10 @@ at::Tensor narrow_product(const at::Tensor& weight, const at::Tensor& x, at::Sca
         .view(output_sizes(weight.size(0), x));
 }
 
-bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x) {
+bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x, bool learns) {
     return x.is_cpu() && x.scalar_type() == at::kFloat && linear.weight.defined() &&
            linear.weight.scalar_type() == at::kBFloat16 && cpu::has_bf16_products() &&
-           !has_few_rows(x) && !needs_gradient(linear, x);
+           (learns ? linear.rounds_in_training : !has_few_rows(x));
 }
 
 at::Tensor apply(const Linear& linear, const LinearInput& input) {
@@ -210,7 +222,8 @@ at::Tensor apply(const Linear& linear, const LinearInput& input) {
 
 Linear Linear::narrow(std::int64_t first, std::int64_t count) const {
     Linear part{.weight = weight.defined() ? weight.narrow(0, first, count) : at::Tensor(),
-                .bias = bias.defined() ? bias.narrow(0, first, count) : at::Tensor()};
+                .bias = bias.defined() ? bias.narrow(0, first, count) : at::Tensor(),
+                .rounds_in_training = rounds_in_training};
     if (packed.is_defined()) {
         part.packed = packed.narrow(first, count);
     }

@@ -22,6 +22,9 @@ struct Linear {
     at::Tensor bias{};    ///< [outputs] in the type of activations, or undefined
     std::shared_ptr<const LowRank> adapter{};  ///< null: none
     PackedRows packed{};                       ///< in place of `weight`
+    /// Where a gradient is recorded and the processor multiplies bfloat16: what meets a bfloat16
+    /// weight is rounded to it. Otherwise that weight is widened.
+    bool rounds_in_training = false;
 
     bool is_defined() const { return weight.defined() || packed.is_defined(); }
     std::int64_t inputs() const { return weight.defined() ? weight.size(1) : packed.columns; }
@@ -48,6 +51,7 @@ public:
     LinearInput(at::Tensor x) : x_(std::move(x)) {}  // NOLINT(google-explicit-constructor)
 
     const at::Tensor& x() const& noexcept { return x_; }
+    /// Its values in this type; where it has another one, no gradient flows through them.
     const at::Tensor& as(at::ScalarType type) const&;
 
 private:
@@ -59,8 +63,7 @@ private:
 ///
 /// Weights narrower than x stay as they are: where the device multiplies their type, x is narrowed
 /// to it; elsewhere weights are widened block by block, so that memory does not grow. Packed ones
-/// meet a few rows of x as they lie, rounded to 16 bits. Gradients flow where both types agree,
-/// and through no packed matrix.
+/// meet a few rows of x as they lie, rounded to 16 bits, and no gradient flows through them.
 at::Tensor apply(const Linear& linear, const LinearInput& input);
 
 /// rows + scale * output(input(x)), or the rows alone where there is no such adapter.
@@ -85,7 +88,8 @@ std::array<at::Tensor, sizeof...(Linears)> apply_each(const LinearInput& input,
 /// and gradients. Shapes: x [..., inputs] -> [..., outputs] in type `type`.
 at::Tensor narrow_product(const at::Tensor& weight, const at::Tensor& x, at::ScalarType type);
 
-/// True where apply() rounds this input to bfloat16 and multiplies in it, on the CPU.
-bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x);
+/// True where apply() rounds this input to bfloat16 and multiplies in it, on the CPU. `learns`: a
+/// gradient is recorded.
+bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x, bool learns);
 
 }  // namespace anamnesis::runtime

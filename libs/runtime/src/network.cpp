@@ -141,6 +141,7 @@ Network Network::load(const checkpoint::Checkpoint& checkpoint,
                             .device = options.device,
                             .copies = options.is_trainable,
                             .replacements = options.replacements,
+                            .rounds_in_training = options.rounds_in_training,
                             .keeps_packed = options.keeps_packed},
                            options.adapters);
     parts->device = options.device;
@@ -351,7 +352,8 @@ LogitHead Network::logit_head() const {
     return {.weight = parts_->head.weight,
             .bias = parts_->head.bias,
             .scale = blueprint.logit_scale,
-            .softcap = blueprint.logit_softcap};
+            .softcap = blueprint.logit_softcap,
+            .rounds_in_training = parts_->head.rounds_in_training};
 }
 
 }  // namespace anamnesis::runtime

@@ -26,6 +26,8 @@ struct WeightOptions {
     bool copies = false;
     /// Handed out in place of the file's, by name.
     std::map<std::string, at::Tensor> replacements{};
+    /// `Linear::rounds_in_training` of the matrices.
+    bool rounds_in_training = false;
     /// Block-quantised matrices of products stay as they lie in the file.
     bool keeps_packed = false;
 };

@@ -26,6 +26,8 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/runtime/cross_entropy.hpp"
 
+#include "attention.hpp"
+#include "cpu_kernels.hpp"
 #include "golden.hpp"
 #include "norm.hpp"
 #include "recurrence.hpp"
@@ -75,11 +77,34 @@ void expect_same(const Operator& tested,
 
 TEST(Differentiable, LinearIsTheProduct) {
     for (const std::int64_t rows : {3, 200}) {
-        expect_same([](const Inputs& in) { return differentiable::linear(in[0], in[1], in[2]); },
-                    [](const Inputs& in) { return at::linear(in[0], in[1], in[2]); },
-                    {at::randn({2, rows, 40}), at::randn({33, 40}), at::randn({33})},
-                    at::randn({2, rows, 33}));
+        expect_same(
+            [](const Inputs& in) {
+                return differentiable::linear({.x = in[0], .factor = in[0].detach()}, in[1], in[2]);
+            },
+            [](const Inputs& in) { return at::linear(in[0], in[1], in[2]); },
+            {at::randn({2, rows, 40}), at::randn({33, 40}), at::randn({33})},
+            at::randn({2, rows, 33}));
     }
+}
+
+TEST(Differentiable, LinearOfBfloat16WeightsIsTheProductToTheirRounding) {
+    const at::Tensor exact_x = at::randn({2, 200, 40}, at::kDouble).requires_grad_(true);
+    const at::Tensor exact_weight =
+        at::randn({33, 40}).to(at::kBFloat16).to(at::kDouble).requires_grad_(true);
+    const at::Tensor d_y = at::randn({2, 200, 33}, at::kDouble);
+    const at::Tensor exact_y = at::linear(exact_x, exact_weight);
+    exact_y.backward(d_y);
+    const at::Tensor x = exact_x.detach().to(at::kFloat).requires_grad_(true);
+    const at::Tensor weight = exact_weight.detach().to(at::kBFloat16).requires_grad_(true);
+    const at::Tensor y =
+        differentiable::linear({.x = x, .factor = x.detach().to(at::kBFloat16)}, weight, {});
+    y.backward(d_y.to(at::kFloat));
+    EXPECT_EQ(y.scalar_type(), at::kFloat);
+    EXPECT_EQ(x.grad().scalar_type(), at::kFloat);
+    EXPECT_EQ(weight.grad().scalar_type(), at::kBFloat16);
+    EXPECT_TRUE(is_near(y, exact_y, 6e-3));
+    EXPECT_TRUE(is_near(x.grad(), exact_x.grad(), 6e-3));
+    EXPECT_TRUE(is_near(weight.grad(), exact_weight.grad(), 6e-3));
 }
 
 TEST(Differentiable, RmsNormIsItsDefinition) {
@@ -211,6 +236,97 @@ TEST(CrossEntropy, OfAHeadIsThatOfItsLogits) {
         const auto with_gradients = run(tested, inputs, at::kFloat, d_y).y.item<double>();
         const at::NoGradGuard no_gradients;
         EXPECT_EQ(tested(inputs).item<double>(), with_gradients);
+    }
+}
+
+struct AttentionCase {
+    std::int64_t length = 0;
+    std::int64_t dim = 0;
+    std::int64_t heads = 0;
+    std::int64_t kv_heads = 0;
+    std::optional<std::int64_t> window{};
+};
+
+// A tile and less, blocks of keys with a rest, odd lengths; lanes with a rest; windows that end
+// within a tile, a block and a pair.
+TEST(Differentiable, AttentionIsItsDefinitionToTheRoundingOfItsFactors) {
+    if (!cpu::has_bf16_products()) {
+        GTEST_SKIP() << "this processor does not multiply bfloat16";
+    }
+    for (const AttentionCase& one : {AttentionCase{1, 16, 1, 1, {}},
+                                     AttentionCase{9, 16, 2, 1, {}},
+                                     AttentionCase{64, 48, 2, 2, {}},
+                                     AttentionCase{65, 32, 3, 1, 1},
+                                     AttentionCase{131, 80, 2, 1, 67},
+                                     AttentionCase{300, 64, 4, 2, {}},
+                                     AttentionCase{333, 128, 2, 2, 130}}) {
+        SCOPED_TRACE(one.length);
+        const at::Tensor d_y = at::randn({2, one.length, one.heads, one.dim}, at::kDouble);
+        const Inputs inputs{at::randn({2, one.length, one.heads, one.dim}, at::kDouble),
+                            at::randn({2, one.length, one.kv_heads, one.dim}, at::kDouble),
+                            at::randn({2, one.length, one.kv_heads, one.dim}, at::kDouble)};
+        const Outcome exact = run(
+            [&](const Inputs& in) {
+                return attend_within(in[0], in[1], in[2], {.window = one.window});
+            },
+            inputs,
+            at::kDouble,
+            d_y);
+        ASSERT_TRUE(differentiable::can_attend(inputs[0].to(at::kFloat).requires_grad_(true),
+                                               inputs[2].to(at::kFloat)));
+        const Outcome tested = run(
+            [&](const Inputs& in) {
+                return differentiable::attend(in[0], in[1], in[2], one.window);
+            },
+            inputs,
+            at::kFloat,
+            d_y);
+        EXPECT_TRUE(is_near(tested.y, exact.y, 6e-3));
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            // The gradients by the only key that is seen are nought.
+            const bool is_nought = one.length == 1 || (one.window == 1);
+            if (!is_nought || i == 2) {
+                EXPECT_TRUE(is_near(tested.gradients[i], exact.gradients[i], 1e-2)) << i;
+            } else {
+                EXPECT_LT(tested.gradients[i].abs().max().item<double>(), 0.2) << i;
+            }
+        }
+    }
+}
+
+TEST(Differentiable, SwiGluFeedForwardIsItsDefinitionToTheRoundingOfItsFactors) {
+    if (!cpu::has_bf16_products()) {
+        GTEST_SKIP() << "this processor does not multiply bfloat16";
+    }
+    const auto make = [](at::IntArrayRef sizes) {
+        return (0.2 * at::randn(sizes, at::kDouble)).to(at::kBFloat16);
+    };
+    const Inputs weights{make({50, 40}), make({50, 40}), make({40, 50})};
+    const at::Tensor x = at::randn({2, 30, 40}, at::kDouble);
+    const at::Tensor d_y = at::randn({2, 30, 40}, at::kDouble);
+    const auto leaves = [&](at::ScalarType x_type, at::ScalarType weight_type) {
+        Inputs all{x.to(x_type).clone().requires_grad_(true)};
+        for (const at::Tensor& weight : weights) {
+            all.push_back(weight.to(weight_type).clone().requires_grad_(true));
+        }
+        return all;
+    };
+    const Inputs exact = leaves(at::kDouble, at::kDouble);
+    const at::Tensor expected = at::linear(
+        at::silu(at::linear(exact[0], exact[1])) * at::linear(exact[0], exact[2]), exact[3]);
+    expected.backward(d_y);
+    const Inputs tested = leaves(at::kFloat, at::kBFloat16);
+    const at::Tensor y = differentiable::swiglu_feed_forward(
+        {.x = tested[0], .factor = tested[0].detach().to(at::kBFloat16)},
+        tested[1],
+        tested[2],
+        tested[3]);
+    y.backward(d_y.to(at::kFloat));
+    EXPECT_EQ(y.scalar_type(), at::kFloat);
+    EXPECT_TRUE(is_near(y, expected, 1e-2));
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+        EXPECT_EQ(tested[i].grad().scalar_type(), tested[i].scalar_type());
+        EXPECT_TRUE(is_near(tested[i].grad(), exact[i].grad(), 1e-2)) << i;
     }
 }
 

@@ -70,6 +70,7 @@ Trainer make_lora_trainer(const FineTuneJob& job,
                                runtime::describe(opened.checkpoint, opened.model),
                                {.weight_type = to_scalar_type(job.type),
                                 .device = device,
+                                .rounds_in_training = true,
                                 .adapters = adapters->choice(),
                                 .recomputes_layers = job.recomputes_layers});
     adapters->check();
@@ -88,6 +89,7 @@ Trainer make_trainer(const FineTuneJob& job,
                                       {.weight_type = type,
                                        .device = find_device(job),
                                        .is_trainable = true,
+                                       .rounds_in_training = true,
                                        .recomputes_layers = job.recomputes_layers});
     };
     TrainerSettings settings{.adamw = job.adamw,

@@ -49,9 +49,9 @@ MemoryEstimate estimate_memory(const runtime::Network& network,
         values += recomputes_layers ? std::uint64_t{spec.hidden_size} : layer_values;
         most = std::max(most, layer_values);
     }
-    // A layer's backward pass holds the gradients of its values too, and the values themselves
-    // where they are computed again.
-    values += recomputes_layers ? 2 * most : most;
+    // A layer's backward pass holds the gradients of its values too, and where they are computed
+    // again the values themselves and what lies between them.
+    values += recomputes_layers ? 3 * most : most;
     const std::uint64_t tokens = std::uint64_t{largest.rows} * largest.length;
     estimate.activations =
         first_step + 4 * values * tokens +

@@ -46,10 +46,12 @@ inline runtime::Network initial_network(const std::string& model,
                                         at::ScalarType type,
                                         bool recomputes_layers = false) {
     const auto files = checkpoint::Checkpoint::open(golden_folder(model) / "initial");
-    return runtime::Network::load(
-        files,
-        runtime::describe(files, checkpoint::recognise(files)),
-        {.weight_type = type, .is_trainable = true, .recomputes_layers = recomputes_layers});
+    return runtime::Network::load(files,
+                                  runtime::describe(files, checkpoint::recognise(files)),
+                                  {.weight_type = type,
+                                   .is_trainable = true,
+                                   .rounds_in_training = type == at::kBFloat16,
+                                   .recomputes_layers = recomputes_layers});
 }
 
 /// The optimiser of the goldens.

@@ -93,6 +93,18 @@ TEST_P(Packing, WithoutBoundariesIsFarOff) {
     EXPECT_GT(wrong.gradient_error, 0.1);
 }
 
+// Few tokens alone take kernels of their own, but not in training.
+TEST_P(Packing, OfShortSamplesInBfloat16IsThatOfEachAlone) {
+    const runtime::Network network = testing::initial_network(GetParam(), at::kBFloat16);
+    Batch brief = packed();
+    brief.boundaries = {0, 10, 19};
+    EXPECT_NO_THROW(check_packing(network, brief));
+    for (const auto& [name, parameter] : network.parameters()) {
+        at::Tensor(parameter).requires_grad_(false);
+    }
+    EXPECT_NO_THROW(check_packing(network, brief)) << "of weights that do not learn";
+}
+
 TEST_P(Packing, IsCheckedBeforeTraining) {
     const runtime::Network network = testing::initial_network(GetParam(), at::kFloat);
     EXPECT_NO_THROW(check_packing(network, packed()));

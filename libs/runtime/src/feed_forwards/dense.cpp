@@ -3,13 +3,15 @@
 
 #include <cstdint>
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/clamp_max.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/relu.h>
 #include <ATen/ops/sigmoid.h>
 
+#include "activation.hpp"
+#include "cpu_kernels.hpp"
+#include "differentiable.hpp"
 #include "norm.hpp"
 
 namespace anamnesis::runtime {
@@ -20,8 +22,15 @@ namespace {
 
 using checkpoint::Activation;
 
-/// True where all of a feed-forward is computed in bfloat16: not in float16, whose range is small.
-bool runs_in_bf16(const DenseFeedForward& dense, const at::Tensor& x) {
+/// True where a gradient is recorded, and in all of the trainer's passes.
+bool learns(const DenseFeedForward& dense, const at::Tensor& x) {
+    return (at::GradMode::is_enabled() && dense.gate_proj.rounds_in_training) ||
+           records_gradients(x) || records_gradients(dense.gate_proj.weight) ||
+           records_gradients(dense.up_proj.weight) || records_gradients(dense.down_proj.weight);
+}
+
+/// A SwiGLU of three bfloat16 matrices and nothing else.
+bool is_bf16_swiglu(const DenseFeedForward& dense) {
     if (!dense.spec.is_gated || dense.spec.activation != Activation::silu ||
         dense.spec.gate_scale != 1.0 || dense.adapter.is_defined() ||
         !dense.gate_proj.is_product() || !dense.up_proj.is_product() ||
@@ -29,31 +38,19 @@ bool runs_in_bf16(const DenseFeedForward& dense, const at::Tensor& x) {
         return false;
     }
     const auto is_bf16 = [](const Linear& linear) {
-        return linear.weight.defined() && linear.weight.scalar_type() == at::kBFloat16 &&
-               !records_gradients(linear.weight);
+        return linear.weight.defined() && linear.weight.scalar_type() == at::kBFloat16;
     };
-    if (x.is_cpu()) {
-        return multiplies_in_bf16(dense.gate_proj, x) && multiplies_in_bf16(dense.up_proj, x) &&
-               is_bf16(dense.down_proj);
-    }
-    return x.scalar_type() == at::kFloat && !records_gradients(x) && is_bf16(dense.gate_proj) &&
-           is_bf16(dense.up_proj) && is_bf16(dense.down_proj);
+    return is_bf16(dense.gate_proj) && is_bf16(dense.up_proj) && is_bf16(dense.down_proj);
 }
 
-at::Tensor activate(const checkpoint::DenseSpec& spec, const at::Tensor& x) {
-    switch (spec.activation) {
-        case Activation::silu:
-            return activated(x);
-        case Activation::gelu:
-            return at::gelu(x);
-        case Activation::gelu_tanh:
-            return at::gelu(x, "tanh");
-        case Activation::squared_relu:
-            return at::relu(x).square();
-        case Activation::clamped_swiglu:
-            break;
+/// True where all of a feed-forward is computed in bfloat16: not in float16, whose range is small.
+bool runs_in_bf16(const DenseFeedForward& dense, const at::Tensor& x) {
+    if (!is_bf16_swiglu(dense)) {
+        return false;
     }
-    return x;
+    const bool is_trained = learns(dense, x);
+    return x.is_cpu() ? multiplies_in_bf16(dense.gate_proj, x, is_trained)
+                      : x.scalar_type() == at::kFloat && !is_trained;
 }
 
 /// What the last matrix reads, of a feed-forward with a gate.
@@ -66,7 +63,8 @@ at::Tensor combine(const checkpoint::DenseSpec& spec,
         return (u + 1.0) * g * at::sigmoid(g * spec.alpha);
     }
     const at::Tensor scaled = spec.gate_scale == 1.0 ? gate : gate * spec.gate_scale;
-    return spec.activation == Activation::silu ? swiglu(scaled, up) : activate(spec, scaled) * up;
+    return spec.activation == Activation::silu ? swiglu(scaled, up)
+                                               : activate(spec.activation, scaled) * up;
 }
 
 at::Tensor scaled_output(const checkpoint::DenseSpec& spec, const at::Tensor& y) {
@@ -97,7 +95,16 @@ DenseFeedForward load_feed_forward(const checkpoint::DenseSpec& spec, const Laye
 at::Tensor apply(const DenseFeedForward& dense, const at::Tensor& x, const Call& call) {
     call.tell_input(dense.spec.is_gated ? role::gate : role::up, x);
     const LinearInput input(x);
-    if (runs_in_bf16(dense, x)) {
+    const bool is_narrow = runs_in_bf16(dense, x);
+    if (is_narrow && learns(dense, x) && call.inputs == nullptr) {
+        return scaled_output(
+            dense.spec,
+            differentiable::swiglu_feed_forward({.x = x, .factor = input.as(at::kBFloat16)},
+                                                dense.gate_proj.weight,
+                                                dense.up_proj.weight,
+                                                dense.down_proj.weight));
+    }
+    if (is_narrow && !learns(dense, x)) {
         // What lies between is rounded to bfloat16 as it is, before the last product.
         const at::Tensor& rounded = input.as(at::kBFloat16);
         const at::Tensor gate = at::linear(rounded, dense.gate_proj.weight);
@@ -114,13 +121,18 @@ at::Tensor apply(const DenseFeedForward& dense, const at::Tensor& x, const Call&
         up = up + both.narrow(-1, dense.spec.width, dense.spec.width);
     }
     const at::Tensor inner =
-        dense.spec.is_gated ? combine(dense.spec, gate, up) : activate(dense.spec, up);
+        dense.spec.is_gated ? combine(dense.spec, gate, up) : activate(dense.spec.activation, up);
     call.tell_input(role::down, inner);
     return scaled_output(dense.spec, apply(dense.down_proj, inner));
 }
 
 std::uint64_t count_kept_values(const DenseFeedForward& dense) {
-    return (dense.spec.is_gated ? 3 : 2) * std::uint64_t{dense.spec.width};
+    const std::uint64_t width = dense.spec.width;
+    if (is_bf16_swiglu(dense) && dense.gate_proj.rounds_in_training &&
+        dense.gate_proj.weight.is_cpu() && cpu::has_bf16_products()) {
+        return width;  // gate and up, of half the size
+    }
+    return (dense.spec.is_gated ? 3 : 2) * width;
 }
 
 }  // namespace anamnesis::runtime

@@ -177,7 +177,8 @@ at::Tensor mix(const AttentionLayer& layer,
     const AttentionOptions options{.window = spec.window,
                                    .sinks = layer.sinks,
                                    .softcap = spec.softcap,
-                                   .slopes = layer.slopes};
+                                   .slopes = layer.slopes,
+                                   .may_round = multiplies_in_bf16(layer.o_proj, x, true)};
     at::Tensor y;
     if (states.empty()) {
         y = attend_within(q, k, v, options);

@@ -15,6 +15,7 @@ struct LogitHead {
     at::Tensor bias{};    ///< [classes] in the type of `hidden`, or undefined
     double scale = 1.0;
     std::optional<double> softcap{};
+    bool rounds_in_training = false;  ///< factors, to a bfloat16 weight's type
 };
 
 /// sum_i weights[i] * (log sum_c exp(logits[i][c]) - logits[i][targets[i]]) in float64, of the

@@ -82,6 +82,9 @@ struct NetworkOptions {
     at::Device device = at::kCPU;
     /// Copies that may be written and ask for gradients, instead of the mapped file.
     bool is_trainable = false;
+    /// Where gradients are recorded and the processor multiplies bfloat16, what meets bfloat16
+    /// weights is rounded to it, as mixed precision has it; otherwise they are widened.
+    bool rounds_in_training = false;
     /// Tensors to compute with in place of the file's, by name: of its shape, in any float type.
     std::map<std::string, at::Tensor> replacements{};
     AdapterChoice adapters{};  ///< of none, where it is empty
