@@ -12,10 +12,11 @@
 # SAMPLES=50                needles of each kind and length
 # PROBLEMS=0                problems of GSM8K that are answered; their chains' -ln p is always measured
 # BUDGET=60                 minutes of each dissection
+# DTYPE=f32                 in which the fine-tune computes
 # THREADS=2
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[ $# -eq 2 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || { sed -n '2,16s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$2"
 gsm8k=$(realpath "$1") out=$(realpath "$2")
 anamnesis=${ANAMNESIS:-anamnesis} python=${PYTHON:-python3}
@@ -49,7 +50,8 @@ for rate in ${RATES:-1e-3 1.7e-3}; do
       cd "rate-$rate-seed-$seed"
       [ -e done ] && exit
       "$anamnesis" train --model ../base --data ../chains.jsonl --chat --batch-size 4 --length 512 --pack \
-        --steps 56 --lr "$rate" --schedule cosine --warmup 4 --seed "$seed" --save-every 8 --out post "${threads[@]}"
+        --steps 56 --lr "$rate" --schedule cosine --warmup 4 --seed "$seed" --dtype "${DTYPE:-f32}" \
+        --save-every 8 --out post "${threads[@]}"
       "$anamnesis" dissect --pre ../base --post post --recall niah --reasoning ../reasoning.jsonl \
         --budget "${BUDGET:-60}" --out dissect "${threads[@]}"
       texts=(--calibrate-recall niah --calibrate-chains ../calibration.jsonl)
