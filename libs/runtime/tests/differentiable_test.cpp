@@ -295,9 +295,6 @@ TEST(Differentiable, AttentionIsItsDefinitionToTheRoundingOfItsFactors) {
 }
 
 TEST(Differentiable, SwiGluFeedForwardIsItsDefinitionToTheRoundingOfItsFactors) {
-    if (!cpu::has_bf16_products()) {
-        GTEST_SKIP() << "this processor does not multiply bfloat16";
-    }
     const auto make = [](at::IntArrayRef sizes) {
         return (0.2 * at::randn(sizes, at::kDouble)).to(at::kBFloat16);
     };
@@ -327,6 +324,29 @@ TEST(Differentiable, SwiGluFeedForwardIsItsDefinitionToTheRoundingOfItsFactors) 
     for (std::size_t i = 0; i < exact.size(); ++i) {
         EXPECT_EQ(tested[i].grad().scalar_type(), tested[i].scalar_type());
         EXPECT_TRUE(is_near(tested[i].grad(), exact[i].grad(), 1e-2)) << i;
+    }
+}
+
+TEST(CrossEntropy, OfRoundedFactorsIsItsDefinitionToTheirRounding) {
+    const at::Tensor targets = at::randint(300, {70}, at::kLong);
+    const at::Tensor exact = at::randn({70, 64}, at::kDouble).requires_grad_(true);
+    const at::Tensor weight =
+        (0.3 * at::randn({300, 64}, at::kDouble)).to(at::kBFloat16).requires_grad_(true);
+    const at::Tensor exact_weight = weight.detach().to(at::kDouble).requires_grad_(true);
+    const at::Tensor expected = summed_cross_entropy(exact, {.weight = exact_weight}, targets, {});
+    expected.backward();
+    for (const bool rounds : {false, true}) {
+        weight.mutable_grad().reset();
+        const at::Tensor hidden = exact.detach().to(at::kFloat).requires_grad_(true);
+        const at::Tensor sum = summed_cross_entropy(
+            hidden, {.weight = weight, .rounds_in_training = rounds}, targets, {});
+        sum.backward();
+        const double tolerance = rounds ? 1e-2 : 1e-5;
+        EXPECT_NEAR(sum.item<double>() / expected.item<double>(), 1.0, rounds ? 2e-3 : 1e-6);
+        EXPECT_TRUE(is_near(hidden.grad(), exact.grad(), tolerance));
+        // Rounded to the weight's type in either form.
+        EXPECT_TRUE(is_near(weight.grad(), exact_weight.grad(), 1e-2));
+        EXPECT_EQ(weight.grad().scalar_type(), at::kBFloat16);
     }
 }
 
