@@ -64,12 +64,17 @@ INSTANTIATE_TEST_SUITE_P(Models,
                          [](const auto& instance) { return instance.param; });
 
 TEST_P(GradientsOfRows, AreTheGoldensAtEveryDistance) {
-    const Json expected = Json::parse(io::read_text(golden / "expected.json", 1U << 24U)).at("g");
+    const Json golden_values = Json::parse(io::read_text(golden / "expected.json", 1U << 24U));
+    const Json& expected = golden_values.at("g");
     for (const auto& [dtype, tolerance] :
          {std::pair{std::string("f64"), 1e-10}, std::pair{std::string("f32"), 1e-4}}) {
         const CommandResult result = run(dtype);
         ASSERT_EQ(result.exit_code, 0) << result.errors;
-        const Json layers = Json::parse(result.output).at("layers");
+        const Json document = Json::parse(result.output);
+        const double loss = golden_values.at("loss").as_double("loss");
+        EXPECT_NEAR(
+            document.at("data").at("inputs").at("loss").as_double("loss"), loss, loss * tolerance);
+        const Json& layers = document.at("layers");
         ASSERT_EQ(layers.as_object("layers").size(), expected.as_object("layers").size());
         for (const auto& [layer, values] : expected.as_object("layers")) {
             const Json& ours = layers.at(layer);

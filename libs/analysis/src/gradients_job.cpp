@@ -243,10 +243,12 @@ private:
         }
         GradientFindings findings{.model = job_.model.place, .settings = run.settings, .data = {}};
         for (const DataSet& set : data_) {
-            findings.data.push_back(
-                {.name = set.name,
-                 .locality = summarise(records[set.name],
-                                       {.seed = job_.seed, .resamples = job_.resamples})});
+            const std::vector<ExampleRecord>& of_set = records[set.name];
+            Locality locality = summarise(of_set, {.seed = job_.seed, .resamples = job_.resamples});
+            if (!job_.rows.empty()) {
+                locality.loss *= static_cast<double>(of_set.size());
+            }
+            findings.data.push_back({.name = set.name, .locality = std::move(locality)});
         }
         return findings;
     }

@@ -65,8 +65,9 @@ struct Locality {
     std::size_t examples = 0;
     std::size_t tokens = 0;
     std::size_t predictions = 0;
-    double loss = 0.0;  ///< mean over examples
-    Curve curve{};      ///< mean over softmax layers: g(tau), and W_grad
+    /// Mean over examples; of the rows of a batch, which share one mean, their sum.
+    double loss = 0.0;
+    Curve curve{};  ///< mean over softmax layers: g(tau), and W_grad
     std::vector<LayerLocality> layers{};
     Curve correlation{};  ///< of the embeddings, 1 at distance 0; and W_corr
 };
