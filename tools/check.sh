@@ -26,7 +26,12 @@ check_tests() {
   cmake --preset "$preset" >"build/$preset/configure.log" 2>&1 || { tail -n 40 "build/$preset/configure.log"; exit 1; }
   cmake --build --preset "$preset" --target "$target"
   rm -f "build/$preset/Testing/Temporary/LastTest.log"
-  ctest --preset "$preset" -j 2 --no-tests=error --test-output-size-passed 1000000 "$@" >"build/$preset/ctest.log" 2>&1 || { tail -n 80 "build/$preset/ctest.log"; exit 1; }
+  ctest --preset "$preset" -j 2 --no-tests=error --test-output-size-passed 1000000 "$@" >"build/$preset/ctest.log" 2>&1 || {
+    tail -n 80 "build/$preset/ctest.log"
+    echo "== what failed inside them"
+    grep -E -A 12 '(: Failure$|^\[  FAILED  \] |: runtime error: |ERROR: AddressSanitizer)' "build/$preset/ctest.log" | tail -n 120
+    exit 1
+  }
   grep -E '% tests passed' "build/$preset/ctest.log"
 }
 
