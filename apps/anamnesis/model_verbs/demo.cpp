@@ -51,6 +51,12 @@ struct Stage {
 
     std::string at(const char* name) const { return (folder / name).string(); }
 
+    std::vector<std::string> on_pair(std::string verb, const std::vector<std::string>& more) const {
+        std::vector<std::string> words{std::move(verb), "--pre", at("pre"), "--post", at("post")};
+        words.insert(words.end(), more.begin(), more.end());
+        return words;
+    }
+
     /// Shows the command that a user would type, then runs it.
     void play(std::vector<std::string> words) const {
         if (common.threads != 0) {
@@ -72,15 +78,8 @@ void repair(const Stage& stage) {
         if (fs::exists(out)) {
             continue;
         }
-        std::vector<std::string> words{"restore",
-                                       "--pre",
-                                       stage.at("pre"),
-                                       "--post",
-                                       stage.at("post"),
-                                       "--method",
-                                       method,
-                                       "--out",
-                                       out};
+        std::vector<std::string> words =
+            stage.on_pair("restore", {"--method", method, "--out", out});
         if (method == "fit") {
             words.insert(words.end(), texts.begin(), texts.end());
         }
@@ -90,17 +89,7 @@ void repair(const Stage& stage) {
 
 void look(const Stage& stage) {
     stage.play({"inspect", stage.at("post")});
-    stage.play({"drift", "--pre", stage.at("pre"), "--post", stage.at("post")});
-}
-
-void prove(const Stage& stage) {
-    stage.play({"verify",
-                "--pre",
-                stage.at("pre"),
-                "--post",
-                stage.at("post"),
-                "--repaired",
-                stage.at("qk")});
+    stage.play(stage.on_pair("drift", {}));
 }
 
 std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
@@ -131,7 +120,7 @@ int run(const DemoOptions& options, Terminal& terminal, const Watch& watch) {
     } else {
         look(stage);
         repair(stage);
-        prove(stage);
+        stage.play(stage.on_pair("verify", {"--repaired", stage.at("qk")}));
     }
     const reproduction::Questions questions{.lengths = {128, 512, 2048},
                                             .recall_samples = options.samples,

@@ -28,6 +28,7 @@ struct ReproduceOptions {
     std::vector<std::uint64_t> seeds = {0, 1, 2};
     std::string out{};
     bool is_quick = false;
+    bool is_wide = false;
 };
 
 void declare(CLI::App& app, ReproduceOptions& options) {
@@ -41,14 +42,24 @@ void declare(CLI::App& app, ReproduceOptions& options) {
     runs.flag("--quick",
               options.is_quick,
               "Take seconds instead of minutes, to see the steps. The figures mean nothing.");
+    runs.flag("--wide",
+              options.is_wide,
+              "Train a model ten times as large with two softmax layers and one learning rate; "
+              "takes hours.")
+        ->excludes("--quick");
+}
+
+reproduction::Recipe find_recipe(const ReproduceOptions& options) {
+    return options.is_quick  ? reproduction::quick_recipe()
+           : options.is_wide ? reproduction::wide_recipe()
+                             : reproduction::standard_recipe();
 }
 
 int run(const ReproduceOptions& options, Terminal& terminal, const Watch& watch) {
-    const reproduction::ReproductionJob job{
-        .recipe = options.is_quick ? reproduction::quick_recipe() : reproduction::standard_recipe(),
-        .seeds = options.seeds,
-        .folder = options.out,
-        .threads = options.common.threads};
+    const reproduction::ReproductionJob job{.recipe = find_recipe(options),
+                                            .seeds = options.seeds,
+                                            .folder = options.out,
+                                            .threads = options.common.threads};
     const reproduction::Findings findings = reproduction::run_reproduction(job, watch);
     terminal.result(options.common.json ? reproduction::to_json(findings).dump(2) + "\n"
                                         : reproduction::to_text(findings));

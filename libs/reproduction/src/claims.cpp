@@ -308,7 +308,9 @@ std::vector<Claim> make_claims(const Findings& findings) {
     claim_damage(claims);
     claim_repair(claims);
     claim_fit(claims);
-    claim_twin(claims);
+    if (!findings.recipe.twin.is_null()) {
+        claim_twin(claims);
+    }
     claim_causes(claims);
     return claims.take();
 }

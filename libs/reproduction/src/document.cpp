@@ -253,13 +253,19 @@ void add_drift(Document& document, const Findings& findings) {
         .caption =
             "|post - pre| / |pre| by part, mean ± deviation over seeds. q, k, v, o: "
             "softmax layers; mixer: linear layers.",
-        .columns = {"part", "hybrid", "softmax twin"},
-        .is_number = {false, true, true},
+        .columns = {"part", "hybrid"},
+        .is_number = {false, true},
         .rows = {}};
+    const bool has_twin = !findings.recipe.twin.is_null();
+    if (has_twin) {
+        table.columns.emplace_back("softmax twin");
+        table.is_number.push_back(true);
+    }
     for (const PartDrift& drift : findings.drift) {
-        table.rows.push_back({drift.part,
-                              to_text(drift.hybrid, 3),
-                              std::isnan(drift.twin.mean) ? "" : to_text(drift.twin, 3)});
+        table.rows.push_back({drift.part, to_text(drift.hybrid, 3)});
+        if (has_twin) {
+            table.rows.back().push_back(std::isnan(drift.twin.mean) ? "" : to_text(drift.twin, 3));
+        }
     }
     add(document, std::move(table));
 }

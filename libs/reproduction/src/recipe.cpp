@@ -16,8 +16,16 @@ namespace {
 using train::synthetic::Stage;
 using train::synthetic::Task;
 
-/// HypeNet's blocks, small: d 96, 3 heads of 32 in softmax layers, 6 of 16 in linear ones.
-Json make_config(const std::vector<std::string>& mixers) {
+struct Shape {
+    std::uint64_t hidden_size = 96;
+    std::uint64_t softmax_heads = 3;
+    std::uint64_t softmax_head_dim = 32;
+    std::uint64_t lightning_heads = 6;
+    std::uint64_t lightning_head_dim = 16;
+};
+
+/// HypeNet's blocks, small.
+Json make_config(const std::vector<std::string>& mixers, const Shape& shape = {}) {
     Json types = Json::array();
     for (const std::string& mixer : mixers) {
         types.push_back(mixer);
@@ -25,19 +33,19 @@ Json make_config(const std::vector<std::string>& mixers) {
     return Json::Object{{"architectures", Json::Array{"HypeNetForCausalLM"}},
                         {"model_type", "hypenet"},
                         {"dtype", "bfloat16"},
-                        {"hidden_size", 96},
-                        {"intermediate_size", 192},
+                        {"hidden_size", shape.hidden_size},
+                        {"intermediate_size", 2 * shape.hidden_size},
                         {"num_hidden_layers", std::uint64_t{mixers.size()}},
-                        {"num_attention_heads", 3},
-                        {"num_key_value_heads", 3},
-                        {"head_dim", 32},
+                        {"num_attention_heads", shape.softmax_heads},
+                        {"num_key_value_heads", shape.softmax_heads},
+                        {"head_dim", shape.softmax_head_dim},
                         {"mixer_types", std::move(types)},
                         {"attn_use_rope", false},
                         {"attn_use_output_gate", false},
                         {"attn_logits_scaling", "hype 64"},
-                        {"lightning_nh", 6},
-                        {"lightning_nkv", 6},
-                        {"lightning_head_dim", 16},
+                        {"lightning_nh", shape.lightning_heads},
+                        {"lightning_nkv", shape.lightning_heads},
+                        {"lightning_head_dim", shape.lightning_head_dim},
                         {"lightning_use_qk_norm", true},
                         {"lightning_use_output_norm", true},
                         {"lightning_use_output_gate", true},
@@ -97,6 +105,25 @@ Recipe standard_recipe() {
             .reasoning_samples = 200,
             .gradient_examples = 32,
             .evaluation_seed = 999};
+}
+
+Recipe wide_recipe() {
+    Recipe recipe = standard_recipe();
+    recipe.name = "wide";
+    recipe.hybrid = make_config(
+        {"lightning-attn", "lightning-attn", "attn", "lightning-attn", "lightning-attn", "attn"},
+        {.hidden_size = 256,
+         .softmax_heads = 4,
+         .softmax_head_dim = 64,
+         .lightning_heads = 8,
+         .lightning_head_dim = 32});
+    recipe.twin = {};
+    recipe.pretraining.learning_rate = 2e-3;
+    for (Course* course : {&recipe.cot, &recipe.instruction}) {
+        course->learning_rate = 1.5e-3;
+        course->rates.clear();
+    }
+    return recipe;
 }
 
 Recipe quick_recipe() {

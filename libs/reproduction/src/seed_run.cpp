@@ -252,7 +252,9 @@ SeedFindings run_seed(const Recipe& recipe,
         }));
     };
     findings.drift = drift_between("pre", "post");
-    findings.twin_drift = drift_between("softmax-pre", "softmax-post");
+    if (!recipe.twin.is_null()) {
+        findings.twin_drift = drift_between("softmax-pre", "softmax-post");
+    }
     Random probe(0);
     const std::size_t length = train::synthetic::chain_of_thought(probe).ids.size();
     const auto gradients_on = [&](const std::string& data, const MakeSample& make) {

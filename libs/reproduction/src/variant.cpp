@@ -47,6 +47,20 @@ restore::Request fit_request(std::set<TensorGroup> groups, double mu, std::uint3
     return request;
 }
 
+void add_twin(std::vector<Variant>& variants, const Recipe& recipe) {
+    variants.push_back(trained("softmax-pre",
+                               "pretrained, softmax attention in every layer",
+                               {.config = &recipe.twin, .course = &recipe.pretraining}));
+    variants.push_back(trained("softmax-post",
+                               "softmax-pre, fine-tuned on chains of thought",
+                               {.start = "softmax-pre", .course = &recipe.cot}));
+    variants.push_back(
+        {.name = "softmax-qk",
+         .description = "softmax-post with W_Q and W_K of softmax-pre",
+         .repair = Repair{
+             .pre = "softmax-pre", .post = "softmax-post", .request = make_request(Method::qk)}});
+}
+
 }  // namespace
 
 std::string pro_name(double lambda) {
@@ -95,17 +109,9 @@ std::vector<Variant> make_variants(const Recipe& recipe) {
     variants.push_back(repaired("q", "post with W_Q of pre", make_request(Method::q)));
     variants.push_back(repaired("k", "post with W_K of pre", make_request(Method::k)));
     variants.push_back(repaired("v", "post with W_V of pre", make_request(Method::v)));
-    variants.push_back(trained("softmax-pre",
-                               "pretrained, softmax attention in every layer",
-                               {.config = &recipe.twin, .course = &recipe.pretraining}));
-    variants.push_back(trained("softmax-post",
-                               "softmax-pre, fine-tuned on chains of thought",
-                               {.start = "softmax-pre", .course = &recipe.cot}));
-    variants.push_back(
-        {.name = "softmax-qk",
-         .description = "softmax-post with W_Q and W_K of softmax-pre",
-         .repair = Repair{
-             .pre = "softmax-pre", .post = "softmax-post", .request = make_request(Method::qk)}});
+    if (!recipe.twin.is_null()) {
+        add_twin(variants, recipe);
+    }
     return variants;
 }
 

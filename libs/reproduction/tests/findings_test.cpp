@@ -185,6 +185,19 @@ TEST(Findings, LeaveClaimsOfATwinOpenThatHasLearnedNothing) {
     EXPECT_THAT(claim.measure, HasSubstr("too little to tell"));
 }
 
+TEST(Findings, ClaimNothingOfATwinThatIsNotMade) {
+    const Recipe recipe = wide_recipe();
+    const std::vector<SeedFindings> seeds = stories(recipe, 5);
+    EXPECT_FALSE(seeds.front().measurements.contains("softmax-pre"));
+    const Findings findings = find(recipe, seeds);
+    EXPECT_EQ(find_claim(findings, "It lowers long-range recall").verdict, Verdict::held);
+    for (const Claim& claim : findings.claims) {
+        EXPECT_THAT(claim.measure, ::testing::Not(HasSubstr("softmax-")));
+    }
+    EXPECT_THAT(report::to_markdown(to_document(findings)),
+                ::testing::Not(HasSubstr("softmax twin")));
+}
+
 TEST(Findings, MeasureWhatComesBackAtTheTwoLongestLengths) {
     const Recipe recipe = standard_recipe();
     const Findings findings = find(recipe, stories(recipe, 1));

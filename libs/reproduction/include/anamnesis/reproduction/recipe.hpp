@@ -26,7 +26,7 @@ struct Course {
 struct Recipe {
     std::string name{};
     Json hybrid{};  ///< config.json
-    Json twin{};    ///< the same with softmax attention in every layer
+    Json twin{};    ///< the same with softmax attention in every layer; null: none is made
     Course pretraining{};
     Course cot{};                        ///< fine-tuning on chains of thought
     Course instruction{};                ///< fine-tuning on questions that are answered without one
@@ -41,6 +41,10 @@ struct Recipe {
 
 /// The one that docs/reproduction.md reports.
 Recipe standard_recipe();
+
+/// A model of 4.7 million weights with two softmax layers, all of whose weights are fine-tuned at
+/// one rate; without a twin.
+Recipe wide_recipe();
 
 /// The same steps in seconds, to see that they work; its figures mean nothing.
 Recipe quick_recipe();
