@@ -33,7 +33,7 @@ namespace {
 constexpr const char* exit_codes =
     "Exit codes: 0 done, 1 the answer is no, 2 usage, 3 not found, 4 malformed file,\n"
     "5 unsupported, 6 inputs do not fit, 7 input/output, 8 no space, 9 not a number,\n"
-    "130 interrupted.";
+    "70 a bug, 130 interrupted.";
 
 std::string make_heading(VerbGroup group) {
     switch (group) {

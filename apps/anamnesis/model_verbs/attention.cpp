@@ -67,7 +67,7 @@ void declare(CLI::App& app, AttentionOptions& options) {
     required
         .option("--model",
                 options.models,
-                "A checkpoint folder, or NAME=FOLDER; again for each checkpoint: pre, post, "
+                "A checkpoint (folder or GGUF), or NAME=PATH; again for each: pre, post, "
                 "repaired.")
         ->required();
     required

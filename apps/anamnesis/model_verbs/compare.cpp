@@ -40,7 +40,7 @@ struct CompareOptions {
 
 void declare(CLI::App& app, CompareOptions& options) {
     OptionGroup required(app, "Required");
-    required.option("--model", options.checkpoint, "The checkpoint folder.")->required();
+    required.option("--model", options.checkpoint, "The checkpoint (folder or GGUF).")->required();
     OptionGroup answers(app, "Answers");
     answers.option("--served", options.served, "The name that the server knows it by.");
     answers.flag("--chat", options.chat, "Put prompts into the model's own chat template.");

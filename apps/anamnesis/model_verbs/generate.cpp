@@ -75,7 +75,7 @@ void declare_sampling(CLI::App& app, GenerateOptions& options) {
 
 void declare(CLI::App& app, GenerateOptions& options) {
     OptionGroup(app, "Required")
-        .option("--model", options.checkpoint, "The checkpoint folder.")
+        .option("--model", options.checkpoint, "The checkpoint (folder or GGUF).")
         ->required();
     OptionGroup prompt(app, "The prompt");
     prompt.prose(

@@ -63,7 +63,7 @@ void declare_loss(CLI::App& app, GradientsOptions& options) {
 
 void declare(CLI::App& app, GradientsOptions& options) {
     OptionGroup required(app, "Required");
-    required.option("--model", options.checkpoint, "The checkpoint folder.")->required();
+    required.option("--model", options.checkpoint, "The checkpoint (folder or GGUF).")->required();
     required
         .option("--out", options.out, "The folder of the results; an unfinished run goes on there.")
         ->required();

@@ -35,7 +35,7 @@ struct LogitsOptions {
 
 void declare(CLI::App& app, LogitsOptions& options) {
     OptionGroup required(app, "Required");
-    required.option("--model", options.checkpoint, "The checkpoint folder.")->required();
+    required.option("--model", options.checkpoint, "The checkpoint (folder or GGUF).")->required();
     required.option("--ids", options.ids, "A .safetensors file with input_ids [B, T].")->required();
     required.option("--out", options.out, "The file to write: logits [B, T, V].")->required();
     OptionGroup reading(app, "How the tokens are read");

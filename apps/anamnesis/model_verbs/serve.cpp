@@ -50,7 +50,7 @@ void declare(CLI::App& app, ServeVerbOptions& options) {
     OptionGroup listening(app, "Listening");
     listening.option("--host", options.server.host, "The address to listen at.");
     listening.option("--port", options.server.port, "The port; 0 takes a free one and prints it.");
-    listening.option("--api-key", options.server.api_key, "The key that requests must bear.")
+    listening.option("--api-key", options.server.api_key, "The key that requests must send.")
         ->envname("ANAMNESIS_API_KEY");
     listening.option("--max-body", options.max_body, "The largest body of a request, in MiB.")
         ->check(CLI::Range(1U, 1024U));

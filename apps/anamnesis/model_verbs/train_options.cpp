@@ -43,7 +43,7 @@ void declare_data(CLI::App& app, TrainOptions& options) {
     group
         .option("--stages",
                 options.stages,
-                "Synthetic data: STEPSxROWSxLENGTH with commas. Default: "
+                "Synthetic data: STEPSxROWSxLENGTH with commas, as "
                 "150x32x64,500x20x128,330x12x256.")
         ->delimiter(',')
         ->needs(data);

@@ -81,7 +81,7 @@ void declare_asking(CLI::App& app, AskingOptions& options) {
         ->required();
     required.option("--model",
                     options.models,
-                    "A checkpoint folder, or NAME=FOLDER; again for each checkpoint. With "
+                    "A checkpoint (folder or GGUF), or NAME=PATH; again for each. With "
                     "--endpoint: the name it is served under, or NAME=SERVED.");
     OptionGroup answers(app, "Answers");
     answers.flag("--chat", options.chat, "Put prompts into the model's own chat template.");

@@ -33,9 +33,8 @@ struct DoctorOptions {
 };
 
 void declare(CLI::App& app, DoctorOptions& options) {
-    app.add_option("checkpoint",
-                   options.first,
-                   "A folder or a .safetensors file; of a pair the one before the fine-tune.")
+    app.add_option(
+           "checkpoint", options.first, "A folder, .safetensors or .gguf file; of a pair, pre.")
         ->required();
     app.add_option("post", options.second, "The one after the fine-tune.");
     OptionGroup(app, "Output").option("--html", options.html, "Write a page to this file.");

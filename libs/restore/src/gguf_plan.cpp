@@ -142,9 +142,10 @@ void refuse_foreign_options(const Plan& plan) {
                     "none");
     }
     if (plan.post->checkpoint.gguf() && plan.request.selection.method == Method::fit) {
-        throw Error(ErrorKind::unsupported,
-                    "--method fit runs post over texts, and GGUF files do not run here; fit the "
-                    "safetensors checkpoint and convert it");
+        throw Error(
+            ErrorKind::unsupported,
+            "--method fit runs post over texts, which it does not do with a GGUF file; fit the "
+            "safetensors checkpoint and convert it");
     }
 }
 

@@ -306,7 +306,7 @@ Blueprint make_gguf_blueprint(const formats::GgufFile& file,
         blueprint.softmax.tensors = make_rules(main_blocks);
     }
     blueprint.obstacle = Error(ErrorKind::unsupported,
-                               "GGUF files do not run here; give the safetensors checkpoint that "
+                               "this verb does not run GGUF files; give the safetensors checkpoint that "
                                "the file was made from");
     blueprint.softmax.mixers_share_names = architecture.mixers_share_names || is_fused;
     sort_names(blueprint);

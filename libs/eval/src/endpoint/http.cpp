@@ -23,6 +23,9 @@ HttpReply to_reply(const httplib::Result& result) {
     if (!result) {
         const bool is_untrusted = result.error() == httplib::Error::SSLServerVerification ||
                                   result.error() == httplib::Error::SSLLoadingCerts;
+        if (result.error() == httplib::Error::Connection) {
+            return {.status = 0, .body = "no connection could be made"};
+        }
         return {
             .status = 0,
             .body = httplib::to_string(result.error()) +
