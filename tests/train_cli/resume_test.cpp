@@ -116,6 +116,10 @@ TEST_P(ResumedRun, EndsInTheSameBitsHoweverOftenItWasKilled) {
         EXPECT_EQ(actual[i].at("loss").as_double("loss"), expected[i].at("loss").as_double("loss"));
     }
     EXPECT_FALSE(fs::exists(killed / "resume"));
+    // A kill between the receipt and the removal leaves it.
+    folder.write(fs::path("killed") / "resume" / "step-1.safetensors", "left");
+    EXPECT_EQ(run_anamnesis(command(killed)).exit_code, 0);
+    EXPECT_FALSE(fs::exists(killed / "resume"));
 }
 
 TEST_P(ResumedRun, PassesOverABrokenState) {

@@ -93,6 +93,7 @@ TrainingFolder::TrainingFolder(const fs::path& folder, Json settings)
     }
     if (fs::exists(folder / receipt_name)) {
         receipt_ = Json::parse(io::read_text(folder / receipt_name));
+        remove_states();  // of a run that was killed after its receipt
         return;
     }
     std::error_code error;
@@ -174,6 +175,10 @@ void TrainingFolder::finish(Json receipt) {
     receipt_ = std::move(receipt);
     metrics_.reset();
     lock_.reset();
+    remove_states();
+}
+
+void TrainingFolder::remove_states() const noexcept {
     std::error_code ignored;
     fs::remove_all(folder_ / "resume", ignored);
 }
@@ -186,7 +191,7 @@ void TrainingFolder::discard_unbegun(const fs::path& start) noexcept {
         return;
     }
     lock_.reset();
-    fs::remove_all(folder_ / "resume", ignored);
+    remove_states();
     fs::remove_all(start, ignored);
     fs::remove(folder_ / settings_name, ignored);
     fs::remove(folder_, ignored);  // unless something is in it

@@ -58,6 +58,7 @@ public:
 private:
     explicit TrainingFolder(const std::filesystem::path& folder) : folder_(folder) {}
     void check_settings() const;
+    void remove_states() const noexcept;
 
     std::filesystem::path folder_;
     Json settings_;
