@@ -50,8 +50,9 @@ void read_sizes(Blueprint& blueprint, const ConfigReader& config, const Blueprin
 void plan_whole_model(Blueprint& blueprint, const Family& family, const ConfigReader& config) {
     Blueprint whole = blueprint;
     try {
-        whole.context_length = config.count("max_position_embeddings", 32'768);
-        whole.norm_eps = config.find_number("rms_norm_eps").value_or(1e-6);
+        whole.context_length =
+            config.count("max_position_embeddings", family.defaults.context_length);
+        whole.norm_eps = config.find_number("rms_norm_eps").value_or(family.defaults.norm_eps);
         expect_one_rotary(config);
         family.plan_layers(whole, config);
         blueprint = std::move(whole);

@@ -28,6 +28,13 @@ struct NamelessForm {
     std::string_view config = "{}";
 };
 
+/// What the library's config class fills in where a config does not say it.
+/// Source: the config classes of transformers 5.24.
+struct ConfigDefaults {
+    double norm_eps = 1e-6;
+    std::uint32_t context_length = 32'768;
+};
+
 /// A family: which model_types it has, which layers a config of it describes, what their softmax
 /// attention looks like in the file, and, where the family runs, everything else.
 struct Family {
@@ -42,6 +49,7 @@ struct Family {
     /// Classes of remote code that share a model_type with another family.
     std::vector<std::string_view> classes{};
     std::optional<NamelessForm> nameless{};
+    ConfigDefaults defaults{};
 };
 
 /// Every file of src/families, one function each; the build writes the list.

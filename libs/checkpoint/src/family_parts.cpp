@@ -23,6 +23,12 @@
 #include "spec_parts.hpp"
 
 namespace anamnesis::checkpoint {
+namespace {
+
+/// What the config classes of Mistral and Qwen fill in where a config has windows and states none.
+constexpr std::uint32_t usual_window = 4096;
+
+}  // namespace
 
 std::vector<Layer> read_full_layers(const ConfigReader& config) {
     return make_uniform_layers(read_layer_count(config), LayerKind::full);
@@ -112,7 +118,13 @@ void plan_qwen2_attention(Blueprint& blueprint, const ConfigReader& config) {
 }
 
 void plan_qwen3_attention(Blueprint& blueprint, const ConfigReader& config) {
-    plan_separate(blueprint, config, read_bias(config), {.head_dim = 128});
+    plan_normed_attention(blueprint, config, {.head_dim = 128});
+}
+
+void plan_normed_attention(Blueprint& blueprint,
+                           const ConfigReader& config,
+                           const HeadDefaults& defaults) {
+    plan_separate(blueprint, config, read_bias(config), defaults);
     add(blueprint, QkNorms{});
     add_rotary(blueprint, config);
 }
@@ -158,10 +170,7 @@ void plan_sandwich_body(Blueprint& blueprint,
                         const ConfigReader& config,
                         const SoftmaxKinds& kinds) {
     DenseSpec dense = read_dense(config, 9216);
-    dense.activation =
-        read_activation(config,
-                        config.has("hidden_activation") ? "hidden_activation" : "hidden_act",
-                        Activation::gelu_tanh);
+    dense.activation = read_activation(config, "hidden_activation", Activation::gelu_tanh);
     const ResidualSpec sandwich{.norms = NormPlacement::both};
     plan_softmax_body(blueprint,
                       kinds,
@@ -281,14 +290,14 @@ void plan_softmax_body(Blueprint& blueprint,
 
 void plan_softmax_layers(Blueprint& blueprint, const ConfigReader& config) {
     plan_softmax_body(blueprint,
-                      make_softmax_kinds(blueprint, config),
+                      make_softmax_kinds(blueprint, config, usual_window),
                       {.spec = {.feed_forward = read_dense(config, 0)}});
 }
 
 void plan_qwen_mixtures(Blueprint& blueprint,
                         const ConfigReader& config,
                         const QwenMixtureDefaults& defaults) {
-    const SoftmaxKinds kinds = make_softmax_kinds(blueprint, config);
+    const SoftmaxKinds kinds = make_softmax_kinds(blueprint, config, usual_window);
     plan_body(blueprint, [&](const Layer& layer) {
         return LayerPlan{
             .spec = {.mixer = choose_attention(kinds, layer),

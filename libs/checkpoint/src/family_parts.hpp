@@ -56,6 +56,10 @@ void plan_llama_attention(Blueprint& blueprint, const ConfigReader& config);
 void plan_qwen2_attention(Blueprint& blueprint, const ConfigReader& config);
 /// With gains for each head (Qwen3).
 void plan_qwen3_attention(Blueprint& blueprint, const ConfigReader& config);
+/// The same with other heads than Qwen3's where a config states none.
+void plan_normed_attention(Blueprint& blueprint,
+                           const ConfigReader& config,
+                           const HeadDefaults& defaults);
 /// Output gates in q_proj (Qwen3-Next, Qwen3.5).
 void plan_gated_attention(Blueprint& blueprint,
                           const ConfigReader& config,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_warnings.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
@@ -99,7 +101,7 @@ void add_head(Model& model, const TensorFacts& facts, const ConfigReader& config
     }
     const bool is_stated = config.has("tie_word_embeddings");
     model.is_head_tied =
-        config.flag("tie_word_embeddings", model.blueprint->is_head_tied.value_or(head == nullptr));
+        model.blueprint->is_head_tied.value_or(config.flag("tie_word_embeddings", head == nullptr));
     if (model.is_head_tied && head != nullptr) {
         add(model,
             "tied_head_stored",
@@ -172,6 +174,30 @@ void add_layers(Model& model, const TensorFacts& facts) {
     }
 }
 
+/// Engines differ in whether they read the key in families that were made without it.
+void add_partial_rotary(Model& model) {
+    constexpr std::array<std::string_view, 10> whole{"llama",
+                                                     "mistral",
+                                                     "mixtral",
+                                                     "qwen2",
+                                                     "qwen3",
+                                                     "qwen2_moe",
+                                                     "qwen3_moe",
+                                                     "gemma",
+                                                     "gemma2",
+                                                     "gemma3"};
+    if (model.position.partial_rotary_factor &&
+        std::ranges::find(whole, model.family) != whole.end()) {
+        add(model,
+            "partial_rotary",
+            Severity::warning,
+            format("config.json rotates {} of every head: so does this program, while transformers "
+                   "rotates whole heads in family {}",
+                   *model.position.partial_rotary_factor,
+                   in_quotes(model.family)));
+    }
+}
+
 }  // namespace
 
 const TensorEntry* find_embedding(const TensorNames& names) {
@@ -206,6 +232,7 @@ void complete_from_tensors(Model& model, const TensorFacts& facts) {
     add_head(model, facts, config);
     add_draft_head(model, facts, config);
     add_layers(model, facts);
+    add_partial_rotary(model);
     if (model.blueprint->is_complete && !facts.config.is_null()) {
         for (Finding& finding : compare_with_plan(*model.blueprint, facts.names)) {
             model.findings.push_back(std::move(finding));

@@ -44,12 +44,22 @@ std::optional<double> find_in(const Json* object, std::string_view key) {
                                                 : std::optional(number_from(*value, key));
 }
 
+std::optional<std::string> find_type(const Json* parameters, std::string_view key) {
+    const Json* value = parameters == nullptr ? nullptr : parameters->find(key);
+    return value == nullptr || !value->is_string() ? std::nullopt
+                                                   : std::optional(value->as_string(key));
+}
+
 /// Scaling keys, sorted, with the old name `type` written as the new one, so that both spellings of
 /// one setting compare equal.
 Json read_scaling(const ConfigReader& config, const Json* parameters) {
     Json::Object kept;
     if (parameters != nullptr) {
+        const bool is_new = find_type(parameters, "rope_type").has_value();
         for (const auto& [key, value] : parameters->as_object("rope_parameters")) {
+            if (key == "type" && is_new) {
+                continue;
+            }
             const std::string name = key == "type" ? "rope_type" : key;
             const bool is_default =
                 name == "rope_type" && value.is_string() && value.as_string(name) == "default";
@@ -58,10 +68,7 @@ Json read_scaling(const ConfigReader& config, const Json* parameters) {
                 name.starts_with("mrope_") || value.is_null()) {
                 continue;
             }
-            const auto same_name = [&](const Json::Member& member) { return member.first == name; };
-            if (std::ranges::none_of(kept, same_name)) {
-                kept.emplace_back(name, value);
-            }
+            kept.emplace_back(name, value);
         }
     }
     // Sliding layers of Gemma 3 turn at a speed of their own.
@@ -96,6 +103,23 @@ std::optional<double> find_filled_theta(const ConfigReader& config) {
     return found == filled.end() ? std::nullopt : std::optional(found->second);
 }
 
+/// Phi-3 and others state the context that a scaling starts from beside it. The library lets that
+/// one win.
+void add_original_context(Json& scaling, const ConfigReader& config) {
+    constexpr std::string_view key = "original_max_position_embeddings";
+    const Json* beside = config.find(key);
+    const auto type = find_type(&scaling, "rope_type");
+    if (beside == nullptr ||
+        (type != "llama3" && type != "yarn" && type != "longrope" && type != "su")) {
+        return;
+    }
+    Json::Object members = scaling.as_object("rope_scaling");
+    std::erase_if(members, [&](const Json::Member& member) { return member.first == key; });
+    members.emplace_back(key, *beside);
+    std::ranges::sort(members, {}, &Json::Member::first);
+    scaling = Json(std::move(members));
+}
+
 PositionSettings read_position(const ConfigReader& config, const RotaryDefaults& defaults) {
     const Json* parameters = find_parameters(config);
     PositionSettings position;
@@ -108,16 +132,12 @@ PositionSettings read_position(const ConfigReader& config, const RotaryDefaults&
     if (!position.rope_theta) {
         position.rope_theta = defaults.theta;
     }
-    position.rope_scaling = read_scaling(config, parameters);
-    // Phi and others state the original context beside the scaling.
-    constexpr std::string_view original = "original_max_position_embeddings";
-    Json scaling = position.rope_scaling;
-    if (const Json* beside = config.find(original);
-        beside != nullptr && scaling.is_object() && scaling.find(original) == nullptr) {
-        scaling.set(original, *beside);
-    }
+    position.rope_scaling = parameters == nullptr && defaults.scaling
+                                ? Json::parse(*defaults.scaling)
+                                : read_scaling(config, parameters);
+    add_original_context(position.rope_scaling, config);
     position.rope_meaning =
-        find_rope_meaning(scaling,
+        find_rope_meaning(position.rope_scaling,
                           position.rope_theta ? position.rope_theta : find_filled_theta(config),
                           config.count("max_position_embeddings", 0));
     return position;
@@ -126,6 +146,20 @@ PositionSettings read_position(const ConfigReader& config, const RotaryDefaults&
 }  // namespace
 
 void expect_one_rotary(const ConfigReader& config) {
+    for (const std::string_view key : {"rope_parameters", "rope_scaling"}) {
+        const Json* parameters = find_parameters(config, key);
+        const auto type = find_type(parameters, "rope_type");
+        const auto old = find_type(parameters, "type");
+        const bool is_renamed = (old == "su" && type == "longrope") || old == "mrope";
+        if (type && old && *type != *old && !is_renamed) {
+            throw Error(ErrorKind::unsupported,
+                        format("{} of config.json has rope_type {} and type {}: remove the one "
+                               "that is not meant",
+                               key,
+                               in_quotes(*type),
+                               in_quotes(*old)));
+        }
+    }
     const Json* parameters = find_parameters(config, "rope_parameters");
     const Json* added = find_parameters(config, "rope_scaling");
     if (parameters == nullptr || added == nullptr) {

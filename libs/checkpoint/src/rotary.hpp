@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/config_reader.hpp"
@@ -11,7 +12,8 @@ namespace anamnesis::checkpoint {
 
 struct RotaryDefaults {
     double partial_factor = 1.0;
-    std::optional<double> theta{};  ///< what the library fills in; absent where unknown
+    std::optional<double> theta{};              ///< what the library fills in; absent where unknown
+    std::optional<std::string_view> scaling{};  ///< JSON; the same of a config without any scaling
 };
 
 /// Rotary encoding of the first rows of every head, halves paired: sets `rotary` and `position`.
@@ -20,8 +22,8 @@ void add_rotary(Blueprint& blueprint,
                 const ConfigReader& config,
                 const RotaryDefaults& defaults = {});
 
-/// Errors: `unsupported` where `rope_parameters` and an added `rope_scaling` say different things:
-/// what runs such a config reads one and not the other.
+/// Errors: `unsupported` where `rope_parameters` and an added `rope_scaling` say different things,
+/// or `rope_type` and an old `type`: what runs such a config reads one and not the other.
 void expect_one_rotary(const ConfigReader& config);
 
 /// The same for the last `dimensions` rows of every head of latent attention.

@@ -200,7 +200,8 @@ FeedForwardSpec read_qwen_feed_forward(const ConfigReader& config,
                                        const QwenMixtureDefaults& defaults) {
     const auto dense_only =
         config.find_counts("mlp_only_layers").value_or(std::vector<std::uint32_t>{});
-    const bool has_experts = config.count("num_experts", defaults.experts) > 0 &&
+    const std::string_view key = config.has("num_experts") ? "num_experts" : "num_local_experts";
+    const bool has_experts = config.count(key, defaults.experts) > 0 &&
                              (layer + 1) % read_size(config, "decoder_sparse_step", 1) == 0 &&
                              std::ranges::count(dense_only, layer) == 0;
     if (has_experts) {

@@ -282,6 +282,16 @@ TEST(Recognise, RefusesTwoTensorsOfOneCanonicalName) {
                 AllOf(HasSubstr("mismatch"), HasSubstr("is a duplicate of")));
 }
 
+TEST(Rotary, IsFoundWhereEnginesReadItDifferently) {
+    const auto count = [](double share) {
+        ForgedCheckpoint forged = forged_llama();
+        forged.config.set("partial_rotary_factor", share);
+        return std::ranges::count(recognised(forged).findings, "partial_rotary", &Finding::code);
+    };
+    EXPECT_EQ(count(0.5), 1);
+    EXPECT_EQ(count(1.0), 0);
+}
+
 TEST(Rotary, ReadsBothSpellingsOfTransformersAlike) {
     ForgedCheckpoint older = forged_llama();
     older.config.set("rope_theta", 5e5);

@@ -68,10 +68,10 @@ void refuse_what_does_not_run(const checkpoint::Model& model) {
 }
 
 bool find_head_tied(const checkpoint::Checkpoint& checkpoint,
-                    const ConfigReader& config,
+                    const Blueprint& blueprint,
                     const std::string& head) {
     const bool is_tied = checkpoint.find(head) == nullptr;
-    if (is_tied && !config.flag("tie_word_embeddings", true)) {
+    if (is_tied && !blueprint.is_head_tied.value_or(true)) {
         throw Error(ErrorKind::not_found,
                     format("no tensor {} in {}, and config.json says that the head "
                            "is not tied to the embedding",
@@ -84,8 +84,10 @@ bool find_head_tied(const checkpoint::Checkpoint& checkpoint,
 }  // namespace
 
 ModelSpec describe(const checkpoint::Checkpoint& checkpoint, const checkpoint::Model& model) {
-    const ConfigReader config(checkpoint.config());
     refuse_what_does_not_run(model);
+    if (model.blueprint->obstacle) {
+        throw *model.blueprint->obstacle;
+    }
     const std::string name =
         find_name(*model.blueprint, checkpoint::role::embedding, "embed_tokens.weight");
     std::string head = find_name(*model.blueprint, checkpoint::role::head, "lm_head.weight");
@@ -95,7 +97,7 @@ ModelSpec describe(const checkpoint::Checkpoint& checkpoint, const checkpoint::M
         spec.head_prefix = "language_model.";
         head = spec.head_prefix + head;
     }
-    spec.is_head_tied = find_head_tied(checkpoint, config, head);
+    spec.is_head_tied = find_head_tied(checkpoint, *model.blueprint, head);
     const checkpoint::TensorEntry& embedding = checkpoint.at(spec.prefix + name);
     if (embedding.shape.size() != 2 || embedding.shape[0] > ConfigReader::largest_count ||
         embedding.shape[1] > ConfigReader::largest_count || embedding.bytes == 0) {
@@ -103,9 +105,6 @@ ModelSpec describe(const checkpoint::Checkpoint& checkpoint, const checkpoint::M
                     format("tensor {} has shape {}, expected [vocab_size, hidden_size]",
                            in_quotes(embedding.name),
                            to_string(embedding.shape)));
-    }
-    if (model.blueprint->obstacle) {
-        throw *model.blueprint->obstacle;
     }
     spec.vocabulary_size = static_cast<std::uint32_t>(embedding.shape[0]);
     spec.hidden_size = static_cast<std::uint32_t>(embedding.shape[1]);

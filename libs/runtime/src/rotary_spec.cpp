@@ -43,11 +43,13 @@ void scale_linearly(RotarySpec& spec, const Json& scaling) {
     }
 }
 
-void scale_as_llama3(RotarySpec& spec, const Json& scaling) {
+void scale_as_llama3(RotarySpec& spec, const checkpoint::RotarySettings& settings) {
+    const Json& scaling = settings.scaling;
     const double factor = positive(scaling, "factor");
     const double low = positive(scaling, "low_freq_factor");
     const double high = positive(scaling, "high_freq_factor");
-    const double original = positive(scaling, "original_max_position_embeddings");
+    const double original = positive(
+        scaling, "original_max_position_embeddings", static_cast<double>(settings.context_length));
     for (double& frequency : spec.frequencies) {
         const double turns = original * frequency / (2.0 * std::numbers::pi);
         const double kept =
@@ -166,7 +168,7 @@ RotarySpec make_rotary(const checkpoint::RotarySettings& settings) {
     if (name == "linear") {
         scale_linearly(spec, settings.scaling);
     } else if (name == "llama3") {
-        scale_as_llama3(spec, settings.scaling);
+        scale_as_llama3(spec, settings);
     } else if (name == "yarn") {
         scale_as_yarn(spec, settings);
     } else if (name == "longrope" || name == "su") {

@@ -17,10 +17,17 @@ void plan_gemma_layers(Blueprint& blueprint, const ConfigReader& config) {
     blueprint.gain = Gain::offset;
     blueprint.embedding_scale = std::sqrt(static_cast<double>(blueprint.hidden_size));
     DenseSpec dense = read_dense(config, 24'576);
-    dense.activation =
-        read_activation(config,
-                        config.has("hidden_activation") ? "hidden_activation" : "hidden_act",
-                        Activation::gelu_tanh);
+    // The first releases said "gelu" and meant its approximation.
+    const bool is_legacy =
+        !config.has("hidden_activation") && config.find_word("hidden_act") == "gelu";
+    if (is_legacy) {
+        dense.activation = Activation::gelu_tanh;
+    } else {
+        dense.activation =
+            read_activation(config,
+                            config.has("hidden_activation") ? "hidden_activation" : "hidden_act",
+                            Activation::gelu_tanh);
+    }
     plan_softmax_body(
         blueprint, make_softmax_kinds(blueprint, config), {.spec = {.feed_forward = dense}});
 }

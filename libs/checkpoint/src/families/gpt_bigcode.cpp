@@ -39,7 +39,8 @@ void plan_gpt_bigcode_layers(Blueprint& blueprint, const ConfigReader& config) {
                     "'add_cross_attention' is set: a decoder of an encoder does not run here");
     }
     use_layer_norm(blueprint, config, "layer_norm_epsilon");
-    blueprint.context_length = read_size(config, "n_positions", 1024);
+    blueprint.context_length = read_size(
+        config, config.has("n_positions") ? "n_positions" : "max_position_embeddings", 1024);
     AttentionSpec attention = make_attention(blueprint);
     if (!config.flag("scale_attn_weights", true)) {
         attention.logit_scale = 1.0;

@@ -29,7 +29,10 @@ std::vector<Layer> read_gpt_oss_layers(const ConfigReader& config) {
 
 void plan_gpt_oss_attention(Blueprint& blueprint, const ConfigReader& config) {
     plan_separate(blueprint, config, read_bias(config, true), {.head_dim = 64});
-    add_rotary(blueprint, config);
+    add_rotary(
+        blueprint, config, {.scaling = R"({"rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0,
+                               "beta_slow": 1.0, "truncate": false,
+                               "original_max_position_embeddings": 4096})"});
 }
 
 MixtureSpec read_gpt_oss_mixture(const ConfigReader& config) {
@@ -49,9 +52,6 @@ void plan_gpt_oss_layers(Blueprint& blueprint, const ConfigReader& config) {
     set_default_theta(kinds, blueprint, 150'000.0);
     for (AttentionSpec* attention : {&kinds.full, &kinds.sliding}) {
         attention->has_sinks = true;
-        if (attention->rotary) {
-            attention->rotary->context_length = config.count("initial_context_length", 4096);
-        }
     }
     plan_softmax_body(blueprint,
                       kinds,
@@ -69,7 +69,8 @@ Family gpt_oss() {
             .evidence = verified,
             .read_layers = read_gpt_oss_layers,
             .plan_attention = plan_gpt_oss_attention,
-            .plan_layers = plan_gpt_oss_layers};
+            .plan_layers = plan_gpt_oss_layers,
+            .defaults = {.norm_eps = 1e-5, .context_length = 131'072}};
 }
 
 }  // namespace families

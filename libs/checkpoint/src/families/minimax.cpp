@@ -143,7 +143,8 @@ Family minimax() {
             .read_layers = read_minimax_layers,
             .plan_attention = plan_minimax_attention,
             .plan_layers = plan_minimax_layers,
-            .classes = {"MiniMaxText01ForCausalLM"}};
+            .classes = {"MiniMaxText01ForCausalLM"},
+            .defaults = {.norm_eps = 1e-5, .context_length = 131'072}};
 }
 
 }  // namespace families

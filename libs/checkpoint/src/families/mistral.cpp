@@ -35,7 +35,8 @@ Family mistral() {
             .read_layers = read_mistral_layers,
             .plan_attention = plan_llama_attention,
             .plan_layers = plan_softmax_layers,
-            .nameless = NamelessForm{.has_gains = false}};
+            .nameless = NamelessForm{.has_gains = false},
+            .defaults = {.context_length = 131'072}};
 }
 
 }  // namespace families

@@ -35,7 +35,8 @@ Family mixtral() {
             .read_layers = read_layers_by_window,
             .plan_attention = plan_llama_attention,
             .plan_layers = plan_mixtral_layers,
-            .nameless = NamelessForm{.has_gains = false}};
+            .nameless = NamelessForm{.has_gains = false},
+            .defaults = {.norm_eps = 1e-5, .context_length = 131'072}};
 }
 
 }  // namespace families

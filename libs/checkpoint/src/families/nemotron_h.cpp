@@ -83,24 +83,34 @@ std::vector<bool> find_expert_layers(const ConfigReader& config) {
     return found;
 }
 
+/// The name of older configs wins where both are there.
+std::string_view find_key(const ConfigReader& config,
+                          std::string_view older,
+                          std::string_view key) {
+    return config.has(older) ? older : key;
+}
+
 Mamba2Spec read_nemotron_mamba(const ConfigReader& config, const Blueprint& blueprint) {
     const bool has_bias = config.flag("use_bias", false);
-    Mamba2Spec spec{.heads = read_size(config, "mamba_num_heads", 128),
-                    .head_dim = read_size(config, "mamba_head_dim", 64),
-                    .groups = read_size(config, "n_groups", 8),
-                    .state_size = read_size(config, "ssm_state_size", 128),
-                    .conv_width = read_size(config, "conv_kernel", 4),
-                    .has_conv_bias = config.flag("use_conv_bias", true),
-                    .has_input_bias = has_bias,
-                    .has_output_bias = has_bias,
-                    .norm_eps = blueprint.norm_eps};
-    read_step_floor(config, spec);
+    Mamba2Spec spec{
+        .heads = read_size(config, "mamba_num_heads", 128),
+        .head_dim = read_size(config, "mamba_head_dim", 64),
+        .groups = read_size(config, find_key(config, "mamba_n_groups", "n_groups"), 8),
+        .state_size = read_size(config, "ssm_state_size", 128),
+        .conv_width = read_size(config, find_key(config, "mamba_d_conv", "conv_kernel"), 4),
+        .has_conv_bias = config.flag(find_key(config, "mamba_conv_bias", "use_conv_bias"), true),
+        .has_input_bias = has_bias,
+        .has_output_bias = has_bias,
+        .norm_eps = blueprint.norm_eps};
+    spec.least_step =
+        config.find_number(find_key(config, "mamba_dt_min", "time_step_min")).value_or(0.001);
     check_mamba2(spec, spec.heads * spec.head_dim);
     return spec;
 }
 
 MixtureSpec read_nemotron_mixture(const ConfigReader& config, const DenseSpec& dense) {
-    const std::uint32_t experts = read_size(config, "n_routed_experts", 8);
+    const std::uint32_t experts = read_size(
+        config, config.has("n_routed_experts") ? "n_routed_experts" : "num_local_experts", 8);
     MixtureSpec spec{.experts = experts,
                      .experts_per_token = read_experts_per_token(config, experts, 2),
                      .expert = dense,
@@ -116,9 +126,7 @@ MixtureSpec read_nemotron_mixture(const ConfigReader& config, const DenseSpec& d
 void plan_nemotron_layers(Blueprint& blueprint, const ConfigReader& config) {
     expect_silu_in_mixers(config, "mamba_hidden_act");
     blueprint.prefix = "backbone.";
-    blueprint.norm_eps =
-        config.find_number(config.has("layer_norm_epsilon") ? "layer_norm_epsilon" : "norm_eps")
-            .value_or(1e-5);
+    blueprint.norm_eps = config.find_number("layer_norm_epsilon").value_or(1e-5);
     const AttentionSpec attention = make_attention(blueprint);
     const DenseSpec dense{
         .width = read_size(config, "intermediate_size", 21'504),

@@ -23,16 +23,8 @@ void plan_phi3_attention(Blueprint& blueprint, const ConfigReader& config) {
 void plan_phi3_layers(Blueprint& blueprint, const ConfigReader& config) {
     DenseSpec dense = read_dense(config, 8192);
     dense.is_fused = true;
-    SoftmaxKinds kinds = make_softmax_kinds(blueprint, config);
-    // The context that the scaling starts from is beside it.
-    if (const auto original = config.find("original_max_position_embeddings")) {
-        for (AttentionSpec* attention : {&kinds.full, &kinds.sliding}) {
-            if (attention->rotary && attention->rotary->scaling.is_object()) {
-                attention->rotary->scaling.set("original_max_position_embeddings", *original);
-            }
-        }
-    }
-    plan_softmax_body(blueprint, kinds, {.spec = {.feed_forward = dense}});
+    plan_softmax_body(
+        blueprint, make_softmax_kinds(blueprint, config), {.spec = {.feed_forward = dense}});
 }
 
 }  // namespace
@@ -45,7 +37,8 @@ Family phi3() {
             .evidence = verified,
             .read_layers = read_layers_by_window,
             .plan_attention = plan_phi3_attention,
-            .plan_layers = plan_phi3_layers};
+            .plan_layers = plan_phi3_layers,
+            .defaults = {.norm_eps = 1e-5, .context_length = 4096}};
 }
 
 }  // namespace families
