@@ -36,6 +36,9 @@ constexpr checkpoint::GatedDeltaSpec spec{.key_heads = 2,
                                           .conv_width = 3,
                                           .beta_range = 2.0};
 constexpr std::int64_t channels = 2 * 2 * 5 + 6 * 7;
+/// Of keys of 5 values some are nearly at right angles to a query; the norm after them enlarges the
+/// rounding of that product up to a thousandfold, in LibTorch's operators as well.
+constexpr double tolerance = 1e-4;
 
 GatedDeltaLayer random_layer() {
     return {.spec = spec,
@@ -99,10 +102,10 @@ TEST(GatedDeltaStep, EqualsItsOperatorsOneByOne) {
                                  expected[static_cast<std::size_t>(s)]));
         }
         ASSERT_TRUE(can_step_gated_delta(inputs, pointers));
-        EXPECT_TRUE(is_near(step_gated_delta(layer, inputs, pointers), at::cat(rows), 2e-6));
+        EXPECT_TRUE(is_near(step_gated_delta(layer, inputs, pointers), at::cat(rows), tolerance));
     }
     for (std::size_t s = 0; s < 3; ++s) {
-        EXPECT_TRUE(is_near(states[s].recurrent, expected[s].recurrent, 2e-6));
+        EXPECT_TRUE(is_near(states[s].recurrent, expected[s].recurrent, tolerance));
         EXPECT_TRUE(is_near(states[s].past, expected[s].past, 1e-7));
     }
 }
@@ -116,8 +119,9 @@ TEST(GatedDeltaStep, StartsFromZero) {
     LayerState* pointer = &none;
     const DeltaInputs copy{
         .mixed = inputs.mixed, .z = inputs.z.clone(), .b = inputs.b, .a = inputs.a};
-    EXPECT_TRUE(is_near(
-        step_gated_delta(layer, copy, std::span(&pointer, 1)), naive(layer, inputs, zero), 2e-6));
+    EXPECT_TRUE(is_near(step_gated_delta(layer, copy, std::span(&pointer, 1)),
+                        naive(layer, inputs, zero),
+                        tolerance));
 }
 
 }  // namespace
