@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <ATen/SDPBackend.h>
@@ -16,6 +18,7 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tanh.h>
 
 #include "cache_attention.hpp"
@@ -211,7 +214,8 @@ at::Tensor attend_to_cache(const at::Tensor& q,
                            const AttentionOptions& options) {
     if (q.is_cpu() && q.scalar_type() == at::kFloat) {
         if (can_attend_by_pages(q, cache)) {
-            return attend_by_pages(q, cache, options);
+            const KeyValueCache* const only = &cache;
+            return attend_by_pages(q.unsqueeze(0), std::span(&only, 1), options).squeeze(0);
         }
         const bool fits_tiles =
             !options.softcap && !options.slopes.defined() && can_attend_in_tiles(q, cache);
@@ -219,6 +223,25 @@ at::Tensor attend_to_cache(const at::Tensor& q,
                           : attend_in_blocks(q, cache, options);
     }
     return attend_to_gathered(q, cache, options);
+}
+
+at::Tensor attend_to_caches(const at::Tensor& q,
+                            std::span<const KeyValueCache* const> caches,
+                            const AttentionOptions& options) {
+    const auto row = [&](std::size_t b) { return q.select(0, static_cast<std::int64_t>(b)); };
+    bool are_read_together = q.is_cpu() && q.scalar_type() == at::kFloat;
+    for (std::size_t b = 0; b < caches.size() && are_read_together; ++b) {
+        are_read_together =
+            can_attend_by_pages(row(b), *caches[b]) && caches[b]->type() == caches.front()->type();
+    }
+    if (are_read_together) {
+        return attend_by_pages(q, caches, options);
+    }
+    std::vector<at::Tensor> rows;
+    for (std::size_t b = 0; b < caches.size(); ++b) {
+        rows.push_back(attend_to_cache(row(b), *caches[b], options));
+    }
+    return rows.size() == 1 ? rows.front().unsqueeze(0) : at::stack(rows);
 }
 
 at::Tensor naive_attention(const at::Tensor& q,

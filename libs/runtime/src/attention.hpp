@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "key_value_cache.hpp"
 
@@ -46,7 +47,13 @@ at::Tensor attend_to_cache(const at::Tensor& q,
                            const KeyValueCache& cache,
                            const AttentionOptions& options);
 
-/// The slow twin of both: all scores at once.
+/// The same for a batch of sequences of one length, each with a cache of its own.
+/// Shapes: q [B, T, heads, D] -> the same.
+at::Tensor attend_to_caches(const at::Tensor& q,
+                            std::span<const KeyValueCache* const> caches,
+                            const AttentionOptions& options);
+
+/// The slow twin of all: all scores at once.
 /// Shapes: q [T, heads, D], keys and values [kv_heads, S, D], the queries being the last T of S.
 at::Tensor naive_attention(const at::Tensor& q,
                            const at::Tensor& keys,

@@ -31,11 +31,13 @@ at::Tensor attend_in_tiles(const at::Tensor& q,
 /// True where tiles are possible and faster.
 bool can_attend_in_tiles(const at::Tensor& q, const KeyValueCache& cache);
 
-/// In float32, for few queries: keys and values are read once and as they lie, each page by itself.
+/// In float32, for few queries: keys and values are read once and as they lie, each page of each
+/// sequence by itself. Caches are of one type.
+/// Shapes: q [B, T, heads, D] -> the same.
 at::Tensor attend_by_pages(const at::Tensor& q,
-                           const KeyValueCache& cache,
+                           std::span<const KeyValueCache* const> caches,
                            const AttentionOptions& options);
-/// True where reading them is the work.
+/// True where reading them is the work. Shapes: q [T, heads, D].
 bool can_attend_by_pages(const at::Tensor& q, const KeyValueCache& cache);
 
 /// What all know of a call. Rows are the queries of one kv head: token by token, in each token

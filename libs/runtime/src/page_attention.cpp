@@ -21,15 +21,20 @@ constexpr std::int64_t most_rows = 16;
 /// Keys whose scores are held at once.
 constexpr std::int64_t block_keys = 1024;
 
+/// What one kv head of a sequence sees of a page.
 template <class Value>
 class PageReader {
 public:
-    PageReader(const AttentionShape& shape, const KeyValueCache& cache, const float* queries)
+    /// `scores` has room for `block_keys` of every row.
+    PageReader(const AttentionShape& shape,
+               const KeyValueCache& cache,
+               const float* queries,
+               float* scores)
         : shape_(shape),
           cache_(cache),
           queries_(queries),
           count_(shape.tokens * shape.group),
-          scores_(static_cast<std::size_t>(count_ * block_keys)) {}
+          scores_(scores) {}
 
     SeenKeys read(std::int64_t kv_head, std::int64_t page) {
         SeenKeys part(count_, shape_.dim);
@@ -57,15 +62,13 @@ private:
                                   .stride = block_keys};
         cpu::group_scores(queries_ + kv_head * count_ * shape_.dim,
                           head_rows<Value>(source.keys, kv_head, first),
-                          scores_.data(),
+                          scores_,
                           block);
         for (std::int64_t row = 0; row < count_; ++row) {
             weigh(part, kv_head, row, key, count);
         }
-        cpu::group_sums(scores_.data(),
-                        head_rows<Value>(source.values, kv_head, first),
-                        part.sums.data(),
-                        block);
+        cpu::group_sums(
+            scores_, head_rows<Value>(source.values, kv_head, first), part.sums.data(), block);
     }
 
     /// Scores become weights, and earlier sums shrink to the new maximum.
@@ -78,9 +81,9 @@ private:
         const auto within = [&](std::int64_t seen) {
             return static_cast<std::size_t>(std::clamp<std::int64_t>(seen - key, 0, count));
         };
-        shape_.adjust(scores_.data() + row * block_keys, kv_head, row, key, count);
+        shape_.adjust(scores_ + row * block_keys, kv_head, row, key, count);
         const float shrink = cpu::advance_softmax(part.rows[static_cast<std::size_t>(row)],
-                                                  scores_.data() + row * block_keys,
+                                                  scores_ + row * block_keys,
                                                   within(position - shape_.window + 1),
                                                   within(position + 1),
                                                   static_cast<std::size_t>(count));
@@ -94,38 +97,94 @@ private:
     const KeyValueCache& cache_;
     const float* queries_;  ///< [kv_heads, rows, D], scaled
     std::int64_t count_;
-    std::vector<float> scores_;  ///< [rows, block_keys]
+    float* scores_;  ///< [rows, block_keys]
+};
+
+/// One sequence of a call: a task for each of its kv heads and pages.
+template <class Value>
+class PagedSequence {
+public:
+    /// `q` and `output` are [T, heads, D].
+    PagedSequence(const AttentionShape& shape,
+                  const KeyValueCache& cache,
+                  const float* q,
+                  float* output)
+        : shape_(shape),
+          cache_(cache),
+          output_(output),
+          count_(shape.tokens * shape.group),
+          first_page_(std::max<std::int64_t>(0, shape.position(0) - shape.window + 1) /
+                      cache.page_length()),
+          pages_(cache.page_count() - first_page_),
+          queries_(static_cast<std::size_t>(shape.kv_heads * count_ * shape.dim)),
+          parts_(static_cast<std::size_t>(shape.kv_heads * pages_)) {
+        const auto dim = static_cast<std::size_t>(shape.dim);
+        const float scale = 1.0F / std::sqrt(static_cast<float>(shape.dim));
+        for (std::int64_t i = 0; i < shape.kv_heads * count_; ++i) {
+            float* query = queries_.data() + i * shape.dim;
+            std::copy_n(q + shape.offset(i / count_, i % count_), dim, query);
+            cpu::scale(query, scale, dim);
+        }
+    }
+
+    std::int64_t count_tasks() const { return shape_.kv_heads * pages_; }
+
+    void run_task(std::int64_t task, float* scores) {
+        parts_[static_cast<std::size_t>(task)] =
+            PageReader<Value>(shape_, cache_, queries_.data(), scores)
+                .read(task / pages_, first_page_ + task % pages_);
+    }
+
+    void join_pages() const {
+        for (std::int64_t i = 0; i < shape_.kv_heads * count_; ++i) {
+            join(std::span(parts_).subspan(static_cast<std::size_t>(i / count_ * pages_),
+                                           static_cast<std::size_t>(pages_)),
+                 shape_.begin_softmax(i / count_, i % count_),
+                 static_cast<std::size_t>(i % count_),
+                 static_cast<std::size_t>(shape_.dim),
+                 output_ + shape_.offset(i / count_, i % count_));
+        }
+    }
+
+private:
+    AttentionShape shape_;
+    const KeyValueCache& cache_;
+    float* output_;
+    std::int64_t count_, first_page_, pages_;
+    std::vector<float> queries_;  ///< [kv_heads, rows, D], scaled
+    std::vector<SeenKeys> parts_;
 };
 
 template <class Value>
-at::Tensor attend(const at::Tensor& q, const KeyValueCache& cache, const AttentionShape& shape) {
-    const std::int64_t count = shape.tokens * shape.group;
-    const auto dim = static_cast<std::size_t>(shape.dim);
-    const float scale = 1.0F / std::sqrt(static_cast<float>(shape.dim));
-    std::vector<float> queries(static_cast<std::size_t>(q.numel()));
-    for (std::int64_t i = 0; i < shape.kv_heads * count; ++i) {
-        float* query = queries.data() + i * shape.dim;
-        std::copy_n(q.const_data_ptr<float>() + shape.offset(i / count, i % count), dim, query);
-        cpu::scale(query, scale, dim);
+at::Tensor attend(const at::Tensor& q,
+                  std::span<const KeyValueCache* const> caches,
+                  const AttentionOptions& options) {
+    at::Tensor output = at::empty_like(q);
+    const std::int64_t values = q.numel() / q.size(0);
+    std::vector<PagedSequence<Value>> sequences;
+    std::vector<std::int64_t> ends;
+    std::int64_t tasks = 0;
+    for (std::size_t b = 0; b < caches.size(); ++b) {
+        const auto row = static_cast<std::int64_t>(b);
+        const AttentionShape shape(q.select(0, row), *caches[b], options);
+        sequences.emplace_back(shape,
+                               *caches[b],
+                               q.const_data_ptr<float>() + row * values,
+                               output.mutable_data_ptr<float>() + row * values);
+        tasks += sequences.back().count_tasks();
+        ends.push_back(tasks);
     }
-    const std::int64_t first_page =
-        std::max<std::int64_t>(0, shape.position(0) - shape.window + 1) / cache.page_length();
-    const std::int64_t pages = cache.page_count() - first_page;
-    std::vector<SeenKeys> parts(static_cast<std::size_t>(shape.kv_heads * pages));
-    share_tasks(shape.kv_heads * pages, [&] {
-        const auto reader = std::make_shared<PageReader<Value>>(shape, cache, queries.data());
-        return [reader, &parts, pages, first_page](std::int64_t i) {
-            parts[static_cast<std::size_t>(i)] = reader->read(i / pages, first_page + i % pages);
+    const auto scores = static_cast<std::size_t>(most_rows * block_keys);
+    share_tasks(tasks, [&] {
+        const auto held = std::make_shared<std::vector<float>>(scores);
+        return [held, &sequences, &ends](std::int64_t task) {
+            const auto b =
+                static_cast<std::size_t>(std::ranges::upper_bound(ends, task) - ends.begin());
+            sequences[b].run_task(b == 0 ? task : task - ends[b - 1], held->data());
         };
     });
-    at::Tensor output = at::empty_like(q);
-    for (std::int64_t i = 0; i < shape.kv_heads * count; ++i) {
-        join(std::span(parts).subspan(static_cast<std::size_t>(i / count * pages),
-                                      static_cast<std::size_t>(pages)),
-             shape.begin_softmax(i / count, i % count),
-             static_cast<std::size_t>(i % count),
-             dim,
-             output.mutable_data_ptr<float>() + shape.offset(i / count, i % count));
+    for (const PagedSequence<Value>& sequence : sequences) {
+        sequence.join_pages();
     }
     return output;
 }
@@ -139,12 +198,11 @@ bool can_attend_by_pages(const at::Tensor& q, const KeyValueCache& cache) {
 }
 
 at::Tensor attend_by_pages(const at::Tensor& q,
-                           const KeyValueCache& cache,
+                           std::span<const KeyValueCache* const> caches,
                            const AttentionOptions& options) {
     const at::Tensor queries = q.contiguous();
-    const AttentionShape shape(queries, cache, options);
-    return cache.type() == at::kFloat ? attend<float>(queries, cache, shape)
-                                      : attend<cpu::Bf16>(queries, cache, shape);
+    return caches.front()->type() == at::kFloat ? attend<float>(queries, caches, options)
+                                                : attend<cpu::Bf16>(queries, caches, options);
 }
 
 }  // namespace anamnesis::runtime

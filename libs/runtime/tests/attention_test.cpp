@@ -2,14 +2,17 @@
 #include "attention.hpp"
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
@@ -99,6 +102,33 @@ TEST_P(CacheAttention, that_falls_with_distance_is_as_exact) {
     EXPECT_LT(error, 1e-6 * size);
     error = error_over(at::kBFloat16, size, /*has_sinks=*/true, 5.0, /*has_slopes=*/true);
     EXPECT_LT(error, 1e-6 * size);
+}
+
+TEST(CachesAttention, gives_each_sequence_the_bits_that_it_has_alone) {
+    const at::NoGradGuard no_gradients;
+    const at::Tensor sinks = at::randn({6});
+    // Few rows are read page by page, many otherwise.
+    for (const std::int64_t tokens : {1, 2, 40}) {
+        for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+            const AttentionOptions options{.window = 500, .sinks = sinks};
+            const at::Tensor q = at::randn({4, tokens, 6, 32});
+            std::vector<KeyValueCache> caches;
+            for (const std::int64_t length : {700, 40, 301, 1500}) {
+                caches.emplace_back(type, 300).append(at::randn({length, 2, 32}),
+                                                      at::randn({length, 2, 32}));
+            }
+            std::vector<const KeyValueCache*> all;
+            for (const KeyValueCache& cache : caches) {
+                all.push_back(&cache);
+            }
+            const at::Tensor y = attend_to_caches(q, all, options);
+            for (std::size_t b = 0; b < all.size(); ++b) {
+                const auto row = static_cast<std::int64_t>(b);
+                EXPECT_TRUE(at::equal(y.select(0, row),
+                                      attend_to_cache(q.select(0, row), *all[b], options)));
+            }
+        }
+    }
 }
 
 TEST(Attention, of_a_whole_text_falls_with_distance_head_by_head) {

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include <ATen/ops/log.h>
-#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
 #include "anamnesis/checkpoint/blueprint.hpp"
@@ -183,17 +182,18 @@ at::Tensor mix(const AttentionLayer& layer,
     if (states.empty()) {
         y = attend_within(q, k, v, options);
     } else {
-        std::vector<at::Tensor> rows;
+        std::vector<const KeyValueCache*> caches;
         for (std::size_t b = 0; b < states.size(); ++b) {
-            KeyValueCache& cache = *states[b]->cache;
             const auto row = static_cast<std::int64_t>(b);
-            cache.append(k.select(0, row), v.select(0, row));
-            rows.push_back(attend_to_cache(q.select(0, row), cache, options));
+            caches.push_back(&*states[b]->cache);
+            states[b]->cache->append(k.select(0, row), v.select(0, row));
+        }
+        y = attend_to_caches(q, caches, options);
+        for (LayerState* const state : states) {
             if (spec.window) {
-                cache.forget_before(cache.length() - *spec.window + 1);
+                state->cache->forget_before(state->cache->length() - *spec.window + 1);
             }
         }
-        y = rows.size() == 1 ? rows.front().unsqueeze(0) : at::stack(rows);
     }
     return finish_attention(
         layer.o_proj,
