@@ -22,7 +22,7 @@ check_tests() {
   local preset=$1 target=$2
   shift 2
   mkdir -p "build/$preset"
-  rm -f "build/$preset/ctest.log"
+  rm -f "build/$preset/ctest.log" "build/$preset/chance.log"
   cmake --preset "$preset" >"build/$preset/configure.log" 2>&1 || { tail -n 40 "build/$preset/configure.log"; exit 1; }
   cmake --build --preset "$preset" --target "$target"
   rm -f "build/$preset/Testing/Temporary/LastTest.log"
@@ -30,13 +30,13 @@ check_tests() {
   if ! ctest --preset "$preset" -j 2 --no-tests=error --test-output-size-passed 1000000 "$@" >"$log" 2>&1; then
     tail -n 80 "$log"
     echo "== what failed inside them"
-    grep -E -A 12 '(: Failure$|^\[  FAILED  \] |: runtime error: |ERROR: AddressSanitizer)' "$log" | tail -n 120
+    { grep -E -A 12 '(: Failure$|^\[  FAILED  \] |: runtime error: |ERROR: (Address|Leak)Sanitizer)' "$log" || true; } | tail -n 120
     echo "== the same once more"
     local said=build/$preset/Testing/Temporary/LastTest.log
     cp "$said" "$log.said"
     ctest --preset "$preset" --rerun-failed >"$log.again" 2>&1 || { tail -n 80 "$log.again"; exit 1; }
     mv "$log.said" "$said"  # tools/test.sh counts there
-    echo "== PASSED THE SECOND TIME: what failed above depends on chance and must be mended"
+    echo "== PASSED THE SECOND TIME: what failed above depends on chance and must be mended" | tee "build/$preset/chance.log"
   fi
   grep -E '% tests passed' "build/$preset/ctest.log"
 }

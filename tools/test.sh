@@ -25,4 +25,5 @@ skipped=$((skipped + $(count_inside SKIPPED)))
 if [ "$skipped" -gt 0 ]; then
   echo "$skipped skipped: what they need is not here; each says what in Testing/Temporary/LastTest.log of its build"
 fi
+cat build/*/chance.log 2>/dev/null || true
 echo "$passed passed, 0 failed"

@@ -104,18 +104,24 @@ std::optional<double> find_filled_theta(const ConfigReader& config) {
 }
 
 /// Phi-3 and others state the context that a scaling starts from beside it. The library lets that
-/// one win.
-void add_original_context(Json& scaling, const ConfigReader& config) {
+/// one win, but for parameters that are told apart by kinds of layers.
+void add_original_context(Json& scaling,
+                          const ConfigReader& config,
+                          std::optional<std::uint32_t> fallback) {
     constexpr std::string_view key = "original_max_position_embeddings";
-    const Json* beside = config.find(key);
     const auto type = find_type(&scaling, "rope_type");
-    if (beside == nullptr ||
-        (type != "llama3" && type != "yarn" && type != "longrope" && type != "su")) {
+    const Json* all = config.find("rope_parameters");
+    const bool is_nested = all != nullptr && all->find("full_attention") != nullptr;
+    if (is_nested || (type != "llama3" && type != "yarn" && type != "longrope" && type != "su")) {
+        return;
+    }
+    const Json* beside = config.find(key);
+    if (beside == nullptr && (!fallback || scaling.find(key) != nullptr)) {
         return;
     }
     Json::Object members = scaling.as_object("rope_scaling");
     std::erase_if(members, [&](const Json::Member& member) { return member.first == key; });
-    members.emplace_back(key, *beside);
+    members.emplace_back(key, beside != nullptr ? *beside : Json(std::uint64_t{*fallback}));
     std::ranges::sort(members, {}, &Json::Member::first);
     scaling = Json(std::move(members));
 }
@@ -132,10 +138,11 @@ PositionSettings read_position(const ConfigReader& config, const RotaryDefaults&
     if (!position.rope_theta) {
         position.rope_theta = defaults.theta;
     }
-    position.rope_scaling = parameters == nullptr && defaults.scaling
-                                ? Json::parse(*defaults.scaling)
-                                : read_scaling(config, parameters);
-    add_original_context(position.rope_scaling, config);
+    const bool is_filled_in =
+        parameters == nullptr && defaults.scaling && !config.has("rope_parameters");
+    position.rope_scaling =
+        is_filled_in ? Json::parse(*defaults.scaling) : read_scaling(config, parameters);
+    add_original_context(position.rope_scaling, config, defaults.original_context);
     position.rope_meaning =
         find_rope_meaning(position.rope_scaling,
                           position.rope_theta ? position.rope_theta : find_filled_theta(config),

@@ -12,7 +12,8 @@ namespace anamnesis::checkpoint {
 
 struct RotaryDefaults {
     double partial_factor = 1.0;
-    std::optional<double> theta{};              ///< what the library fills in; absent where unknown
+    std::optional<double> theta{};  ///< what the library fills in; absent where unknown
+    std::optional<std::uint32_t> original_context{};  ///< the same of a scaling
     std::optional<std::string_view> scaling{};  ///< JSON; the same of a config without any scaling
 };
 

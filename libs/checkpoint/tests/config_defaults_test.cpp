@@ -76,6 +76,7 @@ TEST(ConfigDefaults, AreThoseOfEachFamily) {
     EXPECT_EQ(plan("llama").context_length, 2048U);
     EXPECT_EQ(plan("qwen3").context_length, 32'768U);
     EXPECT_EQ(plan("phi3").context_length, 4096U);
+    EXPECT_EQ(plan("gemma3_text").context_length, 131'072U);
     EXPECT_EQ(attention_of(plan("qwen3")).heads.head_dim, 128U);
     EXPECT_EQ(attention_of(plan("qwen3_moe")).heads.head_dim, 16U);
 }
@@ -91,6 +92,9 @@ TEST(ConfigDefaults, GptOssWithoutScalingIsYarn) {
             .rotary.value();
     EXPECT_EQ(stated.scaling.find("original_max_position_embeddings"), nullptr);
     EXPECT_EQ(stated.context_length, 131'072U);
+    EXPECT_TRUE(attention_of(plan("gpt_oss", R"({"rope_parameters": {}})"))
+                    .rotary.value()
+                    .scaling.is_null());
 }
 
 TEST(ConfigDefaults, TheOriginalContextBesideAScalingWins) {
@@ -105,6 +109,19 @@ TEST(ConfigDefaults, TheOriginalContextBesideAScalingWins) {
                                         type);
         EXPECT_EQ(original_context(plan("qwen2", both)), 512.0) << type;
     }
+    constexpr const char* phi = R"({{"rope_scaling": {{"type": "longrope", {}
+        "short_factor": [1, 1, 1, 1, 1, 1, 1, 1], "long_factor": [2, 2, 2, 2, 2, 2, 2, 2]}}}})";
+    EXPECT_EQ(original_context(plan("phi3", format(phi, ""))), 4096.0);
+    EXPECT_EQ(
+        original_context(plan("phi3", format(phi, R"("original_max_position_embeddings": 64,)"))),
+        64.0);
+    EXPECT_EQ(original_context(plan("gemma3_text", R"({"original_max_position_embeddings": 512,
+                  "layer_types": ["full_attention", "sliding_attention", "full_attention",
+                                  "full_attention"], "sliding_window": 8,
+                  "rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 4.0,
+                      "original_max_position_embeddings": 64},
+                      "sliding_attention": {"rope_type": "default"}}})")),
+              64.0);
     EXPECT_EQ(attention_of(plan("llama", R"({"original_max_position_embeddings": 512,
                   "rope_scaling": {"type": "linear", "factor": 4.0}})"))
                   .rotary.value()
@@ -130,7 +147,8 @@ TEST(ConfigDefaults, TheFirstGemmaMeansTheApproximation) {
     EXPECT_EQ(activation_of(plan("gemma", R"({"hidden_act": "gelu"})")), Activation::gelu_tanh);
     EXPECT_EQ(activation_of(plan("gemma", R"({"hidden_act": "gelu", "hidden_activation": null})")),
               Activation::gelu_tanh);
-    EXPECT_EQ(activation_of(plan("gemma", R"({"hidden_activation": "gelu"})")), Activation::gelu);
+    EXPECT_EQ(activation_of(plan("gemma", R"({"hidden_activation": "gelu"})")),
+              Activation::gelu_tanh);
     EXPECT_EQ(activation_of(plan("gemma", R"({"hidden_act": "silu"})")), Activation::silu);
     // The later ones read one key alone.
     EXPECT_EQ(activation_of(plan("gemma2", R"({"hidden_act": "silu"})")), Activation::gelu_tanh);

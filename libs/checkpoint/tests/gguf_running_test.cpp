@@ -222,6 +222,24 @@ TEST(GgufForRunning, ScalesLinearlyWhereNoTypeIsNamed) {
     }
 }
 
+/// A config of gpt-oss without a scaling would be YaRN.
+TEST(GgufForRunning, ScalesNothingWhereGptOssStatesNoScaling) {
+    const testing::TemporaryFolder folder;
+    const auto find_type = [](const fs::path& file) {
+        const Json config = make_running_config(Checkpoint::open(file));
+        return config.at("rope_scaling").at("rope_type").as_string("type");
+    };
+    const fs::path scaled = fs::path(ANAMNESIS_TESTDATA) / "gguf/running/gpt-oss/model.gguf";
+    EXPECT_EQ(find_type(scaled), "yarn");
+    std::string bytes = testing::read_file(scaled);
+    for (const std::string key : {"gpt-oss.rope.scaling.type", "gpt-oss.rope.scaling.factor"}) {
+        const std::size_t place = bytes.find(key);
+        ASSERT_NE(place, std::string::npos) << key;
+        bytes[place + key.size() - 1] = '_';
+    }
+    EXPECT_EQ(find_type(folder.write("model.gguf", bytes)), "default");
+}
+
 TEST(GgufForRunning, RefusesArchitecturesThatDoNotRun) {
     testing::GgufBytes bytes;
     bytes.key("general.architecture", "plamo2");

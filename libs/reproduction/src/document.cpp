@@ -224,7 +224,7 @@ void add_gradients(Document& document, const Findings& findings) {
     add_heading(document, "How far gradients reach");
     report::Curves curves{
         .caption =
-            "g(distance), the mean gradient of an attention logit of pre's softmax layer, "
+            "g(distance), the mean gradient of an attention logit of pre's softmax layers, "
             "on texts of equal length; 95 % bootstrap interval over examples",
         .x_label = "distance in tokens",
         .y_label = "g",

@@ -70,7 +70,8 @@ Family bamba() {
             .evidence = verified,
             .read_layers = read_bamba_layers,
             .plan_attention = plan_bamba_attention,
-            .plan_layers = plan_bamba_layers};
+            .plan_layers = plan_bamba_layers,
+            .defaults = {.context_length = 262'144}};
 }
 
 }  // namespace families

@@ -67,7 +67,8 @@ Family deepseek_v2() {
             .evidence = from_memory,
             .read_layers = read_latent_layers,
             .plan_attention = plan_deepseek_attention,
-            .plan_layers = plan_deepseek_v2_layers};
+            .plan_layers = plan_deepseek_v2_layers,
+            .defaults = {.context_length = 2048}};
 }
 
 }  // namespace families

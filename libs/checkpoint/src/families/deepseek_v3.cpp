@@ -39,7 +39,8 @@ Family deepseek_v3() {
             .evidence = verified,
             .read_layers = read_latent_layers,
             .plan_attention = plan_deepseek_attention,
-            .plan_layers = plan_deepseek_v3_layers};
+            .plan_layers = plan_deepseek_v3_layers,
+            .defaults = {.context_length = 4096}};
 }
 
 }  // namespace families

@@ -117,7 +117,8 @@ Family falcon_h1() {
             .evidence = verified,
             .read_layers = read_falcon_h1_layers,
             .plan_attention = plan_falcon_h1_attention,
-            .plan_layers = plan_falcon_h1_layers};
+            .plan_layers = plan_falcon_h1_layers,
+            .defaults = {.context_length = 8192}};
 }
 
 }  // namespace families

@@ -18,16 +18,9 @@ void plan_gemma_layers(Blueprint& blueprint, const ConfigReader& config) {
     blueprint.embedding_scale = std::sqrt(static_cast<double>(blueprint.hidden_size));
     DenseSpec dense = read_dense(config, 24'576);
     // The first releases said "gelu" and meant its approximation.
-    const bool is_legacy =
-        !config.has("hidden_activation") && config.find_word("hidden_act") == "gelu";
-    if (is_legacy) {
-        dense.activation = Activation::gelu_tanh;
-    } else {
-        dense.activation =
-            read_activation(config,
-                            config.has("hidden_activation") ? "hidden_activation" : "hidden_act",
-                            Activation::gelu_tanh);
-    }
+    dense.activation = config.find_word("hidden_act") == "gelu"
+                           ? Activation::gelu_tanh
+                           : read_activation(config, "hidden_act", Activation::gelu_tanh);
     plan_softmax_body(
         blueprint, make_softmax_kinds(blueprint, config), {.spec = {.feed_forward = dense}});
 }
@@ -42,7 +35,8 @@ Family gemma() {
             .evidence = from_memory,
             .read_layers = read_full_layers,
             .plan_attention = plan_gemma_attention,
-            .plan_layers = plan_gemma_layers};
+            .plan_layers = plan_gemma_layers,
+            .defaults = {.context_length = 8192}};
 }
 
 }  // namespace families

@@ -53,7 +53,8 @@ Family gemma2() {
             .evidence = verified,
             .read_layers = read_gemma2_layers,
             .plan_attention = plan_gemma_attention,
-            .plan_layers = plan_gemma2_layers};
+            .plan_layers = plan_gemma2_layers,
+            .defaults = {.context_length = 8192}};
 }
 
 }  // namespace families

@@ -82,7 +82,8 @@ Family gemma3() {
             .evidence = verified,
             .read_layers = read_gemma3_layers,
             .plan_attention = plan_gemma3_attention,
-            .plan_layers = plan_gemma3_layers};
+            .plan_layers = plan_gemma3_layers,
+            .defaults = {.context_length = 131'072}};
 }
 
 }  // namespace families

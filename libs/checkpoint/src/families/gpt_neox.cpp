@@ -51,7 +51,8 @@ Family gpt_neox() {
             .evidence = verified,
             .read_layers = read_full_layers,
             .plan_attention = plan_gpt_neox_attention,
-            .plan_layers = plan_gpt_neox_layers};
+            .plan_layers = plan_gpt_neox_layers,
+            .defaults = {.context_length = 2048}};
 }
 
 }  // namespace families

@@ -103,7 +103,8 @@ Family granitemoehybrid() {
             .evidence = verified,
             .read_layers = read_granite_layers,
             .plan_attention = plan_granite_attention,
-            .plan_layers = plan_granite_layers};
+            .plan_layers = plan_granite_layers,
+            .defaults = {.context_length = 2048}};
 }
 
 }  // namespace families

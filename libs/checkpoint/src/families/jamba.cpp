@@ -106,7 +106,8 @@ Family jamba() {
             .evidence = verified,
             .read_layers = read_jamba_layers,
             .plan_attention = plan_jamba_attention,
-            .plan_layers = plan_jamba_layers};
+            .plan_layers = plan_jamba_layers,
+            .defaults = {.context_length = 262'144}};
 }
 
 }  // namespace families

@@ -169,7 +169,8 @@ Family nemotron_h() {
             .evidence = verified,
             .read_layers = read_nemotron_layers,
             .plan_attention = plan_nemotron_attention,
-            .plan_layers = plan_nemotron_layers};
+            .plan_layers = plan_nemotron_layers,
+            .defaults = {.context_length = 4096}};
 }
 
 }  // namespace families

@@ -81,7 +81,8 @@ Family olmo_hybrid() {
             .evidence = verified,
             .read_layers = read_olmo_layers,
             .plan_attention = plan_olmo_attention,
-            .plan_layers = plan_olmo_layers};
+            .plan_layers = plan_olmo_layers,
+            .defaults = {.context_length = 65'536}};
 }
 
 }  // namespace families

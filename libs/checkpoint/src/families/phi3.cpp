@@ -17,7 +17,7 @@ void plan_phi3_attention(Blueprint& blueprint, const ConfigReader& config) {
     add(blueprint,
         FusedProjection{.layout = make_query_key_value_blocks(*blueprint.heads),
                         .columns = read_hidden_size(config)});
-    add_rotary(blueprint, config);
+    add_rotary(blueprint, config, {.original_context = 4096});
 }
 
 void plan_phi3_layers(Blueprint& blueprint, const ConfigReader& config) {

@@ -178,7 +178,8 @@ Family zamba2() {
             .evidence = verified,
             .read_layers = read_zamba2_layers,
             .plan_attention = plan_zamba2_attention,
-            .plan_layers = plan_zamba2_layers};
+            .plan_layers = plan_zamba2_layers,
+            .defaults = {.context_length = 4096}};
 }
 
 }  // namespace families

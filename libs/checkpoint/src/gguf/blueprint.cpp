@@ -305,9 +305,10 @@ Blueprint make_gguf_blueprint(const formats::GgufFile& file,
     if (keys.find_count("nextn_predict_layers").value_or(0) > 0) {
         blueprint.softmax.tensors = make_rules(main_blocks);
     }
-    blueprint.obstacle = Error(ErrorKind::unsupported,
-                               "this verb does not run GGUF files; give the safetensors checkpoint that "
-                               "the file was made from");
+    blueprint.obstacle =
+        Error(ErrorKind::unsupported,
+              "this verb does not run GGUF files; give the safetensors checkpoint that "
+              "the file was made from");
     blueprint.softmax.mixers_share_names = architecture.mixers_share_names || is_fused;
     sort_names(blueprint);
     return blueprint;

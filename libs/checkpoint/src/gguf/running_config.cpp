@@ -295,6 +295,9 @@ private:
             Json exact = *scaling;
             exact.set("truncate", false);
             config_.set("rope_scaling", std::move(exact));
+        } else {
+            // Of a config without any the family fills in its own.
+            config_.set("rope_scaling", Json::Object{{"rope_type", "default"}});
         }
     }
 
