@@ -120,7 +120,7 @@ TEST(Findings, TellTensorsThatSistersHaveWhereThePlanIsNotWhole) {
     // With an activation that does not run the plan lists softmax attention alone.
     forged.config.set("model_type", "gemma");
     forged.config.set("head_dim", 4);
-    forged.config.set("hidden_activation", "tanh");
+    forged.config.set("hidden_act", "tanh");
     EXPECT_THAT(list_codes(forged), ElementsAre("family_from_memory"));
     forged.remove("model.layers.2.mlp.up_proj.weight").remove("model.norm.weight");
     const auto findings = collect_findings(forged);

@@ -183,7 +183,7 @@ TEST(Recognise, SaysWhenRowsAreFromMemory) {
     ForgedCheckpoint forged = forged_llama();
     forged.config.set("model_type", "gemma");
     forged.config.set("head_dim", 4);
-    forged.config.set("hidden_activation", "tanh");  // which does not run
+    forged.config.set("hidden_act", "tanh");  // which does not run
     const Model model = recognised(forged);
     EXPECT_EQ(model.evidence, "from memory, confirmed by the shapes");
     EXPECT_THAT(list_sentences(model.findings), ElementsAre(HasSubstr("from memory")));
