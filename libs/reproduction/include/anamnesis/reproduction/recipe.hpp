@@ -42,7 +42,7 @@ struct Recipe {
 /// The one that docs/reproduction.md reports.
 Recipe standard_recipe();
 
-/// A model of 4.7 million weights with two softmax layers, all of whose weights are fine-tuned at
+/// A model of 4.3 million weights with two softmax layers, all of whose weights are fine-tuned at
 /// one rate; without a twin.
 Recipe wide_recipe();
 
