@@ -21,85 +21,6 @@ constexpr std::int64_t most_rows = 16;
 /// Keys whose scores are held at once.
 constexpr std::int64_t block_keys = 1024;
 
-/// What one kv head of a sequence sees of a page.
-template <class Value>
-class PageReader {
-public:
-    /// `scores` has room for `block_keys` of every row.
-    PageReader(const AttentionShape& shape,
-               const KeyValueCache& cache,
-               const float* queries,
-               float* scores)
-        : shape_(shape),
-          cache_(cache),
-          queries_(queries),
-          count_(shape.tokens * shape.group),
-          scores_(scores) {}
-
-    SeenKeys read(std::int64_t kv_head, std::int64_t page) {
-        SeenKeys part(count_, shape_.dim);
-        const std::int64_t first = page * cache_.page_length();
-        const std::int64_t begin = std::max(first, shape_.position(0) - shape_.window + 1);
-        const std::int64_t end =
-            std::min(first + cache_.page_length(), shape_.position(count_ - 1) + 1);
-        for (std::int64_t key = begin; key < end; key += block_keys) {
-            add_block(part, kv_head, page, key, std::min(block_keys, end - key));
-        }
-        return part;
-    }
-
-private:
-    void add_block(SeenKeys& part,
-                   std::int64_t kv_head,
-                   std::int64_t page,
-                   std::int64_t key,
-                   std::int64_t count) {
-        const KeyValueCache::Page& source = *cache_.page(page);
-        const std::int64_t first = key % cache_.page_length();
-        const cpu::KeyBlock block{.group = static_cast<std::size_t>(count_),
-                                  .count = static_cast<std::size_t>(count),
-                                  .dim = static_cast<std::size_t>(shape_.dim),
-                                  .stride = block_keys};
-        cpu::group_scores(queries_ + kv_head * count_ * shape_.dim,
-                          head_rows<Value>(source.keys, kv_head, first),
-                          scores_,
-                          block);
-        for (std::int64_t row = 0; row < count_; ++row) {
-            weigh(part, kv_head, row, key, count);
-        }
-        cpu::group_sums(
-            scores_, head_rows<Value>(source.values, kv_head, first), part.sums.data(), block);
-    }
-
-    /// Scores become weights, and earlier sums shrink to the new maximum.
-    void weigh(SeenKeys& part,
-               std::int64_t kv_head,
-               std::int64_t row,
-               std::int64_t key,
-               std::int64_t count) {
-        const std::int64_t position = shape_.position(row);
-        const auto within = [&](std::int64_t seen) {
-            return static_cast<std::size_t>(std::clamp<std::int64_t>(seen - key, 0, count));
-        };
-        shape_.adjust(scores_ + row * block_keys, kv_head, row, key, count);
-        const float shrink = cpu::advance_softmax(part.rows[static_cast<std::size_t>(row)],
-                                                  scores_ + row * block_keys,
-                                                  within(position - shape_.window + 1),
-                                                  within(position + 1),
-                                                  static_cast<std::size_t>(count));
-        if (shrink != 1.0F) {
-            cpu::scale(
-                part.sums.data() + row * shape_.dim, shrink, static_cast<std::size_t>(shape_.dim));
-        }
-    }
-
-    const AttentionShape& shape_;
-    const KeyValueCache& cache_;
-    const float* queries_;  ///< [kv_heads, rows, D], scaled
-    std::int64_t count_;
-    float* scores_;  ///< [rows, block_keys]
-};
-
 /// One sequence of a call: a task for each of its kv heads and pages.
 template <class Value>
 class PagedSequence {
@@ -129,10 +50,10 @@ public:
 
     std::int64_t count_tasks() const { return shape_.kv_heads * pages_; }
 
+    /// `scores` has room for `block_keys` of every row.
     void run_task(std::int64_t task, float* scores) {
         parts_[static_cast<std::size_t>(task)] =
-            PageReader<Value>(shape_, cache_, queries_.data(), scores)
-                .read(task / pages_, first_page_ + task % pages_);
+            read(task / pages_, first_page_ + task % pages_, scores);
     }
 
     void join_pages() const {
@@ -147,6 +68,65 @@ public:
     }
 
 private:
+    /// What a kv head sees of a page.
+    SeenKeys read(std::int64_t kv_head, std::int64_t page, float* scores) const {
+        SeenKeys part(count_, shape_.dim);
+        const std::int64_t first = page * cache_.page_length();
+        const std::int64_t begin = std::max(first, shape_.position(0) - shape_.window + 1);
+        const std::int64_t end =
+            std::min(first + cache_.page_length(), shape_.position(count_ - 1) + 1);
+        for (std::int64_t key = begin; key < end; key += block_keys) {
+            add_block(part, kv_head, page, key, std::min(block_keys, end - key), scores);
+        }
+        return part;
+    }
+
+    void add_block(SeenKeys& part,
+                   std::int64_t kv_head,
+                   std::int64_t page,
+                   std::int64_t key,
+                   std::int64_t count,
+                   float* scores) const {
+        const KeyValueCache::Page& source = *cache_.page(page);
+        const std::int64_t first = key % cache_.page_length();
+        const cpu::KeyBlock block{.group = static_cast<std::size_t>(count_),
+                                  .count = static_cast<std::size_t>(count),
+                                  .dim = static_cast<std::size_t>(shape_.dim),
+                                  .stride = block_keys};
+        cpu::group_scores(queries_.data() + kv_head * count_ * shape_.dim,
+                          head_rows<Value>(source.keys, kv_head, first),
+                          scores,
+                          block);
+        for (std::int64_t row = 0; row < count_; ++row) {
+            weigh(part, kv_head, row, key, count, scores + row * block_keys);
+        }
+        cpu::group_sums(
+            scores, head_rows<Value>(source.values, kv_head, first), part.sums.data(), block);
+    }
+
+    /// Scores become weights, and earlier sums shrink to the new maximum.
+    void weigh(SeenKeys& part,
+               std::int64_t kv_head,
+               std::int64_t row,
+               std::int64_t key,
+               std::int64_t count,
+               float* scores) const {
+        const std::int64_t position = shape_.position(row);
+        const auto within = [&](std::int64_t seen) {
+            return static_cast<std::size_t>(std::clamp<std::int64_t>(seen - key, 0, count));
+        };
+        shape_.adjust(scores, kv_head, row, key, count);
+        const float shrink = cpu::advance_softmax(part.rows[static_cast<std::size_t>(row)],
+                                                  scores,
+                                                  within(position - shape_.window + 1),
+                                                  within(position + 1),
+                                                  static_cast<std::size_t>(count));
+        if (shrink != 1.0F) {
+            cpu::scale(
+                part.sums.data() + row * shape_.dim, shrink, static_cast<std::size_t>(shape_.dim));
+        }
+    }
+
     AttentionShape shape_;
     const KeyValueCache& cache_;
     float* output_;
