@@ -66,6 +66,28 @@ void few_rows(benchmark::State& state) {
 }
 BENCHMARK(few_rows)->Arg(1)->Arg(2)->Arg(8)->Arg(16)->Unit(benchmark::kMicrosecond);
 
+void few_rows_in_bf16(benchmark::State& state) {
+    if (!has_bf16_products()) {
+        state.SkipWithError("the processor does not multiply bfloat16");
+        return;
+    }
+    constexpr std::size_t inputs = 1024;
+    const auto rows = static_cast<std::size_t>(state.range(0));
+    const auto outputs = static_cast<std::size_t>(state.range(1));
+    const std::vector<Bf16> weight(inputs * outputs, half);
+    const std::vector<Bf16> x(rows * inputs, half);
+    std::vector<float> y(rows * outputs);
+    const FewRows few{.rows = rows, .inputs = inputs, .outputs = outputs, .y = y.data()};
+    for (auto _ : state) {
+        product(weight.data(), x.data(), few, 0, outputs);
+        benchmark::ClobberMemory();
+    }
+}
+// A matrix that fits the cache, and one that is read from memory.
+BENCHMARK(few_rows_in_bf16)
+    ->ArgsProduct({{1, 2, 8, 16}, {512, 65536}})
+    ->Unit(benchmark::kMicrosecond);
+
 void swiglu_of_4096(benchmark::State& state) {
     std::vector<float> gate(4096, 0.3F);
     const std::vector<float> up(4096, 1.0F);

@@ -39,6 +39,9 @@ struct FewRows {
 inline constexpr std::size_t most_few_rows = 16;
 void product(const Bf16* weight, const FewRows& product, std::size_t begin, std::size_t end);
 void product(const float* weight, const FewRows& product, std::size_t begin, std::size_t end);
+/// The same of x in bfloat16, in place of `product.x`. Only where has_bf16_products().
+void product(
+    const Bf16* weight, const Bf16* x, const FewRows& product, std::size_t begin, std::size_t end);
 
 /// Row r of y = (offset + gain) * x / sqrt(mean of squares + eps). y may be x.
 /// Shapes: x, y [rows, columns], gain [columns].

@@ -63,6 +63,7 @@ struct FewRowsProduct {
     const Linear* linear = nullptr;
     cpu::FewRows shape{};
     const cpu::RoundedRows* rounded = nullptr;  ///< the rows for a packed matrix
+    const cpu::Bf16* narrow = nullptr;  ///< the rows for one of bfloat16, where it is multiplied
 
     void compute(std::int64_t begin, std::int64_t end) const {
         const auto first = static_cast<std::size_t>(begin);
@@ -72,9 +73,11 @@ struct FewRowsProduct {
             cpu::product(to_matrix(linear->packed), *rounded, shape.y, shape.outputs, first, last);
         } else if (weight.scalar_type() == at::kFloat) {
             cpu::product(weight.const_data_ptr<float>(), shape, first, last);
+        } else if (const auto* values = static_cast<const cpu::Bf16*>(weight.const_data_ptr());
+                   narrow != nullptr) {
+            cpu::product(values, narrow, shape, first, last);
         } else {
-            cpu::product(
-                static_cast<const cpu::Bf16*>(weight.const_data_ptr()), shape, first, last);
+            cpu::product(values, shape, first, last);
         }
     }
 };
@@ -250,6 +253,7 @@ void apply_all(const LinearInput& input,
     const at::Tensor& x = input.x();
     const at::Tensor rows = has_few_rows(x, cpu::most_packed_rows) ? x.contiguous() : x;
     std::optional<cpu::RoundedRows> rounded;
+    std::vector<cpu::Bf16> narrow;
     std::vector<FewRowsProduct> products;
     for (std::size_t i = 0; i < linears.size(); ++i) {
         const Linear& linear = *linears[i];
@@ -269,6 +273,12 @@ void apply_all(const LinearInput& input,
                 std::span(rows.const_data_ptr<float>(), static_cast<std::size_t>(rows.numel())),
                 row_count);
         }
+        const bool is_narrow =
+            cpu::has_bf16_products() && !is_packed && linear.weight.scalar_type() == at::kBFloat16;
+        if (is_narrow && narrow.empty()) {
+            narrow.resize(static_cast<std::size_t>(rows.numel()));
+            cpu::narrow(rows.const_data_ptr<float>(), narrow.data(), narrow.size());
+        }
         outputs[i] = at::empty(output_sizes(linear.outputs(), x), x.options());
         products.push_back({.linear = &linear,
                             .shape = {.x = rows.const_data_ptr<float>(),
@@ -276,7 +286,8 @@ void apply_all(const LinearInput& input,
                                       .inputs = static_cast<std::size_t>(x.size(-1)),
                                       .outputs = static_cast<std::size_t>(linear.outputs()),
                                       .y = outputs[i].mutable_data_ptr<float>()},
-                            .rounded = is_packed ? &*rounded : nullptr});
+                            .rounded = is_packed ? &*rounded : nullptr,
+                            .narrow = is_narrow ? narrow.data() : nullptr});
     }
     compute(products, x.size(-1));
     for (std::size_t i = 0; i < linears.size(); ++i) {
