@@ -11,8 +11,8 @@
 # LENGTHS=1k,2k,4k          contexts of the needles
 # SAMPLES=50                needles of each kind and length
 # PROBLEMS=0                problems of GSM8K that are answered; their chains' -ln p is always measured
-# BUDGET=60                 minutes of each dissection
-# DTYPE=f32                 in which the fine-tune computes
+# BUDGET=60                 minutes of each dissection; 0: none
+# DTYPE=f32                 in which the fine-tune and the calibration compute
 # THREADS=2
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -52,14 +52,17 @@ for rate in ${RATES:-1e-3 1.7e-3}; do
       "$anamnesis" train --model ../base --data ../chains.jsonl --chat --batch-size 4 --length 512 --pack \
         --steps 56 --lr "$rate" --schedule cosine --warmup 4 --seed "$seed" --dtype "${DTYPE:-f32}" \
         --save-every 8 --out post "${threads[@]}"
-      "$anamnesis" dissect --pre ../base --post post --recall niah --reasoning ../reasoning.jsonl \
-        --budget "${BUDGET:-60}" --out dissect "${threads[@]}"
-      texts=(--calibrate-recall niah --calibrate-chains ../calibration.jsonl)
+      [ "${BUDGET:-60}" -eq 0 ] ||
+        "$anamnesis" dissect --pre ../base --post post --recall niah --reasoning ../reasoning.jsonl \
+          --budget "${BUDGET:-60}" --out dissect "${threads[@]}"
       repair qk
       repair lerp-all --method lerp --groups all --alpha 0.7
-      repair fit-qk --method fit "${texts[@]}"
-      repair fit-qkvo --method fit --groups q,k,v,o "${texts[@]}"
-      if [ ! -d repaired ]; then
+      # The texts are read once: what is summed over them for four groups serves two.
+      [ -d fit-qkvo ] || rm -rf moments
+      repair fit-qkvo --method fit --groups q,k,v,o --calibrate-recall niah --calibrate-chains ../calibration.jsonl \
+        --dtype "${DTYPE:-f32}" --moments moments
+      repair fit-qk --method fit --moments moments
+      if [ -e dissect/summary.json ] && [ ! -d repaired ]; then
         "$python" -c '
 import json
 for command in json.load(open("dissect/summary.json"))["commands"]:
@@ -78,7 +81,7 @@ for command in json.load(open("dissect/summary.json"))["commands"]:
         "$anamnesis" reason "${models[@]}" --chat --task gsm8k --data "$gsm8k/test.jsonl" --limit "$PROBLEMS" \
           --max-tokens 256 --out reason "${threads[@]}"
       "$anamnesis" report niah $([ ! -d reason ] || echo reason) --pre pre --post post
-      rm -rf qk lerp-all fit-qk fit-qkvo repaired repaired-*
+      rm -rf qk lerp-all fit-qk fit-qkvo moments repaired repaired-*
       touch done
     )
   done

@@ -4,6 +4,7 @@
 
   tools/real_models/tables.py OUT
 """
+import collections
 import json
 import pathlib
 import sys
@@ -40,16 +41,40 @@ def print_dissected(run):
           f"{'; the search was cut short' if found['cut_short'] else ''}.")
 
 
+def print_seeds(rate, runs):
+    """Needles found by kind: the mean over seeds, and the fewest and the most."""
+    hits = collections.defaultdict(list)
+    counts = {}
+    for run in runs:
+        for cell in read(run / "niah" / "summary.json")["cells"]:
+            kind = cell["length"], cell["task"]
+            hits[cell["checkpoint"], kind].append(round(cell["score"] * cell["count"]))
+            counts[kind] = cell["count"]
+    print(f"\n## Rate {rate}: {len(runs)} seeds\n")
+    kinds = sorted(counts)
+    print("| checkpoint | " + " | ".join(f"{task} at {length // 1024}K, of {counts[length, task]}" for length, task in kinds) + " |")
+    print("|---" * (len(kinds) + 1) + "|")
+    for name in dict.fromkeys(name for name, _ in hits):
+        cells = [f"{sum(own) / len(own):.1f} ({min(own)}–{max(own)})" for own in (hits[name, kind] for kind in kinds)]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
+    asked = collections.defaultdict(list)
     for run in sorted(pathlib.Path(sys.argv[1]).glob("rate-*-seed-*")):
+        if (run / "niah" / "summary.json").exists():
+            asked[run.name.split("-seed-")[0].removeprefix("rate-")].append(run)
         print(f"\n## {run.name}\n")
         if (run / "dissect" / "summary.json").exists():
             print_dissected(run)
             print()
         if (run / "niah" / "summary.json").exists():
             print_asked(run)
+    for rate, runs in asked.items():
+        if len(runs) > 1:
+            print_seeds(rate, runs)
 
 
 main()
