@@ -190,8 +190,8 @@ TEST_P(Serve, ScoresTheTextThatItEchoes) {
     EXPECT_TRUE(logprobs[0].is_null());
     const auto& expected = alone.at("logprobs").as_array("logprobs");
     for (std::size_t i = 0; i < expected.size(); ++i) {
-        // Pieces of other lengths are summed in another order, which caches in bfloat16 round up.
-        EXPECT_NEAR(logprobs[first + i].as_double("score"), expected[i].as_double("score"), 1e-3);
+        // Pieces of other lengths are summed in another order, which bfloat16 rounds up.
+        EXPECT_NEAR(logprobs[first + i].as_double("score"), expected[i].as_double("score"), 1e-2);
         // Greedy tokens are the likeliest: what lm-eval looks for.
         for (const auto& [name, logprob] :
              scores.at("top_logprobs").as_array("top")[first + i].as_object("top")) {
