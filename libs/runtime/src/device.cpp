@@ -12,6 +12,9 @@
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/parallel.hpp"
@@ -60,6 +63,12 @@ at::Device parse_device(const std::string& name) {
 
 void use_threads(unsigned threads) {
     at::set_num_threads(static_cast<int>(threads == 0 ? available_threads() : threads));
+}
+
+void release_threads() {
+#if defined(_OPENMP)
+    omp_pause_resource_all(omp_pause_soft);
+#endif
 }
 
 void keep_freed_memory() {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/runtime/device.hpp"
 
 namespace anamnesis::serve {
 
@@ -24,6 +25,7 @@ Engine::Engine(std::span<const ServedModel> models, const ServeOptions& options)
         metrics_.push_back(std::make_unique<ModelMetrics>());
         schedulers_.push_back(std::make_unique<Scheduler>(*served.model, each, *metrics_.back()));
     }
+    runtime::release_threads();
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 

@@ -20,6 +20,11 @@ at::Device parse_device(const std::string& name);
 /// The thread budget of LibTorch and of everything it calls.
 void use_threads(unsigned threads);
 
+/// Ends the threads that helped the calling one. Where another thread runs the models from now on,
+/// they would count beside its own: with more threads than processors OpenMP sends those that wait
+/// to sleep at once.
+void release_threads();
+
 /// Layer after layer frees its activations and takes new ones of the same size; the C library
 /// would give the pages back to the kernel each time, and fetch zeroed ones. This keeps blocks of
 /// up to 256 MiB in the process instead. It is a setting of the whole process and of its allocator
