@@ -4,9 +4,10 @@
 // the peers' scripts beside it:
 //
 //   speed_bench MODEL [lengths=2048,8192] [decode=2048] [steps=32] [threads=2] [chunk=1024]
-//               [dtype=bf16|f32] [packed=1] [rates=1]
+//               [batch=1] [dtype=bf16|f32] [packed=1] [rates=1]
 //
-// packed=1 keeps what is block-quantised in a GGUF file as it lies, as the commands do.
+// batch=N decodes N sequences together, which begin with the same prompt; tok_s counts the tokens
+// of all. packed=1 keeps what is block-quantised in a GGUF file as it lies, as the commands do.
 // Before and after, the reachable rates: products of 2048 x 2048 matrices and reading from memory.
 // Decoding is interrupted every few steps to read from memory again, because the rate of a virtual
 // machine changes within seconds: share_of_bandwidth compares the two over the same time. Not with
@@ -160,6 +161,7 @@ int measure(int argc, char** argv) {
                                                 {"steps", "32"},
                                                 {"threads", "2"},
                                                 {"chunk", "1024"},
+                                                {"batch", "1"},
                                                 {"dtype", ""},
                                                 {"packed", "0"},
                                                 {"rates", "1"}};
@@ -228,14 +230,18 @@ int measure(int argc, char** argv) {
                           {"rss_mb", peak_megabytes()}});
         if (std::ranges::find(decode, length) != decode.end()) {
             const std::int64_t steps = std::stoll(settings["steps"]);
+            const std::int64_t batch = std::stoll(settings["batch"]);
             // Before the first step: what a prompt of whole pages fills.
-            const double bytes = weight_bytes + static_cast<double>(state.bytes());
-            runtime::NetworkState* const pointer = &state;
-            at::Tensor next = logits.argmax(-1).view({1, 1});
+            const double bytes =
+                weight_bytes + static_cast<double>(batch) * static_cast<double>(state.bytes());
+            std::vector<runtime::NetworkState> states(static_cast<std::size_t>(batch), state);
+            std::vector<runtime::NetworkState*> pointers;
+            for (runtime::NetworkState& one : states) {
+                pointers.push_back(&one);
+            }
+            at::Tensor next = logits.argmax(-1).view({1, 1}).repeat({batch, 1});
             const auto step = [&] {
-                next = network.logits(network.advance(next, std::span(&pointer, 1)))
-                           .argmax(-1)
-                           .view({1, 1});
+                next = network.logits(network.advance(next, pointers)).argmax(-1).view({batch, 1});
             };
             step();
             step();
@@ -256,11 +262,14 @@ int measure(int argc, char** argv) {
             std::ranges::sort(seconds_of_steps);
 
             const double read_rate = bytes * static_cast<double>(steps) / elapsed / 1e9;
-            Json::Object line{{"what", "decode"},
-                              {"context", length},
-                              {"tok_s", static_cast<double>(steps) / elapsed},
-                              {"median_tok_s", 1.0 / seconds_of_steps[seconds_of_steps.size() / 2]},
-                              {"read_gb_s", read_rate}};
+            Json::Object line{
+                {"what", "decode"},
+                {"context", length},
+                {"batch", batch},
+                {"tok_s", static_cast<double>(batch * steps) / elapsed},
+                {"median_tok_s",
+                 static_cast<double>(batch) / seconds_of_steps[seconds_of_steps.size() / 2]},
+                {"read_gb_s", read_rate}};
             if (bandwidth) {
                 line.emplace_back("bandwidth_gb_s", bandwidth->gigabytes_per_second());
                 line.emplace_back("share_of_bandwidth",

@@ -2,11 +2,9 @@
 //
 // Products of a few rows in bfloat16 with a matrix that is read once, as it lies.
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
-#include <utility>
 
 #include "bf16_products.hpp"
 #include "cpu_kernels.hpp"
@@ -27,33 +25,8 @@ ANAMNESIS_INLINE Words rest_at(const Bf16* source, std::size_t count) {
     return words;
 }
 
-template <std::size_t Half, std::size_t... Lanes>
-ANAMNESIS_INLINE Floats folded(Floats a, Floats b, std::index_sequence<Lanes...> /*lanes*/) {
-    constexpr std::size_t piece = 2 * Half;
-    // Of both: of each piece one half, and the other.
-    return __builtin_shufflevector(a, b, (Lanes / Half * piece + Lanes % Half)...) +
-           __builtin_shufflevector(a, b, (Lanes / Half * piece + Lanes % Half + Half)...);
-}
-
-/// The sums of `Count` vectors, each folded as `horizontal_sum` folds one, into `totals` side by
-/// side.
-template <std::size_t Count, std::size_t Half = width / 2>
-ANAMNESIS_INLINE void horizontal_sums(const Floats* sums, float* totals) {
-    constexpr std::make_index_sequence<width> lanes;
-    constexpr std::size_t left = (Count + 1) / 2;
-    std::array<Floats, left> next;
-    for (std::size_t i = 0; i < left; ++i) {
-        const std::size_t second = std::min(2 * i + 1, Count - 1);
-        next[i] = folded<Half>(sums[2 * i], sums[second], lanes);
-    }
-    if constexpr (Half > 1) {
-        horizontal_sums<left, Half / 2>(next.data(), totals);
-    } else {
-        std::memcpy(totals, next.data(), sizeof next);
-    }
-}
-
-/// Bytes between what several passes read and what they ask for, which waits in the second cache.
+/// Bytes between what is read and what is asked for. It waits in the second cache: the first one
+/// has no room for it beside the rows that meet.
 constexpr std::size_t rows_ahead = 8192;
 
 /// A vector is a line of the cache.
@@ -65,8 +38,6 @@ struct Block {
     std::size_t apart = 0;
     const Bf16* x = nullptr;
     std::size_t inputs = 0;
-    unsigned asks = 0;      ///< bit r: values of row r are asked for before they are needed
-    std::size_t ahead = 0;  ///< so far
 };
 
 /// Adds the products of `count` <= `step` values from value i on.
@@ -85,8 +56,8 @@ ANAMNESIS_INLINE void add_products_of(const Block& block,
     for (std::size_t r = 0; r < Rows; ++r) {
         const Bf16* source = block.rows + r * block.apart * block.inputs + i;
         const Words weights = IsWhole ? pairs_at(source) : rest_at(source, count);
-        if (IsWhole && (block.asks >> r & 1U) != 0) {
-            __builtin_prefetch(source + block.ahead, 0, 2);
+        if (IsWhole) {
+            __builtin_prefetch(source + rows_ahead / sizeof *source, 0, 2);
         }
 #pragma GCC unroll 4
         for (std::size_t v = 0; v < Vectors; ++v) {
@@ -119,22 +90,11 @@ ANAMNESIS_INLINE void dots_of(const Block& block, float* totals, std::size_t out
 template <std::size_t Rows>
 ANAMNESIS_INLINE void dots_with_all(Block block, const FewRows& p, float* y) {
     constexpr std::size_t most = 4;
-    const std::size_t passes = (p.rows + most - 1) / most;
-    // Each pass asks for a part of the rows that come next, so that memory is never asked for all
-    // of them at once; a single pass for what comes soon.
-    block.ahead =
-        passes == 1 ? ahead / sizeof(Bf16) : std::max(block.inputs, rows_ahead / sizeof(Bf16));
-    const std::size_t share = (Rows + passes - 1) / passes;
-    const auto begin = [&](std::size_t pass) {
-        block.asks = pass * share < Rows ? ((1U << share) - 1U) << pass * share : 0U;
-    };
     std::size_t v = 0;
     for (; v + most <= p.rows; v += most) {
-        begin(v / most);
         dots_of<Rows, most>(block, y + v * p.outputs, p.outputs);
         block.x += most * p.inputs;
     }
-    begin(v / most);
     if (v + 2 <= p.rows) {
         dots_of<Rows, 2>(block, y + v * p.outputs, p.outputs);
         block.x += 2 * p.inputs;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <utility>
 
 #include "cpu_kernels.hpp"
 
@@ -18,29 +17,6 @@
 
 namespace anamnesis::runtime::cpu::ANAMNESIS_LANES {
 namespace {
-
-/// Half the lanes of a sum with the other half, for two sums at once; Part lanes of a sum lie
-/// together before.
-template <std::size_t Part, std::size_t... Lanes>
-ANAMNESIS_INLINE Floats fold(Floats a, Floats b, std::index_sequence<Lanes...> /*lanes*/) {
-    constexpr std::size_t half = Part / 2;
-    return __builtin_shufflevector(a, b, (Lanes / half * Part + Lanes % half)...) +
-           __builtin_shufflevector(a, b, (Lanes / half * Part + Lanes % half + half)...);
-}
-
-/// Lane i of the result is the total of sums[i], of as many as a vector has lanes.
-template <std::size_t Part = width>
-ANAMNESIS_INLINE Floats horizontal_sums(const Floats* sums) {
-    if constexpr (Part == 1) {
-        return sums[0];
-    } else {
-        Floats folded[Part / 2];
-        for (std::size_t i = 0; i < Part / 2; ++i) {
-            folded[i] = fold<Part>(sums[2 * i], sums[2 * i + 1], std::make_index_sequence<width>());
-        }
-        return horizontal_sums<Part / 2>(folded);
-    }
-}
 
 /// Keys or values that are worked on together: `count` from each of some places that lie `apart`
 /// keys from each other.
@@ -91,7 +67,7 @@ ANAMNESIS_INLINE void score_tile(const float* queries,
         }
     }
     float totals[width];
-    store(totals, horizontal_sums(sums));
+    horizontal_sums<width>(sums, totals);
     for (std::size_t g = 0; g < Queries; ++g) {
         for (std::size_t place = 0; place < streams; ++place) {
             std::copy_n(totals + (g * streams + place) * per_place,
@@ -221,6 +197,9 @@ ANAMNESIS_INLINE void group_sums_body(const float* weights,
         std::size_t g = 0;
         for (; g + 4 <= block.group; g += 4) {
             add_strip<4>(weights + g * block.stride, values, sums + g * block.dim, block, strip);
+        }
+        for (; g + 3 <= block.group; g += 3) {
+            add_strip<3>(weights + g * block.stride, values, sums + g * block.dim, block, strip);
         }
         for (; g + 2 <= block.group; g += 2) {
             add_strip<2>(weights + g * block.stride, values, sums + g * block.dim, block, strip);

@@ -86,6 +86,31 @@ ANAMNESIS_INLINE float horizontal_sum(Floats values) {
     return horizontal_sum<width>(values, std::make_index_sequence<width / 2>());
 }
 
+/// Half the lanes of a sum with the other half, for two sums at once; 2 * Half lanes of a sum lie
+/// together before.
+template <std::size_t Half, std::size_t... Lanes>
+ANAMNESIS_INLINE Floats folded(Floats a, Floats b, std::index_sequence<Lanes...> /*lanes*/) {
+    return __builtin_shufflevector(a, b, (Lanes / Half * 2 * Half + Lanes % Half)...) +
+           __builtin_shufflevector(a, b, (Lanes / Half * 2 * Half + Lanes % Half + Half)...);
+}
+
+/// The totals of `Count` <= width vectors side by side, each with the bits of its
+/// `horizontal_sum`; what follows them in `totals`, which has room for a vector, is no total.
+template <std::size_t Count, std::size_t Half = width / 2>
+ANAMNESIS_INLINE void horizontal_sums(const Floats* sums, float* totals) {
+    constexpr std::size_t left = (Count + 1) / 2;
+    Floats next[left];
+    for (std::size_t i = 0; i < left; ++i) {
+        const Floats& second = sums[2 * i + 1 < Count ? 2 * i + 1 : 2 * i];
+        next[i] = folded<Half>(sums[2 * i], second, std::make_index_sequence<width>());
+    }
+    if constexpr (Half > 1) {
+        horizontal_sums<left, Half / 2>(next, totals);
+    } else {
+        store(totals, next[0]);
+    }
+}
+
 /// exp(x) for x <= 0, to 2 ulp; 0 below -87, where the smallest normal number is near. Float or
 /// vector.
 /// Source: Cephes expf (Moshier), without branches.
