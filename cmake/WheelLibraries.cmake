@@ -27,7 +27,10 @@ foreach(pair IN ITEMS penryn:generic sandybridge:generic bulldozer:generic piled
   endforeach()
 endforeach()
 # The program and the module share one copy, which has the routines that room linalg calls and no other.
-set(routines sgemm_ dgemm_ dgesdd_ dpocon_ dpotrf_ dpotrs_ dsyevd_ dsyrk_)
+set(declarations ${PROJECT_SOURCE_DIR}/libs/linalg/src/blas.hpp)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${declarations})
+file(STRINGS ${declarations} routines REGEX "^void [a-z]+_\\(")
+list(TRANSFORM routines REPLACE "^void ([a-z]+_).*" "\\1")
 list(JOIN routines "; " exported)
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/blas.map CONTENT "{ global: @exported@; local: *; };\n" @ONLY)
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/blas.cpp CONTENT "" @ONLY)

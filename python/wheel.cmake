@@ -5,6 +5,12 @@ set(objects $<TARGET_OBJECTS:anamnesis_version>)
 foreach(room IN LISTS rooms)
   list(APPEND objects $<TARGET_OBJECTS:anamnesis_${room}>)
 endforeach()
+# What reads configs and grades answers is compiled for its size: it waits for no arithmetic.
+foreach(room IN ITEMS report checkpoint eval)
+  target_compile_options(anamnesis_${room} PRIVATE -Os)
+  # That of the others is of other options.
+  set_target_properties(anamnesis_${room} PROPERTIES DISABLE_PRECOMPILE_HEADERS ON)
+endforeach()
 # Names of the project alone are seen from outside, not those of templates and of what it links.
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/rooms.map @ONLY CONTENT
   "{ global: extern \"C++\" { anamnesis::*; \"typeinfo for anamnesis::*\"; \"typeinfo name for anamnesis::*\"; \"vtable for anamnesis::*\"; }; local: *; };\n")
@@ -15,7 +21,7 @@ set_target_properties(anamnesis_rooms PROPERTIES OUTPUT_NAME anamnesis INSTALL_R
 target_link_libraries(anamnesis_rooms PRIVATE
   anamnesis::checkpoint anamnesis::restore anamnesis::eval anamnesis::version)
 target_link_options(anamnesis_rooms PRIVATE
-  -Wl,--as-needed -Wl,--version-script=${CMAKE_CURRENT_BINARY_DIR}/rooms.map)
+  -Wl,--as-needed -Wl,-z,defs -Wl,--version-script=${CMAKE_CURRENT_BINARY_DIR}/rooms.map)
 foreach(user IN ITEMS anamnesis anamnesis_python)
   # Before the archives of the rooms, which then have nothing to add.
   target_link_options(${user} BEFORE PRIVATE

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command that pip installs becomes the program."""
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,6 +56,17 @@ def test_a_missing_program_is_one_sentence(tmp_path):
         [sys.executable, "-c", "from _command import main; main()"], cwd=tmp_path, capture_output=True, text=True
     )
     assert run.returncode == 1 and run.stderr.startswith("anamnesis: io: starting") and "install" in run.stderr
+
+
+def program_alone(folder):
+    """The program without the one that runs models beside it: of a build a copy, of a wheel where it lies."""
+    import anamnesis._command as module
+
+    built = os.environ.get("ANAMNESIS_BINARY")
+    if not built:
+        return module.program()
+    (folder / "alone").mkdir()
+    return shutil.copy(built, folder / "alone" / "anamnesis")
 
 
 @pytest.fixture
@@ -124,19 +136,16 @@ def test_torch_of_another_folder_is_named_to_the_loader(site, tmp_path, monkeypa
         ("2.13.0", "0.2.0", ("anamnesis-llm-models is 0.1.0 and anamnesis-llm 0.2.0", "--upgrade")),
     ],
 )
-def test_what_does_not_fit_is_said_by_the_verb_that_needs_it(site, command, tmp_path, torch, core, words):
+def test_what_does_not_fit_is_said_by_the_verb_that_needs_it(site, tmp_path, torch, core, words):
     site.install("anamnesis-llm-models", "0.1.0", "torch==2.13.*")
     site.install("anamnesis-llm", core)
     if torch:
         site.install("torch", torch)
-    alone = tmp_path / "alone" / "anamnesis"
-    alone.parent.mkdir()
-    alone.write_bytes(open(command, "rb").read())
-    alone.chmod(0o755)
-    run = subprocess.run([alone, "generate", "--model", "m"], env=site.environment(), capture_output=True, text=True)
+    program = program_alone(tmp_path)
+    run = subprocess.run([program, "generate", "--model", "m"], env=site.environment(), capture_output=True, text=True)
     assert run.returncode == 3 and "'generate' runs a model and needs anamnesis-torch" in run.stderr
     assert all(word in run.stderr for word in words), run.stderr
-    run = subprocess.run([alone, "inspect", "/nowhere"], env=site.environment(), capture_output=True, text=True)
+    run = subprocess.run([program, "inspect", "/nowhere"], env=site.environment(), capture_output=True, text=True)
     assert run.returncode == 3 and "'/nowhere' does not exist" in run.stderr
 
 
