@@ -76,6 +76,7 @@ void keep_freed_memory() {
     constexpr int bytes = 1 << 28;
     mallopt(M_MMAP_THRESHOLD, bytes);
     mallopt(M_TRIM_THRESHOLD, bytes);
+    mallopt(M_ARENA_MAX, 1);
 #endif
 }
 

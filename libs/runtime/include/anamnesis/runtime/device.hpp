@@ -27,7 +27,8 @@ void release_threads();
 
 /// Layer after layer frees its activations and takes new ones of the same size; the C library
 /// would give the pages back to the kernel each time, and fetch zeroed ones. This keeps blocks of
-/// up to 256 MiB in the process instead. It is a setting of the whole process and of its allocator
+/// up to 256 MiB in the process instead, in one heap for all threads: in those that threads have by
+/// themselves, blocks end at 64 MiB. It is a setting of the whole process and of its allocator
 /// (mallopt), so no library function calls it: a program that runs models on the CPU calls it once,
 /// at its start. Without glibc it does nothing.
 void keep_freed_memory();
