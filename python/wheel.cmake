@@ -5,10 +5,10 @@ set(objects $<TARGET_OBJECTS:anamnesis_version>)
 foreach(room IN LISTS rooms)
   list(APPEND objects $<TARGET_OBJECTS:anamnesis_${room}>)
 endforeach()
-# What reads configs and grades answers is compiled for its size: it waits for no arithmetic.
-foreach(room IN ITEMS report checkpoint eval)
+# What grades answers and writes reports is compiled for its size: its speed is not what anyone waits for.
+foreach(room IN ITEMS report eval)
   target_compile_options(anamnesis_${room} PRIVATE -Os)
-  # That of the others is of other options.
+  # The shared precompiled header was compiled with other options.
   set_target_properties(anamnesis_${room} PROPERTIES DISABLE_PRECOMPILE_HEADERS ON)
 endforeach()
 # Names of the project alone are seen from outside, not those of templates and of what it links.

@@ -7,7 +7,8 @@
 //               [batch=1] [dtype=bf16|f32] [packed=1] [rates=1]
 //
 // batch=N decodes N sequences together, which begin with the same prompt; tok_s counts the tokens
-// of all. packed=1 keeps what is block-quantised in a GGUF file as it lies, as the commands do.
+// of all, read_gb_s the caches, which they share, once.
+// packed=1 keeps what is block-quantised in a GGUF file as it lies, as the commands do.
 // Before and after, the reachable rates: products of 2048 x 2048 matrices and reading from memory.
 // Decoding is interrupted every few steps to read from memory again, because the rate of a virtual
 // machine changes within seconds: share_of_bandwidth compares the two over the same time. Not with
@@ -230,10 +231,9 @@ int measure(int argc, char** argv) {
                           {"rss_mb", peak_megabytes()}});
         if (std::ranges::find(decode, length) != decode.end()) {
             const std::int64_t steps = std::stoll(settings["steps"]);
-            const std::int64_t batch = std::stoll(settings["batch"]);
+            const std::int64_t batch = std::max(std::stoll(settings["batch"]), 1LL);
             // Before the first step: what a prompt of whole pages fills.
-            const double bytes =
-                weight_bytes + static_cast<double>(batch) * static_cast<double>(state.bytes());
+            const double bytes = weight_bytes + static_cast<double>(state.bytes());
             std::vector<runtime::NetworkState> states(static_cast<std::size_t>(batch), state);
             std::vector<runtime::NetworkState*> pointers;
             for (runtime::NetworkState& one : states) {

@@ -55,7 +55,8 @@ def print_seeds(rate, runs):
     print("| checkpoint | " + " | ".join(f"{task} at {length // 1024}K, of {counts[length, task]}" for length, task in kinds) + " |")
     print("|---" * (len(kinds) + 1) + "|")
     for name in dict.fromkeys(name for name, _ in hits):
-        cells = [f"{sum(own) / len(own):.1f} ({min(own)}–{max(own)})" for own in (hits[name, kind] for kind in kinds)]
+        cells = [f"{sum(own) / len(own):.1f} ({min(own)}–{max(own)})" + (f", {len(own)} seeds" if len(own) < len(runs) else "")
+                 if own else "–" for own in (hits[name, kind] for kind in kinds)]
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 

@@ -275,6 +275,7 @@ void apply_all(const LinearInput& input,
         }
         const bool is_narrow =
             cpu::has_bf16_products() && !is_packed && linear.weight.scalar_type() == at::kBFloat16;
+        // Not by LinearInput: for one row an operator costs more than what it does.
         if (is_narrow && narrow.empty()) {
             narrow.resize(static_cast<std::size_t>(rows.numel()));
             cpu::narrow(rows.const_data_ptr<float>(), narrow.data(), narrow.size());

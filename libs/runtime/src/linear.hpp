@@ -88,8 +88,9 @@ std::array<at::Tensor, sizeof...(Linears)> apply_each(const LinearInput& input,
 /// and gradients. Shapes: x [..., inputs] -> [..., outputs] in type `type`.
 at::Tensor narrow_product(const at::Tensor& weight, const at::Tensor& x, at::ScalarType type);
 
-/// True where apply() rounds this input to bfloat16 and multiplies in it, on the CPU. `learns`: a
-/// gradient is recorded.
+/// True where apply() rounds this input, of more than a few rows, to bfloat16 and multiplies in it
+/// on the CPU. A few rows are rounded without asking. `learns`: a gradient is recorded, of any
+/// rows.
 bool multiplies_in_bf16(const Linear& linear, const at::Tensor& x, bool learns);
 
 }  // namespace anamnesis::runtime

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
@@ -42,6 +43,15 @@ using testing::is_real_device;
 using testing::read_tensors;
 using testing::tested_device;
 using testing::tolerance;
+
+TEST(Threads, ThoseGivenBackComeAgain) {
+    const at::Tensor x = at::ones({1 << 20});
+    const int threads = at::get_num_threads();
+    EXPECT_EQ(x.sum().item<float>(), 1 << 20);
+    release_threads();
+    EXPECT_EQ(at::get_num_threads(), threads);
+    EXPECT_EQ(x.sum().item<float>(), 1 << 20);
+}
 
 TEST(Device, IsKnownByItsName) {
     EXPECT_EQ(parse_device(device_name()), tested_device());

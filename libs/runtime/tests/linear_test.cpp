@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "linear.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
@@ -60,6 +62,37 @@ TEST(Linear, ATokenHasTheSameBitsInAnyCompany) {
                 EXPECT_TRUE(apply(linear, x.narrow(0, t, 1)).equal(together.narrow(0, t, 1)))
                     << tokens << " " << t;
             }
+        }
+    }
+}
+
+TEST(Linear, AStretchOfOutputsIsThatOfAll) {
+    if (!cpu::has_bf16_products()) {
+        GTEST_SKIP() << "the processor does not multiply bfloat16";
+    }
+    constexpr std::size_t outputs = 37;
+    for (const std::size_t inputs : {5UL, 32UL, 100UL}) {
+        for (std::size_t rows = 1; rows <= cpu::most_few_rows; ++rows) {
+            const auto size = [](std::size_t count) { return static_cast<std::int64_t>(count); };
+            const at::Tensor weight = at::randn({size(outputs), size(inputs)}).to(at::kBFloat16);
+            const at::Tensor x = at::randn({size(rows), size(inputs)}).to(at::kBFloat16);
+            std::vector<float> y(rows * outputs, -1.0F);
+            const cpu::FewRows few{
+                .rows = rows, .inputs = inputs, .outputs = outputs, .y = y.data()};
+            const auto multiply = [&](std::size_t begin, std::size_t end) {
+                cpu::product(static_cast<const cpu::Bf16*>(weight.const_data_ptr()),
+                             static_cast<const cpu::Bf16*>(x.const_data_ptr()),
+                             few,
+                             begin,
+                             end);
+            };
+            multiply(3, 14);
+            EXPECT_EQ(y[2], -1.0F);
+            EXPECT_EQ(y[14], -1.0F);
+            multiply(0, 3);
+            multiply(14, outputs);
+            const at::Tensor got = at::from_blob(y.data(), {size(rows), size(outputs)});
+            EXPECT_TRUE(is_near(got, naive({.weight = weight}, x), 1e-5)) << inputs << " " << rows;
         }
     }
 }

@@ -20,15 +20,15 @@ at::Device parse_device(const std::string& name);
 /// The thread budget of LibTorch and of everything it calls.
 void use_threads(unsigned threads);
 
-/// Ends the threads that helped the calling one. Where another thread runs the models from now on,
-/// they would count beside its own: with more threads than processors OpenMP sends those that wait
-/// to sleep at once.
+/// With GCC's OpenMP, ends the threads that helped the calling one. Where another thread runs the
+/// models from now on, they would count beside its own: with more threads than processors OpenMP
+/// sends those that wait to sleep at once.
 void release_threads();
 
 /// Layer after layer frees its activations and takes new ones of the same size; the C library
 /// would give the pages back to the kernel each time, and fetch zeroed ones. This keeps blocks of
-/// up to 256 MiB in the process instead, in one heap for all threads: in those that threads have by
-/// themselves, blocks end at 64 MiB. It is a setting of the whole process and of its allocator
+/// up to 256 MiB in the process instead, in one heap for all threads: a heap of a thread's
+/// own holds no block above 64 MiB. It is a setting of the whole process and of its allocator
 /// (mallopt), so no library function calls it: a program that runs models on the CPU calls it once,
 /// at its start. Without glibc it does nothing.
 void keep_freed_memory();
