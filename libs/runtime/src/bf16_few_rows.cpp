@@ -7,8 +7,10 @@
 #include <cstring>
 
 #include "bf16_products.hpp"
+#include "cpu_inline.hpp"
 #include "cpu_kernels.hpp"
 #include "cpu_streams.hpp"
+#include "cpu_vectors.hpp"
 
 namespace anamnesis::runtime::cpu {
 namespace {
