@@ -106,7 +106,7 @@ void compute(std::span<const FewRowsProduct> products, std::int64_t inputs) {
 
 /// Widens rows of a weight into `block`.
 void widen_rows(const at::Tensor& rows, at::Tensor& block) {
-    if (rows.scalar_type() != at::kBFloat16) {
+    if (rows.scalar_type() != at::kBFloat16 || !rows.is_contiguous()) {
         block.copy_(rows);
         return;
     }

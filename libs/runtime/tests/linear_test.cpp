@@ -107,6 +107,19 @@ TEST(Linear, ManyTokensMeetEveryTypeOfWeights) {
     }
 }
 
+TEST(Linear, RowsAndWeightsMayLieAnyhow) {
+    const at::NoGradGuard no_gradients;
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+        const Linear turned{.weight = at::randn({96, 50}).to(type).t()};
+        const Linear plain{.weight = turned.weight.contiguous()};
+        for (const std::int64_t tokens : {1, 5, 40}) {
+            const at::Tensor x = at::randn({96, tokens}).t();
+            EXPECT_TRUE(is_near(apply(turned, x), naive(plain, x), 8e-3)) << tokens;
+            EXPECT_TRUE(apply(plain, x).equal(apply(plain, x.contiguous()))) << tokens;
+        }
+    }
+}
+
 TEST(Linear, GradientsReachWeightBiasAndInput) {
     const Linear linear{.weight = at::randn({5, 4}).requires_grad_(true),
                         .bias = at::randn({5}).requires_grad_(true)};
