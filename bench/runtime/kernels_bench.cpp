@@ -239,7 +239,7 @@ void mamba2_between_projections(benchmark::State& state) {
     for (auto _ : state) {
         for (std::int64_t first = 0; first < tokens; first += piece) {
             benchmark::DoNotOptimize(
-                mix_projected(layer, projected.narrow(1, first, piece), {&one, 1}));
+                mix_projected(layer, projected.narrow(1, first, piece), Call(), {&one, 1}));
         }
     }
     set_tokens(state, tokens);

@@ -4,8 +4,10 @@
 // the peers' scripts beside it:
 //
 //   speed_bench MODEL [lengths=2048,8192] [decode=2048] [steps=32] [threads=2] [chunk=1024]
-//               [batch=1] [dtype=bf16|f32] [packed=1] [rates=1]
+//               [batch=1] [dtype=bf16|f32] [packed=1] [rates=1] [whole=1]
 //
+// Of a prompt the last token's logits are wanted, as where a text is generated, and the last layers
+// compute no more; whole=1 computes every token to the end, and gflops then counts what is done.
 // batch=N decodes N sequences together, which begin with the same prompt; tok_s counts the tokens
 // of all, read_gb_s the caches, which they share, once.
 // packed=1 keeps what is block-quantised in a GGUF file as it lies, as the commands do.
@@ -165,7 +167,8 @@ int measure(int argc, char** argv) {
                                                 {"batch", "1"},
                                                 {"dtype", ""},
                                                 {"packed", "0"},
-                                                {"rates", "1"}};
+                                                {"rates", "1"},
+                                                {"whole", "0"}};
     for (int i = 2; i < argc; ++i) {
         const std::string word = argv[i];
         const std::size_t equals = word.find('=');
@@ -198,14 +201,16 @@ int measure(int argc, char** argv) {
     for (const auto& [name, tensor] : network.parameters()) {
         weight_bytes += is_packed ? 0.0 : static_cast<double>(tensor.nbytes());
     }
+    const bool is_whole = settings["whole"] == "1";
     const auto read = [&](runtime::NetworkState& state, std::int64_t length) {
         const at::Tensor ids =
             at::tensor(make_prompt(length, network.spec().vocabulary_size)).unsqueeze(0);
         runtime::NetworkState* const pointer = &state;
         at::Tensor hidden;
         for (std::int64_t first = 0; first < length; first += chunk) {
-            hidden = network.advance(ids.narrow(1, first, std::min(chunk, length - first)),
-                                     std::span(&pointer, 1));
+            const at::Tensor piece = ids.narrow(1, first, std::min(chunk, length - first));
+            hidden = is_whole ? network.advance(piece, std::span(&pointer, 1))
+                              : network.advance_to_last(piece, std::span(&pointer, 1));
         }
         return network.logits(hidden.narrow(1, hidden.size(1) - 1, 1));
     };

@@ -2,6 +2,7 @@
 #include "anamnesis/language/sampler.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +31,32 @@ struct Candidate {
     double weight = 0.0;
     TokenId token = 0;
 };
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+/// NaN or infinity where one of them is infinity or NaN. Several at a time: a vocabulary is long.
+float find_greatest(std::span<const float> logits) {
+    std::array<float, 16> greatest{};
+    greatest.fill(-infinity);
+    // NaN counts as greater than all, and stays.
+    const auto add = [](float& so_far, float next) {
+        so_far = next <= so_far ? so_far : std::isnan(so_far) ? so_far : next;
+    };
+    std::size_t i = 0;
+    for (; i + greatest.size() <= logits.size(); i += greatest.size()) {
+        for (std::size_t lane = 0; lane < greatest.size(); ++lane) {
+            add(greatest[lane], logits[i + lane]);
+        }
+    }
+    for (; i < logits.size(); ++i) {
+        add(greatest.front(), logits[i]);
+    }
+    float found = -infinity;
+    for (const float one : greatest) {
+        add(found, one);
+    }
+    return found;
+}
 
 /// Likelier first; the lower id among equals.
 bool goes_before(const Candidate& a, const Candidate& b) {
@@ -77,22 +104,19 @@ TokenId likeliest(std::span<const float> logits) {
     if (logits.empty()) {
         throw Error(ErrorKind::usage, "there are no logits to choose from");
     }
-    std::size_t best = 0;
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        if (std::isnan(logits[i]) || logits[i] == std::numeric_limits<float>::infinity()) {
-            throw Error(ErrorKind::malformed,
-                        format("the model produced {} as the logit of token {}",
-                               std::isnan(logits[i]) ? "NaN" : "infinity",
-                               i));
-        }
-        if (logits[i] > logits[best]) {
-            best = i;
-        }
+    const float greatest = find_greatest(logits);
+    if (!(greatest < infinity)) {
+        const auto bad =
+            std::ranges::find_if(logits, [](float logit) { return !(logit < infinity); });
+        throw Error(ErrorKind::malformed,
+                    format("the model produced {} as the logit of token {}",
+                           std::isnan(*bad) ? "NaN" : "infinity",
+                           bad - logits.begin()));
     }
-    if (std::isinf(logits[best])) {
+    if (std::isinf(greatest)) {
         throw Error(ErrorKind::malformed, "the model produced no finite logit");
     }
-    return static_cast<TokenId>(best);
+    return static_cast<TokenId>(std::ranges::find(logits, greatest) - logits.begin());
 }
 
 TokenId choose(std::span<const float> logits, const Sampling& sampling, Random& random) {

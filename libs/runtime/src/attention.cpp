@@ -229,11 +229,12 @@ at::Tensor attend_to_caches(const at::Tensor& q,
                             std::span<const KeyValueCache* const> caches,
                             const AttentionOptions& options) {
     const auto row = [&](std::size_t b) { return q.select(0, static_cast<std::int64_t>(b)); };
-    bool are_read_together = q.is_cpu() && q.scalar_type() == at::kFloat;
-    for (std::size_t b = 0; b < caches.size() && are_read_together; ++b) {
-        are_read_together =
-            can_attend_by_pages(row(b), *caches[b]) && caches[b]->type() == caches.front()->type();
-    }
+    const at::Tensor first = row(0);  // the others have its shape
+    const bool are_read_together =
+        q.is_cpu() && q.scalar_type() == at::kFloat &&
+        std::ranges::all_of(caches, [&](const KeyValueCache* cache) {
+            return can_attend_by_pages(first, *cache) && cache->type() == caches.front()->type();
+        });
     if (are_read_together) {
         return attend_by_pages(q, caches, options);
     }

@@ -16,8 +16,6 @@
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/tensor.h>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
@@ -36,6 +34,7 @@
 
 #include "generation.hpp"
 #include "hybrid_sequence.hpp"
+#include "logits_run.hpp"
 
 namespace anamnesis::runtime {
 namespace {
@@ -44,6 +43,9 @@ using language::Generation;
 using language::Sequence;
 using language::TokenId;
 using language::TokenScore;
+
+/// Of which tokens hidden states are asked for.
+enum class Wanted : std::uint8_t { all, last };
 
 /// Rows of logits made at once while scoring: a vocabulary of 150,000 makes 0.6 MB of each.
 constexpr std::int64_t score_rows = 64;
@@ -63,23 +65,11 @@ void replace_length_scaling(ModelSpec& spec, const std::string& word) {
     }
 }
 
-std::vector<float> copy_values(const at::Tensor& tensor) {
-    const at::Tensor host = tensor.to(at::kCPU, at::kFloat).contiguous();
-    const auto* first = host.const_data_ptr<float>();
-    return {first, first + host.numel()};
-}
-
 /// The folder of a checkpoint, or its GGUF file, which has a tokenizer within.
 std::filesystem::path find_tokenizer(const checkpoint::Checkpoint& checkpoint) {
     const bool is_gguf =
         !checkpoint.files().empty() && checkpoint.files().front().path().extension() == ".gguf";
     return is_gguf ? checkpoint.files().front().path() : checkpoint.folder();
-}
-
-NamedArray make_array(std::string name, const at::Tensor& tensor) {
-    return {.name = std::move(name),
-            .shape = Shape(tensor.sizes().begin(), tensor.sizes().end()),
-            .values = copy_values(tensor)};
 }
 
 }  // namespace
@@ -151,15 +141,21 @@ struct HybridModel::Parts {
         return *own;
     }
 
-    /// Reads tokens in pieces; each piece's hidden states go to `use`.
+    /// Reads tokens in pieces; each piece's hidden states, all or the last, go to `use`.
     template <class Use>
-    void read(HybridSequence& sequence, std::span<const TokenId> tokens, const Use& use) const {
+    void read(HybridSequence& sequence,
+              std::span<const TokenId> tokens,
+              Wanted wanted,
+              const Use& use) const {
         NetworkState* const state = &sequence.state();
         const auto chunk = static_cast<std::size_t>(prefill_chunk);
         for (std::size_t done = 0; done < tokens.size();) {
             const auto piece = tokens.subspan(done, std::min(chunk, tokens.size() - done));
+            const at::Tensor ids = to_token_row(piece);
             const at::Tensor hidden =
-                network.advance(to_token_row(piece), std::span(&state, 1)).squeeze(0);
+                (wanted == Wanted::all ? network.advance(ids, std::span(&state, 1))
+                                       : network.advance_to_last(ids, std::span(&state, 1)))
+                    .squeeze(0);
             done += piece.size();
             sequence.last_hidden() = hidden.narrow(0, hidden.size(0) - 1, 1).clone();
             use(hidden, done);
@@ -168,7 +164,7 @@ struct HybridModel::Parts {
 
     void read_pending(HybridSequence& sequence) const {
         const std::vector<TokenId> pending = std::exchange(sequence.pending(), {});
-        read(sequence, pending, [](const at::Tensor& /*hidden*/, std::size_t /*done*/) {});
+        read(sequence, pending, Wanted::last, [](const at::Tensor& /*hidden*/, std::size_t) {});
     }
 
     /// Checked to have a next token.
@@ -284,7 +280,7 @@ void HybridModel::prefill(Sequence& sequence,
         parts_->check(tokens);
         parts_->check_room(own.length() + tokens.size());
         parts_->read_pending(own);
-        parts_->read(own, tokens, [&](const at::Tensor& /*hidden*/, std::size_t done) {
+        const auto tell = [&](const at::Tensor& /*hidden*/, std::size_t done) {
             if (progress) {
                 progress(done);
             }
@@ -292,7 +288,8 @@ void HybridModel::prefill(Sequence& sequence,
                 throw Error(ErrorKind::cancelled,
                             format("interrupted after {} of {} tokens", done, tokens.size()));
             }
-        });
+        };
+        parts_->read(own, tokens, Wanted::last, tell);
     });
 }
 
@@ -345,6 +342,7 @@ std::vector<TokenScore> HybridModel::score(const Sequence& sequence,
         add(own.last_hidden());
         parts_->read(own,
                      continuation.first(continuation.size() - 1),
+                     Wanted::all,
                      [&](const at::Tensor& hidden, std::size_t /*done*/) { add(hidden); });
         return scores;
     });
@@ -362,38 +360,7 @@ std::vector<NamedArray> HybridModel::logits(const LogitsRequest& request) {
         const std::size_t length = request.ids.size() / request.batch;
         parts_->check_room(length);
         parts_->check(request.ids);
-        const at::Tensor ids =
-            at::tensor(std::vector<std::int64_t>(request.ids.begin(), request.ids.end()), at::kLong)
-                .view({static_cast<std::int64_t>(request.batch), -1});
-        std::vector<std::vector<at::Tensor>> streams;
-        StreamObserver observer;
-        if (request.wants_hidden_states) {
-            streams.resize(parts_->network.spec().layers.size() + 1);
-            observer = [&](std::size_t i, const at::Tensor& x) { streams[i].push_back(x.clone()); };
-        }
-        std::vector<at::Tensor> hidden;
-        if (request.chunk == 0) {
-            hidden.push_back(parts_->network.forward(ids, observer));
-        } else {
-            std::vector<NetworkState> states(request.batch, parts_->network.make_state());
-            std::vector<NetworkState*> pointers;
-            for (NetworkState& state : states) {
-                pointers.push_back(&state);
-            }
-            const auto chunk = static_cast<std::int64_t>(request.chunk);
-            for (std::int64_t first = 0; first < ids.size(1); first += chunk) {
-                hidden.push_back(parts_->network.advance(
-                    ids.narrow(1, first, std::min(chunk, ids.size(1) - first)),
-                    pointers,
-                    observer));
-            }
-        }
-        std::vector<NamedArray> arrays;
-        arrays.push_back(make_array("logits", parts_->network.logits(at::cat(hidden, 1))));
-        for (std::size_t i = 0; i < streams.size(); ++i) {
-            arrays.push_back(make_array(format("hidden_states.{}", i), at::cat(streams[i], 1)));
-        }
-        return arrays;
+        return run_logits(parts_->network, request);
     });
 }
 

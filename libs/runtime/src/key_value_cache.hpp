@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -27,12 +28,23 @@ public:
         at::Tensor values;  ///< the same shape; the same tensor where keys are their own values
     };
 
+    /// Of what a token adds.
+    struct RowShape {
+        std::int64_t kv_heads = 0;
+        std::int64_t head_dim = 0;
+        bool has_values = true;
+    };
+
     KeyValueCache(at::ScalarType type, std::int64_t page_length)
         : type_(type), page_length_(page_length) {}
 
     /// Adds tokens. Undefined values: keys are their own values, and held once.
     /// Shapes: keys, values [T, kv_heads, head_dim].
     void append(const at::Tensor& keys, const at::Tensor& values);
+
+    /// `append` of one token on the CPU, from float32 rows [kv_heads, head_dim]; `values` null:
+    /// keys are their own values.
+    void append_token(const float* keys, const float* values, const RowShape& shape);
 
     /// Frees pages that lie wholly before `position`; a window never looks there again.
     void forget_before(std::int64_t position);
@@ -82,11 +94,10 @@ private:
                       std::int64_t count);
 
     /// The last page, made or copied so that this cache may write `tokens` more.
-    Page& writable_page(std::int64_t tokens, const Page& like);
+    Page& writable_page(std::int64_t tokens, const RowShape& shape);
     /// Off the CPU: the page, with room for `tokens` more.
-    Page& page_with_room(std::int64_t tokens, const Page& like);
-    /// `like`: rows that it will hold.
-    Page make_page(std::int64_t length, const Page& like) const;
+    Page& page_with_room(std::int64_t tokens, const RowShape& shape, at::Device device);
+    Page make_page(std::int64_t length, const RowShape& shape, at::Device device) const;
 
     at::ScalarType type_;
     std::int64_t page_length_;
@@ -96,5 +107,11 @@ private:
     std::int64_t begin_ = 0;   ///< off the CPU: the page's first token,
     std::int64_t needed_ = 0;  ///< and the first that is not forgotten
 };
+
+/// Adds the next tokens of several sequences, each to its cache.
+/// Shapes: keys, values [B, T, kv_heads, head_dim]; values undefined: as in `append`.
+void append_each(std::span<KeyValueCache* const> caches,
+                 const at::Tensor& keys,
+                 const at::Tensor& values);
 
 }  // namespace anamnesis::runtime

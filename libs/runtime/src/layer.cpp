@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layer.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 #include <variant>
@@ -76,6 +77,16 @@ LoadedLayer load_layer(const checkpoint::LayerSpec& spec, const LayerWeights& we
                                                                   weights);
     }
     return layer;
+}
+
+std::int64_t count_needed(const LoadedLayer& layer, std::int64_t wanted, std::int64_t length) {
+    if (std::holds_alternative<NoMixerLayer>(layer.mixer)) {
+        return std::min(wanted, length);
+    }
+    if (const auto* convolution = std::get_if<ShortConvolutionLayer>(&layer.mixer)) {
+        return std::min(wanted + convolution->spec.taps - 1, length);
+    }
+    return length;
 }
 
 Routing route(const LoadedLayer& layer, const at::Tensor& x, const Call& call) {

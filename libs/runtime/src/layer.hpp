@@ -32,6 +32,10 @@ struct LoadedLayer {
 /// Takes the tensors of one layer.
 LoadedLayer load_layer(const checkpoint::LayerSpec& spec, const LayerWeights& weights);
 
+/// How many of the last of `length` tokens a layer must read so that it can tell the last `wanted`
+/// and go on with the next: those alone where it mixes none, all of them where it keeps all.
+std::int64_t count_needed(const LoadedLayer& layer, std::int64_t wanted, std::int64_t length);
+
 /// Queries and keys of given inputs of the mixer. Shapes: x [B, T, d].
 /// Errors: `internal` for a layer without softmax attention.
 Routing route(const LoadedLayer& layer, const at::Tensor& x, const Call& call);

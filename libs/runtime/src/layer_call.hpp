@@ -40,6 +40,21 @@ struct Call {
     const InputObserver* inputs = nullptr;
     std::optional<std::uint32_t> expert{};  ///< that is computed
     at::Tensor tokens{};                    ///< that it reads, [n] int64
+    /// Of how many last tokens the output of the mixer is wanted; absent: of all. A mixer may give
+    /// more.
+    std::optional<std::int64_t> wanted{};
+
+    /// Rows of the tokens that are wanted, of rows of all or of those alone.
+    /// Shapes: [B, T, ...] -> [B, wanted, ...].
+    at::Tensor take_wanted(const at::Tensor& rows) const {
+        if (!wanted || rows.size(1) <= *wanted) {
+            return rows;
+        }
+        return rows.narrow(1, rows.size(1) - *wanted, *wanted).contiguous();
+    }
+
+    /// The call as the wanted of `length` tokens see it: their positions, and all are wanted.
+    Call narrow_to_wanted(std::int64_t length) const;
 
     /// Tells the observer, if there is one, what the matrix of role `role` reads.
     void tell_input(std::string_view role, const at::Tensor& input) const {

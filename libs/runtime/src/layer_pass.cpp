@@ -58,6 +58,7 @@ at::Tensor mix_segments(const Mixer& mixer,
 }
 
 /// What `branch` adds to the stream x, by the norms around it, and the stream that it is added to.
+/// It may be of fewer, the last tokens.
 template <class Branch>
 std::pair<at::Tensor, at::Tensor> run_branch(const Residual& residual,
                                              const at::Tensor& x,
@@ -79,11 +80,16 @@ std::pair<at::Tensor, at::Tensor> run_branch(const Residual& residual,
     return {branch(stream), stream};
 }
 
+/// The stream of the tokens that `call` wants.
 template <class Branch>
-at::Tensor add_branch(const Residual& residual, const at::Tensor& x, const Branch& branch) {
+at::Tensor add_branch(const Residual& residual,
+                      const at::Tensor& x,
+                      const Call& call,
+                      const Branch& branch) {
     const auto [added, stream] = run_branch(residual, x, branch);
     // What a layer adds is a tensor of its own, and takes the sum.
-    return scaled(added, residual.spec.branch_scale).add_(stream, residual.spec.stream_scale);
+    return scaled(call.take_wanted(added), residual.spec.branch_scale)
+        .add_(call.take_wanted(stream), residual.spec.stream_scale);
 }
 
 }  // namespace
@@ -108,15 +114,18 @@ at::Tensor pass(const LoadedLayer& layer,
     };
     const bool has_mixer = !std::holds_alternative<NoMixerLayer>(layer.mixer);
     const bool has_feed_forward = !std::holds_alternative<NoFeedForwardLayer>(layer.feed_forward);
-    const at::Tensor y = has_mixer ? add_branch(layer.mixer_residual, x, mixed) : x;
+    const Call& call = passage.call;
+    const at::Tensor y =
+        has_mixer ? add_branch(layer.mixer_residual, x, call, mixed) : call.take_wanted(x);
     if (!has_feed_forward) {
         return y;
     }
     if (layer.is_parallel) {
-        const auto [added, stream] = run_branch(layer.feed_forward_residual, x, fed);
+        const auto [added, stream] =
+            run_branch(layer.feed_forward_residual, call.take_wanted(x), fed);
         return scaled(added, layer.feed_forward_residual.spec.branch_scale).add_(y);
     }
-    return add_branch(layer.feed_forward_residual, y, fed);
+    return add_branch(layer.feed_forward_residual, y, call, fed);
 }
 
 at::Tensor pass_and_forget(const LoadedLayer& layer,

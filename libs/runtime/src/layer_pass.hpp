@@ -29,7 +29,8 @@ struct Passage {
 Passage make_passage(const Call& call, std::span<const std::int64_t> boundaries);
 
 /// The residual stream after a layer.
-/// Shapes: x [B, T, d] -> the same. `states` as for mixers.
+/// Shapes: x [B, T, d] -> [B, wanted, d], of all tokens unless the call says otherwise. `states` as
+/// for mixers.
 at::Tensor pass(const LoadedLayer& layer,
                 const at::Tensor& x,
                 const Passage& passage,

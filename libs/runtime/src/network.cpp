@@ -121,6 +121,17 @@ struct Network::Parts {
             call.tables.push_back(make_tables(positions, frequencies[i], rotaries[i].magnitude));
         }
     }
+
+    /// Of how many last tokens each layer must tell the stream, so that the network can tell that
+    /// of the last `wanted`.
+    std::vector<std::int64_t> count_wanted(std::int64_t wanted, std::int64_t length) const {
+        std::vector<std::int64_t> counts(layers.size());
+        for (std::size_t i = layers.size(); i-- > 0;) {
+            counts[i] = wanted;
+            wanted = count_needed(layers[i], wanted, length);
+        }
+        return counts;
+    }
 };
 
 Network::Network(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -222,7 +233,8 @@ at::Tensor Network::run(const at::Tensor& ids,
                         std::span<const std::int64_t> boundaries,
                         const StreamObserver& observer,
                         const AttentionObserver& attention,
-                        const InputObserver& inputs) const {
+                        const InputObserver& inputs,
+                        std::int64_t wanted) const {
     const Parts& parts = *parts_;
     Call call{.starts = std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0))),
               .attention = attention ? &attention : nullptr,
@@ -242,6 +254,7 @@ at::Tensor Network::run(const at::Tensor& ids,
         parts.recomputes_layers && states.empty() && !observer && !attention && !inputs;
     // Kept for the backward pass where layers run again in it.
     const auto passage = std::make_shared<Passage>(make_passage(call, boundaries));
+    const std::vector<std::int64_t> tokens = parts.count_wanted(wanted, ids.size(1));
     std::vector<LayerState*> layer_states(states.size());
     for (std::size_t i = 0; i < parts.layers.size(); ++i) {
         const LoadedLayer& layer = parts.layers[i];
@@ -250,6 +263,7 @@ at::Tensor Network::run(const at::Tensor& ids,
             continue;
         }
         passage->call.layer = i;
+        passage->call.wanted = tokens[i];
         for (std::size_t b = 0; b < states.size(); ++b) {
             layer_states[b] = &states[b]->layers_[i];
         }
@@ -296,7 +310,7 @@ at::Tensor Network::forward(const at::Tensor& ids,
                             const StreamObserver& observer,
                             const AttentionObserver& attention,
                             const InputObserver& inputs) const {
-    return run(ids, {}, {}, observer, attention, inputs);
+    return run(ids, {}, {}, observer, attention, inputs, ids.size(1));
 }
 
 Routing Network::route(LayerIndex layer, const at::Tensor& input) const {
@@ -320,12 +334,24 @@ at::Tensor Network::forward_packed(const at::Tensor& ids,
         boundaries.size() >= 2 && boundaries.front() == 0 && boundaries.back() == ids.size(1) &&
             std::ranges::adjacent_find(boundaries, std::greater_equal<>()) == boundaries.end(),
         "boundaries of a packed row ascend from 0 to its length");
-    return run(ids, {}, boundaries, {}, {}, {});
+    return run(ids, {}, boundaries, {}, {}, {}, ids.size(1));
 }
 
 at::Tensor Network::advance(const at::Tensor& ids,
                             std::span<NetworkState* const> states,
                             const StreamObserver& observer) const {
+    return advance(ids, states, observer, ids.size(1));
+}
+
+at::Tensor Network::advance_to_last(const at::Tensor& ids,
+                                    std::span<NetworkState* const> states) const {
+    return advance(ids, states, {}, 1);
+}
+
+at::Tensor Network::advance(const at::Tensor& ids,
+                            std::span<NetworkState* const> states,
+                            const StreamObserver& observer,
+                            std::int64_t wanted) const {
     const at::NoGradGuard no_gradients;
     ANAMNESIS_CHECK(static_cast<std::size_t>(ids.size(0)) == states.size(),
                     "one state for each row of token ids");
@@ -335,7 +361,7 @@ at::Tensor Network::advance(const at::Tensor& ids,
     if (!parts_->device.is_cpu()) {
         straight_to_the_device.emplace();
     }
-    return run(ids, states, {}, observer, {}, {});
+    return run(ids, states, {}, observer, {}, {}, wanted);
 }
 
 at::Tensor Network::logits(const at::Tensor& hidden) const {

@@ -141,12 +141,13 @@ at::Tensor attend(const at::Tensor& q,
                   const AttentionOptions& options) {
     at::Tensor output = at::empty_like(q);
     const std::int64_t values = q.numel() / q.size(0);
+    const at::Tensor first = q.select(0, 0);  // the others have its shape
     std::vector<PagedSequence<Value>> sequences;
     std::vector<std::int64_t> ends;
     std::int64_t tasks = 0;
     for (std::size_t b = 0; b < caches.size(); ++b) {
         const auto row = static_cast<std::int64_t>(b);
-        const AttentionShape shape(q.select(0, row), *caches[b], options);
+        const AttentionShape shape(first, *caches[b], options);
         sequences.emplace_back(shape,
                                *caches[b],
                                q.const_data_ptr<float>() + row * values,

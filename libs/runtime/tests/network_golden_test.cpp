@@ -85,6 +85,26 @@ TEST_P(GoldenNetwork, ReadsInPiecesOfAnyLength) {
     }
 }
 
+TEST_P(GoldenNetwork, TellsTheLastTokenOfAPieceAlone) {
+    const at::Tensor ids = expected.at("input_ids");
+    for (const std::int64_t piece : {1, 2, 7, 64, 150}) {
+        std::vector<NetworkState> states = make_states(network, ids.size(0));
+        std::vector<NetworkState*> all;
+        for (NetworkState& state : states) {
+            all.push_back(&state);
+        }
+        std::vector<at::Tensor> told;
+        std::vector<at::Tensor> exact;
+        for (std::int64_t first = 0; first < ids.size(1); first += piece) {
+            const std::int64_t count = std::min(piece, ids.size(1) - first);
+            told.push_back(
+                network.logits(network.advance_to_last(ids.narrow(1, first, count), all)));
+            exact.push_back(expected.at("logits").narrow(1, first + count - 1, 1));
+        }
+        EXPECT_TRUE(is_near(at::cat(told, 1), at::cat(exact, 1), float32_tolerance)) << piece;
+    }
+}
+
 TEST_P(GoldenNetwork, ContinuesGreedilyAsTheReference) {
     const at::Tensor ids = expected.at("input_ids");
     std::vector<NetworkState> states = make_states(network, ids.size(0));

@@ -44,8 +44,12 @@ void PromptReading::read_block(PrefixCache& cache, std::uint64_t most_bytes) {
     const Job& job = source_->job;
     const auto piece = std::span(job.prompt).subspan(done_, std::min(block_, tokens_left()));
     runtime::NetworkState* const state = &state_;
+    const at::Tensor ids = runtime::to_token_row(piece);
+    const runtime::Network& network = model_.network();
     const at::Tensor hidden =
-        model_.network().advance(runtime::to_token_row(piece), std::span(&state, 1)).squeeze(0);
+        (job.scores_prompt ? network.advance(ids, std::span(&state, 1))
+                           : network.advance_to_last(ids, std::span(&state, 1)))
+            .squeeze(0);
     if (job.scores_prompt) {
         score(hidden);
     }

@@ -60,24 +60,36 @@ at::Tensor take_rows(const at::Tensor& rows,
 
 /// What the projections of x give.
 struct ProjectedRows {
-    at::Tensor query{}, key{}, value{}, gate{};
+    at::Tensor query{}, key{}, value{}, gate{};  ///< query and gate of the wanted tokens alone
 };
 
-ProjectedRows project(const AttentionLayer& layer, const at::Tensor& x) {
+ProjectedRows project(const AttentionLayer& layer, const at::Tensor& x, const Call& call) {
     if (layer.spec.fused) {
         using checkpoint::RowRole;
         const auto [rows, gate] = apply_each(x, layer.qkv_proj, layer.o_gate);
-        return {.query = take_rows(rows, *layer.spec.fused, RowRole::query),
+        return {.query = take_rows(call.take_wanted(rows), *layer.spec.fused, RowRole::query),
                 .key = take_rows(rows, *layer.spec.fused, RowRole::key),
                 .value = take_rows(rows, *layer.spec.fused, RowRole::value),
+                .gate = gate.defined() ? call.take_wanted(gate) : gate};
+    }
+    const at::Tensor asking = call.take_wanted(x);
+    const auto with_adapters = [&](const at::Tensor& query,
+                                   const at::Tensor& key,
+                                   const at::Tensor& value,
+                                   const at::Tensor& gate) -> ProjectedRows {
+        return {.query = add_low_rank(query, layer.q_adapter, asking),
+                .key = add_low_rank(key, layer.k_adapter, x),
+                .value = add_low_rank(value, layer.v_adapter, x),
                 .gate = gate};
+    };
+    if (!asking.is_same(x)) {
+        const auto [query, gate] = apply_each(asking, layer.q_proj, layer.o_gate);
+        const auto [key, value] = apply_each(x, layer.k_proj, layer.v_proj);
+        return with_adapters(query, key, value, gate);
     }
     const auto [query, key, value, gate] =
         apply_each(x, layer.q_proj, layer.k_proj, layer.v_proj, layer.o_gate);
-    return {.query = add_low_rank(query, layer.q_adapter, x),
-            .key = add_low_rank(key, layer.k_adapter, x),
-            .value = add_low_rank(value, layer.v_adapter, x),
-            .gate = gate};
+    return with_adapters(query, key, value, gate);
 }
 
 /// Queries and keys of what the projections give; gates among the query rows are left out.
@@ -85,6 +97,7 @@ Routing make_routing(const AttentionLayer& layer,
                      const at::Tensor& query_rows,
                      const at::Tensor& key_rows,
                      const Call& call) {
+    const Call asking = call.narrow_to_wanted(key_rows.size(1));
     const checkpoint::AttentionSpec& spec = layer.spec;
     const bool is_full_width = spec.qk_norm == checkpoint::QkNorm::full_width;
     Routing made{.q = query_rows, .k = key_rows};
@@ -105,11 +118,11 @@ Routing make_routing(const AttentionLayer& layer,
         made.k = made.k * spec.key_scale;
     }
     if (spec.rotary) {
-        made.q = rotate(made.q.contiguous(), call.tables[layer.table]);
+        made.q = rotate(made.q.contiguous(), asking.tables[layer.table]);
         made.k = rotate(made.k.contiguous(), call.tables[layer.table]);
     }
     if (spec.scaling) {
-        made.q = scale_by_length(made.q, *spec.scaling, call);
+        made.q = scale_by_length(made.q, *spec.scaling, asking);
     }
     if (spec.logit_scale) {
         // Attention itself multiplies by head_dim^-0.5.
@@ -161,7 +174,7 @@ at::Tensor mix(const AttentionLayer& layer,
                std::span<LayerState* const> states) {
     const checkpoint::AttentionSpec& spec = layer.spec;
     call.tell_input(role::query, x);
-    const auto [query_rows, key_rows, value_rows, gate_rows] = project(layer, x);
+    const auto [query_rows, key_rows, value_rows, gate_rows] = project(layer, x, call);
     const auto [q, k] = make_routing(layer, query_rows, key_rows, call);
     const at::Tensor v = in_heads(value_rows, spec.heads.kv_heads);
     at::Tensor gate;
@@ -182,12 +195,11 @@ at::Tensor mix(const AttentionLayer& layer,
     if (states.empty()) {
         y = attend_within(q, k, v, options);
     } else {
-        std::vector<const KeyValueCache*> caches;
-        for (std::size_t b = 0; b < states.size(); ++b) {
-            const auto row = static_cast<std::int64_t>(b);
-            caches.push_back(&*states[b]->cache);
-            states[b]->cache->append(k.select(0, row), v.select(0, row));
+        std::vector<KeyValueCache*> caches;
+        for (LayerState* const state : states) {
+            caches.push_back(&*state->cache);
         }
+        append_each(caches, k, v);
         y = attend_to_caches(q, caches, options);
         for (LayerState* const state : states) {
             if (spec.window) {
@@ -202,7 +214,7 @@ at::Tensor mix(const AttentionLayer& layer,
 }
 
 Routing route(const AttentionLayer& layer, const at::Tensor& x, const Call& call) {
-    const ProjectedRows rows = project(layer, x);
+    const ProjectedRows rows = project(layer, x, call);
     return make_routing(layer, rows.query, rows.key, call);
 }
 

@@ -134,7 +134,7 @@ GatedDeltaLayer load_mixer(const checkpoint::GatedDeltaSpec& spec, const LayerWe
 
 at::Tensor mix(const GatedDeltaLayer& layer,
                const at::Tensor& x,
-               const Call& /*call*/,
+               const Call& call,
                std::span<LayerState* const> states) {
     const checkpoint::GatedDeltaSpec& spec = layer.spec;
     const DeltaInputs inputs = project(layer, x);
@@ -164,7 +164,8 @@ at::Tensor mix(const GatedDeltaLayer& layer,
                               .scale = 1.0 / std::sqrt(static_cast<double>(spec.key_dim))},
                              states);
     return apply(layer.out_proj,
-                 apply_norm_and_gate(layer.norm, y, inputs.z).reshape({x.size(0), x.size(1), -1}));
+                 apply_norm_and_gate(layer.norm, call.take_wanted(y), call.take_wanted(inputs.z))
+                     .flatten(2));
 }
 
 LayerState make_state(const GatedDeltaLayer& /*layer*/, const CacheOptions& /*options*/) {

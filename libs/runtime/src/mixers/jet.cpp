@@ -36,7 +36,7 @@ JetLayer load_mixer(const checkpoint::JetSpec& spec, const LayerWeights& weights
 
 at::Tensor mix(const JetLayer& layer,
                const at::Tensor& x,
-               const Call& /*call*/,
+               const Call& call,
                std::span<LayerState* const> states) {
     const checkpoint::JetSpec& spec = layer.spec;
     const auto [q, k, projected_v, a, b, g, generated] = apply_each(x,
@@ -68,7 +68,9 @@ at::Tensor mix(const JetLayer& layer,
                               .scale = 1.0 / std::sqrt(static_cast<double>(spec.key_dim))},
                              states);
     const at::Tensor z = g.view({batch, length, spec.heads, spec.value_dim});
-    return apply(layer.o_proj, apply_norm_and_gate(layer.norm, y, z).reshape({batch, length, -1}));
+    return apply(
+        layer.o_proj,
+        apply_norm_and_gate(layer.norm, call.take_wanted(y), call.take_wanted(z)).flatten(2));
 }
 
 LayerState make_state(const JetLayer& /*layer*/, const CacheOptions& /*options*/) {

@@ -87,7 +87,7 @@ KimiDeltaLayer load_mixer(const checkpoint::KimiDeltaSpec& spec, const LayerWeig
 
 at::Tensor mix(const KimiDeltaLayer& layer,
                const at::Tensor& x,
-               const Call& /*call*/,
+               const Call& call,
                std::span<LayerState* const> states) {
     const checkpoint::KimiDeltaSpec& spec = layer.spec;
     const KimiDeltaInputs inputs = project(layer, x);
@@ -109,7 +109,8 @@ at::Tensor mix(const KimiDeltaLayer& layer,
             states);
     return apply(
         layer.o_proj,
-        gated(apply(layer.norm, y), in_heads(inputs.gate)).reshape({x.size(0), x.size(1), -1}));
+        gated(apply(layer.norm, call.take_wanted(y)), call.take_wanted(in_heads(inputs.gate)))
+            .flatten(2));
 }
 
 LayerState make_state(const KimiDeltaLayer& /*layer*/, const CacheOptions& /*options*/) {

@@ -24,10 +24,11 @@ namespace role = checkpoint::role;
 
 /// What queries, keys and values are made of.
 struct Projected {
-    at::Tensor q;  ///< [B, T, heads, nope + rope], so that q k^T / sqrt(nope + rope) are logits
+    /// [B, wanted, heads, nope + rope], so that q k^T / sqrt(nope + rope) are logits
+    at::Tensor q;
     at::Tensor latent;  ///< [B, T, kv_rank]
     at::Tensor shared;  ///< [B, T, rope]: the part of the key that all heads share
-    at::Tensor gate;    ///< [B, T, heads] before its sigmoid; undefined without one
+    at::Tensor gate;    ///< [B, wanted, heads] before its sigmoid; undefined without one
 };
 
 /// x [B, T, heads, rope] turned by its positions.
@@ -71,13 +72,23 @@ at::Tensor make_queries(const LatentAttentionLayer& layer,
 
 Projected project(const LatentAttentionLayer& layer, const at::Tensor& x, const Call& call) {
     const checkpoint::LatentAttentionSpec& spec = layer.spec;
-    const auto [query_rows, compressed, gate] = apply_each(
-        x, spec.query_rank ? layer.q_in : layer.q_proj, layer.latent_proj, layer.head_gate);
-    const at::Tensor shared = compressed.narrow(-1, spec.kv_rank, spec.rope_dim);
-    return {.q = make_queries(layer, query_rows, call),
-            .latent = apply(layer.latent_norm, compressed.narrow(-1, 0, spec.kv_rank)),
-            .shared = turn(layer, shared.unsqueeze(2), call).squeeze(2),
-            .gate = gate};
+    const Linear& first_of_queries = spec.query_rank ? layer.q_in : layer.q_proj;
+    const auto with_parts = [&](const at::Tensor& query_rows,
+                                const at::Tensor& compressed,
+                                const at::Tensor& gate) -> Projected {
+        const at::Tensor shared = compressed.narrow(-1, spec.kv_rank, spec.rope_dim);
+        return {.q = make_queries(layer, query_rows, call.narrow_to_wanted(x.size(1))),
+                .latent = apply(layer.latent_norm, compressed.narrow(-1, 0, spec.kv_rank)),
+                .shared = turn(layer, shared.unsqueeze(2), call).squeeze(2),
+                .gate = gate};
+    };
+    if (const at::Tensor asking = call.take_wanted(x); !asking.is_same(x)) {
+        const auto [query_rows, gate] = apply_each(asking, first_of_queries, layer.head_gate);
+        return with_parts(query_rows, apply(layer.latent_proj, x), gate);
+    }
+    const auto [query_rows, compressed, gate] =
+        apply_each(x, first_of_queries, layer.latent_proj, layer.head_gate);
+    return with_parts(query_rows, compressed, gate);
 }
 
 /// Keys [B, T, heads, nope + rope] and values [B, T, heads, value].
@@ -99,13 +110,17 @@ at::Tensor attend_to_caches(const LatentAttentionLayer& layer,
                             const Projected& made,
                             std::span<LayerState* const> states) {
     const at::Tensor cached = at::cat({made.latent, made.shared}, -1).unsqueeze(2);
+    std::vector<KeyValueCache*> caches;
+    for (LayerState* const state : states) {
+        caches.push_back(&*state->cache);
+    }
+    append_each(caches, cached, {});
     std::vector<at::Tensor> rows;
     for (std::size_t b = 0; b < states.size(); ++b) {
-        KeyValueCache& cache = *states[b]->cache;
-        const auto row = static_cast<std::int64_t>(b);
-        cache.append(cached.select(0, row), {});
-        rows.push_back(
-            attend_to_latents(layer.spec, layer.key_value, made.q.select(0, row), cache));
+        rows.push_back(attend_to_latents(layer.spec,
+                                         layer.key_value,
+                                         made.q.select(0, static_cast<std::int64_t>(b)),
+                                         *caches[b]));
     }
     return rows.size() == 1 ? rows.front().unsqueeze(0) : at::stack(rows);
 }

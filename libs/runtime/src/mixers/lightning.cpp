@@ -109,14 +109,14 @@ at::Tensor mix(const LightningLayer& layer,
         k = k.repeat_interleave(group, 2);
         v = v.repeat_interleave(group, 2);
     }
-    at::Tensor y =
+    at::Tensor y = call.take_wanted(
         run({.q = q, .k = k, .v = v, .decay = layer.log_decay, .scale = spec.scale}, states)
-            .reshape({x.size(0), x.size(1), -1});
+            .flatten(2));
     if (layer.o_norm.is_defined()) {
         y = apply_in_groups(layer.o_norm, y, spec.norm_groups);
     }
     if (layer.z_proj.is_defined()) {
-        y = gated(y, gate);
+        y = gated(y, call.take_wanted(gate));
     }
     return apply(layer.o_proj, y);
 }

@@ -38,7 +38,7 @@ Mamba1Layer load_mixer(const checkpoint::Mamba1Spec& spec, const LayerWeights& w
 
 at::Tensor mix(const Mamba1Layer& layer,
                const at::Tensor& x,
-               const Call& /*call*/,
+               const Call& call,
                std::span<LayerState* const> states) {
     const checkpoint::Mamba1Spec& spec = layer.spec;
     const at::Tensor projected = apply(layer.in_proj, x);
@@ -65,8 +65,9 @@ at::Tensor mix(const Mamba1Layer& layer,
          .skip = layer.skip,
          .state = gather(states, &LayerState::recurrent)});
     scatter(result.state, states, &LayerState::recurrent);
-    const at::Tensor z = projected.narrow(-1, spec.channels, spec.channels).contiguous();
-    return apply(layer.out_proj, swiglu(z, result.output));
+    const at::Tensor z =
+        call.take_wanted(projected.narrow(-1, spec.channels, spec.channels)).contiguous();
+    return apply(layer.out_proj, swiglu(z, call.take_wanted(result.output)));
 }
 
 LayerState make_state(const Mamba1Layer& /*layer*/, const CacheOptions& /*options*/) {

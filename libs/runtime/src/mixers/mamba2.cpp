@@ -63,17 +63,18 @@ Mamba2Layer load_mixer(const checkpoint::Mamba2Spec& spec, const LayerWeights& w
 
 at::Tensor mix(const Mamba2Layer& layer,
                const at::Tensor& x,
-               const Call& /*call*/,
+               const Call& call,
                std::span<LayerState* const> states) {
     at::Tensor projected = apply(layer.in_proj, x);
     if (layer.row_scales.defined()) {
         projected = projected * layer.row_scales;
     }
-    return apply(layer.out_proj, mix_projected(layer, projected, states));
+    return apply(layer.out_proj, mix_projected(layer, projected, call, states));
 }
 
 at::Tensor mix_projected(const Mamba2Layer& layer,
                          const at::Tensor& projected,
+                         const Call& call,
                          std::span<LayerState* const> states) {
     if (can_step_mamba2(projected, states)) {
         return step_mamba2(layer, projected, states);
@@ -103,8 +104,8 @@ at::Tensor mix_projected(const Mamba2Layer& layer,
          .state = gather(states, &LayerState::recurrent)});
     scatter(result.state, states, &LayerState::recurrent);
     return apply_gated_norm(layer.norm,
-                            result.output.reshape({batch, length, inner}),
-                            projected.narrow(-1, 0, inner).contiguous(),
+                            call.take_wanted(result.output.reshape({batch, length, inner})),
+                            call.take_wanted(projected.narrow(-1, 0, inner)).contiguous(),
                             spec);
 }
 

@@ -41,9 +41,11 @@ at::Tensor mix(const Mamba2Layer& layer,
 
 /// What lies between the projections: one token of each sequence in its step form where that is
 /// possible (`can_step_mamba2`), more in chunks.
-/// Shapes: projected [B, T, rows of in_proj] -> [B, T, heads * head_dim]; `states` as in `mix`.
+/// Shapes: projected [B, T, rows of in_proj] -> [B, T or wanted, heads * head_dim]; `states` as in
+/// `mix`.
 at::Tensor mix_projected(const Mamba2Layer& layer,
                          const at::Tensor& projected,
+                         const Call& call,
                          std::span<LayerState* const> states);
 
 /// What is kept of a sequence before its first token.

@@ -23,8 +23,8 @@ at::Tensor mix(const ParallelLayer& layer,
     const at::Tensor of_mamba = mix(layer.mamba, scaled(x, spec.mamba_input_scale), call, states);
     const at::Tensor of_attention =
         mix(layer.attention, scaled(x, spec.attention_input_scale), call, states);
-    return scaled(of_mamba, spec.mamba_output_scale) +
-           scaled(of_attention, spec.attention_output_scale);
+    return scaled(call.take_wanted(of_mamba), spec.mamba_output_scale) +
+           scaled(call.take_wanted(of_attention), spec.attention_output_scale);
 }
 
 LayerState make_state(const ParallelLayer& layer, const CacheOptions& options) {

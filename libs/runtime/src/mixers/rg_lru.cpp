@@ -114,9 +114,10 @@ at::Tensor mix(const RgLruLayer& layer,
     const ConvolutionResult convolved = convolve(
         input, layer.kernel.squeeze(1), gather(states, &LayerState::past), layer.kernel_bias);
     scatter(convolved.past, states, &LayerState::past);
+    const at::Tensor recurred = recur(layer, convolved.output, call, states);
     return apply(
         layer.output,
-        recur(layer, convolved.output, call, states) * activate(layer.spec.activation, branch));
+        call.take_wanted(recurred) * activate(layer.spec.activation, call.take_wanted(branch)));
 }
 
 LayerState make_state(const RgLruLayer& /*layer*/, const CacheOptions& /*options*/) {

@@ -55,7 +55,9 @@ at::Tensor mix(const SharedBlockLayer& layer,
                std::span<LayerState* const> states) {
     ANAMNESIS_CHECK(call.embeddings.defined(), "a shared block reads the embeddings");
     const at::Tensor both = apply(layer.block_norm, at::cat({x, call.embeddings}, -1));
-    const at::Tensor seen = mix(layer.attention, both, call, states);
+    Call of_all = call;  // which the other mixer reads
+    of_all.wanted.reset();
+    const at::Tensor seen = mix(layer.attention, both, of_all, states);
     // Observers know one feed-forward a layer, which this is not.
     const at::Tensor fed = apply(layer.feed_forward, apply(layer.feed_forward_norm, seen), Call());
     return mix(layer.mamba, apply(layer.mamba_norm, x + apply(layer.output, fed)), call, states);

@@ -37,12 +37,12 @@ at::Tensor gate_and_convolve(const ShortConvolutionLayer& layer,
 
 at::Tensor mix(const ShortConvolutionLayer& layer,
                const at::Tensor& x,
-               const Call& /*call*/,
+               const Call& call,
                std::span<LayerState* const> states) {
     at::Tensor past = gather(states, &LayerState::past);
     const at::Tensor mixed = gate_and_convolve(layer, apply(layer.in_proj, x), past);
     scatter(past, states, &LayerState::past);
-    return apply(layer.out_proj, mixed);
+    return apply(layer.out_proj, call.take_wanted(mixed));
 }
 
 LayerState make_state(const ShortConvolutionLayer& /*layer*/, const CacheOptions& /*options*/) {

@@ -215,6 +215,10 @@ public:
                        std::span<NetworkState* const> states,
                        const StreamObserver& observer = {}) const;
 
+    /// The same where only what the last token gives is wanted, as of a prompt: the last layers
+    /// compute no more than that and what they keep. Shapes: ids [B, T] int64 -> [B, 1, d].
+    at::Tensor advance_to_last(const at::Tensor& ids, std::span<NetworkState* const> states) const;
+
     /// Shapes: hidden [..., d] -> logits [..., vocabulary], in the type of activations.
     at::Tensor logits(const at::Tensor& hidden) const;
 
@@ -229,7 +233,12 @@ private:
                    std::span<const std::int64_t> boundaries,
                    const StreamObserver& observer,
                    const AttentionObserver& attention,
-                   const InputObserver& inputs) const;
+                   const InputObserver& inputs,
+                   std::int64_t wanted) const;
+    at::Tensor advance(const at::Tensor& ids,
+                       std::span<NetworkState* const> states,
+                       const StreamObserver& observer,
+                       std::int64_t wanted) const;
 
     std::unique_ptr<Parts> parts_;
 };

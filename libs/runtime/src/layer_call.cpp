@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layer_call.hpp"
+
+#include <cstdint>
+
+namespace anamnesis::runtime {
+
+Call Call::narrow_to_wanted(std::int64_t length) const {
+    Call narrowed = *this;
+    if (!wanted || length <= *wanted) {
+        return narrowed;
+    }
+    for (std::int64_t& start : narrowed.starts) {
+        start += length - *wanted;
+    }
+    for (RotaryTables& table : narrowed.tables) {
+        for (at::Tensor* const part :
+             {&table.cosine, &table.sine, &table.both_cosines, &table.both_sines}) {
+            if (part->defined()) {
+                *part = take_wanted(*part);
+            }
+        }
+    }
+    narrowed.wanted.reset();
+    return narrowed;
+}
+
+}  // namespace anamnesis::runtime
