@@ -54,14 +54,11 @@ void declare(CLI::App& app, ServeVerbOptions& options) {
         ->envname("ANAMNESIS_API_KEY");
     listening.option("--max-body", options.max_body, "The largest body of a request, in MiB.")
         ->check(CLI::Range(1U, 1024U));
-    listening.option(
-        "--drain", options.drain_seconds, "Seconds that answers under way get after a stop.");
+    listening.option("--drain", options.drain_seconds, "Seconds for answers after a stop.");
     OptionGroup load(app, "Load");
     load.option("--max-sequences", options.server.sequences, "Answers that a model makes at once.")
         ->check(CLI::Range(1U, 4096U));
-    load.option("--max-waiting",
-                options.server.waiting,
-                "Prompts that may wait for a model; more are refused with 429.")
+    load.option("--max-waiting", options.server.waiting, "Prompts that may wait; more get 429.")
         ->check(CLI::Range(1U, 65536U));
     load.option("--state-memory",
                 options.state_memory,
@@ -70,8 +67,11 @@ void declare(CLI::App& app, ServeVerbOptions& options) {
         ->check(CLI::NonNegativeNumber);
     load.option("--chunk",
                 options.server.block,
-                "Tokens of a prompt that are read between two tokens of the answers; prefixes are "
-                "kept in blocks of so many.")
+                "Tokens of a prompt that are read at once; prefixes are kept in blocks of so many.")
+        ->check(CLI::Range(1U, 1U << 20U));
+    load.option("--prompt-tokens",
+                options.server.prompt_tokens,
+                "Tokens of prompts that are read between two of the answers, in whole chunks.")
         ->check(CLI::Range(1U, 1U << 20U));
     declare_adapter(app, options.model);
     declare_model(app, options.model);

@@ -20,6 +20,7 @@ Engine::Engine(std::span<const ServedModel> models, const ServeOptions& options)
     : most_waiting_(options.waiting) {
     const SchedulerOptions each{.sequences = options.sequences,
                                 .block = options.block,
+                                .prompt_tokens = options.prompt_tokens,
                                 .state_bytes = options.state_bytes / models.size()};
     for (const ServedModel& served : models) {
         metrics_.push_back(std::make_unique<ModelMetrics>());

@@ -166,9 +166,18 @@ std::list<PromptReading>::iterator Scheduler::choose_reading() {
 }
 
 void Scheduler::read() {
-    if (readings_.empty()) {
-        return;
-    }
+    std::size_t tokens = 0;
+    do {
+        if (readings_.empty()) {
+            return;
+        }
+        read_block();
+        tokens += options_.block;
+        // Without answers that wait for it, a prompt that has just come may be next.
+    } while (!answers_.empty() && tokens + options_.block <= options_.prompt_tokens);
+}
+
+void Scheduler::read_block() {
     const auto reading = choose_reading();
     contain(
         [&] {

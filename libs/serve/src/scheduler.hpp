@@ -17,12 +17,15 @@
 namespace anamnesis::serve {
 
 struct SchedulerOptions {
-    std::size_t sequences = 16;     ///< answers at once
-    std::size_t block = 256;        ///< tokens of a prompt between two steps of the answers
+    std::size_t sequences = 16;  ///< answers at once
+    std::size_t block = 256;     ///< tokens of a prompt that are read at once
+    /// Of prompts that are read between two steps of the answers, in whole blocks, at least one.
+    /// A step reads all weights for a token of each answer: few steps leave more time for prompts.
+    std::size_t prompt_tokens = 1024;
     std::uint64_t state_bytes = 0;  ///< of answers under way and kept prefixes together
 };
 
-/// The jobs of one model: each step reads one block of one prompt and adds a token to every answer.
+/// The jobs of one model: each step reads blocks of prompts and adds a token to every answer.
 ///
 /// Memory: a job begins when the caches and states of all its answers at their longest fit beside
 /// those of the jobs under way. Kept prefixes take what is left over and make room.
@@ -59,6 +62,7 @@ private:
     void drop_cancelled();
     void admit();
     void read();
+    void read_block();
     void decode();
     void tell_metrics();
     std::size_t count_sequences() const;

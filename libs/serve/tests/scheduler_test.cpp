@@ -190,6 +190,25 @@ TEST_F(Schedule, ReadsPromptsBetweenTheStepsOfAnswers) {
     scheduler.finish();
 }
 
+TEST_F(Schedule, ReadsWholeBlocksUpToTheTokensOfAStep) {
+    TinyScheduler several(*model,
+                          {.block = tiny_block,
+                           .prompt_tokens = 3 * tiny_block + 5,
+                           .state_bytes = std::uint64_t{1} << 30U});
+    const Job answering = make_job(random_tokens(10, 1), 30);
+    several.add(answering);
+    several->step();
+    several.add(make_job(random_tokens(9 * tiny_block, 2), 30));
+    for (int i = 0; i < 2; ++i) {
+        several->step();
+        EXPECT_EQ(several.metrics().prompts_reading, 1U);
+    }
+    several->step();
+    EXPECT_EQ(several.metrics().prompts_reading, 0U);
+    EXPECT_EQ(read_outcome(answering).tokens.front().size(), 4U);
+    several.finish();
+}
+
 TEST_F(Schedule, LetsAShortPromptOvertakeALongOne) {
     const Job lengthy = make_job(random_tokens(320, 1), 1);
     const Job brief = make_job(random_tokens(10, 2), 1);

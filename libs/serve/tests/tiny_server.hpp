@@ -100,6 +100,7 @@ class TinyScheduler {
 public:
     explicit TinyScheduler(const runtime::HybridModel& model,
                            SchedulerOptions options = {.block = tiny_block,
+                                                       .prompt_tokens = tiny_block,
                                                        .state_bytes = std::uint64_t{1} << 30U})
         : scheduler_(model, options, metrics_) {}
 

@@ -32,6 +32,7 @@ struct ServeOptions {
     std::size_t sequences = 16;                      ///< answers that one model makes at once
     std::size_t waiting = 64;  ///< prompts that may wait for one model before 429
     std::size_t block = 256;   ///< tokens of a prompt read at once; prefixes are kept in blocks
+    std::size_t prompt_tokens = 1024;  ///< read between two steps of the answers, in whole blocks
     /// Of caches and states of all models, kept prefixes included; 0: a quarter of the machine's.
     std::uint64_t state_bytes = 0;
     std::chrono::seconds drain{10};  ///< that answers under way get once a stop was asked for
