@@ -41,6 +41,17 @@ std::string PromptForm::render(const Question& question) const {
            question.answer_prefix;
 }
 
+namespace {
+
+/// True where one call gives the answers of both.
+bool are_decoded_alike(const Question& a, const Question& b) {
+    return a.max_new_tokens == b.max_new_tokens && a.stop == b.stop &&
+           a.sampling.temperature == b.sampling.temperature &&
+           a.sampling.top_k == b.sampling.top_k && a.sampling.top_p == b.sampling.top_p;
+}
+
+}  // namespace
+
 EmbeddedBackEnd::EmbeddedBackEnd(language::LanguageModel& model, EmbeddedOptions options)
     : model_(model), options_(std::move(options)) {}
 
@@ -99,6 +110,8 @@ void EmbeddedBackEnd::answer_block(std::vector<Prompt> prompts,
             options_.shares_prefixes ? common_prefix(prompts[i].tokens, prompts[i + 1].tokens) : 0);
     }
     std::vector<Snapshot> snapshots;
+    std::vector<Ready> ready;
+    std::size_t waiting_tokens = 0;
     for (std::size_t first = 0; first < prompts.size() && !cancel.stop_requested();) {
         std::size_t end = first + 1;
         while (end < prompts.size() && options_.shares_prefixes &&
@@ -114,6 +127,11 @@ void EmbeddedBackEnd::answer_block(std::vector<Prompt> prompts,
             known,
             options_.prefill_chunk,
             options_.most_snapshots - std::min(options_.most_snapshots - 1, snapshots.size()));
+        // Before the next is read: what it takes is not held beside them.
+        if (waiting_tokens + prompts[first].tokens.size() > options_.batch_tokens) {
+            answer_ready(ready, take, cancel);
+        }
+        waiting_tokens = (ready.empty() ? 0 : waiting_tokens) + prompts[first].tokens.size();
         std::unique_ptr<Sequence> state;
         try {
             state = read(prompts[first], places, snapshots, cancel);
@@ -123,9 +141,10 @@ void EmbeddedBackEnd::answer_block(std::vector<Prompt> prompts,
             }
             throw;
         }
-        answer_equal(std::span(prompts).subspan(first, end - first), *state, take, cancel);
+        add_equal(std::span(prompts).subspan(first, end - first), *state, ready, take, cancel);
         first = end;
     }
+    answer_ready(ready, take, cancel);
 }
 
 std::unique_ptr<Sequence> EmbeddedBackEnd::read(const Prompt& prompt,
@@ -151,55 +170,66 @@ std::unique_ptr<Sequence> EmbeddedBackEnd::read(const Prompt& prompt,
     return state;
 }
 
-void EmbeddedBackEnd::answer_equal(std::span<const Prompt> prompts,
-                                   const Sequence& state,
+void EmbeddedBackEnd::add_equal(std::span<Prompt> prompts,
+                                const Sequence& state,
+                                std::vector<Ready>& ready,
+                                const Take& take,
+                                const std::stop_token& cancel) {
+    std::map<std::string, double> logprobs;  // of what is expected, which may differ
+    for (Prompt& prompt : prompts) {
+        if (!ready.empty() && (ready.size() >= options_.batch ||
+                               !are_decoded_alike(ready.front().question, prompt.question))) {
+            answer_ready(ready, take, cancel);
+        }
+        const std::string expected = prompt.question.expected;
+        if (!expected.empty() && !logprobs.contains(expected)) {
+            double& sum = logprobs[expected];
+            for (const language::TokenScore& token : model_.score(state, model_.encode(expected))) {
+                sum += token.logprob;
+            }
+        }
+        ready.push_back({.question = std::move(prompt.question),
+                         .tokens = prompt.tokens.size(),
+                         .sequence = state.fork(),
+                         .expected_logprob = expected.empty()
+                                                 ? std::nullopt
+                                                 : std::optional(logprobs.at(expected))});
+    }
+}
+
+void EmbeddedBackEnd::answer_ready(std::vector<Ready>& ready,
                                    const Take& take,
                                    const std::stop_token& cancel) {
     using Clock = std::chrono::steady_clock;
-    for (std::size_t first = 0; first < prompts.size(); first += options_.batch) {
-        const auto batch = prompts.subspan(first, std::min(options_.batch, prompts.size() - first));
-        const auto begin = Clock::now();
-        const Question& question = batch.front().question;
-        std::map<std::string, double> logprobs;  // of what is expected, which may differ
-        for (const Prompt& prompt : batch) {
-            const std::string& expected = prompt.question.expected;
-            if (!expected.empty() && !logprobs.contains(expected)) {
-                double& sum = logprobs[expected];
-                for (const language::TokenScore& token :
-                     model_.score(state, model_.encode(expected))) {
-                    sum += token.logprob;
-                }
-            }
+    const std::vector<Ready> batch = std::exchange(ready, {});
+    if (batch.empty() || cancel.stop_requested()) {
+        return;
+    }
+    const auto begin = Clock::now();
+    const Question& question = batch.front().question;
+    std::vector<Sequence*> sequences;
+    language::DecodingOptions how{.max_new_tokens = question.max_new_tokens,
+                                  .sampling = question.sampling,
+                                  .stop = question.stop,
+                                  .cancel = cancel};
+    for (const Ready& one : batch) {
+        sequences.push_back(one.sequence.get());
+        how.seeds.push_back(one.question.sampling.seed);
+    }
+    const std::vector<Generation> generations = model_.generate(sequences, how);
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+        if (generations[i].finish == FinishReason::cancelled) {
+            continue;
         }
-        std::vector<std::unique_ptr<Sequence>> forks;
-        std::vector<Sequence*> sequences;
-        language::DecodingOptions how{.max_new_tokens = question.max_new_tokens,
-                                      .sampling = question.sampling,
-                                      .stop = question.stop,
-                                      .cancel = cancel};
-        for (const Prompt& prompt : batch) {
-            forks.push_back(state.fork());
-            sequences.push_back(forks.back().get());
-            how.seeds.push_back(prompt.question.sampling.seed);
-        }
-        const std::vector<Generation> generations = model_.generate(sequences, how);
-        const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-        for (std::size_t i = 0; i < batch.size(); ++i) {
-            if (generations[i].finish == FinishReason::cancelled) {
-                continue;
-            }
-            saving_.prompt_tokens += batch[i].tokens.size();
-            const auto logprob = logprobs.find(batch[i].question.expected);
-            take.answered(
-                batch[i].question,
-                {.text = generations[i].text,
-                 .finish = generations[i].finish,
-                 .prompt_tokens = batch[i].tokens.size(),
-                 .new_tokens = generations[i].tokens.size(),
-                 .expected_logprob =
-                     logprob == logprobs.end() ? std::nullopt : std::optional(logprob->second),
-                 .seconds = seconds});
-        }
+        saving_.prompt_tokens += batch[i].tokens;
+        take.answered(batch[i].question,
+                      {.text = generations[i].text,
+                       .finish = generations[i].finish,
+                       .prompt_tokens = batch[i].tokens,
+                       .new_tokens = generations[i].tokens.size(),
+                       .expected_logprob = batch[i].expected_logprob,
+                       .seconds = seconds});
     }
 }
 

@@ -3,15 +3,19 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "anamnesis/base/random.hpp"
+#include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/scripted_model.hpp"
 
 namespace anamnesis::eval {
@@ -89,6 +93,84 @@ TEST(EmbeddedBackEnd, ReadsEqualPromptsOnce) {
     EXPECT_EQ(back_end.saving()->prefilled_tokens, questions.front().input.size());
 }
 
+/// Notes how many answers are asked for together.
+class CountingModel final : public language::LanguageModel {
+public:
+    std::vector<std::size_t> batches;
+
+    std::vector<language::TokenId> encode(std::string_view text) const override {
+        return model_.encode(text);
+    }
+    std::string decode(std::span<const language::TokenId> tokens) const override {
+        return model_.decode(tokens);
+    }
+    std::size_t context_length() const override { return model_.context_length(); }
+    std::vector<language::TokenId> end_of_text() const override { return model_.end_of_text(); }
+    std::unique_ptr<language::Sequence> start() override { return model_.start(); }
+    void prefill(language::Sequence& sequence,
+                 std::span<const language::TokenId> tokens,
+                 const language::PrefillProgress& progress,
+                 const std::stop_token& cancel) override {
+        model_.prefill(sequence, tokens, progress, cancel);
+    }
+    std::vector<language::Generation> generate(std::span<language::Sequence* const> sequences,
+                                               const language::DecodingOptions& options) override {
+        batches.push_back(sequences.size());
+        return model_.generate(sequences, options);
+    }
+    std::vector<language::TokenScore> score(
+        const language::Sequence& sequence,
+        std::span<const language::TokenId> continuation) override {
+        return model_.score(sequence, continuation);
+    }
+
+private:
+    ScriptedModel model_{script};
+};
+
+std::vector<Question> differing_questions(std::size_t count, std::size_t length) {
+    std::vector<Question> questions;
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto letter = static_cast<char>('a' + static_cast<char>(i));
+        questions.push_back({.id = std::to_string(i), .input = std::string(length, letter)});
+    }
+    return questions;
+}
+
+TEST(EmbeddedBackEnd, AnswersDifferentPromptsTogether) {
+    CountingModel model;
+    EmbeddedBackEnd back_end(model, {.batch = 4});
+    const std::vector<Question> questions = differing_questions(10, 5);
+    const auto answers = ask(back_end, questions);
+    EXPECT_EQ(model.batches, (std::vector<std::size_t>{4, 4, 2}));
+    for (const Question& question : questions) {
+        EXPECT_EQ(answers.at(question.id).text, script(question.input));
+        EXPECT_EQ(answers.at(question.id).prompt_tokens, question.input.size());
+    }
+    EXPECT_EQ(back_end.saving()->prompt_tokens, 50U);
+}
+
+TEST(EmbeddedBackEnd, HoldsNoMoreTokensOfPromptsThanABatchMay) {
+    CountingModel model;
+    EmbeddedBackEnd back_end(model, {.batch_tokens = 100});
+    std::vector<Question> questions = differing_questions(5, 40);
+    questions.push_back({.id = "long", .input = std::string(300, 'z')});
+    EXPECT_EQ(ask(back_end, questions).size(), 6U);
+    EXPECT_EQ(model.batches, (std::vector<std::size_t>{2, 2, 1, 1}));
+}
+
+TEST(EmbeddedBackEnd, AnswersTogetherOnlyWhatIsDecodedAlike) {
+    CountingModel model;
+    EmbeddedBackEnd back_end(model, {});
+    std::vector<Question> questions = differing_questions(6, 5);
+    questions[2].max_new_tokens = 3;
+    questions[4].stop = {"c"};
+    questions[5].sampling.temperature = 1.0;
+    const auto answers = ask(back_end, questions);
+    EXPECT_EQ(model.batches, (std::vector<std::size_t>{2, 1, 1, 1, 1}));
+    EXPECT_EQ(answers.at("2").text, script(questions[2].input).substr(0, 3));
+}
+
 TEST(EmbeddedBackEnd, ScoresTheExpectedContinuation) {
     ScriptedModel model([](std::string_view) { return std::string(" 42."); });
     EmbeddedBackEnd back_end(model, {});
@@ -136,7 +218,7 @@ TEST(EmbeddedBackEnd, TellsOfAPromptThatDoesNotFitAndGoesOn) {
 TEST(EmbeddedBackEnd, StopsWhenItIsTold) {
     std::stop_source stop;
     ScriptedModel model(script);
-    EmbeddedBackEnd back_end(model, {});
+    EmbeddedBackEnd back_end(model, {.batch = 1});
     std::size_t answered = 0;
     std::size_t asked = 0;
     back_end.answer(

@@ -31,7 +31,10 @@ struct EmbeddedOptions {
     /// The pieces in which the model reads a prompt. What prompts share is read once up to a
     /// multiple of it, so that every answer is the one that the model gives to its prompt alone.
     std::size_t prefill_chunk = 512;
-    std::size_t batch = 16;                    ///< answers to one prompt under way at once
+    std::size_t batch = 16;  ///< answers under way at once, which a model gives faster together
+    /// Of the different prompts of a batch, unless one alone has more: their caches are held at
+    /// once.
+    std::size_t batch_tokens = 16384;
     std::size_t most_snapshots = 32;           ///< states of shared beginnings held at once
     std::size_t lookahead_bytes = 64U << 20U;  ///< prompts held to find what they share
     bool shares_prefixes = true;
@@ -60,17 +63,29 @@ private:
         std::unique_ptr<language::Sequence> sequence;
     };
 
+    /// A prompt that is read.
+    struct Ready {
+        Question question;
+        std::size_t tokens = 0;
+        std::unique_ptr<language::Sequence> sequence;
+        std::optional<double> expected_logprob;
+    };
+
     void answer_block(std::vector<Prompt> prompts, const Take& take, const std::stop_token& cancel);
     /// The state after the prompt; on the way, snapshots at `places` are pushed.
     std::unique_ptr<language::Sequence> read(const Prompt& prompt,
                                              std::span<const std::size_t> places,
                                              std::vector<Snapshot>& snapshots,
                                              const std::stop_token& cancel);
-    /// Answers to equal prompts, from one state.
-    void answer_equal(std::span<const Prompt> prompts,
-                      const language::Sequence& state,
-                      const Take& take,
-                      const std::stop_token& cancel);
+    /// Adds equal prompts, whose state is given, to those that wait for their answers, and answers
+    /// these whenever they fill a batch.
+    void add_equal(std::span<Prompt> prompts,
+                   const language::Sequence& state,
+                   std::vector<Ready>& ready,
+                   const Take& take,
+                   const std::stop_token& cancel);
+    /// Answers all of them together; none are left.
+    void answer_ready(std::vector<Ready>& ready, const Take& take, const std::stop_token& cancel);
 
     language::LanguageModel& model_;
     EmbeddedOptions options_;
