@@ -54,7 +54,7 @@ void declare(CLI::App& app, ServeVerbOptions& options) {
         ->envname("ANAMNESIS_API_KEY");
     listening.option("--max-body", options.max_body, "The largest body of a request, in MiB.")
         ->check(CLI::Range(1U, 1024U));
-    listening.option("--drain", options.drain_seconds, "Seconds for answers after a stop.");
+    listening.option("--drain", options.drain_seconds, "Seconds for running answers after a stop.");
     OptionGroup load(app, "Load");
     load.option("--max-sequences", options.server.sequences, "Answers that a model makes at once.")
         ->check(CLI::Range(1U, 4096U));

@@ -28,23 +28,12 @@ public:
         at::Tensor values;  ///< the same shape; the same tensor where keys are their own values
     };
 
-    /// Of what a token adds.
-    struct RowShape {
-        std::int64_t kv_heads = 0;
-        std::int64_t head_dim = 0;
-        bool has_values = true;
-    };
-
     KeyValueCache(at::ScalarType type, std::int64_t page_length)
         : type_(type), page_length_(page_length) {}
 
     /// Adds tokens. Undefined values: keys are their own values, and held once.
     /// Shapes: keys, values [T, kv_heads, head_dim].
     void append(const at::Tensor& keys, const at::Tensor& values);
-
-    /// `append` of one token on the CPU, from float32 rows [kv_heads, head_dim]; `values` null:
-    /// keys are their own values.
-    void append_token(const float* keys, const float* values, const RowShape& shape);
 
     /// Frees pages that lie wholly before `position`; a window never looks there again.
     void forget_before(std::int64_t position);
@@ -78,6 +67,17 @@ public:
     }
 
 private:
+    friend void append_each(std::span<KeyValueCache* const> caches,
+                            const at::Tensor& keys,
+                            const at::Tensor& values);
+
+    /// Of what a token adds.
+    struct RowShape {
+        std::int64_t kv_heads = 0;
+        std::int64_t head_dim = 0;
+        bool has_values = true;
+    };
+
     /// A page and how many of its tokens some cache has written.
     struct SharedPage {
         SharedPage(Page tensors, std::int64_t tokens) : page(std::move(tensors)), written(tokens) {}
@@ -86,6 +86,9 @@ private:
         std::atomic<std::int64_t> written;
     };
 
+    /// `append` of one token to a cache of bfloat16 or float32 on the CPU, from float32 rows
+    /// [kv_heads, head_dim]; `values` null: keys are their own values.
+    void append_token(const float* keys, const float* values, const RowShape& shape);
     static std::int64_t count_bytes(const Page& page);
     /// Takes the tokens [first, first + count) of a page for this cache to write. False where
     /// another cache that shares the page has written there.

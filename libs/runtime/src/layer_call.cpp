@@ -2,14 +2,15 @@
 #include "layer_call.hpp"
 
 #include <cstdint>
+#include <optional>
 
 namespace anamnesis::runtime {
 
-Call Call::narrow_to_wanted(std::int64_t length) const {
-    Call narrowed = *this;
+std::optional<Call> Call::narrow_to_wanted(std::int64_t length) const {
     if (!wanted || length <= *wanted) {
-        return narrowed;
+        return std::nullopt;
     }
+    Call narrowed = *this;
     for (std::int64_t& start : narrowed.starts) {
         start += length - *wanted;
     }

@@ -54,7 +54,8 @@ struct Call {
     }
 
     /// The call as the wanted of `length` tokens see it: their positions, and all are wanted.
-    Call narrow_to_wanted(std::int64_t length) const;
+    /// Nothing where all of them are.
+    std::optional<Call> narrow_to_wanted(std::int64_t length) const;
 
     /// Tells the observer, if there is one, what the matrix of role `role` reads.
     void tell_input(std::string_view role, const at::Tensor& input) const {

@@ -151,6 +151,27 @@ TEST_P(GoldenNetwork, RunsSequencesOfDifferentLengthsTogether) {
     }
 }
 
+TEST_P(GoldenNetwork, TellsTheLastTokensOfSequencesAtDifferentPlaces) {
+    const at::Tensor ids = expected.at("input_ids").narrow(0, 0, 1);
+    const at::Tensor whole = expected.at("logits").narrow(0, 0, 1);
+    std::vector<NetworkState> first = make_states(network, 1);
+    std::vector<NetworkState> second = make_states(network, 1);
+    read_in_pieces(network, ids.narrow(1, 0, 90), 90, first);
+    read_in_pieces(network, ids.narrow(1, 0, 30), 30, second);
+    const std::vector<NetworkState*> together{&first.front(), &second.front()};
+    std::vector<at::Tensor> told;
+    std::vector<at::Tensor> exact;
+    constexpr std::int64_t piece = 5;
+    for (std::int64_t done = 0; done < 50; done += piece) {
+        const at::Tensor next =
+            at::cat({ids.narrow(1, 90 + done, piece), ids.narrow(1, 30 + done, piece)}, 0);
+        told.push_back(network.logits(network.advance_to_last(next, together)));
+        exact.push_back(at::cat(
+            {whole.narrow(1, 89 + done + piece, 1), whole.narrow(1, 29 + done + piece, 1)}, 0));
+    }
+    EXPECT_TRUE(is_near(at::cat(told, 1), at::cat(exact, 1), float32_tolerance));
+}
+
 /// How far logits may be from the reference in bfloat16. Rounding may send a token to another
 /// expert, which tells more than the rounding itself.
 double bf16_tolerance(const Network& network, double stated) {

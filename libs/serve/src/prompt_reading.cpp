@@ -40,7 +40,7 @@ PromptReading::PromptReading(const runtime::HybridModel& model,
     reused_ = done_;
 }
 
-void PromptReading::read_block(PrefixCache& cache, std::uint64_t most_bytes) {
+std::size_t PromptReading::read_block(PrefixCache& cache, std::uint64_t most_bytes) {
     const Job& job = source_->job;
     const auto piece = std::span(job.prompt).subspan(done_, std::min(block_, tokens_left()));
     runtime::NetworkState* const state = &state_;
@@ -55,9 +55,11 @@ void PromptReading::read_block(PrefixCache& cache, std::uint64_t most_bytes) {
     }
     last_hidden_ = hidden.narrow(0, hidden.size(0) - 1, 1).clone();
     done_ += piece.size();
-    if (job.reuses_prefix && done_ % block_ == 0) {
+    // A prompt that is scored is computed to its end, which rounds the last layers otherwise.
+    if (job.reuses_prefix && !job.scores_prompt && done_ % block_ == 0) {
         cache.keep(job.cache_salt, std::span(job.prompt).first(done_), state_, most_bytes);
     }
+    return piece.size();
 }
 
 void PromptReading::score(const at::Tensor& hidden) {

@@ -31,8 +31,8 @@ public:
     std::size_t reused_tokens() const { return reused_; }
 
     /// Reads to the end of the block, or of the prompt, and keeps the state after a whole block.
-    /// Errors: those of the model.
-    void read_block(PrefixCache& cache, std::uint64_t most_bytes);
+    /// Returns the tokens read. Errors: those of the model.
+    std::size_t read_block(PrefixCache& cache, std::uint64_t most_bytes);
 
     /// Tells that the prompt is read. Called once, without tokens left.
     std::vector<Answer> begin_answers();

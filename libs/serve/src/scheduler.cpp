@@ -171,17 +171,17 @@ void Scheduler::read() {
         if (readings_.empty()) {
             return;
         }
-        read_block();
-        tokens += options_.block;
+        tokens += read_block();
         // Without answers that wait for it, a prompt that has just come may be next.
     } while (!answers_.empty() && tokens + options_.block <= options_.prompt_tokens);
 }
 
-void Scheduler::read_block() {
+std::size_t Scheduler::read_block() {
     const auto reading = choose_reading();
+    std::size_t tokens = 0;
     contain(
         [&] {
-            reading->read_block(prefixes_, bytes_for_prefixes());
+            tokens = reading->read_block(prefixes_, bytes_for_prefixes());
             if (reading->tokens_left() == 0) {
                 metrics_.prompt_tokens += reading->source().job.prompt.size();
                 metrics_.reused_tokens += reading->reused_tokens();
@@ -193,6 +193,7 @@ void Scheduler::read_block() {
             reading->source().job.channel->fail(error);
             readings_.erase(reading);
         });
+    return tokens;
 }
 
 void Scheduler::decode() {

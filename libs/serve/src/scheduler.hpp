@@ -62,7 +62,8 @@ private:
     void drop_cancelled();
     void admit();
     void read();
-    void read_block();
+    /// Returns the tokens read.
+    std::size_t read_block();
     void decode();
     void tell_metrics();
     std::size_t count_sequences() const;

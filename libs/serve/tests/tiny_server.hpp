@@ -25,7 +25,7 @@ namespace anamnesis::serve {
 
 /// Softmax attention alone, lightning attention with it, Mamba-2, RG-LRU.
 inline constexpr const char* served_families[] = {
-    "qwen3_base", "hypenet_base", "bamba_hub_config", "recurrent_gemma_odd"};
+    "qwen3_base", "hypenet_base", "bamba_hub_config", "recurrent_gemma_odd", "lfm2_moe_odd"};
 
 /// Tokens of a block in the tests.
 inline constexpr std::size_t tiny_block = 16;

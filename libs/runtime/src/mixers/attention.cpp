@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -97,7 +98,8 @@ Routing make_routing(const AttentionLayer& layer,
                      const at::Tensor& query_rows,
                      const at::Tensor& key_rows,
                      const Call& call) {
-    const Call asking = call.narrow_to_wanted(key_rows.size(1));
+    const std::optional<Call> narrowed = call.narrow_to_wanted(key_rows.size(1));
+    const Call& asking = narrowed ? *narrowed : call;
     const checkpoint::AttentionSpec& spec = layer.spec;
     const bool is_full_width = spec.qk_norm == checkpoint::QkNorm::full_width;
     Routing made{.q = query_rows, .k = key_rows};

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -73,11 +74,12 @@ at::Tensor make_queries(const LatentAttentionLayer& layer,
 Projected project(const LatentAttentionLayer& layer, const at::Tensor& x, const Call& call) {
     const checkpoint::LatentAttentionSpec& spec = layer.spec;
     const Linear& first_of_queries = spec.query_rank ? layer.q_in : layer.q_proj;
+    const std::optional<Call> narrowed = call.narrow_to_wanted(x.size(1));
     const auto with_parts = [&](const at::Tensor& query_rows,
                                 const at::Tensor& compressed,
                                 const at::Tensor& gate) -> Projected {
         const at::Tensor shared = compressed.narrow(-1, spec.kv_rank, spec.rope_dim);
-        return {.q = make_queries(layer, query_rows, call.narrow_to_wanted(x.size(1))),
+        return {.q = make_queries(layer, query_rows, narrowed ? *narrowed : call),
                 .latent = apply(layer.latent_norm, compressed.narrow(-1, 0, spec.kv_rank)),
                 .shared = turn(layer, shared.unsqueeze(2), call).squeeze(2),
                 .gate = gate};
