@@ -17,6 +17,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/language_model.hpp"
 

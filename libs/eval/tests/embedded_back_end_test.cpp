@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "anamnesis/base/random.hpp"
+#include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/scripted_model.hpp"
 

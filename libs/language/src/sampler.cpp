@@ -13,6 +13,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/language/language_model.hpp"
 
 namespace anamnesis::language {
 namespace {

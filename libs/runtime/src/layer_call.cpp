@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "rotary.hpp"
+
 namespace anamnesis::runtime {
 
 std::optional<Call> Call::narrow_to_wanted(std::int64_t length) const {

@@ -12,6 +12,8 @@
 #include <ATen/ops/tensor.h>
 
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/runtime/hybrid_model.hpp"
+#include "anamnesis/runtime/network.hpp"
 
 namespace anamnesis::runtime {
 namespace {

@@ -2,7 +2,6 @@
 #include "mixers/attention.hpp"
 
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
