@@ -177,75 +177,6 @@ struct Schedule : ::testing::Test {
     TinyScheduler scheduler{*model};
 };
 
-TEST_F(Schedule, ReadsPromptsBetweenTheStepsOfAnswers) {
-    const Job answering = make_job(random_tokens(10, 1), 30);
-    scheduler.add(answering);
-    scheduler->step();
-    scheduler.add(make_job(random_tokens(160, 2), 30));
-    for (int i = 0; i < 5; ++i) {
-        scheduler->step();
-    }
-    EXPECT_EQ(scheduler.metrics().prompts_reading, 1U);
-    EXPECT_EQ(read_outcome(answering).tokens.front().size(), 6U);
-    scheduler.finish();
-}
-
-TEST_F(Schedule, ReadsWholeBlocksUpToTheTokensOfAStep) {
-    TinyScheduler several(*model,
-                          {.block = tiny_block,
-                           .prompt_tokens = 3 * tiny_block + 5,
-                           .state_bytes = std::uint64_t{1} << 30U});
-    const Job answering = make_job(random_tokens(10, 1), 30);
-    several.add(answering);
-    several->step();
-    several.add(make_job(random_tokens(9 * tiny_block, 2), 30));
-    for (int i = 0; i < 2; ++i) {
-        several->step();
-        EXPECT_EQ(several.metrics().prompts_reading, 1U);
-    }
-    several->step();
-    EXPECT_EQ(several.metrics().prompts_reading, 0U);
-    EXPECT_EQ(read_outcome(answering).tokens.front().size(), 4U);
-    several.finish();
-}
-
-TEST_F(Schedule, CountsTheTokensOfShortPrompts) {
-    TinyScheduler several(*model,
-                          {.block = tiny_block,
-                           .prompt_tokens = 2 * tiny_block,
-                           .state_bytes = std::uint64_t{1} << 30U});
-    several.add(make_job(random_tokens(10, 1), 30));
-    several->step();
-    std::vector<Job> brief;
-    for (std::uint64_t i = 0; i < 7; ++i) {
-        brief.push_back(make_job(random_tokens(4, 2 + i), 3));
-        several.add(brief.back());
-    }
-    several->step();
-    // Four make the tokens of a block; beside a fifth there may be no whole block.
-    EXPECT_EQ(several.metrics().prompts_reading, 2U);
-    several.finish();
-}
-
-TEST_F(Schedule, GoesOnAfterAPromptThatNobodyWaitsFor) {
-    TinyScheduler several(*model,
-                          {.block = tiny_block,
-                           .prompt_tokens = 8 * tiny_block,
-                           .state_bytes = std::uint64_t{1} << 30U});
-    const Job answering = make_job(random_tokens(10, 1), 30);
-    const Job left = make_job(random_tokens(9 * tiny_block, 2), 3);
-    const Job wanted = make_job(random_tokens(2 * tiny_block, 3), 3);
-    several.add(answering);
-    several->step();
-    several.add(left);
-    several.add(wanted);
-    several->step();
-    left.channel->close();
-    several.finish();
-    EXPECT_EQ(read_outcome(answering).tokens.front().size(), 30U);
-    EXPECT_EQ(read_outcome(wanted).tokens.front().size(), 3U);
-}
-
 TEST_P(ServedFamily, KeepsNothingOfAPromptThatIsScored) {
     const auto prompt = random_tokens(3 * tiny_block + 5, 8);
     TinyScheduler fresh(*model);
@@ -257,20 +188,6 @@ TEST_P(ServedFamily, KeepsNothingOfAPromptThatIsScored) {
     const Outcome served = scheduler.run(make_job(prompt));
     EXPECT_EQ(served.reused, 0U);
     EXPECT_EQ(served.logprobs, expected.logprobs);
-}
-
-TEST_F(Schedule, LetsAShortPromptOvertakeALongOne) {
-    const Job lengthy = make_job(random_tokens(320, 1), 1);
-    const Job brief = make_job(random_tokens(10, 2), 1);
-    scheduler.add(lengthy);
-    scheduler->step();
-    scheduler.add(brief);
-    scheduler->step();
-    scheduler->step();
-    EXPECT_EQ(read_outcome(brief).ends.size(), 1U);
-    EXPECT_TRUE(read_outcome(lengthy).ends.empty());
-    scheduler.finish();
-    EXPECT_EQ(read_outcome(lengthy).ends.size(), 1U);
 }
 
 TEST_F(Schedule, EndsWhatTheClientNoLongerWants) {
