@@ -71,7 +71,7 @@ void declare(CLI::App& app, ServeVerbOptions& options) {
         ->check(CLI::Range(1U, 1U << 20U));
     load.option("--prompt-tokens",
                 options.server.prompt_tokens,
-                "Tokens of prompts that are read between two of the answers, in whole chunks.")
+                "Tokens of prompts read between two tokens of the answers, in whole chunks.")
         ->check(CLI::Range(1U, 1U << 20U));
     declare_adapter(app, options.model);
     declare_model(app, options.model);
