@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "anamnesis/base/index.hpp"
+#include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
 
 namespace anamnesis::calibration {
@@ -30,11 +31,11 @@ std::uint64_t count_values(const restore::FitGroup& group) {
         heads = std::max<std::uint64_t>(heads, block.head + 1);
         rows += block.weight.matrix_rows();
     }
-    const bool is_of_experts = group.part == "experts" || group.part == "experts_down";
     const bool is_divided =
         has_head_moments(group.part) && heads * inputs * inputs <= most_head_values;
     const std::uint64_t target = restore::has_target(group.part) ? rows * inputs : 0;
-    return (is_of_experts || is_divided ? heads : 1) * inputs * inputs + target;
+    return (restore::is_of_experts(group.part) || is_divided ? heads : 1) * inputs * inputs +
+           target;
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/moments.hpp"
 
 namespace anamnesis::calibration {
@@ -47,7 +48,9 @@ private:
 void MomentSpill::put(const restore::MomentSet& moments) {
     const TemporaryFolder folder;
     const std::filesystem::path path = folder.path() / "moments.safetensors";
-    restore::write_moments(path, moments, Json::object());
+    io::File written = io::File::create(path);
+    restore::write_moments(written, moments, Json::object());
+    written.close();  // some errors of a disk come only now
     const auto file = std::make_shared<const restore::MomentFile>(restore::MomentFile::open(path));
     for (const restore::MomentKey& key : moments.list_keys()) {
         files_[key] = file;

@@ -25,6 +25,20 @@ namespace {
 /// long text's inputs do not count.
 constexpr std::int64_t block = 2048;
 
+/// Columns of a product of which no part above the diagonal is made.
+constexpr std::int64_t stripe = 512;
+
+/// Adds the lower triangle of a symmetric x^T y, and what lies above it within a stripe.
+/// Shapes: sum [n, n], x and y [T, n].
+void add_lower(const at::Tensor& sum, const at::Tensor& x, const at::Tensor& y) {
+    for (std::int64_t first = 0; first < sum.size(0); first += stripe) {
+        const std::int64_t end = std::min(first + stripe, sum.size(0));
+        sum.slice(0, first, end)
+            .slice(1, 0, end)
+            .addmm_(x.slice(1, first, end).t(), y.slice(1, 0, end));
+    }
+}
+
 linalg::Matrix to_matrix(const at::Tensor& tensor) {
     const at::Tensor host = tensor.to(at::kCPU).contiguous();
     linalg::Matrix matrix(static_cast<std::size_t>(host.size(0)),
@@ -41,6 +55,7 @@ void MomentSums::add(const restore::MomentKey& key,
                      const at::Tensor& weights,
                      const MomentShape& shape,
                      std::optional<std::int64_t> only) {
+    is_complete_ = false;
     const std::int64_t size = x.size(1) + (shape.has_bias ? 1 : 0);
     Sum& sum = sums_[key];
     if (!sum.values.defined()) {
@@ -64,7 +79,7 @@ void MomentSums::add(const restore::MomentKey& key,
                 weights.defined()
                     ? rows * weights.narrow(0, first, count).narrow(1, i, 1).to(rows.device())
                     : rows;
-            sum.values.select(0, first_matrix + i).addmm_(weighed.t(), rows);
+            add_lower(sum.values.select(0, first_matrix + i), weighed, rows);
         }
     }
 }
@@ -95,7 +110,27 @@ void MomentSums::count(const restore::MomentKey& key,
     sum.counts.front() += static_cast<std::uint64_t>(ids.size(0));
 }
 
+void MomentSums::complete() {
+    is_complete_ = true;
+    for (auto& [_, sum] : sums_) {
+        if (sum.values.dim() < 3) {
+            continue;  // a diagonal
+        }
+        for (std::int64_t first = stripe; first < sum.values.size(1); first += stripe) {
+            const std::int64_t end = std::min(first + stripe, sum.values.size(1));
+            const at::Tensor lower = sum.values.slice(1, first, end).slice(2, 0, first);
+            sum.values.slice(1, 0, first).slice(2, first, end).copy_(lower.transpose(1, 2));
+        }
+    }
+}
+
+void MomentSums::require_complete() const {
+    ANAMNESIS_CHECK(is_complete_, "moments whose upper triangles are missing");
+}
+
 void MomentSums::add(const MomentSums& other) {
+    other.require_complete();
+    require_complete();
     for (const auto& [key, sum] : other.sums_) {
         Sum& own = sums_[key];
         if (!own.values.defined()) {
@@ -125,11 +160,17 @@ void MomentSums::add_held_back(const MomentSums& other) {
     add(apart);
 }
 
+void MomentSums::merge(MomentSums&& other) {
+    other.require_complete();
+    sums_.merge(other.sums_);
+}
+
 void MomentSums::forget_held_back() {
     std::erase_if(sums_, [](const auto& entry) { return entry.first.is_held_back; });
 }
 
 const at::Tensor& MomentSums::at(const restore::MomentKey& key) const {
+    require_complete();
     const auto found = sums_.find(key);
     ANAMNESIS_CHECK(found != sums_.end(), "a moment that nothing was added to");
     return found->second.values;
@@ -166,6 +207,7 @@ restore::Moment MomentSums::to_moment(const Sum& sum) {
 }
 
 restore::MomentSet MomentSums::finish() const {
+    require_complete();
     restore::MomentSet set;
     for (const auto& [key, sum] : sums_) {
         set.set(key, to_moment(sum));
@@ -174,6 +216,7 @@ restore::MomentSet MomentSums::finish() const {
 }
 
 restore::MomentSet MomentSums::give_up() {
+    require_complete();
     restore::MomentSet set;
     while (!sums_.empty()) {
         auto first = sums_.extract(sums_.begin());

@@ -21,7 +21,8 @@ struct MomentShape {
 /// Second moments under construction, in float64.
 class MomentSums {
 public:
-    /// Adds sum_t w_t x_t x_t^T to each matrix of a moment, or to one of them.
+    /// Adds sum_t w_t x_t x_t^T to each matrix of a moment, or to one of them. Only the lower
+    /// triangle is made; `complete` follows before anything is read.
     /// Shapes: x [T, n]; weights float64, [T, matrices] or one column for the one that `only` names
     ///         or where there is one; undefined: all 1.
     void add(const restore::MomentKey& key,
@@ -38,13 +39,16 @@ public:
     /// Shapes: ids [T] int64, below `vocabulary`.
     void count(const restore::MomentKey& key, const at::Tensor& ids, std::int64_t vocabulary);
 
-    /// Adds all of another's.
+    /// Makes every matrix symmetric.
+    void complete();
+
+    /// Adds all of another's. Errors: here and below, `internal` for sums that are not complete.
     void add(const MomentSums& other);
 
     /// Adds all of another's, and keeps them apart as well: they are held back.
     void add_held_back(const MomentSums& other);
     /// Takes over sums of other moments.
-    void merge(MomentSums&& other) { sums_.merge(other.sums_); }
+    void merge(MomentSums&& other);
     /// Forgets what is held back.
     void forget_held_back();
 
@@ -67,7 +71,9 @@ private:
     };
 
     static restore::Moment to_moment(const Sum& sum);
+    void require_complete() const;
 
+    bool is_complete_ = true;
     std::map<restore::MomentKey, Sum> sums_;
 };
 

@@ -43,6 +43,7 @@ at::Tensor sum_received_attention(const runtime::Routing& routing,
         const std::int64_t count = std::min(rows, positions.size(0) - first);
         const at::Tensor at = positions.narrow(0, first, count);
         const at::Tensor queries = q.index_select(0, at)
+                                       .mul_(scale)
                                        .view({count, kv_heads, group, -1})
                                        .permute({1, 2, 0, 3})
                                        .reshape({kv_heads, group * count, -1});
@@ -52,8 +53,7 @@ at::Tensor sum_received_attention(const runtime::Routing& routing,
                 hidden.logical_or(columns.unsqueeze(0) <=
                                   (at - static_cast<std::int64_t>(*rules.window)).unsqueeze(1));
         }
-        at::Tensor logits =
-            (at::matmul(queries, keys) * scale).view({kv_heads, group, count, tokens});
+        at::Tensor logits = at::matmul(queries, keys).view({kv_heads, group, count, tokens});
         if (rules.softcap) {
             logits = at::tanh(logits / *rules.softcap) * *rules.softcap;
         }
@@ -66,12 +66,11 @@ at::Tensor sum_received_attention(const runtime::Routing& routing,
             const at::Tensor sink = rules.sinks.to(logits.options()).view({kv_heads, group, 1, 1});
             logits = at::cat({logits, sink.expand({-1, -1, count, -1})}, -1);
         }
-        at::Tensor shares = at::softmax(logits, -1).narrow(-1, 0, tokens).to(at::kDouble);
+        at::Tensor shares = at::softmax(logits, -1).narrow(-1, 0, tokens);
         if (weights.defined()) {
-            shares = shares *
-                     weights.narrow(0, first, count).to(shares.options()).view({1, 1, count, 1});
+            shares = shares * weights.narrow(0, first, count).to(shares.device()).view({count, 1});
         }
-        received += shares.sum(at::IntArrayRef({1, 2}));
+        received += shares.sum(at::IntArrayRef({1, 2}), /*keepdim=*/false, at::kDouble);
     }
     return received.t();
 }

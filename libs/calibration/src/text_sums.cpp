@@ -50,10 +50,6 @@ constexpr const char* latent_values = "v_latent";
 constexpr const char* experts = "experts";
 constexpr const char* experts_down = "experts_down";
 
-bool is_of_experts(std::string_view part) {
-    return part == experts || part == experts_down;
-}
-
 constexpr const char* keys_by_attention = "k_attention";
 constexpr const char* keys_centred = "k_centred";
 
@@ -105,7 +101,7 @@ TextSums::TextSums(const restore::Plan& plan,
     : post_(post), pre_(pre), side_(side) {
     for (const restore::FitGroup& group : plan.fits) {
         MomentShape shape{.matrices = 1, .has_bias = group.has_bias};
-        if (is_of_experts(group.part)) {
+        if (restore::is_of_experts(group.part)) {
             for (const restore::HeadBlock& block : group.rows) {
                 shape.matrices = std::max<std::int64_t>(shape.matrices, block.head + 1);
             }
@@ -174,6 +170,7 @@ std::size_t TextSums::count_layers() const {
 }
 
 MomentSums TextSums::take() {
+    sums_.complete();
     return std::exchange(sums_, {});
 }
 

@@ -14,6 +14,11 @@
 
 // Weak: with another BLAS the symbol is null and the call does nothing.
 extern "C" __attribute__((weak)) void openblas_set_num_threads(int threads);
+// Null in a program without OpenMP, or without MKL.
+extern "C" __attribute__((weak)) int omp_get_max_threads();
+extern "C" __attribute__((weak)) void omp_set_num_threads(int threads);
+// NOLINTNEXTLINE(readability-identifier-naming): MKL's.
+extern "C" __attribute__((weak)) int MKL_Set_Num_Threads_Local(int threads);
 
 namespace anamnesis::linalg {
 namespace {
@@ -116,6 +121,26 @@ Matrix gram(MatrixView<const double> a) {
 void set_blas_threads(unsigned threads) noexcept {
     if (openblas_set_num_threads != nullptr) {
         openblas_set_num_threads(threads == 0 ? 1 : static_cast<int>(threads));
+    }
+}
+
+OwnBlasThreads::OwnBlasThreads(unsigned threads) noexcept {
+    const int count = threads == 0 ? 1 : static_cast<int>(threads);
+    if (omp_get_max_threads != nullptr && omp_set_num_threads != nullptr) {
+        of_openmp_ = omp_get_max_threads();
+        omp_set_num_threads(count);
+    }
+    if (MKL_Set_Num_Threads_Local != nullptr) {
+        of_mkl_ = MKL_Set_Num_Threads_Local(count);
+    }
+}
+
+OwnBlasThreads::~OwnBlasThreads() {
+    if (of_openmp_ != 0) {
+        omp_set_num_threads(of_openmp_);
+    }
+    if (MKL_Set_Num_Threads_Local != nullptr) {
+        MKL_Set_Num_Threads_Local(of_mkl_);
     }
 }
 

@@ -46,7 +46,7 @@ std::vector<Finding> find_few_inputs(const Plan& plan) {
     ExpertCount sum;
     std::vector<std::string> layers;
     for (const FitGroup& group : plan.fits) {
-        if (group.part != "experts" && group.part != "experts_down") {
+        if (!is_of_experts(group.part)) {
             continue;
         }
         const ExpertCount count = count_experts(group, *plan.moments.front());

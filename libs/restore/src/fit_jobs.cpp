@@ -69,12 +69,14 @@ void add_fit_jobs(const Plan& plan,
     ANAMNESIS_CHECK(plan.moments.size() == outputs.size(), "a plan to fit lacks its moments");
     const unsigned side_by_side = count_fits_side_by_side(plan, execution.threads);
     // Jobs that run side by side need no threads of BLAS.
-    linalg::set_blas_threads(std::max(1U, execution.threads / side_by_side));
+    const unsigned of_each = std::max(1U, execution.threads / side_by_side);
+    linalg::set_blas_threads(of_each);
     const auto places = std::make_shared<std::counting_semaphore<>>(side_by_side);
     const auto work = std::make_shared<const BlockWriter>(plan, outputs, execution);
     for (const FitGroup& group : plan.fits) {
-        jobs.emplace_back([work, places, &group] {
+        jobs.emplace_back([work, places, of_each, &group] {
             const Place place(*places);
+            const linalg::OwnBlasThreads threads(of_each);
             in_context(
                 [&] {
                     return group.layer

@@ -2,6 +2,7 @@
 #include "anamnesis/restore/fit_report.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -25,13 +27,17 @@
 #include "anamnesis/restore/plan.hpp"
 
 #include "fit_memory.hpp"
+#include "fit_stacks.hpp"
 #include "head_rows.hpp"
 
 namespace anamnesis::restore {
 namespace {
 
+using Blocks = std::span<const HeadBlock>;
+
 constexpr std::size_t most_blocks = 16;
-constexpr std::size_t most_rows = 512;
+/// Rows that are measured: their figures are sums over all of them.
+constexpr std::size_t most_rows = 256;
 
 /// The group with some of its blocks, evenly spaced.
 FitGroup take_blocks(const FitGroup& group) {
@@ -44,32 +50,41 @@ FitGroup take_blocks(const FitGroup& group) {
     return taken;
 }
 
-/// Every `step`-th row.
-linalg::Matrix take_rows(const linalg::Matrix& all, std::size_t step) {
-    linalg::Matrix rows((all.rows() + step - 1) / step, all.columns());
-    for (std::size_t i = 0; i < rows.rows(); ++i) {
-        std::ranges::copy(all.view().row(i * step), rows.view().row(i).begin());
-    }
-    return rows;
-}
+/// Rows of as many matrices as energies are wanted of.
+using Differences = std::array<linalg::Matrix, 3>;
 
 /// What a moment says of rows: tr(D S D^T), the sum of |D x|^2.
 class Measure {
 public:
     Measure(const FitGroup& group, const Moment& moment) : group_(group), moment_(moment) {}
 
-    /// `rows` are every `step`-th of the block.
-    double operator()(const HeadBlock& block, const linalg::Matrix& rows, std::size_t step) const {
+    /// Of each: every `step`-th row of the blocks, which share a moment.
+    std::array<double, 3> operator()(Blocks blocks,
+                                     const Differences& differences,
+                                     std::size_t step) const {
+        std::array<double, 3> energies{};
+        const HeadBlock& first = blocks.front();
+        const std::size_t count = differences.front().rows();
         if (group_.part == "embedding") {
-            double sum = 0.0;
-            for (std::size_t i = 0; i < rows.rows(); ++i) {
-                sum += moment_.diagonal[block.weight.post_row + i * step] *
-                       linalg::sum_of_squares(rows.view().row_block(i, 1));
+            for (std::size_t k = 0; k < energies.size(); ++k) {
+                for (std::size_t i = 0; i < count; ++i) {
+                    energies[k] += moment_.diagonal[first.weight.post_row + i * step] *
+                                   linalg::sum_of_squares(differences[k].view().row_block(i, 1));
+                }
             }
-            return sum;
+            return energies;
         }
-        const linalg::Matrix product = linalg::product(rows, of_head(moment_, block.head));
-        return linalg::dot(product.view(), rows.view());
+        // In one product: it reads the moment once.
+        linalg::Matrix all(energies.size() * count, differences.front().columns());
+        for (std::size_t k = 0; k < energies.size(); ++k) {
+            linalg::copy(differences[k].view(), all.view().row_block(k * count, count));
+        }
+        const linalg::Matrix product = linalg::product(all, of_head(moment_, first.head));
+        for (std::size_t k = 0; k < energies.size(); ++k) {
+            energies[k] =
+                linalg::dot(product.view().row_block(k * count, count), differences[k].view());
+        }
+        return energies;
     }
 
 private:
@@ -100,22 +115,24 @@ public:
     Distances(const FitGroup& group, std::size_t step) : group_(group), step_(step) {}
 
     void add(const GroupMoments& moments,
-             const HeadBlock& block,
+             Blocks blocks,
              const linalg::Matrix& fitted,
              SideEnergies& sum) const {
-        const linalg::Matrix pre = take_rows(load_block(Side::pre, block, group_.has_bias), step_);
-        const linalg::Matrix post =
-            take_rows(load_block(Side::post, block, group_.has_bias), step_);
-        const linalg::Matrix rows = take_rows(fitted, step_);
-        const linalg::Matrix between = linalg::difference(post.view(), pre.view());
-        const auto add_side = [&](const Moment& moment,
-                                  const linalg::Matrix& wanted,
-                                  Energies& energies) {
-            const Measure measure(group_, moment);
-            energies.fit += measure(block, linalg::difference(rows.view(), wanted.view()), step_);
-            energies.other += measure(block, between, step_);
-            energies.all += measure(block, wanted, step_);
-        };
+        const linalg::Matrix pre = load_stack(Side::pre, blocks, group_.has_bias, step_);
+        const linalg::Matrix post = load_stack(Side::post, blocks, group_.has_bias, step_);
+        const auto add_side =
+            [&](const Moment& moment, const linalg::Matrix& wanted, Energies& energies) {
+                const Measure measure(group_, moment);
+                const auto [fit, other, all] =
+                    measure(blocks,
+                            {linalg::difference(fitted.view(), wanted.view()),
+                             linalg::difference(post.view(), pre.view()),
+                             wanted},
+                            step_);
+                energies.fit += fit;
+                energies.other += other;
+                energies.all += all;
+            };
         add_side(moments.recall, pre, sum.recall);
         add_side(moments.chains, post, sum.chains);
     }
@@ -217,34 +234,38 @@ Json describe_fit(const FitGroup& group, const MomentSource& source, const FitBa
         rows += block.weight.matrix_rows();
     }
     const std::size_t step = std::max<std::size_t>(1, (rows + most_rows - 1) / most_rows);
-    const GroupMoments all = load_group_moments(looked_at, source);
+    GroupMoments moments = load_group_moments(looked_at, source);
+    const Solvability solvability = measure_solvability(looked_at, moments, balance.mu);
+    const std::size_t inputs = moments.recall.matrices.empty()
+                                   ? moments.recall.diagonal.size()
+                                   : moments.recall.matrices.front().rows();
+    Json::Object tokens{{"recall", describe_tokens(moments.recall)},
+                        {"chains", describe_tokens(moments.chains)}};
     const std::optional<GroupMoments> held_back = load_held_back_moments(looked_at, source);
-    const GroupMoments seen = held_back ? load_other_moments(looked_at, source, *held_back) : all;
+    if (held_back) {
+        moments = {};  // as large as those that come
+        moments = load_other_moments(looked_at, source, *held_back);
+    }
     SideEnergies on_seen;
     SideEnergies on_held_back;
     const Distances distances(looked_at, step);
-    compute_fit(
-        looked_at, seen, balance, [&](const HeadBlock& block, const linalg::Matrix& fitted) {
-            distances.add(seen, block, fitted, on_seen);
-            if (held_back) {
-                distances.add(*held_back, block, fitted, on_held_back);
-            }
-        });
+    const auto take = [&](Blocks blocks, const linalg::Matrix& fitted) {
+        distances.add(moments, blocks, fitted, on_seen);
+        if (held_back) {
+            distances.add(*held_back, blocks, fitted, on_held_back);
+        }
+    };
+    compute_fit_in_stacks(looked_at, moments, balance, take, step);
     const auto describe_side =
         [&](const Energies& of_seen, const Energies& of_held_back, const char* other) {
             return Json::Object{{"seen", of_seen.of_fit()},
                                 {"held_back", of_held_back.of_fit()},
                                 {other, (held_back ? of_held_back : of_seen).of_other()}};
         };
-    const Solvability solvability = measure_solvability(looked_at, all, balance.mu);
-    const std::size_t inputs = all.recall.matrices.empty() ? all.recall.diagonal.size()
-                                                           : all.recall.matrices.front().rows();
     return Json::Object{{"layer", group.layer ? Json(group.layer->value) : Json()},
                         {"part", group.part},
                         {"inputs", std::uint64_t{inputs}},
-                        {"tokens",
-                         Json::Object{{"recall", describe_tokens(all.recall)},
-                                      {"chains", describe_tokens(all.chains)}}},
+                        {"tokens", std::move(tokens)},
                         {"rank", std::uint64_t{solvability.rank}},
                         {"condition", solvability.condition},
                         {"recall", describe_side(on_seen.recall, on_held_back.recall, "post")},
@@ -254,11 +275,13 @@ Json describe_fit(const FitGroup& group, const MomentSource& source, const FitBa
 std::vector<checkpoint::Finding> report_fit(Plan& plan, const Execution& execution) {
     plan.request.fit.reports.clear();
     const unsigned side_by_side = count_fits_side_by_side(plan, execution.threads);
-    linalg::set_blas_threads(std::max(1U, execution.threads / side_by_side));
+    const unsigned of_each = std::max(1U, execution.threads / side_by_side);
+    linalg::set_blas_threads(of_each);
     for (std::size_t output = 0; output < plan.request.fit.mus.size(); ++output) {
         std::vector<Json> groups(plan.fits.size());
         parallel_for(groups.size(), side_by_side, [&](std::size_t i) {
             execution.check();
+            const linalg::OwnBlasThreads threads(of_each);
             groups[i] = describe_fit(plan.fits[i],
                                      *plan.moments[output],
                                      {.mu = plan.request.fit.mus[output],

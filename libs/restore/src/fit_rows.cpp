@@ -16,8 +16,6 @@
 #include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
 
-#include "head_rows.hpp"
-
 namespace anamnesis::restore {
 namespace {
 
@@ -26,26 +24,6 @@ std::size_t count_inputs(const FitGroup& group) {
     const HeadRows& rows = group.rows.front().weight;
     return group.part == "embedding" ? rows.post->rows()
                                      : rows.matrix_columns() + (group.has_bias ? 1 : 0);
-}
-
-/// The rows of a target that are for a block: heads follow one another.
-linalg::MatrixView<const double> find_target(const Moment& moment, const HeadBlock& block) {
-    return moment.target.view().row_block(block.head * block.weight.rows, block.weight.rows);
-}
-
-void mix_tokens(const FitGroup& group,
-                const GroupMoments& moments,
-                double mu,
-                const TakeRows& take) {
-    for (const HeadBlock& block : group.rows) {
-        const auto cut = [&](const Moment& moment) {
-            return std::span(moment.diagonal).subspan(block.weight.post_row, block.weight.rows);
-        };
-        const linalg::Matrix pre = load_block(Side::pre, block, false);
-        const linalg::Matrix post = load_block(Side::post, block, false);
-        take(block,
-             mix_token_rows(cut(moments.recall), cut(moments.chains), mu, pre.view(), post.view()));
-    }
 }
 
 void sum_heads(Moment& moment) {
@@ -185,7 +163,7 @@ GroupMoments load_other_moments(const FitGroup& group,
 }
 
 bool has_few_inputs(const FitGroup& group, const HeadBlock& block, const GroupMoments& moments) {
-    if (group.part != "experts" && group.part != "experts_down") {
+    if (!is_of_experts(group.part)) {
         return false;
     }
     for (const Moment* moment : {&moments.recall, &moments.chains}) {
@@ -199,40 +177,6 @@ bool has_few_inputs(const FitGroup& group, const HeadBlock& block, const GroupMo
         }
     }
     return false;
-}
-
-void compute_fit(const FitGroup& group,
-                 const GroupMoments& moments,
-                 const FitBalance& balance,
-                 const TakeRows& take) {
-    if (group.part == "embedding") {
-        mix_tokens(group, moments, balance.mu, take);
-        return;
-    }
-    const bool has_own_heads =
-        moments.recall.matrices.size() > 1 || moments.chains.matrices.size() > 1;
-    // A factor is as large as a moment: only the latest is kept.
-    std::optional<FitFilter> filter;
-    std::optional<std::uint32_t> head;
-    for (const HeadBlock& block : group.rows) {
-        const linalg::Matrix post = load_block(Side::post, block, group.has_bias);
-        if (balance.mu > 0.0 && has_few_inputs(group, block, moments)) {
-            take(block, post);
-            continue;
-        }
-        if (!filter || (has_own_heads && head != block.head)) {
-            filter.emplace(of_head(moments.recall, block.head).view(),
-                           of_head(moments.chains, block.head).view(),
-                           balance);
-            head = block.head;
-        }
-        const linalg::Matrix pre = load_block(Side::pre, block, group.has_bias);
-        take(block,
-             has_target(group.part)
-                 ? filter->apply_to_target(
-                       find_target(moments.recall, block), pre.view(), post.view())
-                 : filter->apply(pre.view(), post.view()));
-    }
 }
 
 }  // namespace anamnesis::restore

@@ -159,6 +159,10 @@ bool has_target(std::string_view part) {
     return part.ends_with("_latent");
 }
 
+bool is_of_experts(std::string_view part) {
+    return part == "experts" || part == "experts_down";
+}
+
 void MomentSet::set(const MomentKey& key, Moment moment) {
     moments_[key] = std::move(moment);
 }
@@ -173,6 +177,10 @@ const Moment& MomentSet::at(const MomentKey& key) const {
 
 Moment MomentSet::load(const MomentKey& key) const {
     return at(key);
+}
+
+void MomentSet::visit(const MomentKey& key, const std::function<void(const Moment&)>& look) const {
+    look(at(key));
 }
 
 std::vector<std::uint64_t> MomentSet::load_counts(const MomentKey& key) const {
@@ -275,31 +283,38 @@ std::vector<std::string> MomentFile::list_names() const {
     return names;
 }
 
-void write_moments(const std::filesystem::path& path,
-                   const MomentSource& moments,
-                   const Json& description) {
+void write_moments(const io::File& file, const MomentSource& moments, const Json& description) {
     const std::vector<MomentKey> keys = moments.list_keys();
     std::vector<formats::TensorSpec> tensors;
     for (const MomentKey& key : keys) {
-        for (const NamedValues& part : list_parts(key, moments.load(key))) {
-            tensors.push_back({.name = part.name, .dtype = DType::f64, .shape = part.shape});
-        }
+        moments.visit(key, [&](const Moment& moment) {
+            for (const NamedValues& part : list_parts(key, moment)) {
+                tensors.push_back({.name = part.name, .dtype = DType::f64, .shape = part.shape});
+            }
+        });
     }
     const auto prologue =
         formats::make_safetensors_prologue(tensors, {{metadata_key, description.dump()}});
-    io::AtomicFile file(path);
-    file.file().write_at(0, std::as_bytes(std::span(prologue.bytes)));
+    file.write_at(0, std::as_bytes(std::span(prologue.bytes)));
     std::size_t number = 0;
     for (const MomentKey& key : keys) {
-        const Moment moment = moments.load(key);
-        for (const NamedValues& part : list_parts(key, moment)) {
-            std::uint64_t offset = prologue.bytes.size() + prologue.offsets[number++];
-            for (const std::span<const double> values : part.values) {
-                file.file().write_at(offset, std::as_bytes(values));
-                offset += values.size_bytes();
+        moments.visit(key, [&](const Moment& moment) {
+            for (const NamedValues& part : list_parts(key, moment)) {
+                std::uint64_t offset = prologue.bytes.size() + prologue.offsets[number++];
+                for (const std::span<const double> values : part.values) {
+                    file.write_at(offset, std::as_bytes(values));
+                    offset += values.size_bytes();
+                }
             }
-        }
+        });
     }
+}
+
+void write_moments(const std::filesystem::path& path,
+                   const MomentSource& moments,
+                   const Json& description) {
+    io::AtomicFile file(path);
+    write_moments(file.file(), moments, description);
     file.commit();
 }
 

@@ -48,6 +48,11 @@ public:
         ANAMNESIS_CHECK(first <= rows_ && count <= rows_ - first, "row block outside its matrix");
         return {data_ + first * stride_, count, columns_, stride_};
     }
+    /// Every `step`-th row, from the first. Errors: `internal` for a step of 0.
+    MatrixView every_row(std::size_t step) const {
+        ANAMNESIS_CHECK(step > 0, "rows of a matrix with no step between them");
+        return {data_, (rows_ + step - 1) / step, columns_, step * stride_};
+    }
     MatrixView column_block(std::size_t first, std::size_t count) const {
         ANAMNESIS_CHECK(first <= columns_ && count <= columns_ - first,
                         "column block outside its matrix");

@@ -58,6 +58,21 @@ Matrix gram(MatrixView<const double> a);
 /// work by `parallel_for` sets 1. Threads: holds for the whole process; call it before the work.
 void set_blas_threads(unsigned threads) noexcept;
 
+/// The same for the work of the calling thread, while this is there, where BLAS is LibTorch's: its
+/// threads are those of OpenMP, or of MKL, which LibTorch tells for each thread by itself. Without
+/// either it does nothing.
+class OwnBlasThreads {
+public:
+    explicit OwnBlasThreads(unsigned threads) noexcept;
+    ~OwnBlasThreads();
+    OwnBlasThreads(const OwnBlasThreads&) = delete;
+    OwnBlasThreads& operator=(const OwnBlasThreads&) = delete;
+
+private:
+    int of_openmp_ = 0;  ///< before
+    int of_mkl_ = 0;     ///< before; 0: as OpenMP has it
+};
+
 /// The slow twins, kept for the tests: three plain loops.
 void naive_multiply(
     double alpha, const Operand& a, const Operand& b, double beta, MatrixView<double> c);

@@ -20,7 +20,7 @@ namespace anamnesis::restore {
 ///
 /// of the fit to the texts that were not held back, on these and on those that were; beside them
 /// those of post on R and of pre on C, between which and 0 a fit lies. Where no text was held back,
-/// of the fit itself. Looked at are up to 16 blocks and 512 rows of the group, evenly spaced.
+/// of the fit itself. Looked at are up to 16 blocks and 256 rows of the group, evenly spaced.
 /// Errors: those of `load_group_moments`.
 /// Source: docs/method.md, "Fit".
 Json describe_fit(const FitGroup& group, const MomentSource& source, const FitBalance& balance);

@@ -49,7 +49,7 @@ std::vector<checkpoint::Finding> find_few_inputs(const Plan& plan);
 /// Told the fitted rows of a block, not rounded; with a bias, it is the last column.
 using TakeRows = std::function<void(const HeadBlock& block, linalg::Matrix rows)>;
 
-/// Fits the rows of the group, block by block.
+/// Fits the rows of the group and hands them over block by block.
 void compute_fit(const FitGroup& group,
                  const GroupMoments& moments,
                  const FitBalance& balance,

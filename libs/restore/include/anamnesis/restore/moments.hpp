@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/formats/catalog.hpp"
+#include "anamnesis/io/file.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
 
 namespace anamnesis::restore {
@@ -66,6 +68,9 @@ struct Moment {
 /// Whether the moments of a part have a target on recall texts.
 bool has_target(std::string_view part);
 
+/// Whether the part's moment has a matrix for each expert.
+bool is_of_experts(std::string_view part);
+
 /// Where moments come from. Threads: const functions may run at once.
 // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions)
 class MomentSource {
@@ -74,6 +79,10 @@ public:
     virtual bool has(const MomentKey& key) const = 0;
     /// Errors: `not_found`, naming the moment; those of a file.
     virtual Moment load(const MomentKey& key) const = 0;
+    /// Shows a moment without a copy where it is in memory. Errors: as `load`.
+    virtual void visit(const MomentKey& key, const std::function<void(const Moment&)>& look) const {
+        look(load(key));
+    }
     /// Those of the moment alone. Errors: as `load`.
     virtual std::vector<std::uint64_t> load_counts(const MomentKey& key) const = 0;
     /// Of all moments, ascending.
@@ -86,6 +95,7 @@ public:
     void set(const MomentKey& key, Moment moment);
     bool has(const MomentKey& key) const override { return moments_.contains(key); }
     Moment load(const MomentKey& key) const override;
+    void visit(const MomentKey& key, const std::function<void(const Moment&)>& look) const override;
     std::vector<std::uint64_t> load_counts(const MomentKey& key) const override;
     std::vector<MomentKey> list_keys() const override;
     /// Takes over moments that are not here yet.
@@ -124,5 +134,9 @@ private:
 void write_moments(const std::filesystem::path& path,
                    const MomentSource& moments,
                    const Json& description);
+
+/// Writes the same into an empty file, without syncing it: for files that nobody needs after a
+/// crash.
+void write_moments(const io::File& file, const MomentSource& moments, const Json& description);
 
 }  // namespace anamnesis::restore
