@@ -162,17 +162,22 @@ void set_tokens(benchmark::State& state, std::int64_t tokens) {
         static_cast<double>(tokens * state.iterations()), benchmark::Counter::kIsRate);
 }
 
-/// Mamba-2's recurrence over many tokens: 48 heads of 64 that share 128 states.
+/// 48 heads of 64 that share 128 states.
+StateSpace make_state_space(std::int64_t tokens) {
+    return {.x = at::randn({1, tokens, 48, 64}),
+            .step = at::rand({1, tokens, 48}),
+            .b = at::randn({1, tokens, 1, 128}),
+            .c = at::randn({1, tokens, 1, 128}),
+            .log_rate = at::randn({48}),
+            .skip = at::randn({48}),
+            .state = at::randn({1, 48, 128, 64})};
+}
+
+/// Mamba-2's recurrence over many tokens.
 void state_space(benchmark::State& state) {
     const at::NoGradGuard no_gradients;
     const std::int64_t tokens = state.range(0);
-    const StateSpace input{.x = at::randn({1, tokens, 48, 64}),
-                           .step = at::rand({1, tokens, 48}),
-                           .b = at::randn({1, tokens, 1, 128}),
-                           .c = at::randn({1, tokens, 1, 128}),
-                           .log_rate = at::randn({48}),
-                           .skip = at::randn({48}),
-                           .state = at::randn({1, 48, 128, 64})};
+    const StateSpace input = make_state_space(tokens);
     for (auto _ : state) {
         benchmark::DoNotOptimize(run_state_space(input));
     }
@@ -182,6 +187,34 @@ BENCHMARK(state_space)
     ->Arg(1024)
     ->Arg(4096)
     ->Arg(65536)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// The same as tensors, as where gradients are wanted, `piece` tokens at a time; pieces of one
+/// token are its step form. Neither has a kernel.
+void state_space_as_tensors(benchmark::State& state) {
+    const std::int64_t tokens = state.range(0);
+    const std::int64_t piece = state.range(1);
+    StateSpace input = make_state_space(tokens);
+    input.log_rate.requires_grad_();
+    for (auto _ : state) {
+        at::Tensor kept = input.state;
+        for (std::int64_t first = 0; first < tokens; first += piece) {
+            StateSpace part = input;
+            part.x = input.x.narrow(1, first, piece);
+            part.step = input.step.narrow(1, first, piece);
+            part.b = input.b.narrow(1, first, piece);
+            part.c = input.c.narrow(1, first, piece);
+            part.state = kept;
+            kept = run_state_space(part).state.detach();
+        }
+        benchmark::DoNotOptimize(kept);
+    }
+    set_tokens(state, tokens);
+}
+BENCHMARK(state_space_as_tensors)
+    ->Args({4096, 1})
+    ->Args({4096, 4096})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
