@@ -16,11 +16,13 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/parallel.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/linalg/cholesky.hpp"
 #include "anamnesis/linalg/inertia.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/linalg/norms.hpp"
 #include "anamnesis/linalg/product.hpp"
+#include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/fit.hpp"
 #include "anamnesis/restore/fit_rows.hpp"
 #include "anamnesis/restore/moments.hpp"

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +24,7 @@
 #include "anamnesis/formats/safetensors.hpp"
 #include "anamnesis/formats/safetensors_writer.hpp"
 #include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/io/file.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
 
 namespace anamnesis::restore {
