@@ -2,6 +2,7 @@
 #include "anamnesis/calibration/calibrate.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -120,7 +121,9 @@ private:
 
     void tell_memory() const {
         const std::uint64_t streams =
-            std::max(count_tokens(job_.recall.texts), count_tokens(job_.chains.texts)) *
+            (needs_all_at_once()
+                 ? std::max(count_tokens(job_.recall.texts), count_tokens(job_.chains.texts))
+                 : count_tokens(job_.recall.texts) + count_tokens(job_.chains.texts)) *
             plan_.post->model.hidden_size * sizeof(float);
         if (spills()) {
             watch_.log(
@@ -148,8 +151,10 @@ private:
                 set->merge(layer.give_up());
             }
         };
-        calibrator_.visit(CalibrationSide::recall, job_.recall.texts, {}, take);
-        calibrator_.visit(CalibrationSide::chains, job_.chains.texts, {}, take);
+        calibrator_.visit(
+            std::array{SideTexts{.side = CalibrationSide::recall, .texts = job_.recall.texts},
+                       SideTexts{.side = CalibrationSide::chains, .texts = job_.chains.texts}},
+            take);
         if (spills()) {
             return spill;
         }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -60,6 +61,60 @@ void put_rows(at::Tensor& tensor,
                 stored.size() * sizeof(double));
 }
 
+/// The texts of a side between two layers.
+class TextsOnTheirWay {
+public:
+    TextsOnTheirWay(const restore::Plan& plan,
+                    const runtime::Network& post,
+                    const runtime::Network* pre,
+                    const SideTexts& texts)
+        : texts_(texts),
+          seen_(plan, post, pre, texts.side),
+          held_back_(plan, post, pre, texts.side) {
+        for (std::size_t i = 0; i < texts.texts.size(); ++i) {
+            streams_.push_back(sums_of(i).enter(texts.texts[i], weights_of(i)));
+        }
+    }
+
+    std::size_t count_layers() const { return seen_.count_layers(); }
+
+    /// `advance` is told the tokens of each text.
+    void pass(LayerIndex layer, const std::function<void(std::uint64_t tokens)>& advance) {
+        for (std::size_t i = 0; i < streams_.size(); ++i) {
+            streams_[i] = sums_of(i).pass(layer, texts_.texts[i], weights_of(i), streams_[i]);
+            advance(texts_.texts[i].ids.size());
+        }
+    }
+
+    void leave() {
+        for (std::size_t i = 0; i < streams_.size(); ++i) {
+            sums_of(i).leave(texts_.texts[i], weights_of(i), streams_[i]);
+        }
+    }
+
+    /// What was added since the last time.
+    MomentSums take() {
+        MomentSums all = seen_.take();
+        all.add_held_back(held_back_.take());
+        return all;
+    }
+
+private:
+    TextSums& sums_of(std::size_t i) {
+        const bool holds_back =
+            texts_.weights.empty() && texts_.texts.size() >= least_held_back_from;
+        return holds_back && i % held_back_of == 0 ? held_back_ : seen_;
+    }
+    at::Tensor weights_of(std::size_t i) const {
+        return texts_.weights.empty() ? at::Tensor() : texts_.weights[i];
+    }
+
+    SideTexts texts_;
+    TextSums seen_;
+    TextSums held_back_;
+    std::vector<at::Tensor> streams_;
+};
+
 }  // namespace
 
 Calibrator::Calibrator(const restore::Plan& plan,
@@ -106,49 +161,33 @@ void Calibrator::throw_if_stopped() const {
         watch_, [] { return std::string("interrupted while calibrating; nothing was written"); });
 }
 
-void Calibrator::visit(restore::CalibrationSide side,
-                       std::span<const language::SupervisedText> texts,
-                       std::span<const at::Tensor> weights,
-                       const TakeMoments& take) const {
-    const bool holds_back = weights.empty() && texts.size() >= least_held_back_from;
-    TextSums seen(plan_, *post_, &*pre_, side);
-    TextSums held_back(plan_, *post_, &*pre_, side);
-    const auto sums_of = [&](std::size_t i) -> TextSums& {
-        return holds_back && i % held_back_of == 0 ? held_back : seen;
-    };
-    const auto weights_of = [&](std::size_t i) {
-        return weights.empty() ? at::Tensor() : weights[i];
-    };
-    const auto hand_over = [&] {
-        MomentSums all = seen.take();
-        all.add_held_back(held_back.take());
-        take(std::move(all));
-    };
-    std::vector<at::Tensor> streams;
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-        streams.push_back(sums_of(i).enter(texts[i], weights_of(i)));
+void Calibrator::visit(std::span<const SideTexts> sides, const TakeMoments& take) const {
+    std::vector<TextsOnTheirWay> on_their_way;
+    std::size_t layers = 0;
+    for (const SideTexts& texts : sides) {
+        on_their_way.emplace_back(plan_, *post_, &*pre_, texts);
+        layers = on_their_way.back().count_layers();
     }
-    const std::size_t layers = seen.count_layers();
     for (std::size_t layer = 0; layer < layers; ++layer) {
-        for (std::size_t i = 0; i < texts.size(); ++i) {
-            throw_if_stopped();
-            streams[i] = sums_of(i).pass(
-                LayerIndex(static_cast<std::uint32_t>(layer)), texts[i], weights_of(i), streams[i]);
-            const std::uint64_t tokens = texts[i].ids.size();
-            watch_.progress().advance(tokens * (layer + 1) / layers - tokens * layer / layers);
+        for (TextsOnTheirWay& side : on_their_way) {
+            side.pass(LayerIndex(static_cast<std::uint32_t>(layer)), [&](std::uint64_t tokens) {
+                throw_if_stopped();
+                watch_.progress().advance(tokens * (layer + 1) / layers - tokens * layer / layers);
+            });
+            take(side.take());
         }
-        hand_over();
     }
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-        sums_of(i).leave(texts[i], weights_of(i), streams[i]);
+    for (TextsOnTheirWay& side : on_their_way) {
+        side.leave();
+        take(side.take());
     }
-    hand_over();
 }
 
 MomentSums Calibrator::sum(restore::CalibrationSide side,
                            std::span<const language::SupervisedText> texts) const {
     MomentSums all;
-    visit(side, texts, {}, [&](MomentSums layer) { all.merge(std::move(layer)); });
+    const SideTexts one{.side = side, .texts = texts};
+    visit({&one, 1}, [&](MomentSums layer) { all.merge(std::move(layer)); });
     return all;
 }
 
@@ -162,9 +201,9 @@ MomentSums Calibrator::sum_raised(std::span<const language::SupervisedText> chai
         first += count;
     }
     MomentSums all;
-    visit(restore::CalibrationSide::chains, chains, of_texts, [&](MomentSums layer) {
-        all.merge(std::move(layer));
-    });
+    const SideTexts one{
+        .side = restore::CalibrationSide::chains, .texts = chains, .weights = of_texts};
+    visit({&one, 1}, [&](MomentSums layer) { all.merge(std::move(layer)); });
     return all;
 }
 

@@ -33,6 +33,14 @@ struct Predictions {
     std::size_t right_texts = 0;   ///< texts with nothing but right tokens
 };
 
+/// Texts of one side.
+struct SideTexts {
+    restore::CalibrationSide side = restore::CalibrationSide::recall;
+    std::span<const language::SupervisedText> texts;
+    /// Of each text, [predicted tokens], where chains are raised; empty: none.
+    std::span<const at::Tensor> weights{};
+};
+
 /// Runs post, and what of pre and of repairs is needed, over calibration texts.
 class Calibrator {
 public:
@@ -42,16 +50,13 @@ public:
     /// Errors: `mismatch` for a token outside the vocabulary, naming the text.
     void check(std::span<const language::SupervisedText> texts, std::string_view source) const;
 
-    /// Told the moments of one layer after the other, and those outside the layers with the last.
+    /// Told the moments of one side and layer after the other, and those outside the layers last.
     using TakeMoments = std::function<void(MomentSums moments)>;
 
-    /// Takes all texts of a side through one layer after the other: the moments of one are in
-    /// memory at a time, and the streams of all texts. `weights` as for `sum_raised`, for each
-    /// text; empty: none.
-    void visit(restore::CalibrationSide side,
-               std::span<const language::SupervisedText> texts,
-               std::span<const at::Tensor> weights,
-               const TakeMoments& take) const;
+    /// Takes all texts of all sides through one layer after the other, so that weights are read
+    /// from the disk once: in memory are the moments of one side and layer at a time, and the
+    /// streams of all texts.
+    void visit(std::span<const SideTexts> sides, const TakeMoments& take) const;
 
     /// Moments of a side, as docs/method.md weighs its positions; of 16 texts or more, those of
     /// every eighth are also kept apart.

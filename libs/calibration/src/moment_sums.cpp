@@ -11,12 +11,14 @@
 #include <vector>
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
 #include "anamnesis/base/check.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/restore/moments.hpp"
+#include "anamnesis/runtime/second_moment.hpp"
 
 namespace anamnesis::calibration {
 namespace {
@@ -28,7 +30,12 @@ constexpr std::int64_t block = 2048;
 /// Columns of a product of which no part above the diagonal is made.
 constexpr std::int64_t stripe = 512;
 
-/// Adds the lower triangle of a symmetric x^T y, and what lies above it within a stripe.
+/// Columns that hold this many times as much as the mean are summed in float64: what float32 loses
+/// of them could be more than all that a small one has. What it loses of the others is far below
+/// the ridge of a fit, 1e-4 of the mean.
+constexpr double large = 16.0;
+
+/// Adds the lower triangle of a symmetric x^T y.
 /// Shapes: sum [n, n], x and y [T, n].
 void add_lower(const at::Tensor& sum, const at::Tensor& x, const at::Tensor& y) {
     for (std::int64_t first = 0; first < sum.size(0); first += stripe) {
@@ -37,6 +44,22 @@ void add_lower(const at::Tensor& sum, const at::Tensor& x, const at::Tensor& y) 
             .slice(1, 0, end)
             .addmm_(x.slice(1, first, end).t(), y.slice(1, 0, end));
     }
+}
+
+/// Adds the lower triangle of x^T x. Shapes: sum [n, n], x [T, n] bfloat16.
+void add_rounded(const at::Tensor& sum, const at::Tensor& x) {
+    const at::Tensor sizes = x.to(at::kFloat).square_().sum(0, /*keepdim=*/false, at::kDouble);
+    const at::Tensor columns = sizes.gt(large * sizes.mean()).nonzero().squeeze(1);
+    if (columns.size(0) == 0) {
+        runtime::add_second_moment(sum, x);
+        return;
+    }
+    runtime::add_second_moment(sum, x.index_fill(1, columns, 0));
+    const at::Tensor exact = x.to(at::kDouble);
+    const at::Tensor rows = at::mm(exact.index_select(1, columns).t(), exact);
+    sum.index_add_(0, columns, rows);
+    // Where two of them meet, once.
+    sum.index_add_(1, columns, rows.index_fill(1, columns, 0).t());
 }
 
 linalg::Matrix to_matrix(const at::Tensor& tensor) {
@@ -68,18 +91,27 @@ void MomentSums::add(const restore::MomentKey& key,
     for (std::int64_t i = first_matrix; i < first_matrix + matrices; ++i) {
         sum.counts.at(static_cast<std::size_t>(i)) += static_cast<std::uint64_t>(x.size(0));
     }
+    const bool is_rounded = shape.is_rounded && x.is_cpu() && runtime::has_bf16_products();
+    const at::ScalarType type = is_rounded ? at::kFloat : at::kDouble;
     for (std::int64_t first = 0; first < x.size(0); first += block) {
         const std::int64_t count = std::min(block, x.size(0) - first);
-        at::Tensor rows = x.narrow(0, first, count).to(at::kDouble);
+        at::Tensor rows = x.narrow(0, first, count).to(type);
         if (shape.has_bias) {
             rows = at::cat({rows, at::ones({count, 1}, rows.options())}, 1);
         }
         for (std::int64_t i = 0; i < matrices; ++i) {
-            const at::Tensor weighed =
+            const at::Tensor sum_of = sum.values.select(0, first_matrix + i);
+            const at::Tensor of_rows =
                 weights.defined()
-                    ? rows * weights.narrow(0, first, count).narrow(1, i, 1).to(rows.device())
-                    : rows;
-            add_lower(sum.values.select(0, first_matrix + i), weighed, rows);
+                    ? weights.narrow(0, first, count).narrow(1, i, 1).to(rows.device())
+                    : at::Tensor();
+            if (is_rounded) {
+                const at::Tensor weighed =
+                    of_rows.defined() ? rows * of_rows.sqrt().to(type) : rows;
+                add_rounded(sum_of, weighed.to(at::kBFloat16).contiguous());
+            } else {
+                add_lower(sum_of, of_rows.defined() ? rows * of_rows : rows, rows);
+            }
         }
     }
 }
@@ -116,10 +148,14 @@ void MomentSums::complete() {
         if (sum.values.dim() < 3) {
             continue;  // a diagonal
         }
-        for (std::int64_t first = stripe; first < sum.values.size(1); first += stripe) {
+        for (std::int64_t first = 0; first < sum.values.size(1); first += stripe) {
             const std::int64_t end = std::min(first + stripe, sum.values.size(1));
-            const at::Tensor lower = sum.values.slice(1, first, end).slice(2, 0, first);
-            sum.values.slice(1, 0, first).slice(2, first, end).copy_(lower.transpose(1, 2));
+            const at::Tensor rows = sum.values.slice(1, first, end);
+            const at::Tensor diagonal = rows.slice(2, first, end);
+            diagonal.copy_(diagonal.tril() + diagonal.tril(-1).transpose(1, 2));
+            sum.values.slice(1, 0, first)
+                .slice(2, first, end)
+                .copy_(rows.slice(2, 0, first).transpose(1, 2));
         }
     }
 }

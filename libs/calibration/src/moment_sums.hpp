@@ -16,6 +16,9 @@ namespace anamnesis::calibration {
 struct MomentShape {
     std::int64_t matrices = 1;  ///< one for each key-value head or expert
     bool has_bias = false;      ///< inputs are followed by 1
+    /// Inputs are rounded to bfloat16 where they meet their matrix: so they may be here, on their
+    /// own or times the root of their weight.
+    bool is_rounded = false;
 };
 
 /// Second moments under construction, in float64.

@@ -74,6 +74,13 @@ std::int64_t find_nope_dim(const runtime::Network& network, LayerIndex layer) {
         .nope_dim;
 }
 
+/// True where what each matrix reads is rounded to bfloat16, if the processor multiplies that.
+bool rounds_inputs(const runtime::Network& network) {
+    return std::ranges::all_of(network.parameters(), [](const auto& parameter) {
+        return parameter.second.dim() != 2 || parameter.second.scalar_type() == at::kBFloat16;
+    });
+}
+
 at::Tensor with_floor(const at::Tensor& received, double floor) {
     return received + floor * received.mean(0, /*keepdim=*/true);
 }
@@ -99,8 +106,12 @@ TextSums::TextSums(const restore::Plan& plan,
                    const runtime::Network* pre,
                    restore::CalibrationSide side)
     : post_(post), pre_(pre), side_(side) {
+    const bool rounds = rounds_inputs(post);
     for (const restore::FitGroup& group : plan.fits) {
-        MomentShape shape{.matrices = 1, .has_bias = group.has_bias};
+        // A target is of the inputs as they are.
+        MomentShape shape{.matrices = 1,
+                          .has_bias = group.has_bias,
+                          .is_rounded = rounds && !restore::has_target(group.part)};
         if (restore::is_of_experts(group.part)) {
             for (const restore::HeadBlock& block : group.rows) {
                 shape.matrices = std::max<std::int64_t>(shape.matrices, block.head + 1);

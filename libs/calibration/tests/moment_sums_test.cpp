@@ -5,7 +5,9 @@
 
 #include <cstdint>
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
@@ -13,6 +15,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/index.hpp"
 #include "anamnesis/restore/moments.hpp"
+#include "anamnesis/runtime/second_moment.hpp"
 
 namespace anamnesis::calibration {
 namespace {
@@ -59,6 +62,42 @@ TEST(MomentSums, WideOnesAreWholeAndSymmetricOnceTheyAreComplete) {
         const at::Tensor above = sum.slice(0, 0, 512).slice(1, 512);
         EXPECT_TRUE(above.equal(sum.slice(0, 512).slice(1, 0, 512).t()));
     }
+}
+
+TEST(MomentSums, OfRoundedInputsAreThoseOfTheRootsOfTheWeights) {
+    const at::Tensor x = at::randn({40, 130});
+    const at::Tensor weights = at::rand({40, 2}).to(at::kDouble);
+    const restore::MomentKey key{.part = "k_attention", .layer = LayerIndex(1)};
+    MomentSums sums;
+    sums.add(key, x, weights, {.matrices = 2, .has_bias = true, .is_rounded = true});
+    sums.complete();
+    const at::Tensor augmented = at::cat({x, at::ones({40, 1})}, 1);
+    for (std::int64_t head = 0; head < 2; ++head) {
+        const at::Tensor sum = sums.at(key).select(0, head);
+        const at::Tensor weighed = augmented * weights.narrow(1, head, 1).sqrt().to(at::kFloat);
+        const at::Tensor rows = runtime::has_bf16_products() ? weighed.to(at::kBFloat16) : weighed;
+        const at::Tensor exact = rows.to(at::kDouble);
+        EXPECT_LT((sum - at::matmul(exact.t(), exact)).abs().max().item<double>(), 1e-4);
+        EXPECT_TRUE(sum.equal(sum.t()));
+    }
+}
+
+// The largest of a few columns would lose more in float32 than all that the others hold.
+TEST(MomentSums, OfRoundedInputsAreExactWhereAColumnIsLarge) {
+    at::Tensor x = at::randn({700, 200});
+    x.select(1, 3).mul_(1e4);
+    x.select(1, 150).mul_(2e4);
+    x = x.to(at::kBFloat16).to(at::kFloat);
+    const restore::MomentKey key{.part = "q", .layer = LayerIndex(1)};
+    MomentSums sums;
+    sums.add(key, x, {}, {.is_rounded = true});
+    sums.complete();
+    const at::Tensor exact = x.to(at::kDouble);
+    const at::Tensor difference = (sums.at(key).select(0, 0) - at::matmul(exact.t(), exact)).abs();
+    EXPECT_LT(difference.select(0, 3).max().item<double>(), 1e-3);  // of 1e11 where they meet
+    EXPECT_LT(difference.select(0, 150).max().item<double>(), 1e-3);
+    EXPECT_LT(difference.select(1, 150).max().item<double>(), 1e-3);
+    EXPECT_LT(difference.max().item<double>(), 1e-2);
 }
 
 }  // namespace
