@@ -269,6 +269,7 @@ TEST_F(Adapters, OptionsThatDoNotBelongAreRefused) {
     const fs::path root = own_cases / "rslora";
     EXPECT_EQ(repair(root, "no", {"--as-peft"}).exit_code, 2);
     EXPECT_EQ(repair(root, "no", {"--model-card"}).exit_code, 2);
+    EXPECT_EQ(repair(root, "no", {"--shard", "1/2"}).exit_code, 2);
     EXPECT_EQ(repair(root, "no", {"--method", "align"}).exit_code, 5);
     EXPECT_EQ(repair(root, "no", {"--layers", "9"}).exit_code, 2);
     EXPECT_EQ(repair(root, "no", {"--method", "lerp", "--alpha", "0"}).exit_code, 2);

@@ -170,8 +170,11 @@ private:
             adapter_.unknown.push_back(tensor.name);
         } else {
             const std::string base = find_base_name(name);
-            adapter_.saved.push_back(
-                {.tensor = &tensor, .name = base, .is_base_copy = base.size() != name.size()});
+            // Where biases are trained, that of a wrapped module has the name of a copy.
+            const bool is_trained = adapter_.config.bias != "none" && base.ends_with(".bias");
+            adapter_.saved.push_back({.tensor = &tensor,
+                                      .name = base,
+                                      .is_base_copy = base.size() != name.size() && !is_trained});
         }
     }
 

@@ -83,6 +83,18 @@ public:
         const Json* value = root_.find(key);
         return value == nullptr || value->is_null() ? nullptr : value;
     }
+    /// Errors: `malformed` for a key whose value is no number, which null is, and with it NaN and
+    /// Infinity of Python's JSON.
+    double number(std::string_view key, double fallback) const {
+        const Json* value = root_.find(key);
+        if (value != nullptr && value->is_null()) {
+            throw Error(ErrorKind::malformed,
+                        format("{} is null, NaN or infinite, expected a number; save the adapter "
+                               "again with PEFT, or write the number that it was trained with",
+                               key));
+        }
+        return value == nullptr ? fallback : value->as_double(key);
+    }
     bool flag(std::string_view key) const {
         const Json* value = find(key);
         return value != nullptr && value->as_boolean(key);
@@ -267,12 +279,8 @@ AdapterConfig parse_adapter_config(const Json& root) {
     const Reader reader(root);
     AdapterConfig config;
     find_type(reader, config);
-    if (const Json* rank = reader.find("r")) {
-        config.rank = check_rank(rank->as_double("r"), "r");
-    }
-    if (const Json* alpha = reader.find("lora_alpha")) {
-        config.alpha = check_alpha(alpha->as_double("lora_alpha"), "lora_alpha");
-    }
+    config.rank = check_rank(reader.number("r", config.rank), "r");
+    config.alpha = check_alpha(reader.number("lora_alpha", config.alpha), "lora_alpha");
     config.has_root_scale = reader.flag("use_rslora");
     config.is_dora = reader.flag("use_dora");
     config.has_lora_bias = reader.flag("lora_bias");
@@ -322,6 +330,9 @@ ModuleStrength find_strength(const AdapterConfig& config, const std::string& pat
 }
 
 double make_scale(const AdapterConfig& config, const ModuleStrength& strength) {
+    if (config.has_unit_scale) {
+        return 1.0;
+    }
     const double rank = strength.rank;
     return strength.alpha / (config.has_root_scale ? std::sqrt(rank) : rank);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstddef>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/adapter_config.hpp"
 #include "anamnesis/checkpoint/adapter_names.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 
 namespace anamnesis::checkpoint {
@@ -39,6 +41,18 @@ bool is_in_the_way(const AdapterObstacle& obstacle, AdapterUse use) {
     return true;
 }
 
+void refuse_empty(const Adapter& adapter) {
+    if (!adapter.weights.tensors().empty()) {
+        return;
+    }
+    const std::vector<WeightFile>& files = adapter.weights.files();
+    const std::filesystem::path& path = files.empty() ? adapter.path : files.front().path();
+    throw Error(ErrorKind::mismatch,
+                format("adapter file {} holds no tensors, expected the pairs of a LoRA adapter (A "
+                       "and B of each module); fetch it again, or save the adapter again",
+                       in_quotes(path.string(), 1000)));
+}
+
 }  // namespace
 
 void refuse_unfit(const AdapterMatch& match, AdapterUse use, bool takes_residual_base) {
@@ -53,16 +67,16 @@ void refuse_unfit(const AdapterMatch& match, AdapterUse use, bool takes_residual
                        can_be_merged ? " of 'restore --adapter', and run what it writes" : ""));
         }
     }
+    refuse_empty(*match.adapter);
     const std::size_t tensors = match.adapter->weights.tensors().size();
     std::vector<std::string> lines;
     if (match.unmatched.size() == tensors) {
-        const std::string reason =
-            tensors == 0 ? std::string() : explain_adapter_name(match.unmatched.front());
+        const std::string reason = explain_adapter_name(match.unmatched.front());
         lines.push_back(
             format("none of the {} adapter tensors names a tensor of the base, such as "
                    "{}{}",
                    tensors,
-                   in_quotes(tensors == 0 ? std::string() : match.unmatched.front()),
+                   in_quotes(match.unmatched.front()),
                    reason.empty() ? reason : "; " + reason));
     } else {
         add_list(lines,

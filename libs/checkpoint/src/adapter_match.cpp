@@ -19,6 +19,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/adapter_config.hpp"
+#include "anamnesis/checkpoint/adapter_names.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
@@ -69,6 +70,7 @@ public:
         }
         note_prefixes();
         note_base();
+        std::ranges::move(find_wrapped_names(adapter_), std::back_inserter(match_.findings));
         std::ranges::move(find_target_findings(match_), std::back_inserter(match_.findings));
         return std::move(match_);
     }
@@ -108,18 +110,19 @@ private:
 
     void add_gguf(const AdapterModule& module) {
         const GgufPlace place = find_gguf_place(base_, module.path);
-        if (module.a == nullptr || module.b == nullptr) {
-            match_.halves.push_back((module.a == nullptr ? module.b : module.a)->name);
+        if (place.weight == nullptr && !place.is_elsewhere) {
+            append_names(module, match_.unmatched);
+        } else if (module.a == nullptr || module.b == nullptr) {
+            append_names(module, match_.halves);
         } else if (place.weight == nullptr) {
             match_.others.insert(match_.others.end(), {module.a, module.b});
         } else if (check_gguf(module, *place.weight)) {
-            // llama.cpp takes an alpha of 0 for a scale of 1.
-            const double alpha = adapter_.config.alpha;
-            MatchedModule matched{
-                .module = &module,
-                .weight = place.weight,
-                .attention = place.attention,
-                .scale = alpha == 0.0 ? 1.0 : alpha / static_cast<double>(module.rank())};
+            const ModuleStrength strength{.rank = static_cast<std::uint32_t>(module.rank()),
+                                          .alpha = adapter_.config.alpha};
+            MatchedModule matched{.module = &module,
+                                  .weight = place.weight,
+                                  .attention = place.attention,
+                                  .scale = make_scale(adapter_.config, strength)};
             find_layer_of(matched);
             match_.modules.push_back(std::move(matched));
         }

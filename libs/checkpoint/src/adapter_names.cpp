@@ -1,15 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/checkpoint/adapter_names.hpp"
 
+#include <cstddef>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/adapter.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
+
+#include "wrappers.hpp"
 
 namespace anamnesis::checkpoint {
+namespace {
+
+constexpr std::string_view peft = "base_model.model.";
+
+/// The name of a tensor without what PEFT puts around modules.
+std::string without_peft(std::string_view name) {
+    std::string inner(name.starts_with(peft) ? name.substr(peft.size()) : name);
+    constexpr std::string_view layer = ".base_layer.";
+    if (const std::size_t at = inner.find(layer); at != std::string::npos) {
+        inner.replace(at, layer.size(), ".");
+    }
+    return inner;
+}
+
+}  // namespace
 
 std::string explain_adapter_name(std::string_view name) {
-    constexpr std::string_view peft = "base_model.model.";
+    // Names of llama.cpp have nothing of PEFT's.
+    if (name.starts_with("blk.") || name.ends_with(".lora_a") || name.ends_with(".lora_b")) {
+        return {};
+    }
     if (name.find(".lora_A.default.") != std::string::npos ||
         name.find(".lora_B.default.") != std::string::npos) {
         return "these are the names of a model in memory (state_dict()): save the adapter with "
@@ -29,6 +55,23 @@ std::string explain_adapter_name(std::string_view name) {
         return format("PEFT's names begin with {}: put it before them", in_quotes(peft));
     }
     return {};
+}
+
+std::vector<Finding> find_wrapped_names(const Adapter& adapter) {
+    std::vector<std::string> names;
+    std::set<std::string> wrappers;
+    for (const TensorEntry& tensor : adapter.weights.tensors()) {
+        if (collect_wrappers(without_peft(tensor.name), wrappers)) {
+            names.push_back(tensor.name);
+        }
+    }
+    if (names.empty()) {
+        return {};
+    }
+    return {make_wrapped_names(names,
+                               wrappers,
+                               "take them out of the names, or save the adapter with "
+                               "save_pretrained of the unwrapped model")};
 }
 
 }  // namespace anamnesis::checkpoint

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -22,14 +23,17 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/config_reader.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/formats/gguf.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
 
-/// "blk.3.attn_q" gives 3 and "attn_q".
-std::optional<std::pair<std::uint32_t, std::string>> find_block(std::string_view path) {
+/// "blk.3.attn_q": its block, and the module in it.
+using Block = std::pair<std::uint32_t, std::string>;
+
+std::optional<Block> find_block(std::string_view path) {
     constexpr std::string_view start = "blk.";
     if (!path.starts_with(start)) {
         return std::nullopt;
@@ -40,7 +44,7 @@ std::optional<std::pair<std::uint32_t, std::string>> find_block(std::string_view
     if (error != std::errc{} || end == path.data() + path.size() || *end != '.') {
         return std::nullopt;
     }
-    return std::pair(number, std::string(end + 1, path.data() + path.size()));
+    return Block(number, std::string(end + 1, path.data() + path.size()));
 }
 
 /// The roles that a projection of llama.cpp holds, in the order of its rows.
@@ -63,14 +67,61 @@ bool is_in_sections(const AttentionTensor& tensor) {
         tensor.blocks, {}, [](const RowBlock& block) { return static_cast<int>(block.role); });
 }
 
+/// Whether a module is a projection of a layer with softmax attention.
+bool is_projection(const RecognisedCheckpoint& base, const Block& block) {
+    constexpr std::array<std::string_view, 4> projections{"attn_q", "attn_k", "attn_v", "attn_qkv"};
+    return block.first < base.model.layers.size() && base.model.layers[block.first].is_softmax() &&
+           std::ranges::find(projections, block.second) != projections.end();
+}
+
+/// Whether a base of safetensors has a block among its layers, or among those of its draft head,
+/// which llama.cpp numbers after them.
+bool has_block(const RecognisedCheckpoint& base, std::uint32_t number) {
+    std::uint64_t count = base.model.layers.size();
+    if (!base.checkpoint.config().is_null()) {
+        const ConfigReader config(base.checkpoint.config());
+        count += std::max(config.count("mtp_num_hidden_layers", 0),
+                          config.count("num_nextn_predict_layers", 0));
+    }
+    return number < count || std::ranges::any_of(
+                                 base.checkpoint.tensors(),
+                                 [number](const TensorEntry& tensor) {
+                                     const auto layer = find_layer(tensor.name);
+                                     return layer && layer->value == number;
+                                 });
+}
+
+/// Whether a base of safetensors has a module that is none of the projections found by their rows.
+bool has_other_module(const RecognisedCheckpoint& base, const std::string& path) {
+    const auto block = find_block(path);
+    return !block || (has_block(base, block->first) && !is_projection(base, *block));
+}
+
+/// The rank that most modules have, the larger of two that equally many have; else `fallback`.
+std::uint32_t find_common_rank(const std::vector<AdapterModule>& modules, std::uint32_t fallback) {
+    std::map<std::uint32_t, std::size_t> counts;
+    for (const AdapterModule& module : modules) {
+        if (module.a != nullptr && !module.a->shape.empty() &&
+            module.rank() <= std::numeric_limits<std::uint32_t>::max()) {
+            ++counts[static_cast<std::uint32_t>(module.rank())];
+        }
+    }
+    std::uint32_t common = fallback;
+    std::size_t most = 0;
+    for (const auto& [rank, count] : counts) {
+        if (count >= most) {
+            common = rank;
+            most = count;
+        }
+    }
+    return common;
+}
+
 /// The tensor of softmax attention that "blk.3.attn_q" is in a base of safetensors.
 const AttentionTensor* find_attention_by_roles(const RecognisedCheckpoint& base,
                                                const std::string& path) {
     const auto block = find_block(path);
-    constexpr std::array<std::string_view, 4> projections{"attn_q", "attn_k", "attn_v", "attn_qkv"};
-    if (!block || block->first >= base.model.layers.size() ||
-        !base.model.layers[block->first].is_softmax() ||
-        std::ranges::find(projections, block->second) == projections.end()) {
+    if (!block || !is_projection(base, *block)) {
         return nullptr;
     }
     const std::vector<RowRole> wanted = list_roles(block->second);
@@ -165,27 +216,28 @@ Adapter open_gguf_adapter(const std::filesystem::path& path) {
         }
     }
     for (auto& [name, module] : modules) {
-        if (module.a != nullptr && !module.a->shape.empty() &&
-            module.a->shape.front() <= std::numeric_limits<std::uint32_t>::max()) {
-            adapter.config.rank = static_cast<std::uint32_t>(module.a->shape.front());
-        }
         adapter.modules.push_back(std::move(module));
     }
-    // llama.cpp takes an alpha of 0 for a scale of 1.
-    adapter.config.alpha = alpha == 0.0 ? adapter.config.rank : alpha;
+    adapter.config.rank = find_common_rank(adapter.modules, adapter.config.rank);
+    adapter.config.alpha = alpha;
+    adapter.config.has_unit_scale = alpha == 0.0;
     return adapter;
 }
 
 GgufPlace find_gguf_place(const RecognisedCheckpoint& base, const std::string& path) {
     if (base.checkpoint.gguf() == nullptr) {
         const AttentionTensor* attention = find_attention_by_roles(base, path);
-        return {.weight = attention == nullptr ? nullptr : &base.checkpoint.at(attention->name),
-                .attention = attention};
+        return attention == nullptr ? GgufPlace{.is_elsewhere = has_other_module(base, path)}
+                                    : GgufPlace{.weight = &base.checkpoint.at(attention->name),
+                                                .attention = attention};
     }
-    // Of the embedding A is stored transposed.
     const std::string name = path + ".weight";
-    return {.weight = path == "token_embd" ? nullptr : base.checkpoint.find(name),
-            .attention = base.model.find_attention(name)};
+    const TensorEntry* weight = base.checkpoint.find(name);
+    // Of the embedding A is stored transposed.
+    const bool is_turned = path == "token_embd";
+    return {.weight = is_turned ? nullptr : weight,
+            .attention = base.model.find_attention(name),
+            .is_elsewhere = is_turned && weight != nullptr};
 }
 
 }  // namespace anamnesis::checkpoint

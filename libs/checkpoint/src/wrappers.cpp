@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/text.hpp"
@@ -148,43 +149,57 @@ std::string clean_name(std::string_view tensor_name) {
     return prefix + name.substr(nested.size());
 }
 
+bool collect_wrappers(std::string_view tensor_name, std::set<std::string>& wrappers) {
+    const auto wrapper = find_wrapper(tensor_name);
+    if (!wrapper) {
+        return false;
+    }
+    wrappers.insert(*wrapper);
+    // Several wrappers may be nested; each is named.
+    for (const std::string& part : split(tensor_name, '.')) {
+        if (holds(inner_wrappers, part) && !wrapper->starts_with(part) &&
+            !tensor_name.ends_with("." + part) && wrapper->find(part) == std::string::npos) {
+            wrappers.insert(part + ".");
+        }
+    }
+    return true;
+}
+
+Finding make_wrapped_names(const std::vector<std::string>& names,
+                           const std::set<std::string>& wrappers,
+                           std::string remedy) {
+    return make_finding(
+        "wrapped_names",
+        Severity::warning,
+        names,
+        format("{} tensor name{} the wrapper {} of training code, such as {}: loaders do not find "
+               "such names",
+               names.size(),
+               names.size() == 1 ? " holds" : "s hold",
+               list_examples({wrappers.begin(), wrappers.end()}),
+               in_quotes(names.front())),
+        std::move(remedy));
+}
+
 void find_odd_names(const Checkpoint& checkpoint, std::vector<Finding>& findings) {
     std::vector<std::string> wrapped;
     std::vector<std::string> nested;
     std::set<std::string> wrappers;
     std::set<std::string> prefixes;
     for (const TensorEntry& tensor : checkpoint.tensors()) {
-        std::string name = tensor.name;
-        // Several wrappers may be nested; each is named.
-        if (const auto wrapper = find_wrapper(name)) {
+        const std::string& name = tensor.name;
+        if (collect_wrappers(name, wrappers)) {
             wrapped.push_back(name);
-            wrappers.insert(*wrapper);
-            for (const std::string& part : split(name, '.')) {
-                if (holds(inner_wrappers, part) && !wrapper->starts_with(part) &&
-                    !name.ends_with("." + part) && wrapper->find(part) == std::string::npos) {
-                    wrappers.insert(part + ".");
-                }
-            }
         }
         if (const std::string prefix = find_nested_prefix(name); !prefix.empty()) {
             nested.push_back(name);
             prefixes.insert(prefix);
         }
     }
-    const auto list = [](const std::set<std::string>& names) {
-        return list_examples({names.begin(), names.end()});
-    };
     if (!wrapped.empty()) {
-        findings.push_back(make_finding(
-            "wrapped_names",
-            Severity::warning,
+        findings.push_back(make_wrapped_names(
             wrapped,
-            format("{} tensor name{} the wrapper {} of training code, such as {}: loaders do not "
-                   "find such names",
-                   wrapped.size(),
-                   wrapped.size() == 1 ? " holds" : "s hold",
-                   list(wrappers),
-                   in_quotes(wrapped.front())),
+            wrappers,
             "save the unwrapped model, or write a repaired copy with --clean-names"));
     }
     if (!nested.empty()) {
@@ -196,7 +211,7 @@ void find_odd_names(const Checkpoint& checkpoint, std::vector<Finding>& findings
                    "not find such names and fill the layers with random values",
                    nested.size(),
                    nested.size() == 1 ? " is" : "s are",
-                   list(prefixes),
+                   list_examples({prefixes.begin(), prefixes.end()}),
                    in_quotes(nested.front())),
             "rename the tensors, or write a repaired copy with --clean-names"));
     }

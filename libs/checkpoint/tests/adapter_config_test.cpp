@@ -41,6 +41,18 @@ TEST(AdapterConfig, ScalesByRankOrItsRoot) {
     EXPECT_EQ(make_scale(root, {.rank = 4, .alpha = 8.0}), 4.0);
 }
 
+TEST(AdapterConfig, TakesDefaultsOfPeftForKeysThatAreAbsentAndNoneForNumbersThatAreNone) {
+    const AdapterConfig config = parse("{}");
+    EXPECT_EQ(config.rank, 8U);
+    EXPECT_EQ(config.alpha, 8.0);
+    try {
+        parse(R"({"r": 4, "lora_alpha": NaN})");
+        ADD_FAILURE() << "nothing was refused";
+    } catch (const Error& error) {
+        EXPECT_THAT(error.message(), HasSubstr("lora_alpha is null, NaN or infinite"));
+    }
+}
+
 TEST(AdapterConfig, NamesWhatIsInTheWay) {
     const auto obstacle = [](std::string_view text) {
         const AdapterConfig config = parse(text);
@@ -63,6 +75,13 @@ TEST(AdapterConfig, RefusesWhatCannotBe) {
                              R"({"r": "4"})",
                              R"({"r": 4294967296})",
                              R"({"lora_alpha": 1e300})",
+                             R"({"lora_alpha": null})",
+                             R"({"lora_alpha": NaN})",
+                             R"({"lora_alpha": -Infinity})",
+                             R"({"lora_alpha": "8"})",
+                             R"({"r": null})",
+                             R"({"r": NaN})",
+                             R"({"alpha_pattern": {"q": NaN}})",
                              R"({"rank_pattern": {"q": -1}})",
                              R"({"rank_pattern": [1]})",
                              R"({"modules_to_save": "lm_head"})",

@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/checkpoint/adapter_config.hpp"
@@ -205,7 +204,7 @@ private:
     void add(const checkpoint::AttentionTensor& tensor, const TensorEntry& base) {
         const checkpoint::MatchedModule* module = match_.find(base);
         const auto saved = std::ranges::find(match_.saved, &base, &checkpoint::MatchedSaved::base);
-        if ((module == nullptr && saved == match_.saved.end()) || !is_arithmetic(base.dtype)) {
+        if ((module == nullptr && saved == match_.saved.end()) || !holds_values(base.dtype)) {
             return;
         }
         const bool is_pair = module != nullptr && module->module->magnitude == nullptr;
@@ -301,11 +300,20 @@ void add_fit_findings(const checkpoint::AdapterMatch& match,
     }
 }
 
-void add_obstacles(const checkpoint::Adapter& adapter, std::vector<checkpoint::Finding>& findings) {
+/// What the adapter alone tells. That it is not merged into files is nothing wrong with it.
+void add_own_findings(const checkpoint::Adapter& adapter,
+                      std::vector<checkpoint::Finding>& findings) {
     for (const checkpoint::AdapterObstacle& obstacle : adapter.config.obstacles) {
+        const bool is_in_files_alone = obstacle.reach == checkpoint::ObstacleReach::files;
         findings.push_back({.code = obstacle.is_residual_base ? "residual_base" : "adapter_variant",
-                            .severity = Severity::error,
+                            .severity = is_in_files_alone ? Severity::note : Severity::error,
                             .sentence = obstacle.sentence});
+    }
+    if (adapter.weights.tensors().empty()) {
+        findings.push_back({.code = "adapter_misfit",
+                            .severity = Severity::error,
+                            .sentence = "the adapter holds no tensors",
+                            .remedy = "fetch it again, or save it again"});
     }
 }
 
@@ -327,7 +335,8 @@ AdapterInspection inspect_adapter(const checkpoint::Adapter& adapter) {
             "", module.path, module.rank(), checkpoint::make_scale(adapter.config, strength));
     }
     inspection.coverage = std::move(coverage).finish();
-    add_obstacles(adapter, inspection.findings);
+    inspection.findings = checkpoint::find_wrapped_names(adapter);
+    add_own_findings(adapter, inspection.findings);
     return inspection;
 }
 
@@ -358,7 +367,7 @@ AdapterInspection inspect_adapter(const checkpoint::AdapterMatch& match) {
     inspection.coverage = std::move(coverage).finish();
     inspection.bends = BendFinder(match).find();
     inspection.findings = match.findings;
-    add_obstacles(*match.adapter, inspection.findings);
+    add_own_findings(*match.adapter, inspection.findings);
     add_fit_findings(match, inspection.findings);
     audit_hybrid(match, inspection.findings);
     return inspection;

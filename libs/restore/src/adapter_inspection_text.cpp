@@ -187,12 +187,13 @@ std::string to_text(const AdapterInspection& inspection) {
     const checkpoint::AdapterConfig& config = adapter.config;
     const std::vector<std::string> variants = list_variants(config);
     std::string text = format(
-        "{}: LoRA adapter of {}\nrank {}, alpha {}, scale {}; {}\n{} modules, {} tensors, {} "
+        "{}: LoRA adapter of {}\nrank {}, {}, scale {}; {}\n{} modules, {} tensors, {} "
         "parameters, {}\n",
         adapter.path.string(),
         config.base_name.empty() ? "an unnamed base" : in_quotes(config.base_name),
         config.rank,
-        report::short_number(config.alpha),
+        config.has_unit_scale ? std::string("no alpha")
+                              : format("alpha {}", report::short_number(config.alpha)),
         report::short_number(
             checkpoint::make_scale(config, {.rank = config.rank, .alpha = config.alpha})),
         variants.empty() ? "no variants" : join(variants, ", "),

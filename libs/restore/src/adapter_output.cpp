@@ -26,6 +26,7 @@
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/request.hpp"
 
+#include "adapter_selection.hpp"
 #include "adapter_values.hpp"
 #include "gguf_adapter_header.hpp"
 #include "measure.hpp"
@@ -62,12 +63,19 @@ void write_new_file(const fs::path& path, std::string_view text, bool is_synced)
     file.close();
 }
 
-/// Paths of modules that left whole.
+/// Paths of modules that left whole. One whose trained bias stays must stay wrapped too: PEFT looks
+/// for the bias within its wrapper.
 std::vector<std::string> list_removed_paths(const AdapterPlan& plan) {
     std::set<std::string> paths;
     for (const AdapterTensor& tensor : plan.tensors) {
         if (tensor.is_removed) {
             paths.insert(tensor.module->module->path);
+        }
+    }
+    for (const AdapterTensor& tensor : plan.tensors) {
+        if (tensor.saved != nullptr && !restores_all(tensor.edits, tensor.tensor->rows())) {
+            const std::string& name = tensor.saved->saved->name;
+            paths.erase(name.substr(0, name.rfind('.')));
         }
     }
     return {paths.begin(), paths.end()};

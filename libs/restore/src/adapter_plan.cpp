@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
@@ -82,6 +83,7 @@ public:
                                in_quotes(module.path)));
         }
         refuse_shared_dora(matched, rows);
+        refuse_computed_blocks(*module.b, rows);
         find(*module.b).edits = rows;
         if (module.bias != nullptr) {
             find(*module.bias).edits = bias_rows;
@@ -120,6 +122,22 @@ private:
                                "rank: pro and lerp do not fit into the adapter; merge it in the "
                                "same pass (restore --pre BASE --adapter ADAPTER --out MERGED)",
                                in_quotes(matched.module->path)));
+        }
+    }
+
+    /// Rows that are computed are rounded to the type of their tensor, one value by itself.
+    void refuse_computed_blocks(const TensorEntry& factor,
+                                const std::vector<EditedRows>& rows) const {
+        const bool is_computed = std::ranges::any_of(
+            rows, [](const EditedRows& edited) { return edited.edit != RowEdit::restore; });
+        if (is_computed && !is_arithmetic(factor.dtype)) {
+            throw Error(ErrorKind::unsupported,
+                        format("--method {} computes rows of tensor {} of the adapter, which is "
+                               "{}, and only those of F32, F16 and BF16 are written; convert the "
+                               "adapter to one of these types first",
+                               to_string(plan_.request.selection.method),
+                               in_quotes(factor.name),
+                               anamnesis::to_string(factor.dtype)));
         }
     }
 

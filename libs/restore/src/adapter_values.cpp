@@ -9,9 +9,11 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/block_values.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/half.hpp"
@@ -146,14 +148,27 @@ std::vector<std::byte> fit_factor(const AdapterPlan& plan,
     return bytes;
 }
 
+std::string_view explain_no_values(DType dtype) {
+    if (dtype == DType::nvfp4) {
+        return "whose values mean nothing without the scale of the whole tensor";
+    }
+    return is_block_quantised(dtype) ? "whose codebook is not part of this program"
+                                     : "which holds no values to compute with";
+}
+
 }  // namespace
 
+bool holds_values(DType dtype) noexcept {
+    return is_arithmetic(dtype) || (can_dequantise(dtype) && dtype != DType::nvfp4);
+}
+
 linalg::Matrix load_rows(const TensorEntry& tensor, RowRange rows) {
-    if (!is_arithmetic(tensor.dtype)) {
+    if (!holds_values(tensor.dtype)) {
         throw Error(ErrorKind::unsupported,
-                    format("tensor {} is {}, which holds no values to compute with",
+                    format("tensor {} is {}, {}",
                            in_quotes(tensor.name),
-                           anamnesis::to_string(tensor.dtype)));
+                           anamnesis::to_string(tensor.dtype),
+                           explain_no_values(tensor.dtype)));
     }
     Matrix values(rows.size(), tensor.columns());
     std::vector<std::byte> bytes(rows.size() * tensor.row_bytes());

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "anamnesis/base/dtype.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
@@ -11,7 +12,12 @@
 
 namespace anamnesis::restore {
 
-/// Rows of a tensor in float64, exactly. A vector has one column.
+/// True for types of which `load_rows` reads the values: plain ones, and blocks without a codebook
+/// that hold all of theirs.
+bool holds_values(DType dtype) noexcept;
+
+/// Rows of a tensor in float64, exactly; blocks as `dequantise` has them. A vector has one column.
+/// Errors: `unsupported` for a type without `holds_values`.
 linalg::Matrix load_rows(const checkpoint::TensorEntry& tensor, checkpoint::RowRange rows);
 
 /// The norms of rows of a matrix, summed in float64.

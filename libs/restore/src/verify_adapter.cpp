@@ -99,10 +99,14 @@ public:
         check_part(saved.saved->tensor, false, kinds, {.saved = &saved, .part = Part::saved});
     }
 
-    /// A tensor that no repair takes.
-    void check(const TensorEntry& tensor) {
-        const std::vector<Kind> untouched(tensor.rows(), Kind::post);
-        check_part(&tensor, false, untouched, {.part = Part::a});
+    /// Tensors that no repair takes: all that were not checked before.
+    void check_rest(const checkpoint::Adapter& post) {
+        for (const TensorEntry& tensor : post.weights.tensors()) {
+            if (!checked_.contains(&tensor)) {
+                const std::vector<Kind> untouched(tensor.rows(), Kind::post);
+                check_part(&tensor, false, untouched, {.part = Part::a});
+            }
+        }
     }
 
 private:
@@ -166,6 +170,7 @@ private:
         if (tensor == nullptr) {
             return;
         }
+        checked_.insert(tensor);
         ++result_.tensors_compared;
         result_.bytes_compared += tensor->bytes;
         const TensorEntry* now = repaired_.weights.find(tensor->name);
@@ -322,6 +327,7 @@ private:
     AdapterTruth truth_;
     Expectations expectations_;
     Verification& result_;
+    std::set<const TensorEntry*> checked_;
 };
 
 }  // namespace
@@ -345,9 +351,7 @@ Verification verify_adapter(const checkpoint::AdapterMatch& match,
         execution.check();
         check.check(saved);
     }
-    for (const TensorEntry* tensor : match.others) {
-        check.check(*tensor);
-    }
+    check.check_rest(*match.adapter);
     for (const TensorEntry& tensor : repaired.weights.tensors()) {
         if (match.adapter->weights.find(tensor.name) == nullptr) {
             result.deviations.push_back(

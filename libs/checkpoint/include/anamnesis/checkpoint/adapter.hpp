@@ -37,7 +37,8 @@ struct SavedTensor {
     /// The rows that it replaces, one for each of its own (trainable_token_indices); absent: all.
     std::optional<std::vector<std::uint64_t>> rows{};
     /// What PEFT saves of the base beside factors of an embedding or a head (`base_layer`): it
-    /// changes nothing where the base is the one that it was trained over.
+    /// changes nothing where the base is the one that it was trained over. A bias of a wrapped
+    /// module, which has such a name too, is trained where the config's `bias` is not "none".
     bool is_base_copy = false;
 };
 
@@ -92,8 +93,9 @@ struct AdapterMatch {
     std::vector<MatchedModule> modules;  ///< in the order of the adapter's
     std::vector<MatchedSaved> saved;
     std::vector<std::string> unmatched;  ///< tensors that name nothing in the base
-    /// Tensors of a GGUF adapter that name nothing in the base by llama.cpp's names: those outside
-    /// softmax attention, where the base is no GGUF file. No repair takes them.
+    /// Tensors of a GGUF adapter for something that the base has and that is not looked up here:
+    /// what lies outside softmax attention, where the base is no GGUF file, and the embedding, of
+    /// which A is stored transposed. No repair takes them.
     std::vector<const TensorEntry*> others;
     /// Tensors for a head of its own that the base does not have, whose head is the embedding. A
     /// repair leaves them as they are.

@@ -38,6 +38,9 @@ struct AdapterConfig {
     std::uint32_t rank = 8;
     double alpha = 8.0;
     bool has_root_scale = false;  ///< use_rslora: alpha / sqrt(rank)
+    /// Of a GGUF adapter without alpha, which is 0 then: llama.cpp takes a scale of 1 for every
+    /// module, whatever its rank.
+    bool has_unit_scale = false;
     bool is_dora = false;
     bool has_lora_bias = false;
     bool is_fan_in_fan_out = false;
@@ -82,7 +85,8 @@ AdapterConfig parse_adapter_config(std::string_view text);
 /// Errors: `malformed` for a pattern that is no regular expression, or takes too long.
 ModuleStrength find_strength(const AdapterConfig& config, const std::string& path);
 
-/// What the product B A is multiplied by: alpha / rank, or alpha / sqrt(rank) with rsLoRA.
+/// What the product B A is multiplied by: alpha / rank, or alpha / sqrt(rank) with rsLoRA; 1 with
+/// `has_unit_scale`.
 double make_scale(const AdapterConfig& config, const ModuleStrength& strength);
 
 }  // namespace anamnesis::checkpoint
