@@ -2,7 +2,9 @@
 #include "command.hpp"
 
 #include <algorithm>
+#include <array>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <memory>
@@ -35,19 +37,8 @@ constexpr const char* exit_codes =
     "5 unsupported, 6 inputs do not fit, 7 input/output, 8 no space, 9 not a number,\n"
     "70 a bug, 130 interrupted.";
 
-std::string make_heading(VerbGroup group) {
-    switch (group) {
-        case VerbGroup::files:
-            return "Checkpoint files";
-        case VerbGroup::models:
-            return "Models";
-        case VerbGroup::evaluation:
-            return "Evaluation";
-        case VerbGroup::research:
-            return "Research";
-    }
-    return "";
-}
+/// In the order of `VerbGroup`.
+constexpr std::array headings{"Checkpoint files", "Models", "Evaluation", "Research"};
 
 const Verb* find_verb(std::string_view name) {
     const auto verbs = list_verbs();
@@ -75,7 +66,7 @@ public:
         for (const Verb& verb : list_verbs()) {
             CLI::App* app =
                 app_.add_subcommand(std::string(verb.name), std::string(verb.description));
-            app->group(make_heading(verb.group));
+            app->group(headings.at(static_cast<std::size_t>(verb.group)));
             app->formatter(std::make_shared<HelpFormat>(34));
             if (argc > 1 && verb.name == argv[1] && verb.add != nullptr) {
                 action_ = verb.add(*app);

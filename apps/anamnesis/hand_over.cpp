@@ -13,6 +13,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/io/output_checks.hpp"
 
 namespace anamnesis::app {
 namespace {
@@ -46,6 +47,7 @@ void wait_politely() {
 }  // namespace
 
 int hand_over(char** argv) {
+    io::require_working_folder();  // LibTorch would end the process without a word of ours
     if (const std::string_view verb = argv[1];
         verb == "train" || verb == "restore" || verb == "dissect") {
         wait_politely();

@@ -26,7 +26,7 @@ public:
         if constexpr (std::is_same_v<Value, std::string> ||
                       std::is_same_v<Value, std::vector<std::string>>) {
             option->check([](const std::string& text) { return find_empty_text(text); });
-        } else if constexpr (std::is_floating_point_v<Value>) {
+        } else if constexpr (holds_floats<Value>()) {
             option->check([](const std::string& text) { return find_text_of_nan(text); });
         }
         return option;

@@ -30,6 +30,9 @@ void print_results(const std::vector<restore::Result>& results,
         if (!terminal.is_quiet()) {
             terminal.result(restore::make_drift_table(result));
         }
+        for (const std::string& warning : restore::list_warnings(result)) {
+            terminal.warn(warning);
+        }
         for (const std::string& note : result.notes) {
             terminal.say(format("note: {}", note));
         }

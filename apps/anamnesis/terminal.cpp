@@ -24,16 +24,9 @@ void put(std::FILE* stream, std::string_view text) {
 }
 
 std::string_view find_unit_word(ProgressUnit unit) {
-    switch (unit) {
-        case ProgressUnit::tokens:
-            return "tokens";
-        case ProgressUnit::steps:
-            return "steps";
-        case ProgressUnit::bytes:
-        case ProgressUnit::samples:
-            break;
-    }
-    return "samples";
+    return unit == ProgressUnit::tokens  ? "tokens"
+           : unit == ProgressUnit::steps ? "steps"
+                                         : "samples";
 }
 
 }  // namespace
@@ -74,7 +67,7 @@ void ProgressBar::advance(std::uint64_t count) {
     done_ += count;
     const auto now = Clock::now();
     const auto pause = is_terminal_ ? std::chrono::milliseconds(100) : std::chrono::seconds(10);
-    if (!is_quiet_ && now - last_ >= pause) {
+    if (!is_quiet_ && !phase_.empty() && now - last_ >= pause) {
         last_ = now;
         draw(now);
     }

@@ -202,7 +202,7 @@ nb::object ask_server(const std::vector<std::string>& models,
                                 return open_engine(
                                     model, server, tokenizer, tokenizer_folder, opening);
                             },
-                        .opens_all_first = true,
+                        .are_served = true,
                         .tokenizer = &tokenizer,
                         .compares_tokenizers = false,
                         .out = out,
@@ -227,9 +227,10 @@ void write_prompts(const Recall& recall,
                    const fs::path& out,
                    const nb::object& progress) {
     run_job(progress, [&](const Watch& watch) {
-        static_cast<void>(eval::write_prompts({.haystack = recall.haystack, .out = out},
-                                              language::Tokenizer::open(tokenizer),
-                                              watch));
+        static_cast<void>(
+            eval::write_prompts({.haystack = recall.haystack, .out = out, .tokenizer = tokenizer},
+                                language::Tokenizer::open(tokenizer),
+                                watch));
     });
 }
 

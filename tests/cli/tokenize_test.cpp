@@ -12,6 +12,7 @@
 #include "anamnesis/base/json.hpp"
 
 #include "chat_templates.hpp"
+#include "folder_snapshot.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
 
@@ -49,7 +50,8 @@ protected:
     }
 
     TemporaryFolder folder_;
-    fs::path out_ = folder_.path() / "out.jsonl";
+    TemporaryFolder results_;
+    fs::path out_ = results_.path() / "out.jsonl";
 };
 
 TEST_F(Tokenizing, ShowsTheTokensOfAText) {
@@ -127,7 +129,21 @@ TEST_F(Tokenizing, RefusesWhatItCannotAnswer) {
     EXPECT_EQ(neither.exit_code, 4);
     EXPECT_THAT(neither.errors, HasSubstr("line 2 of"));
     EXPECT_FALSE(fs::exists(out_));
-    EXPECT_EQ(tokenize({"--in", in.string(), "--out", in.string()}).exit_code, 2);
+}
+
+TEST_F(Tokenizing, RefusesToReplaceAnInput) {
+    const fs::path in = folder_.write("in.jsonl", "{\"text\": \"a\"}\n");
+    const auto before = snapshot(folder_.path());
+    const fs::path around = folder_.path() / ".." / folder_.path().filename();
+    for (const fs::path& target :
+         {in, folder_.path() / "tokenizer.json", around / "chat_template.jinja"}) {
+        const CommandResult refused = tokenize({"--in", in.string(), "--out", target.string()});
+        EXPECT_EQ(refused.exit_code, 2) << target;
+        EXPECT_THAT(refused.errors, HasSubstr("would replace an input"));
+    }
+    EXPECT_EQ(snapshot(folder_.path()), before);
+    EXPECT_EQ(tokenize({"--in", in.string(), "--out", out_.string()}).exit_code, 0);
+    EXPECT_EQ(tokenize({"--in", in.string(), "--out", out_.string()}).exit_code, 0);
 }
 
 }  // namespace

@@ -205,6 +205,13 @@ TEST_F(Shards, NeedAFolderOfFilesAndOneStrength) {
         restore("out", {"--shard", "1/2", "--method", "pro", "--lambda-rel", "0.1,1"});
     EXPECT_EQ(several.exit_code, 2);
     EXPECT_THAT(several.errors, HasSubstr("several strengths"));
+    for (const auto& [shard, lambdas] :
+         {std::pair("0/4", "1"), std::pair("1", "1"), std::pair("1/2", "0.1,1")}) {
+        const std::vector<std::string> plan{
+            "--shard", shard, "--method", "pro", "--lambda-rel", lambdas, "--dry-run"};
+        EXPECT_EQ(restore("out", plan).exit_code, 2) << shard;
+    }
+    EXPECT_EQ(restore("out", {"--shard", "1/2", "--dry-run"}).exit_code, 0);
     EXPECT_TRUE(fs::is_empty(folder_.path()));
 }
 

@@ -13,6 +13,7 @@
 #include "anamnesis/formats/safetensors.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "folder_snapshot.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
 
@@ -126,6 +127,31 @@ TEST(LogitsErrors, NameWhatIsWrong) {
     EXPECT_EQ(without_ids.exit_code, 3);
     EXPECT_NE(without_ids.errors.find("input_ids"), std::string::npos);
     EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+TEST(LogitsErrors, AnInputIsNotReplaced) {
+    const TemporaryFolder folder;
+    const std::filesystem::path model = folder.path() / "model";
+    std::filesystem::copy(golden("hypenet_base"), model);
+    const std::filesystem::path ids = folder.path() / "ids.safetensors";
+    std::filesystem::rename(model / "expected.safetensors", ids);
+    const std::filesystem::path link = folder.path() / "link";
+    std::filesystem::create_directory_symlink(model, link);
+    const auto before = snapshot(folder.path());
+    const auto ask = [&](const std::filesystem::path& out) {
+        return run(
+            {"logits", "--model", model.string(), "--ids", ids.string(), "--out", out.string()});
+    };
+    for (const std::filesystem::path& out :
+         {ids, model / "config.json", link / "model.safetensors"}) {
+        const CommandResult refused = ask(out);
+        EXPECT_EQ(refused.exit_code, 2) << out;
+        EXPECT_NE(refused.errors.find("would replace an input"), std::string::npos);
+    }
+    EXPECT_EQ(snapshot(folder.path()), before);
+    const std::filesystem::path out = folder.path() / "out.safetensors";
+    EXPECT_EQ(ask(out).exit_code, 0);
+    EXPECT_EQ(ask(out).exit_code, 0);
 }
 
 TEST(GenerateErrors, AskForATokenizerByName) {

@@ -19,6 +19,7 @@
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
+#include "folder_snapshot.hpp"
 #include "json_schema.hpp"
 #include "openai_server.hpp"
 #include "run_command.hpp"
@@ -226,6 +227,48 @@ TEST_F(NiahOnAModel, RefusesAModelRunInAnotherWayInTheSameFolder) {
         EXPECT_EQ(result.exit_code, 6) << option << ": " << result.errors;
         EXPECT_THAT(result.errors, HasSubstr("running"));
     }
+}
+
+TEST_F(NiahOnAModel, ReportsNoOtherCheckpointFromACompleteFolder) {
+    const std::vector<std::string> few{"--tasks", "s1", "--samples", "1", "-q"};
+    ASSERT_EQ(on_the_model("r", few).exit_code, 0);
+    EXPECT_EQ(on_the_model("r", few).exit_code, 0);
+    const std::string record = io::read_text(folder_.path() / "r" / "run.json");
+    const TemporaryFolder other;
+    write_tiny_model(other, "hypenet_base");
+    std::string weights = io::read_text(other.path() / "model.safetensors");
+    weights.back() = static_cast<char>(weights.back() ^ 1);
+    other.write("model.safetensors", weights);
+    const std::string first = "=" + model_.path().string();
+    const std::string second = "=" + other.path().string();
+    const auto ask = [&](const std::vector<std::string>& models) {
+        std::vector<std::string> words = few;
+        for (const std::string& model : models) {
+            words.insert(words.end(), {"--model", model});
+        }
+        return niah("r", words);
+    };
+    // Also where the others have questions left, which are then not asked.
+    for (const std::vector<std::string>& models :
+         {std::vector<std::string>{"m" + second},
+          std::vector<std::string>{"n" + first, "m" + second}}) {
+        const CommandResult refused = ask(models);
+        EXPECT_EQ(refused.exit_code, 6) << refused.errors;
+        EXPECT_THAT(refused.errors, HasSubstr("stands for another checkpoint"));
+        EXPECT_EQ(io::read_text(folder_.path() / "r" / "run.json"), record);
+    }
+    const CommandResult both = ask({"m" + first, "n" + second});
+    EXPECT_EQ(both.exit_code, 0) << both.errors;
+    EXPECT_EQ(ask({"n" + first}).exit_code, 6);
+}
+
+TEST_F(NiahOnAModel, RefusesTheModelsOwnFolderForItsResults) {
+    const auto before = snapshot(model_.path());
+    const CommandResult refused =
+        on_the_model(model_.path().string(), {"--tasks", "s1", "--samples", "1"});
+    EXPECT_EQ(refused.exit_code, 2) << refused.errors;
+    EXPECT_THAT(refused.errors, HasSubstr("the folder of a checkpoint"));
+    EXPECT_EQ(snapshot(model_.path()), before);
 }
 
 TEST_F(NiahOnAModel, RefusesALengthBeyondTheContext) {

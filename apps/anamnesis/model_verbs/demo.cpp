@@ -10,7 +10,6 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
-#include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/reproduction/comparison.hpp"
 #include "anamnesis/reproduction/demo_pair.hpp"
@@ -128,7 +127,7 @@ int run(const DemoOptions& options, Terminal& terminal, const Watch& watch) {
                                             .seed = 999};
     const auto checkpoints = ask_all(stage, questions);
     const fs::path page = stage.folder / "report.html";
-    io::write_text_atomically(page, report::to_html(reproduction::to_document(checkpoints)));
+    report::write_page(page, reproduction::to_document(checkpoints));
     if (options.common.json) {
         terminal.result(Json(Json::Object{{"models", reproduction::to_json(checkpoints)},
                                           {"report", page.string()}})

@@ -7,6 +7,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/io/output_checks.hpp"
 #include "anamnesis/runtime/array_file.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
@@ -55,12 +56,12 @@ void declare(CLI::App& app, LogitsOptions& options) {
 }
 
 int run(const LogitsOptions& options, Terminal& terminal) {
+    const auto model = eval::name_model(options.checkpoint, options.model.adapters);
+    const ReadingOptions& how = options.reading;
+    io::refuse_to_replace_input(
+        "--out", options.out, {options.ids, model.place, model.adapter, how.config, how.routing});
     const runtime::InputIds input = runtime::read_input_ids(options.ids);
-    const OpenedModel opened =
-        open_model(eval::name_model(options.checkpoint, options.model.adapters),
-                   options.model,
-                   options.reading,
-                   options.common);
+    const OpenedModel opened = open_model(model, options.model, how, options.common);
     const std::vector<runtime::NamedArray> arrays =
         opened.model->logits({.ids = input.ids,
                               .batch = input.shape.front(),

@@ -145,7 +145,7 @@ eval::AskingJob make_asking_job(const AskingOptions& options,
                                                 const eval::EngineOpening& opening) {
                     return open_engine(model, options, common, tokenizer, opening);
                 },
-            .opens_all_first = !options.needs_model(),
+            .are_served = !options.needs_model(),
             .tokenizer = &tokenizer,
             .compares_tokenizers = options.needs_model() && options.how.tokenizer.empty(),
             .running =

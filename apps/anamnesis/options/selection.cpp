@@ -48,7 +48,7 @@ void SelectionOptions::declare(CLI::App& app) {
 }
 
 void SelectionOptions::declare_quantising(CLI::App& app) {
-    OptionGroup group(app, "Rows that go into a GGUF file of another type");
+    OptionGroup group(app, "Rows that go into a file of another type (--imatrix and --via: GGUF)");
     group.option("--imatrix",
                  request_.importance,
                  "The importance matrix (GGUF) that post was quantised with.");

@@ -9,7 +9,6 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
-#include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/restore/plan.hpp"
 
@@ -43,6 +42,7 @@ void declare(CLI::App& app, DoctorOptions& options) {
 }
 
 int run(const DoctorOptions& options, Terminal& terminal, const Watch& watch) {
+    report::check_page_target(options.html);
     const restore::Execution execution = make_execution(options.common, watch);
     const checkpoint::RecognisedCheckpoint first =
         open_checkpoint(options.first, options.reading, checkpoint::Missing::warn);
@@ -55,8 +55,7 @@ int run(const DoctorOptions& options, Terminal& terminal, const Watch& watch) {
         diagnosis = restore::examine(first, second, execution);
     }
     if (!options.html.empty()) {
-        io::write_text_atomically(options.html,
-                                  report::to_html(restore::make_diagnosis_document(diagnosis)));
+        report::write_page(options.html, restore::make_diagnosis_document(diagnosis));
     }
     terminal.result(options.common.json ? restore::make_diagnosis_json(diagnosis).dump(2) + "\n"
                                         : restore::make_diagnosis_text(diagnosis));

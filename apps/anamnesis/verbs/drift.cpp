@@ -6,7 +6,6 @@
 
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
-#include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/restore/checkpoint_drift.hpp"
 #include "anamnesis/restore/drift_report.hpp"
@@ -50,19 +49,20 @@ void declare(CLI::App& app, DriftOptions& options) {
     output.option("--html", options.html, "Write a page with heat maps to this file.");
     output.option("--limit",
                   options.limit,
-                  "Exit with 1 where the drift of W_Q or W_K of a softmax layer is above this.");
+                  "Exit with 1 where the drift of W_Q or W_K of a softmax layer is above this or "
+                  "could not be measured.");
     declare_reading(app, options.reading);
     declare_strict(app, options.reading);
 }
 
 int run(const DriftOptions& options, Terminal& terminal, const Watch& watch) {
+    report::check_page_target(options.html);
     const auto [pre, post] = open_pair(options.pre, options.post, options.reading);
     const restore::CheckpointDrift drift =
         restore::measure_drift(pre, post, options.selection, make_execution(options.common, watch));
     report_findings(drift.findings, options.reading, terminal);
     if (!options.html.empty()) {
-        io::write_text_atomically(options.html,
-                                  report::to_html(restore::make_drift_document(pre, post, drift)));
+        report::write_page(options.html, restore::make_drift_document(pre, post, drift));
     }
     if (options.common.json) {
         terminal.result(restore::make_drift_json(pre, post, drift).dump(2) + "\n");
@@ -76,7 +76,7 @@ int run(const DriftOptions& options, Terminal& terminal, const Watch& watch) {
             terminal.say(format("page: {}", options.html));
         }
     }
-    return options.limit && restore::is_routing_drift_above(drift, *options.limit) ? 1 : 0;
+    return options.limit && !restore::is_routing_drift_within(drift, *options.limit) ? 1 : 0;
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ int run(const PromptsOptions& options, Terminal& terminal, const Watch& watch) {
     const auto tokenizer = language::Tokenizer::open(options.tokenizer);
     const eval::PromptsJob job{.haystack = options.haystack,
                                .out = options.out,
-                               .leaves_wrapper_out = options.prepare_for_ns};
+                               .leaves_wrapper_out = options.prepare_for_ns,
+                               .tokenizer = options.tokenizer};
     const eval::WrittenPrompts written = eval::write_prompts(job, tokenizer, watch);
     if (options.common.json) {
         terminal.result(eval::to_json(job, written).dump(2) + "\n");

@@ -9,7 +9,6 @@
 #include <CLI/CLI.hpp>
 
 #include "anamnesis/base/error.hpp"
-#include "anamnesis/base/shard.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
 #include "anamnesis/restore/adapter_repair.hpp"
@@ -192,6 +191,7 @@ int carry_out(restore::Plan plan,
               Terminal& terminal,
               const Watch& watch,
               Clock::time_point start) {
+    const auto shard = restore::find_shard(options.shard, plan);
     report_findings(plan.findings, options.reading, terminal);
     terminal.say(describe_plan(plan));
     if (options.is_dry_run) {
@@ -204,22 +204,24 @@ int carry_out(restore::Plan plan,
         provide_moments(plan, options, terminal, watch);
     }
     const restore::Execution execution = make_execution(options.common, watch);
-    if (!options.shard.empty()) {
-        const Shard shard = Shard::parse(options.shard);
+    const auto finish = [&](const std::vector<restore::Result>& results) {
+        print_results(results, plan.findings, options.common, start, terminal);
+        if (options.reading.is_strict) {
+            restore::refuse_result_warnings(results);
+        }
+        return 0;
+    };
+    if (shard) {
         const auto result =
-            restore::write_shard(plan, options.out, options.output, shard, execution);
+            restore::write_shard(plan, options.out, options.output, *shard, execution);
         if (!result.whole) {
-            terminal.result(options.common.json ? restore::to_json(result, shard).dump(2) + "\n"
-                                                : restore::to_text(result, shard));
+            terminal.result(options.common.json ? restore::to_json(result, *shard).dump(2) + "\n"
+                                                : restore::to_text(result, *shard));
             return 0;
         }
-        print_results({*result.whole}, plan.findings, options.common, start, terminal);
-        return 0;
+        return finish({*result.whole});
     }
-    const std::vector<restore::Result> results =
-        restore::repair(plan, options.destination(), execution);
-    print_results(results, plan.findings, options.common, start, terminal);
-    return 0;
+    return finish(restore::repair(plan, options.destination(), execution));
 }
 
 /// Repairs the adapter itself.
@@ -228,9 +230,9 @@ int repair_adapter(restore::AdapterPlan plan,
                    Terminal& terminal,
                    const Watch& watch,
                    Clock::time_point start) {
-    if (!options.writes_folder()) {
+    if (!options.writes_folder() || !options.shard.empty()) {
         throw Error(ErrorKind::usage,
-                    "a repaired adapter is a new folder: give --out, not --in-place or --patch");
+                    "a repaired adapter needs --out, and no --in-place, --patch or --shard");
     }
     report_findings(plan.findings, options.reading, terminal);
     if (options.is_dry_run) {
@@ -256,7 +258,11 @@ int run(const RestoreOptions& options, Terminal& terminal, const Watch& watch) {
     const restore::Request request = check(options);
     const auto start = Clock::now();
     const std::string& post = options.merges() ? options.adapter : options.post;
-    if (options.merges() || checkpoint::is_adapter(post)) {
+    const bool is_adapter = checkpoint::is_adapter(post);
+    if (options.is_tidy && (options.merges() || !is_adapter)) {
+        throw Error(ErrorKind::usage, "--tidy belongs to an adapter as --post");
+    }
+    if (options.merges() || is_adapter) {
         const checkpoint::AdapterPair pair =
             restore::open_adapter_pair(options.pre,
                                        post,

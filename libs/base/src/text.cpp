@@ -83,19 +83,29 @@ std::string with_separators(std::uint64_t number) {
     return digits;
 }
 
-std::string in_quotes(std::string_view text, std::size_t limit) {
-    std::string result = "'";
-    for (const char c : text.substr(0, limit)) {
+std::string escape_controls(std::string_view text) {
+    std::string result;
+    result.reserve(text.size());
+    for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
-        if (c == '\'' || c == '\\') {
-            result += '\\';
-            result += c;
-        } else if (byte >= 0x20 && byte != 0x7F) {
+        if (byte >= 0x20 && byte != 0x7F) {
             result += c;
         } else {
             result += format("\\x{:02x}", byte);
         }
     }
+    return result;
+}
+
+std::string in_quotes(std::string_view text, std::size_t limit) {
+    std::string result = "'";
+    for (const char c : text.substr(0, limit)) {
+        if (c == '\'' || c == '\\') {
+            result += '\\';
+        }
+        result += c;
+    }
+    result = escape_controls(result);
     if (text.size() > limit) {
         result += "…";
     }

@@ -56,6 +56,11 @@ TEST(Text, SeparatesThousands) {
               "18,446,744,073,709,551,615");
 }
 
+TEST(Text, EscapesControlBytesAndNothingElse) {
+    EXPECT_EQ(escape_controls("a\x1b[2J\nb\t\x7f"), R"(a\x1b[2J\x0ab\x09\x7f)");
+    EXPECT_EQ(escape_controls("it's a 'naïve' C:\\path"), "it's a 'naïve' C:\\path");
+}
+
 TEST(Text, EscapesWhatWouldBreakALine) {
     EXPECT_EQ(in_quotes("a'b\\c"), R"('a\'b\\c')");
     EXPECT_EQ(in_quotes(std::string_view("\n\0\x1b[2J\x7f", 7)), R"('\x0a\x00\x1b[2J\x7f')");

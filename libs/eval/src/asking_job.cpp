@@ -82,8 +82,9 @@ private:
         for (const std::string& note : evaluation_.list_notes()) {
             watch_.warn(note);
         }
+        expect_same_files();
         for (const AskedModel& model : job_.models) {
-            if (job_.opens_all_first && count_found(model.name) < count_ours()) {
+            if (job_.are_served && count_found(model.name) < count_ours()) {
                 engines_.emplace(model.name, open(model));
             }
         }
@@ -104,6 +105,17 @@ private:
             return std::nullopt;
         }
         return write_reports({.folders = {job_.out}});
+    }
+
+    /// Before a model is loaded, and also of those that have nothing to answer any more: their
+    /// answers are not reported as another checkpoint's. What a server runs is not seen.
+    void expect_same_files() const {
+        for (const AskedModel& model : job_.models) {
+            const Json known = folder_.find_description(model.name);
+            if (!job_.are_served && known.find("digest") != nullptr) {
+                folder_.expect_same(model.name, describe_files(model));
+            }
+        }
     }
 
     void ask(const AskedModel& model) {

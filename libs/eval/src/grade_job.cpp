@@ -11,7 +11,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -29,6 +28,7 @@
 #include "anamnesis/eval/statistics.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/line_reader.hpp"
+#include "anamnesis/io/output_checks.hpp"
 
 #include "problem_fields.hpp"
 
@@ -243,17 +243,6 @@ Graded grade(const GivenAnswer& answer) {
             .lm_eval = grading::lm_eval_verdicts(answer.task, answer.gold, answer.response)};
 }
 
-void refuse_same_file(const GradeJob& job) {
-    std::error_code ignored;
-    for (const std::filesystem::path& input : {job.in, job.data}) {
-        if (!input.empty() && std::filesystem::equivalent(input, job.out, ignored)) {
-            throw Error(
-                ErrorKind::usage,
-                format("--out {} is an input of this command", in_quotes(job.out.string())));
-        }
-    }
-}
-
 }  // namespace
 
 void GradeSummary::add(const std::string& id, ReasoningTask task, const Grade& grade) {
@@ -331,7 +320,7 @@ std::string to_text(const GradeSummary& summary) {
 }
 
 GradeSummary grade_answers(const GradeJob& job, const Watch& watch) {
-    refuse_same_file(job);
+    io::refuse_to_replace_input("--out", job.out, {job.in, job.data});
     const Golds golds = read_golds(job);
     AnswerReader reader(job, golds);
     io::AtomicFile out{job.out};

@@ -18,6 +18,7 @@
 #include "anamnesis/eval/ruler/prompts_file.hpp"
 #include "anamnesis/eval/sample.hpp"
 #include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/io/output_checks.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
 namespace anamnesis::eval {
@@ -25,6 +26,7 @@ namespace anamnesis::eval {
 WrittenPrompts write_prompts(const PromptsJob& job,
                              const language::Tokenizer& tokenizer,
                              const Watch& watch) {
+    io::refuse_to_replace_input("--out", job.out, {job.tokenizer, job.haystack.essays});
     NiahMaterials materials = make_materials(job.haystack, tokenizer);
     std::vector<NiahSettings> generators = make_generators(job.haystack);
     watch.progress().begin(

@@ -18,6 +18,7 @@
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/io/json_lines.hpp"
+#include "anamnesis/io/output_checks.hpp"
 #include "anamnesis/io/run_settings.hpp"
 
 namespace anamnesis::eval {
@@ -66,6 +67,24 @@ void expect_same_checkpoint(const std::string& name, const Json& before, const J
     }
 }
 
+/// A folder without results may be a checkpoint's, or have the record of a training run, which has
+/// the same name.
+/// Errors: `usage`.
+void refuse_folder_of_others(const fs::path& folder) {
+    if (!list_files(folder, "results", ".jsonl").empty()) {
+        return;
+    }
+    io::refuse_checkpoint_folder(folder);
+    for (const fs::path& record : list_files(folder, "run", ".json")) {
+        if (Json::parse(io::read_text(record)).find("checkpoints") == nullptr) {
+            throw Error(ErrorKind::usage,
+                        format("{} is the record of another run and would be written over; give "
+                               "another --out",
+                               in_quotes(record.string(), 1000)));
+        }
+    }
+}
+
 /// Whether the results beside a record hold an answer.
 bool has_results(const fs::path& record) {
     std::error_code error;
@@ -80,6 +99,7 @@ RunFolder::RunFolder(fs::path record_path, Json record, io::JsonLines results)
       results_(std::move(results)) {}
 
 RunFolder RunFolder::open(const fs::path& folder, const Json& settings, Shard shard) {
+    refuse_folder_of_others(folder);
     std::error_code error;
     fs::create_directories(folder, error);
     if (error) {
@@ -113,7 +133,7 @@ void RunFolder::discard_unanswered() noexcept {
     }
 }
 
-void RunFolder::describe(const std::string& checkpoint, const Json& what) {
+void RunFolder::expect_same(const std::string& checkpoint, const Json& what) const {
     for (const fs::path& record : list_files(record_path_.parent_path(), "run", ".json")) {
         if (record != record_path_ && !has_results(record)) {
             continue;
@@ -123,6 +143,10 @@ void RunFolder::describe(const std::string& checkpoint, const Json& what) {
             expect_same_checkpoint(checkpoint, *before, what);
         }
     }
+}
+
+void RunFolder::describe(const std::string& checkpoint, const Json& what) {
+    expect_same(checkpoint, what);
     Json checkpoints = record_.at("checkpoints");
     checkpoints.set(checkpoint, what);
     record_.set("checkpoints", std::move(checkpoints));

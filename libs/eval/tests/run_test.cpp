@@ -128,6 +128,31 @@ TEST(Run, RefusesAnotherCheckpointUnderTheSameName) {
     run_folder.describe("pre", Json::Object{{"digest", "aa"}});
     EXPECT_NO_THROW(run_folder.describe("pre", Json::Object{{"digest", "aa"}}));
     EXPECT_THROW(run_folder.describe("pre", Json::Object{{"digest", "bb"}}), Error);
+    EXPECT_NO_THROW(run_folder.expect_same("pre", Json::Object{{"digest", "aa"}}));
+    EXPECT_NO_THROW(run_folder.expect_same("other", Json::Object{{"digest", "bb"}}));
+    EXPECT_THROW(run_folder.expect_same("pre", Json::Object{{"digest", "bb"}}), Error);
+    EXPECT_EQ(run_folder.find_description("pre").dump(), R"({"digest":"aa"})");
+    EXPECT_TRUE(run_folder.find_description("other").is_null());
+}
+
+TEST(Run, RefusesTheFolderOfACheckpointOrOfATraining) {
+    const TemporaryFolder folder;
+    const auto weights = folder.write("checkpoint/model.safetensors", "weights");
+    const auto record = folder.write("training/run.json", R"({"steps": 3})");
+    for (const auto& file : {weights, record}) {
+        try {
+            RunFolder::open(file.parent_path(), settings, {});
+            ADD_FAILURE() << file << " was not seen";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::usage);
+        }
+        EXPECT_FALSE(std::filesystem::exists(file.parent_path() / "results.jsonl"));
+    }
+    EXPECT_EQ(io::read_text(record), R"({"steps": 3})");
+    // A run that is there already goes on.
+    run(folder.path() / "r", 1);
+    folder.write("r/config.json", "{}");
+    EXPECT_EQ(run(folder.path() / "r", 2).answered, 1U);
 }
 
 TEST(Run, RefusesShardsOfAnotherCheckpointUnderTheSameName) {

@@ -95,8 +95,34 @@ int create_locked(const std::filesystem::path& folder) {
 
 }  // namespace
 
+AtomicDirectory::Parents::Parents(const std::filesystem::path& innermost) {
+    std::error_code error;
+    for (std::filesystem::path folder = innermost;
+         !folder.empty() && !std::filesystem::exists(folder, error);
+         folder = folder.parent_path()) {
+        made_.push_back(folder);
+    }
+    std::filesystem::create_directories(innermost, error);
+    if (error) {
+        remove_empty();
+        throw io_error(format("creating folder {}", in_quotes(innermost.string(), 1000)),
+                       error.value());
+    }
+}
+
+AtomicDirectory::Parents::~Parents() {
+    remove_empty();
+}
+
+void AtomicDirectory::Parents::remove_empty() const noexcept {
+    for (const std::filesystem::path& folder : made_) {
+        std::error_code ignored;
+        std::filesystem::remove(folder, ignored);  // refuses a folder that holds anything
+    }
+}
+
 AtomicDirectory::AtomicDirectory(const std::filesystem::path& target)
-    : target_(without_trailing_slash(target)) {
+    : target_(without_trailing_slash(target)), parents_(parent_folder(target_)) {
     std::error_code ignored;
     const auto status = std::filesystem::symlink_status(target_, ignored);
     if (std::filesystem::exists(status)) {
@@ -110,12 +136,6 @@ AtomicDirectory::AtomicDirectory(const std::filesystem::path& target)
         }
     }
     const std::filesystem::path parent = parent_folder(target_);
-    std::error_code created;
-    std::filesystem::create_directories(parent, created);
-    if (created) {
-        throw io_error(format("creating folder {}", in_quotes(parent.string(), 1000)),
-                       created.value());
-    }
     const std::string prefix = format(".{}.partial-", target_.filename().string());
     remove_abandoned(parent, prefix);
     partial_ = parent / format("{}{}", prefix, ::getpid());
@@ -149,6 +169,7 @@ void AtomicDirectory::commit() {
                        reason);
     }
     is_committed_ = true;
+    parents_.keep();
     sync_folder(parent_folder(target_));
 }
 

@@ -43,6 +43,23 @@ void refuses(const fs::path& target) {
     }
 }
 
+TEST(AtomicDirectory, LeavesNoFolderAboveATargetThatDoesNotCome) {
+    const TemporaryFolder folder;
+    {
+        const AtomicDirectory output(folder.path() / "a" / "b" / "target");
+        EXPECT_TRUE(std::filesystem::exists(folder.path() / "a" / "b"));
+    }
+    EXPECT_FALSE(std::filesystem::exists(folder.path() / "a"));
+    std::filesystem::create_directory(folder.path() / "mine");
+    {
+        const AtomicDirectory output(folder.path() / "mine" / "target");
+    }
+    EXPECT_TRUE(std::filesystem::exists(folder.path() / "mine"));
+    AtomicDirectory whole(folder.path() / "a" / "b" / "target");
+    whole.commit();
+    EXPECT_TRUE(std::filesystem::is_directory(folder.path() / "a" / "b" / "target"));
+}
+
 TEST(AtomicDirectory, ShowsNothingBeforeCommit) {
     const TemporaryFolder folder;
     AtomicDirectory directory(folder.path() / "out");

@@ -14,6 +14,11 @@
 namespace anamnesis::report {
 namespace {
 
+/// A cell is one line, whatever the name in it holds.
+std::string escape_cell(std::string_view text) {
+    return escape_html(escape_controls(text));
+}
+
 /// One overload for each kind of block.
 struct Renderer {
     std::string operator()(const Heading& heading) const {
@@ -43,13 +48,13 @@ struct Renderer {
         html += "<thead><tr>";
         for (std::size_t i = 0; i < table.columns.size(); ++i) {
             html +=
-                format("<th scope=\"col\"{}>{}</th>", alignment(i), escape_html(table.columns[i]));
+                format("<th scope=\"col\"{}>{}</th>", alignment(i), escape_cell(table.columns[i]));
         }
         html += "</tr></thead><tbody>\n";
         for (const auto& row : table.rows) {
             html += "<tr>";
             for (std::size_t i = 0; i < row.size(); ++i) {
-                html += format("<td{}>{}</td>", alignment(i), escape_html(row[i]));
+                html += format("<td{}>{}</td>", alignment(i), escape_cell(row[i]));
             }
             html += "</tr>\n";
         }
@@ -94,8 +99,12 @@ std::string escape_html(std::string_view text) {
             case '"':
                 result += "&quot;";
                 break;
-            default:
+            case '\n':
+            case '\t':
                 result += c;
+                break;
+            default:
+                result += escape_controls({&c, 1});
         }
     }
     return result;

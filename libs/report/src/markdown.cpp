@@ -26,7 +26,7 @@ std::string in_line(std::string_view text) {
         }
         result += c;
     }
-    return result;
+    return escape_controls(result);
 }
 
 std::string render_row(const std::vector<std::string>& cells) {

@@ -22,7 +22,13 @@ std::size_t count_columns(std::string_view text) {
 }  // namespace
 
 std::string text_table(const std::vector<std::string>& columns,
-                       const std::vector<std::vector<std::string>>& rows) {
+                       std::vector<std::vector<std::string>> rows) {
+    // Names come out of files, and a terminal would obey what is in them.
+    for (std::vector<std::string>& row : rows) {
+        for (std::string& cell : row) {
+            cell = escape_controls(cell);
+        }
+    }
     std::vector<std::string> names;
     std::vector<bool> is_right;
     std::vector<std::size_t> widths;

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "anamnesis/report/document.hpp"
+#include "anamnesis/report/text_table.hpp"
 
 #include "heat_map.hpp"
 
@@ -27,6 +28,26 @@ TEST(Html, EscapesEveryText) {
         EXPECT_THAT(html, Not(HasSubstr(raw)));
     }
     EXPECT_THAT(html, HasSubstr("&lt;b&gt;&quot;title&quot;&amp;"));
+}
+
+TEST(Tables, EscapeControlBytesOfNames) {
+    const std::string name = "a\x1b[2J\nb\r\x7f";
+    const std::string escaped = R"(a\x1b[2J\x0ab\x0d\x7f)";
+    const Document document{
+        .title = name,
+        .subtitle = {},
+        .blocks = {Table{.caption = {}, .columns = {"c"}, .is_number = {}, .rows = {{name}}},
+                   Details{.summary = {}, .texts = {"one\ntwo"}}}};
+    const std::string html = to_html(document);
+    EXPECT_THAT(html, HasSubstr("<td>" + escaped + "</td>"));
+    EXPECT_THAT(html, HasSubstr("one\ntwo"));
+    EXPECT_THAT(text_table({"name"}, {{name}}), HasSubstr(escaped + "\n"));
+    for (const std::string& text :
+         {html, to_markdown(document), text_table({"name"}, {{name}, {"other"}})}) {
+        EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+        EXPECT_THAT(text, Not(HasSubstr("\r")));
+        EXPECT_THAT(text, Not(HasSubstr("\x7f")));
+    }
 }
 
 TEST(Html, LoadsNothingFromElsewhere) {

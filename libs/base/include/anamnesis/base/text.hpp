@@ -28,6 +28,10 @@ std::string human_count(std::uint64_t count);
 /// "1,926,138,880"
 std::string with_separators(std::uint64_t number);
 
+/// ASCII control bytes as \x1b, for text that is printed: a name out of a file must not move the
+/// cursor of a terminal, nor begin a line. Other bytes stay.
+std::string escape_controls(std::string_view text);
+
 /// A string fit for one line of an error message: quotes, backslashes and ASCII control bytes
 /// escaped, cut after `limit` bytes. Other bytes stay, so that a path reads as its owner wrote it.
 std::string in_quotes(std::string_view text, std::size_t limit = 120);

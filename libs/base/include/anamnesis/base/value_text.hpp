@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace anamnesis {
 
@@ -12,5 +13,14 @@ std::string find_empty_text(std::string_view text);
 
 /// The same for a number: "nan", which reads as one and which no range leaves out.
 std::string find_text_of_nan(std::string_view text);
+
+/// Whether a type is a number with a fraction, or holds some.
+template <class Value>
+constexpr bool holds_floats() {
+    if constexpr (requires { typename Value::value_type; }) {
+        return std::is_floating_point_v<typename Value::value_type>;
+    }
+    return std::is_floating_point_v<Value>;
+}
 
 }  // namespace anamnesis

@@ -16,9 +16,10 @@ namespace anamnesis::eval {
 struct AskingJob {
     std::vector<AskedModel> models{};
     OpenEngine open{};
-    /// Every engine is opened before the first question: servers cost nothing, and one that cannot
-    /// be asked ends the run at once.
-    bool opens_all_first = false;
+    /// The places of the models are names that a server knows, and not files. Then every engine is
+    /// opened before the first question: it costs nothing, and one that cannot be asked ends the
+    /// run at once.
+    bool are_served = false;
     /// Counts the tokens of prompts; must outlive the job.
     const language::Tokenizer* tokenizer = nullptr;
     /// The tokenizer of every model's folder must read the prompts as the same tokens.

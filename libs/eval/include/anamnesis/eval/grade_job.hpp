@@ -60,9 +60,9 @@ Json to_json(const GradeJob& job, const GradeSummary& summary);
 std::string to_text(const GradeSummary& summary);
 
 /// Grades in batches, each answer on a thread of its own. The output appears whole or not at all.
-/// Errors: `usage` where the output is an input; `malformed`, naming the line, for one without id
-///         or response and for a file without answers; `mismatch` for a line without gold;
-///         `cancelled` after a stop.
+/// Errors: `usage` where the output would replace an input; `malformed`, naming the line, for one
+///         without id or response and for a file without answers; `mismatch` for a line without
+///         gold; `cancelled` after a stop.
 GradeSummary grade_answers(const GradeJob& job, const Watch& watch);
 
 }  // namespace anamnesis::eval

@@ -19,7 +19,8 @@ namespace anamnesis::eval {
 struct PromptsJob {
     HaystackPlan haystack{};
     std::filesystem::path out{};
-    bool leaves_wrapper_out = false;  ///< RULER's --prepare_for_ns
+    bool leaves_wrapper_out = false;    ///< RULER's --prepare_for_ns
+    std::filesystem::path tokenizer{};  ///< where the tokenizer was read, not to be written over
 };
 
 /// The prompts of one task and length (and depth). Lengths are tokens with the answer.
@@ -41,7 +42,8 @@ struct WrittenPrompts {
 };
 
 /// Writes the prompts as JSON lines. The file appears whole or not at all.
-/// Errors: `usage` for what does not exist or fit; `cancelled` after a stop.
+/// Errors: `usage` for what does not exist or fit, and where `out` would replace an input;
+///         `cancelled` after a stop.
 WrittenPrompts write_prompts(const PromptsJob& job,
                              const language::Tokenizer& tokenizer,
                              const Watch& watch);

@@ -22,7 +22,8 @@ namespace anamnesis::eval {
 /// and with shards `run-1-of-4.json`, `results-1-of-4.jsonl`…
 class RunFolder {
 public:
-    /// Errors: `mismatch` where the folder holds results of other settings, naming the first.
+    /// Errors: `mismatch` where the folder holds results of other settings, naming the first;
+    ///         `usage` for the folder of a checkpoint or of a run of another kind.
     static RunFolder open(const std::filesystem::path& folder, const Json& settings, Shard shard);
 
     io::JsonLines& results() { return results_; }
@@ -30,6 +31,9 @@ public:
     /// Records what a checkpoint is. Errors: `mismatch` where the name stands for another one, in
     /// this part of the run or in one beside it.
     void describe(const std::string& checkpoint, const Json& what);
+
+    /// The comparison of `describe` alone: records nothing.
+    void expect_same(const std::string& checkpoint, const Json& what) const;
 
     /// What it recorded; null for a checkpoint that it does not know.
     Json find_description(const std::string& checkpoint) const;

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 namespace anamnesis::io {
 
 /// A folder that appears whole or not at all: filled as `.NAME.partial-…` beside the target and
-/// renamed by `commit`, which is the only line that makes it visible.
+/// renamed by `commit`, which is the only line that makes it visible. Folders above the target that
+/// are not there are made, and removed again where it does not come.
 ///
 /// A partial folder is locked by its process; one whose process died is removed by the next run
 /// for the same target.
@@ -28,7 +30,25 @@ public:
     void commit();
 
 private:
+    /// The folders above the target that were made for it, innermost first.
+    class Parents {
+    public:
+        explicit Parents(const std::filesystem::path& innermost);
+        Parents(const Parents&) = delete;
+        Parents& operator=(const Parents&) = delete;
+        /// Removes those that are empty.
+        ~Parents();
+
+        void keep() { made_.clear(); }
+
+    private:
+        void remove_empty() const noexcept;
+
+        std::vector<std::filesystem::path> made_;
+    };
+
     std::filesystem::path target_;
+    Parents parents_;  ///< goes after the partial folder
     std::filesystem::path partial_;
     int lock_ = -1;
     bool is_committed_ = false;

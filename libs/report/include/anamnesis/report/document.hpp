@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -140,10 +141,19 @@ struct Document {
 /// One self-contained HTML page: no network, no script; light and dark, fit for print.
 std::string to_html(const Document& document);
 
+/// Before a page is made that takes long. An empty path is none.
+/// Errors: `usage` where something else than a page is there.
+void check_page_target(const std::filesystem::path& target);
+
+/// Writes the page, whole or not at all, and replaces an earlier one.
+/// Errors: those of `check_page_target`, `io`.
+void write_page(const std::filesystem::path& target, const Document& document);
+
 /// The same as Markdown: tables for what a page draws.
 std::string to_markdown(const Document& document);
 
-/// Text with &, <, > and quotes escaped for HTML.
+/// Text with &, <, > and quotes escaped for HTML, and control bytes but line breaks and tabs as in
+/// `escape_controls`.
 std::string escape_html(std::string_view text);
 
 }  // namespace anamnesis::report
