@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -16,6 +17,8 @@
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/io/file.hpp"
 
 #include "behaviour.hpp"
 #include "folder_snapshot.hpp"
@@ -158,6 +161,27 @@ TEST_F(Behaviour, DriftLimitAnswersByExitCode) {
     below.emplace_back("0.5");
     EXPECT_EQ(command(above).exit_code, 1);
     EXPECT_EQ(command(below).exit_code, 0);
+    auto of_nan = drift;
+    of_nan.emplace_back("nan");
+    EXPECT_EQ(command(of_nan).exit_code, 2);
+}
+
+TEST_F(Behaviour, DriftThatCannotBeMeasuredIsNotBelowALimit) {
+    use("llama");
+    const std::vector<std::string> drift{
+        "drift", "--pre", pre_.string(), "--post", post_.string(), "--limit", "100"};
+    EXPECT_EQ(command(drift).exit_code, 0);
+    const std::string name = "model.layers.1.self_attn.k_proj.weight";
+    const checkpoint::TensorEntry tensor = checkpoint::Checkpoint::open(post_).at(name);
+    const std::vector<std::byte> ones(4, std::byte{0xFF});
+    io::File::open_for_update(post_ / "model.safetensors").write_at(tensor.offset, ones);
+    const CommandResult with_nan = command(drift);
+    EXPECT_EQ(with_nan.exit_code, 1);
+    EXPECT_THAT(with_nan.errors,
+                AllOf(HasSubstr("1 values of 1 tensors are NaN or infinite"),
+                      HasSubstr("was not measured, or not in all values, in 1 tensors")));
+    edit(post_ / "model.safetensors", "layers.1.self_attn.k_proj", "layers.1.self_attn.K_proj");
+    EXPECT_NE(command(drift).exit_code, 0);
 }
 
 TEST_F(Behaviour, InspectWarnsOfALostShardsLayers) {

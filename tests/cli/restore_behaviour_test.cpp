@@ -79,16 +79,20 @@ TEST_F(Behaviour, SaysThatRowsOfPreAreNoNumbers) {
     const checkpoint::TensorEntry tensor = checkpoint::Checkpoint::open(pre_).at(name);
     const std::vector<std::byte> ones(tensor.row_bytes(), std::byte{0xFF});
     io::File::open_for_update(weights).write_at(tensor.offset, ones);
-    const auto find_notes = [&](const std::vector<std::string>& destination) {
-        const CommandResult result = restore(destination);
+    const auto run = [&](const std::vector<std::string>& destination) {
+        CommandResult result = restore(destination);
         EXPECT_EQ(result.exit_code, 0) << result.errors;
-        return result.output;
+        return result;
     };
     const std::string sentence =
         format("{} values of the repaired rows are NaN or infinite ('{}')", tensor.columns(), name);
-    EXPECT_THAT(find_notes({"--out", out_.string()}), HasSubstr(sentence));
+    EXPECT_THAT(run({"--out", out_.string()}).errors, HasSubstr("warning: " + sentence));
+    const CommandResult refused =
+        restore({"--out", (folder_.path() / "strict").string(), "--strict"});
+    EXPECT_EQ(refused.exit_code, 6);
+    EXPECT_THAT(refused.errors, HasSubstr("was written, but --strict"));
     const Json json =
-        Json::parse(find_notes({"--out", (folder_.path() / "again").string(), "--json"}));
+        Json::parse(run({"--out", (folder_.path() / "again").string(), "--json"}).output);
     ASSERT_FALSE(json.at("findings").as_array("findings").empty());
     const Json& found = json.at("findings").as_array("findings").back();
     EXPECT_EQ(found.at("code").as_string("code"), "non_finite");
@@ -99,7 +103,8 @@ TEST_F(Behaviour, SaysThatRowsOfPreAreNoNumbers) {
                   fs::copy_options::overwrite_existing);
     const checkpoint::TensorEntry damaged = checkpoint::Checkpoint::open(post_).at(name);
     io::File::open_for_update(post_ / "model.safetensors").write_at(damaged.offset, ones);
-    EXPECT_THAT(find_notes({"--in-place"}), Not(HasSubstr("NaN")));
+    const CommandResult repaired = run({"--in-place"});
+    EXPECT_THAT(repaired.output + repaired.errors, Not(HasSubstr("NaN")));
 }
 
 TEST_F(Behaviour, RefusesAnOutputThatIsOrLiesInASource) {

@@ -27,9 +27,13 @@ namespace anamnesis::checkpoint {
 namespace {
 
 /// The factor of YaRN on queries and keys alike, where the scaling states one for all dimensions.
+/// A config without a type of scaling has none, whatever else it states.
 double find_yarn_factor(const Json& scaling) {
+    if (!scaling.is_object() || scaling.find("rope_type") == nullptr) {
+        return 1.0;
+    }
     const auto number = [&](std::string_view key) {
-        const Json* value = scaling.is_object() ? scaling.find(key) : nullptr;
+        const Json* value = scaling.find(key);
         return value == nullptr || value->is_null() ? 0.0 : number_from(*value, key);
     };
     const double factor = number("factor");

@@ -144,11 +144,19 @@ private:
     std::string describe_wrapper(const std::string& missing) const {
         for (const auto& [name, entries] : names_.by_name()) {
             if (name.size() > missing.size() && name.ends_with(missing)) {
+                const std::string& stored = entries.front()->name;
+                std::string wrapper = (stored.ends_with(missing) ? stored : name);
+                wrapper.resize(wrapper.size() - missing.size());
+                // The last `model.` is the model's own.
+                constexpr std::string_view own = ".model.";
+                if (wrapper.ends_with(own)) {
+                    wrapper.resize(wrapper.size() - own.size() + 1);
+                }
                 return format(
                     "; {} is there: if {} is a wrapper that training code put around the "
                     "model, save the model without it",
-                    in_quotes(entries.front()->name),
-                    in_quotes(name.substr(0, name.size() - missing.size())));
+                    in_quotes(stored),
+                    in_quotes(wrapper));
             }
         }
         return {};

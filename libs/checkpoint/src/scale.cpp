@@ -85,12 +85,20 @@ std::optional<ScaleTensor> find_scale(const Checkpoint& checkpoint, std::string_
         throw Error(
             ErrorKind::mismatch,
             format("tensor {} has shape {}, which fits no block size for the {} rows and {} "
-                   "columns of {}",
+                   "columns of {}{}",
                    in_quotes(scale->name),
                    anamnesis::to_string(scale->shape),
                    rows,
                    columns,
-                   in_quotes(weight_name)));
+                   in_quotes(weight_name),
+                   declared.empty()
+                       ? format("; the config.json of {} has no quantization_config with a "
+                                "weight_block_size, without which blocks are taken for {} by {}: "
+                                "put the one back that the checkpoint was saved with",
+                                in_quotes(checkpoint.path().string(), 1000),
+                                deepseek_block,
+                                deepseek_block)
+                       : std::string()));
     }
     return ScaleTensor{.tensor = scale,
                        .rows_per_block = *row_block,

@@ -215,6 +215,19 @@ TEST(DeepseekConfig, ScalesLogitsAsYarnSays) {
     EXPECT_TRUE(experts.router.is_corrected);
 }
 
+TEST(DeepseekConfig, ScalesNothingWithoutATypeOfScaling) {
+    for (const char* type : {R"("rope_type": "default", )", ""}) {
+        const Blueprint blueprint = make_blueprint(
+            Json::parse(std::string(R"({"model_type": "deepseek_v3", "num_hidden_layers": 4,
+                "hidden_size": 32, "vocab_size": 8, "num_attention_heads": 2,
+                "n_routed_experts": 16, "n_group": 4, "topk_group": 2, "rope_parameters": {)") +
+                        type + R"("factor": 40, "mscale_all_dim": 1.0, "rope_theta": 10000.0}})"));
+        ASSERT_TRUE(blueprint.is_complete);
+        EXPECT_NEAR(
+            mixer_of<LatentAttentionSpec>(blueprint, 0).scale, 1.0 / std::sqrt(192.0), 1e-12);
+    }
+}
+
 TEST(DeepseekConfig, RanksGroupsOfTheSecondVersionByTheirBestExpert) {
     const std::string sizes =
         R"({"model_type": "deepseek_v2", "num_hidden_layers": 1, "hidden_size": 32,

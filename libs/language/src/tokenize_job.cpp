@@ -8,7 +8,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/line_reader.hpp"
+#include "anamnesis/io/output_checks.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
@@ -151,12 +151,7 @@ Json tokenize_text(const fs::path& tokenizer, std::string_view text, const Watch
 }
 
 TokenizeSummary tokenize_lines(const TokenizeJob& job, const Watch& watch) {
-    std::error_code ignored;
-    if (fs::equivalent(job.in, job.out, ignored)) {
-        throw Error(ErrorKind::usage,
-                    format("--out {} is the file of --in; name another",
-                           in_quotes(job.out.string(), 1000)));
-    }
+    io::refuse_to_replace_input("--out", job.out, {job.in, job.tokenizer});
     LineAnswerer answerer(job.tokenizer, watch);
     io::JsonLineReader lines(job.in);
     io::AtomicFile output(job.out);

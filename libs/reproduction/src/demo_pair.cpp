@@ -16,6 +16,7 @@
 #include "anamnesis/io/atomic_directory.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/io/output_checks.hpp"
 #include "anamnesis/language/supervised_text.hpp"
 #include "anamnesis/reproduction/calibration_samples.hpp"
 #include "anamnesis/reproduction/recipe.hpp"
@@ -100,6 +101,7 @@ void write_demo_texts(const fs::path& folder) {
 }
 
 void write_demo_pair(const fs::path& folder) {
+    io::refuse_checkpoint_folder(folder);
     fs::create_directories(folder);
     write_checkpoint(folder / "pre", embedded::demo_pre());
     write_checkpoint(folder / "post", embedded::demo_post());

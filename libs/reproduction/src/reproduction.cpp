@@ -9,6 +9,7 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/atomic_file.hpp"
+#include "anamnesis/io/output_checks.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/reproduction/document.hpp"
 #include "anamnesis/reproduction/findings.hpp"
@@ -17,6 +18,7 @@
 namespace anamnesis::reproduction {
 
 Findings run_reproduction(const ReproductionJob& job, const Watch& watch) {
+    io::refuse_checkpoint_folder(job.folder);
     const unsigned threads = job.threads == 0 ? available_threads() : job.threads;
     std::vector<SeedFindings> seeds;
     for (const std::uint64_t seed : job.seeds) {

@@ -28,6 +28,7 @@
 #include "anamnesis/restore/pair_findings.hpp"
 
 #include "container_view.hpp"
+#include "drift_gaps.hpp"
 #include "drift_notes.hpp"
 #include "head_rows.hpp"
 #include "pairing.hpp"
@@ -326,6 +327,12 @@ CheckpointDrift measure_drift(const RecognisedCheckpoint& original_pre,
         result.tensors.insert(result.tensors.end(), drifts[i].begin(), drifts[i].end());
     }
     result.notes = join_notes(tensors, notes);
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        if (is_routing_gap(post.model, tensors[i], drifts[i]) && !twins.contains(tensors[i].name)) {
+            result.routing_gaps.push_back(tensors[i].name);
+        }
+    }
+    checkpoint::append_findings(result.findings, find_drift_gaps(result), "pair");
     result.gauge = describe_gauge(post.model);
     try {
         const auto groups = routing_groups(pre, post, selection);
@@ -333,6 +340,7 @@ CheckpointDrift measure_drift(const RecognisedCheckpoint& original_pre,
         linalg::set_blas_threads(1);
         parallel_for(groups.size(), execution.threads, [&](std::size_t i) {
             execution.check();
+            const linalg::OwnBlasThreads one(1);
             result.heads[i] = measure_heads(pre, post, groups[i]);
         });
     } catch (const Error& error) {

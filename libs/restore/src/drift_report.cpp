@@ -331,10 +331,14 @@ std::string make_drift_table(const RecognisedCheckpoint& post, const CheckpointD
     return report::text_table(columns, rows);
 }
 
-bool is_routing_drift_above(const CheckpointDrift& drift, double limit) {
-    return std::ranges::any_of(drift.tensors, [&](const TensorDrift& tensor) {
-        return (tensor.part == "q" || tensor.part == "k") && tensor.sums.relative() > limit;
-    });
+bool is_routing_drift_within(const CheckpointDrift& drift, double limit) {
+    const auto is_routing = [](const TensorDrift& tensor) {
+        return tensor.part == "q" || tensor.part == "k";
+    };
+    return drift.routing_gaps.empty() && std::ranges::any_of(drift.tensors, is_routing) &&
+           std::ranges::none_of(drift.tensors, [&](const TensorDrift& tensor) {
+               return is_routing(tensor) && tensor.sums.relative() > limit;
+           });
 }
 
 }  // namespace anamnesis::restore

@@ -93,7 +93,7 @@ std::vector<double> make_values(const PlannedTensor& tensor, std::size_t number,
     return values;
 }
 
-void write_side(const fs::path& folder, Side side) {
+void write_side(const io::AtomicDirectory& output, Side side) {
     const Json config = make_config();
     const Blueprint blueprint = checkpoint::make_blueprint(config);
     const std::vector<const PlannedTensor*> tensors = choose_tensors(blueprint);
@@ -103,7 +103,6 @@ void write_side(const fs::path& folder, Side side) {
                          .dtype = DType::bf16,
                          .shape = tensor->shape});
     }
-    io::AtomicDirectory output(folder);
     const auto prologue = formats::make_safetensors_prologue(specs, {{"format", "pt"}});
     io::File file = io::File::create(output.path() / "model.safetensors");
     file.write_at(0, std::as_bytes(std::span(prologue.bytes)));
@@ -119,14 +118,18 @@ void write_side(const fs::path& folder, Side side) {
     const io::File settings = io::File::create(output.path() / "config.json");
     settings.write_at(0, std::as_bytes(std::span(text)));
     settings.sync();
-    output.commit();
 }
 
 }  // namespace
 
 void write_example_pair(const fs::path& folder) {
-    write_side(folder / "pre", Side::pre);
-    write_side(folder / "post", Side::post);
+    // Neither is seen before both are whole.
+    io::AtomicDirectory pre(folder / "pre");
+    io::AtomicDirectory post(folder / "post");
+    write_side(pre, Side::pre);
+    write_side(post, Side::post);
+    pre.commit();
+    post.commit();
 }
 
 }  // namespace anamnesis::restore

@@ -273,7 +273,8 @@ Json make_folder_receipt(const Plan& plan,
     Json receipt = make_receipt(plan, measures);
     if (plan.request.selection.method == Method::pro) {
         const Lambda& lambda = plan.request.lambdas[index];
-        receipt.set(lambda.is_relative ? "lambda_relative" : "lambda_absolute", lambda.value);
+        receipt.set(lambda.is_relative ? "lambda_relative" : "lambda_absolute",
+                    describe_strength(lambda.value));
     }
     if (plan.request.selection.method == Method::fit || plan.merge != nullptr) {
         receipt.set("request", to_json(request_of_output(plan.request, index)));

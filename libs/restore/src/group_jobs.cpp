@@ -104,6 +104,7 @@ void add_group_jobs(const Plan& plan,
     const BlockWriter work(plan, outputs, execution);
     for (const RoutingGroup& group : plan.groups) {
         jobs.emplace_back([work, &group] {
+            const linalg::OwnBlasThreads one(1);
             in_context([&] { return format("repairing {}", name_of_group(group)); },
                        [&] {
                            if (work.plan().request.selection.method == Method::pro) {

@@ -149,6 +149,18 @@ UndoFile open_usable_undo(const UndoPlace& place, const Execution& execution) {
     return undo;
 }
 
+/// Brings the old bytes back, as a phase of its own.
+std::uint64_t roll_back(const UndoFile& undo, const Execution& execution) {
+    std::uint64_t total = 0;
+    for (const UndoRange& range : undo.ranges()) {
+        total += range.size;
+    }
+    execution.watch.progress().begin("undoing", total, ProgressUnit::bytes);
+    const std::uint64_t bytes = undo.roll_back(execution);
+    execution.watch.progress().finish();
+    return bytes;
+}
+
 void write_rows(const Plan& plan,
                 const RowTargets& targets,
                 const std::vector<const io::File*>& files,
@@ -278,7 +290,7 @@ Result write_in_place(const Plan& plan, const Execution& execution) {
     // A repair starts from post as it was: what an earlier one, whole or broken off, has written
     // goes back first.
     if (has_undo(plan.post->checkpoint.path())) {
-        open_usable_undo(place, execution).roll_back(execution);
+        roll_back(open_usable_undo(place, execution), execution);
         result.notes.emplace_back("an earlier repair in place was undone first");
     }
     check_space_for_undo(plan, folder);
@@ -320,16 +332,9 @@ Result undo_in_place(const fs::path& checkpoint, const Execution& execution) {
                            in_quotes(place.undo.filename().string())));
     }
     const FolderLock lock(place.folder);
-    const UndoFile undo = open_usable_undo(place, execution);
-    std::uint64_t total = 0;
-    for (const UndoRange& range : undo.ranges()) {
-        total += range.size;
-    }
-    execution.watch.progress().begin("undoing", total, ProgressUnit::bytes);
     Result result;
     result.path = checkpoint;
-    result.bytes_written = undo.roll_back(execution);
-    execution.watch.progress().finish();
+    result.bytes_written = roll_back(open_usable_undo(place, execution), execution);
     return result;
 }
 

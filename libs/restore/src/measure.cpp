@@ -37,23 +37,6 @@ namespace {
 /// Small enough that the values of a block stay in the cache of a core.
 constexpr std::uint64_t block_bytes = 1U << 17U;
 
-std::string digest_range(const io::File& file,
-                         std::uint64_t offset,
-                         std::uint64_t size,
-                         const Execution& execution) {
-    Sha256 digest;
-    std::vector<std::byte> buffer(std::min(size, block_bytes));
-    while (size > 0) {
-        execution.check();
-        const auto part = std::span(buffer).first(std::min<std::uint64_t>(size, buffer.size()));
-        file.read_at(offset, part);
-        digest.update(part);
-        offset += part.size();
-        size -= part.size();
-    }
-    return digest.finish();
-}
-
 /// Compares rows of pre with the same rows elsewhere (post itself, or the result).
 struct RowComparison {
     DriftSums drift;
@@ -70,19 +53,70 @@ std::uint64_t count_non_finite(std::span<const double> values) {
 /// Fills the span with what lies at an offset of a file, or of what is like one.
 using ReadAt = std::function<void(std::uint64_t, std::span<std::byte>)>;
 
-RowComparison compare_rows(const Plan& plan,
-                           const TensorChange& change,
+/// Rows as they lie in a tensor, from `first` on.
+struct RowBytes {
+    std::uint64_t first = 0;
+    std::span<const std::byte> bytes;
+};
+
+/// The values of both sides' rows, where they have some.
+class BothValues {
+public:
+    /// `other`, where it is given, has the values of the rows elsewhere with their scales.
+    BothValues(const Plan& plan, const TensorChange& change, RowValues* other)
+        : change_(change), pre_(plan.pre->checkpoint, *change.pre), other_(other) {
+        const bool is_pre_scaled = checkpoint::is_scaled(change.pre->dtype);
+        if (other_ != nullptr &&
+            (!checkpoint::is_scaled(change.post->dtype) || !other_->has_values() ||
+             !pre_.has_values() || other_->is_scaled() != pre_.is_scaled())) {
+            other_ = nullptr;
+        }
+        has_values_ = (other_ != nullptr || is_readable(change.post->dtype)) &&
+                      (is_pre_scaled || is_readable(change.pre->dtype));
+    }
+
+    void add(const RowBytes& before, const RowBytes& after, RowComparison& sum) {
+        if (!has_values_) {
+            return;
+        }
+        before_.resize(count_elements(change_.pre->dtype, before.bytes.size()));
+        after_.resize(before_.size());
+        if (checkpoint::is_scaled(change_.pre->dtype)) {
+            pre_.read(before.first * change_.pre->columns(), before_);
+        } else {
+            widen(change_.pre->dtype, before.bytes, before_);
+        }
+        if (other_ != nullptr) {
+            other_->read(after.first * change_.post->columns(), after_);
+        } else {
+            widen(change_.post->dtype, after.bytes, after_);
+        }
+        const std::uint64_t skipped = sum.drift.skipped;
+        sum.drift.add(before_, after_);
+        if (sum.drift.skipped != skipped) {
+            sum.non_finite_in_pre += count_non_finite(before_);
+            sum.non_finite_elsewhere += count_non_finite(after_);
+        }
+    }
+
+private:
+    static bool is_readable(DType dtype) {
+        return is_arithmetic(dtype) || (can_dequantise(dtype) && dtype != DType::nvfp4);
+    }
+
+    const TensorChange& change_;
+    RowValues pre_;
+    RowValues* other_;
+    bool has_values_ = false;
+    std::vector<double> before_;
+    std::vector<double> after_;
+};
+
+RowComparison compare_rows(const TensorChange& change,
                            const ReadAt& read_other,
                            const std::vector<std::uint64_t>& other_offsets,
+                           BothValues values,
                            const Execution& execution) {
-    const DType pre_dtype = change.pre->dtype;
-    const DType post_dtype = change.post->dtype;
-    const bool is_scaled = checkpoint::is_scaled(pre_dtype);
-    const auto is_readable = [](DType dtype) {
-        return is_arithmetic(dtype) || (can_dequantise(dtype) && dtype != DType::nvfp4);
-    };
-    const bool has_values = is_readable(post_dtype) && (is_readable(pre_dtype) || is_scaled);
-    RowValues scaled(plan.pre->checkpoint, *change.pre);
     const std::uint64_t pre_row_bytes = change.pre->row_bytes();
     const std::uint64_t post_row_bytes = change.post->row_bytes();
     // By values too: a few bits of a quantised type are a float64 each.
@@ -91,39 +125,22 @@ RowComparison compare_rows(const Plan& plan,
     const std::uint64_t rows_at_once = std::max<std::uint64_t>(1, block_bytes / row_size);
     std::vector<std::byte> before(rows_at_once * pre_row_bytes);
     std::vector<std::byte> after(rows_at_once * post_row_bytes);
-    std::vector<double> before_values;
-    std::vector<double> after_values;
     RowComparison result;
     for (std::size_t i = 0; i < change.splices.size(); ++i) {
         const RowSplice& splice = change.splices[i];
-        for (std::uint64_t done = 0; done < splice.rows.size();) {
+        for (std::uint64_t done = 0; done < splice.rows.size(); done += rows_at_once) {
             execution.check();
             const std::uint64_t rows = std::min(rows_at_once, splice.rows.size() - done);
             const auto pre_bytes = std::span(before).first(rows * pre_row_bytes);
             const auto post_bytes = std::span(after).first(rows * post_row_bytes);
             change.pre->read_at((splice.pre_row + done) * pre_row_bytes, pre_bytes);
             read_other(other_offsets[i] + done * post_row_bytes, post_bytes);
-            done += rows;
             const bool is_same =
                 !change.is_converted() && std::ranges::equal(pre_bytes, post_bytes);
             result.differs = result.differs || !is_same;
-            if (!has_values) {
-                continue;
-            }
-            before_values.resize(count_elements(pre_dtype, pre_bytes.size()));
-            after_values.resize(before_values.size());
-            if (is_scaled) {
-                scaled.read((splice.pre_row + done - rows) * change.pre->columns(), before_values);
-            } else {
-                widen(pre_dtype, pre_bytes, before_values);
-            }
-            widen(post_dtype, post_bytes, after_values);
-            const std::uint64_t skipped = result.drift.skipped;
-            result.drift.add(before_values, after_values);
-            if (result.drift.skipped != skipped) {
-                result.non_finite_in_pre += count_non_finite(before_values);
-                result.non_finite_elsewhere += count_non_finite(after_values);
-            }
+            values.add({.first = splice.pre_row + done, .bytes = pre_bytes},
+                       {.first = splice.rows.begin + done, .bytes = post_bytes},
+                       result);
         }
     }
     return result;
@@ -192,6 +209,23 @@ Json describe_source(const RecognisedCheckpoint& source) {
                         {"evidence", source.model.evidence}};
 }
 
+std::string digest_range(const io::File& file,
+                         std::uint64_t offset,
+                         std::uint64_t size,
+                         const Execution& execution) {
+    Sha256 digest;
+    std::vector<std::byte> buffer(std::min(size, block_bytes));
+    while (size > 0) {
+        execution.check();
+        const auto part = std::span(buffer).first(std::min<std::uint64_t>(size, buffer.size()));
+        file.read_at(offset, part);
+        digest.update(part);
+        offset += part.size();
+        size -= part.size();
+    }
+    return digest.finish();
+}
+
 std::string digest_tensor(const checkpoint::TensorEntry& tensor, const Execution& execution) {
     if (!tensor.computed) {
         return digest_range(*tensor.source, tensor.offset, tensor.bytes, execution);
@@ -232,8 +266,12 @@ void add_jobs_before(const Plan& plan,
             const auto read_post = [&post](std::uint64_t at, std::span<std::byte> target) {
                 post.read_at(at - post.offset, target);
             };
-            const auto comparison =
-                compare_rows(plan, change, read_post, offsets_in_post(change), execution);
+            RowValues values(plan.post->checkpoint, post);
+            const auto comparison = compare_rows(change,
+                                                 read_post,
+                                                 offsets_in_post(change),
+                                                 BothValues(plan, change, &values),
+                                                 execution);
             measure.before = comparison.drift;
             measure.differs = comparison.differs;
             measure.non_finite_in_pre = comparison.non_finite_in_pre;
@@ -269,8 +307,11 @@ void add_jobs_after(const Plan& plan,
                 const auto read_target = [&target](std::uint64_t at, std::span<std::byte> bytes) {
                     target.file->read_at(at, bytes);
                 };
-                const auto comparison =
-                    compare_rows(plan, change, read_target, target.offsets, execution);
+                const auto comparison = compare_rows(change,
+                                                     read_target,
+                                                     target.offsets,
+                                                     BothValues(plan, change, nullptr),
+                                                     execution);
                 measure.after = comparison.drift;
                 measure.non_finite_in_result = comparison.non_finite_elsewhere;
             });

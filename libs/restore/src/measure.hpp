@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/drift_measures.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -32,6 +34,12 @@ std::string make_timestamp();
 /// Path, family and evidence of a checkpoint, as receipts have them.
 Json describe_source(const RecognisedCheckpoint& source);
 
+/// SHA-256 of `size` bytes from `offset` on.
+std::string digest_range(const io::File& file,
+                         std::uint64_t offset,
+                         std::uint64_t size,
+                         const Execution& execution);
+
 /// SHA-256 of a whole tensor.
 std::string digest_tensor(const checkpoint::TensorEntry& tensor, const Execution& execution);
 
@@ -55,8 +63,7 @@ void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measu
 /// Findings that were made when the rows were written.
 std::vector<Json> list_result_findings(const Json& receipt);
 
-/// What a receipt says for the terminal: how far rounding moved rows that were quantised anew, and
-/// values that are not numbers.
+/// What a receipt says for the terminal: how far rounding moved rows that were quantised anew.
 std::vector<std::string> list_notes(const Json& receipt);
 
 /// The receipt, less what only the writer of an output knows.

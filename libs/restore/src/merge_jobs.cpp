@@ -146,6 +146,7 @@ void add_merge_jobs(const Plan& plan,
             }
             const ChangeTarget& target = outputs[output][i];
             jobs.emplace_back([&plan, i, output, &target, &execution] {
+                const linalg::OwnBlasThreads one(1);
                 in_context(
                     [&] {
                         return format("merging into {}", in_quotes(plan.changes[i].post->name));

@@ -89,6 +89,12 @@ void read_moment_folder(Plan& plan, const fs::path& folder) {
 }
 
 void refuse_used_moment_folder(const Plan& plan, const fs::path& folder) {
+    if (fs::exists(folder / "config.json")) {
+        throw Error(ErrorKind::usage,
+                    format("{} is the folder of a checkpoint, and moments would lie among its "
+                           "weights; name a folder of their own with --moments",
+                           in_quotes(folder.string(), 1000)));
+    }
     const FitSettings& fit = plan.request.fit;
     for (const double mu : fit.mus) {
         if (const fs::path path = make_path(folder, fit, mu); fs::exists(path)) {

@@ -13,6 +13,7 @@
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/parallel.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
@@ -43,7 +44,9 @@ Json to_json(const Shape& shape) {
     return list;
 }
 
-Json describe_change(const TensorChange& change, const std::string& post_digest) {
+Json describe_change(const TensorChange& change,
+                     const std::string& post_digest,
+                     const std::string& row_digest) {
     Json rows = Json::array();
     for (const RowSplice& splice : change.splices) {
         rows.push_back(Json::Array{splice.rows.begin, splice.rows.end});
@@ -53,7 +56,8 @@ Json describe_change(const TensorChange& change, const std::string& post_digest)
                                   {"shape", to_json(change.post->shape)},
                                   {"layer", change.layer ? Json(change.layer->value) : Json()},
                                   {"rows", std::move(rows)},
-                                  {"sha256", post_digest}};
+                                  {"sha256", post_digest},
+                                  {"rows_sha256", row_digest}};
     // The container of a patch knows no such types; it has the bytes.
     if (is_block_quantised(change.post->dtype)) {
         described.set("dtype", to_string(change.post->dtype));
@@ -74,39 +78,30 @@ formats::TensorSpec packed_rows(const TensorChange& change) {
     return {.name = change.post->name, .dtype = change.post->dtype, .shape = std::move(shape)};
 }
 
-}  // namespace
-
-OutputCost cost_of_patch(const Plan& plan) {
-    OutputCost cost;
-    cost.bytes_written = plan.changed_bytes();
-    cost.bytes_read = 3 * plan.changed_bytes();
-    cost.peak_memory = 4U << 20U;
-    for (const RoutingGroup& group : plan.groups) {
-        const checkpoint::TensorEntry& key = *group.key.weight.post;
-        const std::uint64_t columns = key.columns();
-        const std::uint64_t outputs = plan.request.lambdas.size();
-        cost.peak_memory = std::max(
-            cost.peak_memory, (4 + outputs) * group.key.weight.rows * columns * sizeof(double));
-    }
-    return cost;
-}
-
-namespace {
+/// The digests of the packed rows of all changes.
+using RowDigests = std::vector<std::string>;
 
 /// `index` is the output's among those of the plan.
 Json describe_patch(const Plan& plan,
                     std::size_t index,
-                    const std::vector<ChangeMeasure>& measures) {
+                    const std::vector<ChangeMeasure>& measures,
+                    const RowDigests& rows) {
     Json description = Json::object();
     description.set("version", 1);
     description.set("request", restore::to_json(request_of_output(plan.request, index)));
     description.set("family", plan.post->model.family);
     Json list = Json::array();
     for (std::size_t i = 0; i < plan.changes.size(); ++i) {
-        list.push_back(describe_change(plan.changes[i], measures[i].post_digest));
+        list.push_back(describe_change(plan.changes[i], measures[i].post_digest, rows[i]));
     }
     description.set("tensors", std::move(list));
     return description;
+}
+
+formats::SafetensorsPrologue make_prologue(const std::vector<formats::TensorSpec>& tensors,
+                                           const Json& description) {
+    return formats::make_safetensors_prologue(
+        tensors, {{"format", "pt"}, {metadata_key, description.dump()}});
 }
 
 /// The rows of each tensor, splice after splice.
@@ -126,7 +121,32 @@ RowTargets find_packed_targets(const Plan& plan,
     return targets;
 }
 
+RowDigests digest_rows(const Plan& plan, const RowTargets& targets, const Execution& execution) {
+    RowDigests digests(plan.changes.size());
+    parallel_for(digests.size(), execution.threads, [&](std::size_t i) {
+        const std::uint64_t size =
+            plan.changes[i].changed_rows() * plan.changes[i].post->row_bytes();
+        digests[i] = digest_range(*targets[i].file, targets[i].offsets.front(), size, execution);
+    });
+    return digests;
+}
+
 }  // namespace
+
+OutputCost cost_of_patch(const Plan& plan) {
+    OutputCost cost;
+    cost.bytes_written = plan.changed_bytes();
+    cost.bytes_read = 3 * plan.changed_bytes();
+    cost.peak_memory = 4U << 20U;
+    for (const RoutingGroup& group : plan.groups) {
+        const checkpoint::TensorEntry& key = *group.key.weight.post;
+        const std::uint64_t columns = key.columns();
+        const std::uint64_t outputs = plan.request.lambdas.size();
+        cost.peak_memory = std::max(
+            cost.peak_memory, (4 + outputs) * group.key.weight.rows * columns * sizeof(double));
+    }
+    return cost;
+}
 
 std::vector<Result> write_patches(const Plan& plan,
                                   const std::vector<fs::path>& targets,
@@ -143,6 +163,8 @@ std::vector<Result> write_patches(const Plan& plan,
     run(before, execution);
     refuse_equal_rows(plan, measures);
 
+    // Until the rows are there; a digest is as long whatever they are.
+    const RowDigests none(plan.changes.size(), std::string(64, '0'));
     std::vector<Result> results;
     std::vector<std::unique_ptr<io::AtomicFile>> outputs;
     std::vector<RowTargets> row_targets;
@@ -152,9 +174,7 @@ std::vector<Result> write_patches(const Plan& plan,
                         format("patch {} exists already; name another file or remove it first",
                                in_quotes(targets[i].string(), 1000)));
         }
-        Json description = describe_patch(plan, i, measures);
-        const auto prologue = formats::make_safetensors_prologue(
-            tensors, {{"format", "pt"}, {metadata_key, description.dump()}});
+        const auto prologue = make_prologue(tensors, describe_patch(plan, i, measures, none));
         outputs.push_back(std::make_unique<io::AtomicFile>(targets[i]));
         const io::File& file = outputs.back()->file();
         file.reserve(prologue.bytes.size() + prologue.data_bytes);
@@ -162,16 +182,20 @@ std::vector<Result> write_patches(const Plan& plan,
         row_targets.push_back(find_packed_targets(plan, file, prologue));
         Result result;
         result.path = targets[i];
-        result.receipt = std::move(description);
         result.bytes_written = prologue.bytes.size() + prologue.data_bytes;
         results.push_back(std::move(result));
     }
     Jobs jobs;
     add_row_jobs(plan, row_targets, execution, jobs);
     run(jobs, execution);
-    for (auto& output : outputs) {
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        const io::File& file = outputs[i]->file();
+        const RowDigests digests = digest_rows(plan, row_targets[i], execution);
+        results[i].receipt = describe_patch(plan, i, measures, digests);
+        const auto prologue = make_prologue(tensors, results[i].receipt);
+        file.write_at(0, std::as_bytes(std::span(prologue.bytes)));
         execution.check();
-        output->commit();
+        outputs[i]->commit();
     }
     execution.watch.progress().finish();
     return results;
@@ -341,6 +365,15 @@ Plan plan_of_patch(const Patch& patch,
             continue;
         }
         change.splices = read_splices(change, entry);
+        // Patches of earlier versions do not tell it.
+        if (const Json* digest = entry.find("rows_sha256");
+            digest != nullptr &&
+            digest_tensor(*change.pre, execution) != digest->as_string("rows_sha256")) {
+            throw Error(ErrorKind::malformed,
+                        format("the rows of tensor {} in the patch have another SHA-256 than it "
+                               "states: the file is damaged, get it again",
+                               in_quotes(name)));
+        }
         if (digest_tensor(*change.post, execution) != entry.at("sha256").as_string("sha256")) {
             problems.push_back(format("tensor {} has another SHA-256", in_quotes(name)));
             continue;

@@ -143,9 +143,6 @@ std::vector<std::string> list_notes(const Json& receipt) {
     if (auto rounding = describe_rounding(receipt)) {
         notes.push_back(*std::move(rounding));
     }
-    for (const Json& finding : list_result_findings(receipt)) {
-        notes.push_back(finding.at("sentence").as_string("sentence"));
-    }
     return notes;
 }
 

@@ -47,11 +47,14 @@ std::optional<std::set<std::uint32_t>> numbers_from(const Json& json, std::strin
     return values;
 }
 
-/// An infinite mu is a word, which JSON numbers have none for.
+double strength_from(const Json& json, std::string_view what) {
+    return json.is_string() ? std::numeric_limits<double>::infinity() : json.as_double(what);
+}
+
 Json to_json(const FitSettings& fit) {
     Json mus = Json::array();
     for (const double mu : fit.mus) {
-        mus.push_back(std::isinf(mu) ? Json("inf") : Json(mu));
+        mus.push_back(describe_strength(mu));
     }
     Json json = Json::Object{{"mu", std::move(mus)},
                              {"keys", to_string(fit.keys)},
@@ -69,8 +72,7 @@ Json to_json(const FitSettings& fit) {
 FitSettings fit_from_json(const Json& json) {
     FitSettings fit;
     for (const Json& mu : json.at("mu").as_array("mu")) {
-        fit.mus.push_back(mu.is_string() ? std::numeric_limits<double>::infinity()
-                                         : mu.as_double("mu"));
+        fit.mus.push_back(strength_from(mu, "mu"));
     }
     fit.keys = parse_word(
         key_inputs_words, json.at("keys").as_string("keys"), "keys", ErrorKind::malformed);
@@ -91,6 +93,10 @@ FitSettings fit_from_json(const Json& json) {
 }
 
 }  // namespace
+
+Json describe_strength(double value) {
+    return std::isinf(value) ? Json("inf") : Json(value);
+}
 
 std::size_t count_outputs(const Request& request) {
     switch (request.selection.method) {
@@ -151,8 +157,8 @@ Json to_json(const Request& request) {
     if (selection.method == Method::pro) {
         Json lambdas = Json::array();
         for (const Lambda& lambda : request.lambdas) {
-            lambdas.push_back(
-                Json::Object{{lambda.is_relative ? "relative" : "absolute", lambda.value}});
+            lambdas.push_back(Json::Object{
+                {lambda.is_relative ? "relative" : "absolute", describe_strength(lambda.value)}});
         }
         json.set("lambdas", std::move(lambdas));
         json.set("metric", to_string(request.metric));
@@ -210,8 +216,8 @@ Request request_from_json(const Json& json) {
         for (const Json& lambda : lambdas->as_array("lambdas")) {
             const Json* relative = lambda.find("relative");
             request.lambdas.push_back(
-                {.value =
-                     (relative != nullptr ? *relative : lambda.at("absolute")).as_double("lambda"),
+                {.value = strength_from(relative != nullptr ? *relative : lambda.at("absolute"),
+                                        "lambda"),
                  .is_relative = relative != nullptr});
         }
         request.metric = parse_word(

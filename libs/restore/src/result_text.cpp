@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
@@ -55,6 +56,27 @@ std::string make_drift_table(const Result& result) {
                         report::short_number(row.at("drift_after").as_double("drift"))});
     }
     return report::text_table({">layer", "part", ">drift before", ">after"}, rows);
+}
+
+std::vector<std::string> list_warnings(const Result& result) {
+    std::vector<std::string> warnings;
+    for (const Json& finding : list_result_findings(result.receipt)) {
+        warnings.push_back(format("{}; {}",
+                                  finding.at("sentence").as_string("sentence"),
+                                  finding.at("remedy").as_string("remedy")));
+    }
+    return warnings;
+}
+
+void refuse_result_warnings(const std::vector<Result>& results) {
+    for (const Result& result : results) {
+        if (const auto warnings = list_warnings(result); !warnings.empty()) {
+            throw Error(ErrorKind::mismatch,
+                        format("{} was written, but --strict takes a warning as a refusal: {}",
+                               in_quotes(result.path.string(), 1000),
+                               warnings.front()));
+        }
+    }
 }
 
 std::string describe_result(const Result& result, double seconds) {

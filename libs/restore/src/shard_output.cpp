@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -282,7 +283,7 @@ bool has_files(const fs::path& target) {
     return fs::exists(target, ignored) && !fs::is_empty(target, ignored);
 }
 
-void check(const Plan& plan, const fs::path& target) {
+void check_divisible(const Plan& plan) {
     const char* wrong = plan.merge != nullptr ? "--adapter merges with one process"
                         : count_outputs(plan.request) > 1
                             ? "several strengths need one run with shards for each"
@@ -292,6 +293,9 @@ void check(const Plan& plan, const fs::path& target) {
     if (wrong != nullptr) {
         throw Error(ErrorKind::usage, format("--shard: {}", wrong));
     }
+}
+
+void refuse_finished(const fs::path& target) {
     if (has_files(target)) {
         throw Error(ErrorKind::usage,
                     format("output {} exists: all its shards were put together, or it is another "
@@ -302,13 +306,23 @@ void check(const Plan& plan, const fs::path& target) {
 
 }  // namespace
 
+std::optional<Shard> find_shard(std::string_view word, const Plan& plan) {
+    if (word.empty()) {
+        return std::nullopt;
+    }
+    const Shard shard = Shard::parse(word);
+    check_divisible(plan);
+    return shard;
+}
+
 ShardResult write_shard(const Plan& plan,
                         const fs::path& target,
                         const OutputOptions& options,
                         const Shard& shard,
                         const Execution& execution) {
     check_target(plan, target);
-    check(plan, target);
+    check_divisible(plan);
+    refuse_finished(target);
     const ShardFolder folder(target);
     const Json settings = describe_settings(plan, options, shard.count);
     folder.list_records(settings);

@@ -227,6 +227,7 @@ Verification verify_merge(const checkpoint::AdapterMatch& match,
     std::vector<Outcome> outcomes(tensors.size());
     execution.watch.progress().begin("verifying", base.tensor_bytes(), ProgressUnit::bytes);
     parallel_for(tensors.size(), execution.threads, [&](std::size_t i) {
+        const linalg::OwnBlasThreads one(1);
         const TensorEntry& tensor = tensors[i];
         Outcome& outcome = outcomes[i];
         outcome.verdict = {.name = tensor.name, .rows = tensor.rows()};

@@ -73,6 +73,12 @@ TEST(CompleteRequest, StrengthsOfBothKindsAreListed) {
     expect_refusal(of_method(Method::pro),
                    {.has_method = true, .relative_lambdas = {-0.5}},
                    "lambda -0.5 is negative");
+    // As a word in receipts, which is read again.
+    const Request infinite = complete_request(
+        of_method(Method::pro),
+        {.has_method = true, .absolute_lambdas = {std::numeric_limits<double>::infinity()}});
+    EXPECT_EQ(request_from_json(to_json(infinite)).lambdas.front().value,
+              std::numeric_limits<double>::infinity());
 }
 
 TEST(ParseMus, ReadsNumbersAndInfinity) {

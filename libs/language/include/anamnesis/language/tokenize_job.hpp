@@ -35,8 +35,8 @@ Json tokenize_text(const std::filesystem::path& tokenizer,
 /// every further member is a variable of the template, or `error` where the template itself
 /// refuses. Other members are carried along. The output appears whole or not at all. Errors: those
 /// of `Tokenizer::open` and `ChatTemplate::open`; `malformed`, naming the line;
-///         `unsupported` for what a template needs and is not known; `usage` where the output is
-///         the input; `cancelled` after a stop.
+///         `unsupported` for what a template needs and is not known; `usage` where the output
+///         would replace an input; `cancelled` after a stop.
 TokenizeSummary tokenize_lines(const TokenizeJob& job, const Watch& watch);
 
 /// As docs/json.md gives it.

@@ -20,7 +20,7 @@ struct ReproductionJob {
 };
 
 /// Runs what has no result yet, and writes report.html, summary.md and summary.json.
-/// Errors: those of `run_seed`.
+/// Errors: those of `run_seed`; `usage` for the folder of a checkpoint.
 Findings run_reproduction(const ReproductionJob& job, const Watch& watch = {});
 
 }  // namespace anamnesis::reproduction

@@ -36,6 +36,8 @@ struct CheckpointDrift {
     std::vector<RoutingGroupDrift> heads;  ///< by layer, then key head
     std::string gauge;                     ///< what `aligned` was measured in, or why it was not
     std::vector<std::string> notes;        ///< what could not be measured
+    /// Tensors with rows of W_Q or W_K of a softmax layer of which some value was not measured.
+    std::vector<std::string> routing_gaps{};
     std::vector<checkpoint::Finding> findings{};  ///< of pre, of post and of the pair
 
     /// Sums over all tensors of a layer and part; of all layers where `layer` is absent.

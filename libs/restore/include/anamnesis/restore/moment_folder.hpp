@@ -16,7 +16,8 @@ std::filesystem::path find_moments(const std::filesystem::path& path, const FitS
 /// Errors: `not_found` for a mu that was not calibrated; `mismatch` for moments of another pair.
 void read_moment_folder(Plan& plan, const std::filesystem::path& folder);
 
-/// Errors: `usage` where the folder has moments for an output of the plan already.
+/// Errors: `usage` where the folder has moments for an output of the plan already, or is a
+///         checkpoint's.
 void refuse_used_moment_folder(const Plan& plan, const std::filesystem::path& folder);
 
 /// Stores the moments of a plan that was calibrated. Errors: as `refuse_used_moment_folder`.

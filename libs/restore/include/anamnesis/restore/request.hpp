@@ -177,6 +177,10 @@ Request request_of_output(const Request& request, std::size_t index);
 
 /// The request as receipts and patches hold it.
 Json to_json(const Request& request);
+
+/// A mu or a lambda; an infinite one is the word "inf", which JSON numbers have none for.
+Json describe_strength(double value);
+
 /// Errors: `malformed` for anything `to_json` does not write.
 Request request_from_json(const Json& json);
 

@@ -22,6 +22,12 @@ Json make_undo_json(const Result& result);
 /// The drift before and after by layer and part; empty for a receipt that measures none.
 std::string make_drift_table(const Result& result);
 
+/// What may be wrong with what was written, a sentence each.
+std::vector<std::string> list_warnings(const Result& result);
+
+/// Errors: `mismatch` where some output has such a warning.
+void refuse_result_warnings(const std::vector<Result>& results);
+
 /// "out: 3.2 GB written, 1.1 GB shared in 2.31 s"
 std::string describe_result(const Result& result, double seconds);
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/shard.hpp"
@@ -22,15 +23,20 @@ struct ShardResult {
     std::optional<Result> whole{};  ///< the output, where this process put it together
 };
 
+/// The shard that --shard names; none for an empty word.
+/// Errors: `usage` for a word that is no i/n, an adapter that is merged, several outputs, and a
+///         post of one file.
+std::optional<Shard> find_shard(std::string_view word, const Plan& plan);
+
 /// Writes every n-th weight file of an output, for processes that share nothing but the file
 /// system. The files wait in `.NAME.shards` beside the target; whichever process finishes last
 /// links them into the folder, which then appears whole, with one receipt of all. A shard that was
 /// killed is started again; one that is whole already is not written again.
 ///
-/// Errors: those of `write_folders`; `usage` for a shard that another process is writing, for an
-///         adapter that is merged, for several outputs, and for a post of one file; `mismatch`
-///         where the shards beside the target are of another repair; `unsupported` for 8-bit floats
-///         whose scales are in another file than they are.
+/// Errors: those of `write_folders` and `find_shard`; `usage` for a shard that another process is
+///         writing and for a target that exists; `mismatch` where the shards beside the target are
+///         of another repair; `unsupported` for 8-bit floats whose scales are in another file than
+///         they are.
 ShardResult write_shard(const Plan& plan,
                         const std::filesystem::path& target,
                         const OutputOptions& options,

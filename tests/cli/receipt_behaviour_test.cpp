@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What receipts and patches say of the rows that they hold.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "anamnesis/base/json.hpp"
+
+#include "behaviour.hpp"
+#include "run_command.hpp"
+#include "temporary_folder.hpp"
+
+namespace anamnesis::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST_F(Behaviour, MeasuresTheDriftOfEightBitFloatsByTheirScales) {
+    use("fp8_block16");
+    ASSERT_EQ(restore({"--out", out_.string()}).exit_code, 0);
+    const Json receipt = Json::parse(read_file(out_ / "anamnesis.json"));
+    const CommandResult measured =
+        command({"drift", "--pre", pre_.string(), "--post", post_.string(), "--json"});
+    const Json parts = Json::parse(measured.output).at("parts");
+    const auto& rows = receipt.at("drift").as_array("drift");
+    ASSERT_FALSE(rows.empty());
+    const auto find = [&](const std::string& part) {
+        double largest = 0.0;
+        for (const Json& row : rows) {
+            if (row.at("part").as_string("part") == part) {
+                largest = std::max(largest, row.at("drift_before").as_double("drift"));
+                EXPECT_EQ(row.at("drift_after").as_double("drift"), 0.0);
+            }
+        }
+        return largest;
+    };
+    for (const char* part : {"q", "k"}) {
+        const double all = parts.at(part).as_double("drift");
+        EXPECT_GE(find(part), all);
+        EXPECT_LE(find(part), 1.5 * all);
+    }
+}
+
+TEST_F(Behaviour, RefusesAPatchWithADamagedRow) {
+    use("llama");
+    const fs::path patch = folder_.path() / "patch.safetensors";
+    ASSERT_EQ(restore({"--patch", patch.string()}).exit_code, 0);
+    std::string bytes = read_file(patch);
+    bytes.back() = static_cast<char>(bytes.back() ^ 0x40);
+    std::ofstream(patch, std::ios::binary) << bytes;
+    const CommandResult result =
+        command({"apply", patch.string(), "--to", post_.string(), "--out", out_.string()});
+    EXPECT_EQ(result.exit_code, 4);
+    EXPECT_THAT(result.errors, HasSubstr("the file is damaged"));
+    EXPECT_FALSE(fs::exists(out_));
+}
+
+}  // namespace
+}  // namespace anamnesis::testing
