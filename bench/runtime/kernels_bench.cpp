@@ -10,11 +10,13 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
 #include <benchmark/benchmark.h>
 
 #include "anamnesis/checkpoint/mixers/latent_attention.hpp"
 #include "anamnesis/checkpoint/mixers/mamba2.hpp"
 #include "anamnesis/runtime/device.hpp"
+#include "anamnesis/runtime/second_moment.hpp"
 
 #include "attention.hpp"
 #include "key_value_cache.hpp"
@@ -215,6 +217,42 @@ void state_space_as_tensors(benchmark::State& state) {
 BENCHMARK(state_space_as_tensors)
     ->Args({4096, 1})
     ->Args({4096, 4096})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// The second moment of 1,024 inputs of width 4096, as `fit` sums it: of bfloat16 rows, or in
+/// float64 by stripes of the lower triangle.
+void second_moment(benchmark::State& state) {
+    const at::NoGradGuard no_gradients;
+    const std::int64_t tokens = 1024;
+    const std::int64_t width = 4096;
+    const at::Tensor rows = at::randn({tokens, width}).to(at::kBFloat16);
+    const at::Tensor exact = rows.to(at::kDouble);
+    const at::Tensor sum = at::zeros({width, width}, at::kDouble);
+    const bool is_narrow = state.range(0) != 0;
+    if (is_narrow && !has_bf16_products()) {
+        state.SkipWithError("the processor does not multiply bfloat16");
+        return;
+    }
+    for (auto _ : state) {
+        if (is_narrow) {
+            add_second_moment(sum, rows);
+            continue;
+        }
+        constexpr std::int64_t stripe = 512;
+        for (std::int64_t first = 0; first < width; first += stripe) {
+            sum.slice(0, first, first + stripe)
+                .slice(1, 0, first + stripe)
+                .addmm_(exact.slice(1, first, first + stripe).t(),
+                        exact.slice(1, 0, first + stripe));
+        }
+    }
+    set_rate(state, static_cast<double>(tokens * width * width));
+}
+BENCHMARK(second_moment)
+    ->ArgName("bf16")
+    ->Arg(1)
+    ->Arg(0)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,15 +16,14 @@
 #include <ATen/ops/tensor.h>
 
 #include "anamnesis/base/dtype.hpp"
-#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/half.hpp"
-#include "anamnesis/base/text.hpp"
+#include "anamnesis/base/index.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/calibration/predictions.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/language/supervised_text.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
-#include "anamnesis/linalg/product.hpp"
 #include "anamnesis/restore/fit_rows.hpp"
 #include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
@@ -32,6 +32,7 @@
 #include "anamnesis/runtime/network.hpp"
 
 #include "adapter_factors.hpp"
+#include "moment_sums.hpp"
 #include "tensor_values.hpp"
 #include "text_sums.hpp"
 

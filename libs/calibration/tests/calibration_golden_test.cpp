@@ -118,6 +118,27 @@ double find_distance(const std::vector<double>& a,
     return std::sqrt(above / below);
 }
 
+/// With bfloat16 weights they are of rounded inputs, which says as little of the last digits as the
+/// pass itself.
+TEST_F(DemoPair, MomentsInBfloat16AreNearThoseInFloat32) {
+    restore::Plan exact = make_plan("qkvo", restore::KeyInputs::attention, 0.3, 0);
+    calibrate(exact, job_, Watch());
+    job_.running.dtype = DType::bf16;
+    restore::Plan rounded = make_plan("qkvo", restore::KeyInputs::attention, 0.3, 0);
+    calibrate(rounded, job_, Watch());
+    for (const restore::MomentKey& key : exact.moments.front()->list_keys()) {
+        const restore::Moment wanted = exact.moments.front()->load(key);
+        const restore::Moment found = rounded.moments.front()->load(key);
+        EXPECT_EQ(found.counts, wanted.counts) << to_string(key);
+        const double distance = find_distance(list_values(found), list_values(wanted));
+        EXPECT_GT(distance, 0.0) << to_string(key);
+        EXPECT_LT(distance, 0.02) << to_string(key);
+        for (const linalg::Matrix& matrix : found.matrices) {
+            EXPECT_EQ(matrix(0, matrix.columns() - 1), matrix(matrix.rows() - 1, 0));
+        }
+    }
+}
+
 TEST_F(DemoPair, MomentsAreTheGoldenOnes) {
     for (const restore::KeyInputs keys :
          {restore::KeyInputs::attention, restore::KeyInputs::centred}) {

@@ -6,11 +6,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "anamnesis/base/block_values.hpp"
@@ -18,12 +15,17 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/checkpoint/adapter.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/linalg/matrix_view.hpp"
 #include "anamnesis/linalg/norms.hpp"
 #include "anamnesis/restore/adapter_repair.hpp"
 #include "anamnesis/restore/fit_rows.hpp"
 #include "anamnesis/restore/method.hpp"
+#include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/qk_pro.hpp"
+#include "anamnesis/restore/request.hpp"
 
 #include "pro_heads.hpp"
 

@@ -11,7 +11,6 @@
 #include <functional>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "anamnesis/base/block_values.hpp"
