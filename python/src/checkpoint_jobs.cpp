@@ -13,7 +13,6 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
-#include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/restore/adapter_inspection.hpp"
 #include "anamnesis/restore/apply.hpp"
@@ -81,8 +80,7 @@ nb::object examine(const Source& first,
             second == nullptr ? restore::examine(first.recognised, execution)
                               : restore::examine(first.recognised, second->recognised, execution);
         if (html) {
-            io::write_text_atomically(*html,
-                                      report::to_html(restore::make_diagnosis_document(diagnosis)));
+            report::write_page(*html, restore::make_diagnosis_document(diagnosis));
         }
         reading.check(diagnosis.findings);
         return restore::make_diagnosis_json(diagnosis);
@@ -107,9 +105,8 @@ nb::object measure_drift(const Source& pre,
                                    selection,
                                    {.threads = count_threads(threads), .watch = watch});
         if (html) {
-            io::write_text_atomically(*html,
-                                      report::to_html(restore::make_drift_document(
-                                          pre.recognised, post.recognised, drift)));
+            report::write_page(
+                *html, restore::make_drift_document(pre.recognised, post.recognised, drift));
         }
         reading.check(drift.findings);
         return restore::make_drift_json(pre.recognised, post.recognised, drift);

@@ -153,6 +153,9 @@ private:
                 execution_.watch.log(note);
             }
         }
+        if (reading_.is_strict) {
+            restore::refuse_result_warnings(results);
+        }
         const std::chrono::duration<double> time = Clock::now() - start_;
         return restore::to_json(results, findings, time.count());
     }

@@ -3,6 +3,7 @@
 // Recall of a real (tiny, random) hybrid, in the command's own process and behind a server.
 #include <chrono>
 #include <cstddef>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -260,6 +261,11 @@ TEST_F(NiahOnAModel, ReportsNoOtherCheckpointFromACompleteFolder) {
     const CommandResult both = ask({"m" + first, "n" + second});
     EXPECT_EQ(both.exit_code, 0) << both.errors;
     EXPECT_EQ(ask({"n" + first}).exit_code, 6);
+    // Weights may go once they have answered.
+    std::filesystem::remove_all(other.path());
+    const CommandResult gone = ask({"m" + first, "n" + second});
+    EXPECT_EQ(gone.exit_code, 0) << gone.errors;
+    EXPECT_THAT(gone.errors, HasSubstr("is no longer there"));
 }
 
 TEST_F(NiahOnAModel, RefusesTheModelsOwnFolderForItsResults) {

@@ -108,6 +108,8 @@ int run(const DemoOptions& options, Terminal& terminal, const Watch& watch) {
                                  .threads = options.common.threads},
                       .terminal = terminal,
                       .watch = watch};
+    const fs::path page = stage.folder / "report.html";
+    report::check_page_target(page);
     reproduction::write_demo_pair(stage.folder);
     reproduction::write_demo_texts(stage.folder);
     terminal.say(
@@ -126,7 +128,6 @@ int run(const DemoOptions& options, Terminal& terminal, const Watch& watch) {
                                             .reasoning_samples = options.samples,
                                             .seed = 999};
     const auto checkpoints = ask_all(stage, questions);
-    const fs::path page = stage.folder / "report.html";
     report::write_page(page, reproduction::to_document(checkpoints));
     if (options.common.json) {
         terminal.result(Json(Json::Object{{"models", reproduction::to_json(checkpoints)},

@@ -93,8 +93,10 @@ bool has_block(const RecognisedCheckpoint& base, std::uint32_t number) {
 
 /// Whether a base of safetensors has a module that is none of the projections found by their rows.
 bool has_other_module(const RecognisedCheckpoint& base, const std::string& path) {
+    constexpr std::array<std::string_view, 3> outside{"token_embd", "output", "output_norm"};
     const auto block = find_block(path);
-    return !block || (has_block(base, block->first) && !is_projection(base, *block));
+    return block ? has_block(base, block->first) && !is_projection(base, *block)
+                 : std::ranges::find(outside, path) != outside.end();
 }
 
 /// The rank that most modules have, the larger of two that equally many have; else `fallback`.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <filesystem>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -109,12 +110,21 @@ private:
 
     /// Before a model is loaded, and also of those that have nothing to answer any more: their
     /// answers are not reported as another checkpoint's. What a server runs is not seen.
-    void expect_same_files() const {
+    void expect_same_files() {
         for (const AskedModel& model : job_.models) {
-            const Json known = folder_.find_description(model.name);
-            if (!job_.are_served && known.find("digest") != nullptr) {
-                folder_.expect_same(model.name, describe_files(model));
+            if (job_.are_served || folder_.find_description(model.name).find("digest") == nullptr) {
+                continue;
             }
+            // Weights may be gone once they have answered.
+            if (!std::filesystem::exists(model.place) && count_found(model.name) == count_ours()) {
+                watch_.warn(
+                    format("{} is no longer there: whether it gave the answers of {} was "
+                           "not looked at",
+                           in_quotes(model.place, 1000),
+                           in_quotes(model.name)));
+                continue;
+            }
+            folder_.expect_same(model.name, describe_files(model));
         }
     }
 

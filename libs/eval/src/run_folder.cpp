@@ -76,7 +76,9 @@ void refuse_folder_of_others(const fs::path& folder) {
     }
     io::refuse_checkpoint_folder(folder);
     for (const fs::path& record : list_files(folder, "run", ".json")) {
-        if (Json::parse(io::read_text(record)).find("checkpoints") == nullptr) {
+        const Json found = in_context([&] { return format("reading {}", record.string()); },
+                                      [&] { return Json::parse(io::read_text(record)); });
+        if (found.find("checkpoints") == nullptr) {
             throw Error(ErrorKind::usage,
                         format("{} is the record of another run and would be written over; give "
                                "another --out",

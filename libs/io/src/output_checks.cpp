@@ -2,6 +2,7 @@
 #include "anamnesis/io/output_checks.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -32,12 +33,26 @@ bool lies_in(const fs::path& path, const fs::path& folder) {
            folder.end();
 }
 
-/// One file of a set stands for all of it.
+/// "m-00001-of-00002.gguf" gives "m-#-of-00002.gguf", the name of its set; others nothing.
+std::string find_set(const fs::path& path) {
+    constexpr std::string_view middle = "-of-";
+    constexpr std::string_view digits = "0123456789";
+    const std::string name = path.filename().string();
+    const std::size_t at = name.rfind(middle);
+    if (at == std::string::npos ||
+        (path.extension() != ".gguf" && path.extension() != ".safetensors")) {
+        return {};
+    }
+    const std::size_t before = name.find_last_not_of(digits, at - 1);
+    return before == std::string::npos || before + 1 >= at || name[before] != '-'
+               ? std::string()
+               : name.substr(0, before + 1) + "#" + name.substr(at);
+}
+
+/// One file of a set of weights stands for all of it.
 bool is_of_set(const fs::path& target, const fs::path& input) {
-    const auto is_shard = [](const fs::path& path) {
-        return path.filename().string().find("-of-") != std::string::npos;
-    };
-    return is_shard(target) && is_shard(input) && target.extension() == input.extension() &&
+    const std::string set = find_set(target);
+    return !set.empty() && set == find_set(input) &&
            is_same(parent_folder(target), parent_folder(input));
 }
 
@@ -97,8 +112,8 @@ void refuse_checkpoint_folder(const fs::path& folder) {
         if (name == "config.json" || name == "adapter_config.json" || extension == ".safetensors" ||
             extension == ".gguf") {
             throw Error(ErrorKind::usage,
-                        format("{} is the folder of a checkpoint (it holds {}), and results do "
-                               "not go into it; name a folder of their own with --out",
+                        format("{} is the folder of a checkpoint or of weights (it holds {}), and "
+                               "results do not go into it; name a folder of their own with --out",
                                in_quotes(folder.string(), 1000),
                                in_quotes(name.string())));
         }

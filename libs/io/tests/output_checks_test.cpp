@@ -82,6 +82,12 @@ TEST_F(Replacing, IsAllowedElsewhereAndForWhatIsNotThere) {
     EXPECT_NO_THROW(refuse_to_replace_input("--out", earlier, {model_, ids_, "", "-", "absent"}));
     EXPECT_NO_THROW(refuse_to_replace_input("--out", sibling, {model_}));
     EXPECT_NO_THROW(refuse_to_replace_input("--out", model_ / "new.safetensors", {model_}));
+    const fs::path results = folder_.write("results-1-of-4.jsonl", "");
+    const fs::path graded = folder_.write("graded-1-of-4.jsonl", "");
+    EXPECT_NO_THROW(refuse_to_replace_input("--out", graded, {results}));
+    const fs::path other = folder_.write("other-00002-of-00002.gguf", "");
+    EXPECT_NO_THROW(
+        refuse_to_replace_input("--out", other, {folder_.write("m-00001-of-00002.gguf", "")}));
 }
 
 TEST(CheckpointFolders, AreNotForResults) {

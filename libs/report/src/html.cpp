@@ -99,6 +99,8 @@ std::string escape_html(std::string_view text) {
             case '"':
                 result += "&quot;";
                 break;
+            case '\r':  // of a line break
+                break;
             case '\n':
             case '\t':
                 result += c;

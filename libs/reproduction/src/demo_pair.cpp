@@ -101,7 +101,9 @@ void write_demo_texts(const fs::path& folder) {
 }
 
 void write_demo_pair(const fs::path& folder) {
-    io::refuse_checkpoint_folder(folder);
+    if (!fs::exists(folder / "pre")) {  // else a demo's own, which goes on
+        io::refuse_checkpoint_folder(folder);
+    }
     fs::create_directories(folder);
     write_checkpoint(folder / "pre", embedded::demo_pre());
     write_checkpoint(folder / "post", embedded::demo_post());

@@ -2,6 +2,7 @@
 #include "anamnesis/reproduction/reproduction.hpp"
 
 #include <cstdint>
+#include <filesystem>
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
@@ -18,7 +19,9 @@
 namespace anamnesis::reproduction {
 
 Findings run_reproduction(const ReproductionJob& job, const Watch& watch) {
-    io::refuse_checkpoint_folder(job.folder);
+    if (!std::filesystem::exists(job.folder / "summary.json")) {
+        io::refuse_checkpoint_folder(job.folder);
+    }
     const unsigned threads = job.threads == 0 ? available_threads() : job.threads;
     std::vector<SeedFindings> seeds;
     for (const std::uint64_t seed : job.seeds) {

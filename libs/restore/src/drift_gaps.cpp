@@ -26,14 +26,18 @@ bool holds_routing(const checkpoint::AttentionTensor& tensor) {
 
 }  // namespace
 
+bool is_of_routing(const TensorDrift& drift) {
+    return drift.part == "q" || drift.part == "k";
+}
+
 bool is_routing_gap(const checkpoint::Model& post,
                     const checkpoint::TensorEntry& tensor,
                     std::span<const TensorDrift> drifts) {
     const checkpoint::AttentionTensor* attention = post.find_attention(tensor.name);
-    const bool is_measured =
-        !drifts.empty() && std::ranges::all_of(drifts, [](const TensorDrift& drift) {
-            return drift.sums.skipped == 0;
-        });
+    const bool is_measured = std::ranges::any_of(drifts, is_of_routing) &&
+                             std::ranges::none_of(drifts, [](const TensorDrift& drift) {
+                                 return is_of_routing(drift) && drift.sums.skipped > 0;
+                             });
     return attention != nullptr && holds_routing(*attention) && !is_measured;
 }
 
@@ -45,10 +49,18 @@ std::vector<checkpoint::Finding> find_drift_gaps(const CheckpointDrift& drift) {
             checkpoint::Severity::warning,
             drift.routing_gaps,
             format("the drift of W_Q or W_K was not measured, or not in all values, in {} tensors "
-                   "({})",
+                   "({}), which --limit takes for a drift above it",
                    drift.routing_gaps.size(),
                    checkpoint::list_examples(drift.routing_gaps)),
-            "--limit takes that for a drift above it"));
+            "the notes say of which and why"));
+    } else if (std::ranges::none_of(drift.tensors, is_of_routing)) {
+        findings.push_back(
+            {.code = "routing_not_measured",
+             .sentence = "no tensor has rows of W_Q or W_K of softmax attention, which --limit "
+                         "takes for a drift above it",
+             .remedy = "where the model has softmax attention, say which rows these are with "
+                       "--routing",
+             .count = 0});
     }
     std::vector<std::string> names;
     std::uint64_t skipped = 0;

@@ -11,6 +11,9 @@
 
 namespace anamnesis::restore {
 
+/// Whether these are rows of W_Q or W_K of a softmax layer.
+bool is_of_routing(const TensorDrift& drift);
+
 /// Whether a tensor of post has rows of W_Q or W_K of a softmax layer of which `drifts`, all that
 /// was measured of it, lack some value.
 bool is_routing_gap(const checkpoint::Model& post,

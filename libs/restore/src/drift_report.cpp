@@ -20,6 +20,8 @@
 #include "anamnesis/restore/drift_measures.hpp"
 #include "anamnesis/restore/plan.hpp"
 
+#include "drift_gaps.hpp"
+
 namespace anamnesis::restore {
 namespace {
 
@@ -332,12 +334,9 @@ std::string make_drift_table(const RecognisedCheckpoint& post, const CheckpointD
 }
 
 bool is_routing_drift_within(const CheckpointDrift& drift, double limit) {
-    const auto is_routing = [](const TensorDrift& tensor) {
-        return tensor.part == "q" || tensor.part == "k";
-    };
-    return drift.routing_gaps.empty() && std::ranges::any_of(drift.tensors, is_routing) &&
+    return drift.routing_gaps.empty() && std::ranges::any_of(drift.tensors, is_of_routing) &&
            std::ranges::none_of(drift.tensors, [&](const TensorDrift& tensor) {
-               return is_routing(tensor) && tensor.sums.relative() > limit;
+               return is_of_routing(tensor) && tensor.sums.relative() > limit;
            });
 }
 

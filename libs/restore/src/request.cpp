@@ -47,8 +47,16 @@ std::optional<std::set<std::uint32_t>> numbers_from(const Json& json, std::strin
     return values;
 }
 
+/// A word is "inf"; null is what earlier versions wrote for an infinite lambda.
 double strength_from(const Json& json, std::string_view what) {
-    return json.is_string() ? std::numeric_limits<double>::infinity() : json.as_double(what);
+    if (json.is_string() && json.as_string(what) != "inf") {
+        throw Error(
+            ErrorKind::malformed,
+            format(
+                "{} is {}, expected a number or \"inf\"", what, in_quotes(json.as_string(what))));
+    }
+    return json.is_string() || json.is_null() ? std::numeric_limits<double>::infinity()
+                                              : json.as_double(what);
 }
 
 Json to_json(const FitSettings& fit) {

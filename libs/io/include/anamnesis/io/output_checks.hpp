@@ -7,8 +7,6 @@
 
 namespace anamnesis::io {
 
-/// What is asked before an output is written: no input is modified.
-
 /// A file that is there is replaced only where it is no input and lies in no folder that is one,
 /// whatever links and ".." lead to it. `option` is the option that names the target. An input that
 /// is empty or does not exist is none; a target that does not exist is always allowed.

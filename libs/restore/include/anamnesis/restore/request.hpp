@@ -178,7 +178,7 @@ Request request_of_output(const Request& request, std::size_t index);
 /// The request as receipts and patches hold it.
 Json to_json(const Request& request);
 
-/// A mu or a lambda; an infinite one is the word "inf", which JSON numbers have none for.
+/// A mu or a lambda; an infinite one is the word "inf", for which JSON has no number.
 Json describe_strength(double value);
 
 /// Errors: `malformed` for anything `to_json` does not write.
