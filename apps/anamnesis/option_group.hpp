@@ -28,6 +28,8 @@ public:
             option->check([](const std::string& text) { return find_empty_text(text); });
         } else if constexpr (holds_floats<Value>()) {
             option->check([](const std::string& text) { return find_text_of_nan(text); });
+        } else if constexpr (holds_counts<Value>()) {
+            option->check([](const std::string& text) { return find_negative_text(text); });
         }
         return option;
     }

@@ -80,7 +80,7 @@ void declare(CLI::App& app, AttentionOptions& options) {
                 options.beyond,
                 "Distances whose share of attention is measured. Default: 1024,4096,16384.")
         ->delimiter(',')
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1U, 1U << 30U));
     figures
         .option("--select-layers",
                 options.select_layers,
@@ -91,7 +91,7 @@ void declare(CLI::App& app, AttentionOptions& options) {
         .option("--select-count",
                 options.select_count,
                 "How many layers are selected; a quarter of them where it is not given.")
-        ->check(CLI::PositiveNumber)
+        ->check(CLI::Range(1U, 1U << 30U))
         ->default_str("");
     declare_adapter(app, options.model);
     declare_model(app, options.model);

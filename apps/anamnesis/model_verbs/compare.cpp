@@ -46,7 +46,7 @@ void declare(CLI::App& app, CompareOptions& options) {
     answers.flag("--chat", options.chat, "Put prompts into the model's own chat template.");
     answers.prose("--prompt", options.prompts, "A prompt of your own; may be given again.");
     answers.option("--max-tokens", options.max_tokens, "The tokens of each answer.")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1U, 1U << 24U));
     declare_haystack(app, options.haystack);
     declare_server(app, options.server);
     app.get_option("--endpoint")->required();

@@ -69,7 +69,7 @@ void declare(CLI::App& app, DissectOptions& options) {
         .option("--budget",
                 options.budget_minutes,
                 "Minutes after which the search goes on with what it has. Default: no end.")
-        ->check(CLI::PositiveNumber)
+        ->check(CLI::Range(0.01, 1e6))
         ->default_str("");
     declare_model(app, options.model);
     declare_reading(app, options.reading);

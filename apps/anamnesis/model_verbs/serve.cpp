@@ -64,7 +64,7 @@ void declare(CLI::App& app, ServeVerbOptions& options) {
                 options.state_memory,
                 "GiB for caches, states and kept prefixes of all models; 0 is a quarter of the "
                 "machine's memory.")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0.0, 1e6));
     load.option("--chunk",
                 options.server.block,
                 "Tokens of a prompt that are read at once; prefixes are kept in blocks of so many.")

@@ -74,7 +74,7 @@ void declare_optimiser(CLI::App& app, TrainOptions& options) {
     OptionGroup group(app, "Optimiser");
     group.option("--steps", options.steps, "Steps of the optimiser.");
     group.option("--lr", options.learning_rate, "The highest learning rate.")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1e-30, 1e6));
     group
         .word("--schedule",
               options.decay,
@@ -92,11 +92,11 @@ void declare_optimiser(CLI::App& app, TrainOptions& options) {
         ->expected(2)
         ->check(CLI::Range(0.0, 0.9999999))
         ->default_str("0.9,0.95");
-    group.option("--eps", options.eps, "AdamW's epsilon.")->check(CLI::PositiveNumber);
+    group.option("--eps", options.eps, "AdamW's epsilon.")->check(CLI::Range(1e-30, 1e6));
     group.option("--weight-decay", options.weight_decay, "The weight decay of matrices.")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0.0, 1e9));
     group.option("--clip", options.clip, "The largest norm of the gradients; 0 is no limit.")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0.0, 1e9));
 }
 
 void declare_groups(CLI::App& app, TrainOptions& options) {

@@ -131,7 +131,7 @@ language::Tokenizer open_tokenizer(const AskingOptions& options) {
     }
     if (!options.needs_model()) {
         throw Error(ErrorKind::usage,
-                    "prompts are fitted in tokens; give --tokenizer with --endpoint");
+                    "prompts are counted in tokens; give --tokenizer with --endpoint");
     }
     return language::Tokenizer::open(models.front().place);
 }

@@ -30,7 +30,7 @@ void declare_haystack(CLI::App& app, eval::HaystackPlan& plan) {
             "Contexts in tokens, answer included: 4096, 4k,8k or 4k..256k for every doubling.")
         ->delimiter(',');
     group.option("--samples", plan.samples, "Samples of each task and length.")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1U, 1U << 24U));
     group.option("--seed", plan.seed, "The seed of the samples; RULER's is 42.");
     group.option("--essays",
                  plan.essays,
@@ -53,7 +53,7 @@ void declare_haystack(CLI::App& app, eval::HaystackPlan& plan) {
         .option("--tokens-to-generate",
                 plan.tokens_to_generate,
                 "Tokens of the length that are kept free for the answer.")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1U, 1U << 24U));
     group
         .option("--depths",
                 plan.depths,

@@ -48,7 +48,7 @@ void declare_model(CLI::App& app, ModelOptions& options) {
         .option("--context-length",
                 options.context_length,
                 "The longest text in tokens, in place of max_position_embeddings.")
-        ->check(CLI::PositiveNumber)
+        ->check(CLI::Range(1U, 1U << 30U))
         ->default_str("");
 }
 

@@ -32,7 +32,7 @@ void declare_server(CLI::App& app, ServerOptions& options) {
     group.option("--concurrency", options.concurrency, "Requests under way at once.")
         ->check(CLI::Range(1U, 4096U));
     group.option("--timeout", options.timeout, "Seconds that a server may be silent.")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1U, 1U << 20U));
     group.option("--retries", options.retries, "Retries of a request that failed in passing.")
         ->check(CLI::Range(0U, 100U));
     group.flag("--insecure", options.is_insecure, "Take any certificate of an https server.");

@@ -11,6 +11,10 @@ std::string find_empty_text(std::string_view text) {
     return text.empty() ? "the value is empty; leave the option out, or give it one" : "";
 }
 
+std::string find_negative_text(std::string_view text) {
+    return text.starts_with('-') ? "the value is negative; give 0 or a positive number" : "";
+}
+
 std::string find_text_of_nan(std::string_view text) {
     const std::string_view digits =
         text.substr(std::min(text.find_first_not_of("+-"), text.size()));

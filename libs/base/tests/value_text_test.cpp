@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/base/value_text.hpp"
 
+#include <cstddef>
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace anamnesis {
@@ -15,6 +19,15 @@ TEST(ValueText, ThatIsEmptyOrNoNumberIsFound) {
     for (const char* text : {"", "0", "1e-3", "-inf", "n", "+"}) {
         EXPECT_EQ(find_text_of_nan(text), "") << text;
     }
+}
+
+TEST(ValueText, NegativeCountsDoNotWrapAround) {
+    EXPECT_NE(find_negative_text("-1"), "");
+    EXPECT_EQ(find_negative_text("0"), "");
+    EXPECT_EQ(find_negative_text("18446744073709551615"), "");
+    static_assert(holds_counts<unsigned>() && holds_counts<std::vector<std::size_t>>());
+    static_assert(!holds_counts<int>() && !holds_counts<std::string>());
+    static_assert(holds_floats<std::vector<double>>() && !holds_floats<unsigned>());
 }
 
 }  // namespace

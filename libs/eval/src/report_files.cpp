@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/eval/report_files.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <iterator>
 #include <optional>
@@ -29,6 +30,36 @@ struct Findings {
     std::optional<ReasonFindings> reasoning{};
 };
 
+/// Errors: `usage` for a name that no run has, or one name for both.
+void refuse_unknown_names(const ReportJob& job,
+                          const std::optional<RunRecord>& recall,
+                          const std::optional<RunRecord>& reasoning) {
+    std::vector<std::string> names;
+    for (const std::optional<RunRecord>* run : {&recall, &reasoning}) {
+        if (*run) {
+            for (const auto& [name, _] : (*run)->checkpoints.as_object("checkpoints")) {
+                if (std::ranges::find(names, name) == names.end()) {
+                    names.push_back(name);
+                }
+            }
+        }
+    }
+    for (const auto& [option, name] :
+         {std::pair("--pre", job.pre), std::pair("--post", job.post)}) {
+        if (!name.empty() && std::ranges::find(names, name) == names.end()) {
+            throw Error(ErrorKind::usage,
+                        format("{} names {}, which is none of the checkpoints of these runs: {}",
+                               option,
+                               in_quotes(name),
+                               join(names, ", ")));
+        }
+    }
+    if (!job.pre.empty() && job.pre == job.post) {
+        throw Error(ErrorKind::usage,
+                    format("--pre and --post are both {}; name two", in_quotes(job.pre)));
+    }
+}
+
 Findings read_findings(const ReportJob& job) {
     std::optional<RunRecord> recall;
     std::optional<RunRecord> reasoning;
@@ -49,6 +80,7 @@ Findings read_findings(const ReportJob& job) {
         known =
             known ? join_runs(*std::move(known), std::move(run), folder.string()) : std::move(run);
     }
+    refuse_unknown_names(job, recall, reasoning);
     Findings findings;
     if (recall) {
         findings.recall = make_niah_findings(*std::move(recall), job.pre, job.post);

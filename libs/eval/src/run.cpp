@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "anamnesis/base/check.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/back_end.hpp"
@@ -40,7 +41,9 @@ RunProgress run_items(BackEnd& back_end,
         while (std::optional<Item> item = next()) {
             const bool is_ours = shard.takes(number++);
             if (is_ours && !done.contains(item->question.id)) {
-                judges.emplace(item->question.id, std::move(item->judge));
+                const bool is_new =
+                    judges.emplace(item->question.id, std::move(item->judge)).second;
+                ANAMNESIS_CHECK(is_new, "two questions of one id");
                 return std::move(item->question);
             }
         }

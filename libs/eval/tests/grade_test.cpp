@@ -130,6 +130,10 @@ TEST(Grade, SaysWhy) {
     EXPECT_EQ(reason("2x", "\\boxed{x+x}"), Reason::equal_expression);
     EXPECT_EQ(reason("(1,2)", "\\boxed{(1, 4/2)}"), Reason::equal_structure);
     EXPECT_EQ(reason("\\text{(C)}", "\\boxed{C}"), Reason::equal_choice);
+    for (const char* response : {"\\boxed{\\text{A}}", "\\boxed{\\textbf{A.}}"}) {
+        EXPECT_TRUE(grade_response(ReasoningTask::custom, "A", response).is_correct) << response;
+        EXPECT_FALSE(grade_response(ReasoningTask::custom, "B", response).is_correct) << response;
+    }
     EXPECT_EQ(reason("4", "\\boxed{5}"), Reason::different);
     EXPECT_EQ(reason("4\\text{ cm}", "\\boxed{4\\text{ kg}}"), Reason::other_unit);
     EXPECT_EQ(reason("4", "\\boxed{\\oint x}"), Reason::undecided);

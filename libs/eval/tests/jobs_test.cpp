@@ -95,6 +95,12 @@ TEST(HaystackPlan, MakesAGeneratorForEachLengthTaskAndDepth) {
     EXPECT_EQ(generators[0].depth, 0U);
     EXPECT_EQ(generators[2].depth, 100U);
     EXPECT_EQ(generators[11].task.name, "niah_single_2");
+    for (const HaystackPlan& repeated :
+         {HaystackPlan{.tasks = {"s1", "niah_single_1"}, .lengths = {4096}},
+          HaystackPlan{.tasks = {"s1"}, .lengths = {4096, 8192, 4096}}}) {
+        EXPECT_EQ(kind_of_failure([&] { static_cast<void>(make_generators(repeated)); }),
+                  ErrorKind::usage);
+    }
     plan.wrapper = "no such wrapper";
     EXPECT_EQ(kind_of_failure([&] { static_cast<void>(make_generators(plan)); }), ErrorKind::usage);
 }

@@ -4,6 +4,7 @@
 // checkpoints.
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -66,6 +67,18 @@ protected:
 
     testing::TemporaryFolder folder_;
 };
+
+TEST_F(Reports, NameCheckpointsThatAreThere) {
+    write_run("r", line("a", 1.0, "7"));
+    for (const auto& [pre, post] :
+         {std::pair("other", ""), std::pair("", "other"), std::pair("m", "m")}) {
+        ReportJob job{.folders = {folder_.path() / "r"}};
+        job.pre = pre;
+        job.post = post;
+        EXPECT_THROW(write_reports(job), Error) << pre << post;
+    }
+    EXPECT_NO_THROW(write_reports({.folders = {folder_.path() / "r"}, .pre = "m"}));
+}
 
 TEST_F(Reports, CountAnswersThatDifferWhenTheyAreAskedTwice) {
     write_run("r",

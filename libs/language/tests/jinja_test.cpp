@@ -150,6 +150,7 @@ TEST(JinjaTemplates, AreStoppedWhereTheyNeverEnd) {
     const auto expect_stopped = [&](std::string_view text) {
         EXPECT_EQ(refusal(text, small).first, ErrorKind::exhausted) << text;
     };
+    expect_stopped("{{ 'x' * 100000000 }}");
     expect_stopped("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}");
     expect_stopped(
         "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}");

@@ -127,6 +127,8 @@ TEST(Requests, AreRefusedByTheNameOfWhatIsWrong) {
           R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})",
           R"({"messages": [{"role": "user", "content": "a"}], "top_logprobs": 2})",
           R"({"messages": [{"role": "user", "content": "a"}], "chat_template_kwargs": []})",
+          R"({"messages": [{"role": "user", "content": "a"}], "tools": "x"})",
+          R"({"messages": [{"role": "user", "content": "a"}], "documents": [7]})",
           R"({"messages": [{"role": "user", "content": "a"}],
               "chat_template_kwargs": {"messages": []}})",
           R"({"messages": [{"role": "user", "content": "a"}], "chat_template": "x"})",

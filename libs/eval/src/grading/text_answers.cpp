@@ -103,7 +103,9 @@ std::optional<char> find_marked_choice(Tokens tokens) {
     tokens = without_choice_words(tokens);
     const std::size_t length = leading_choice_length(tokens);
     if (length == 0) {
-        return std::nullopt;
+        // A letter among words alone is no symbol.
+        const bool is_letter = tokens.size() == 1 && is_choice_letter(tokens[0]);
+        return is_letter && tokens[0].is_text ? std::optional(tokens[0].text[0]) : std::nullopt;
     }
     const Token& letter = tokens[length == 3 ? 1 : 0];
     if (length == tokens.size()) {

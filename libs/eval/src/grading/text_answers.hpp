@@ -15,8 +15,8 @@ std::optional<char> find_choice(Tokens tokens);
 /// The letter that an answer begins with, followed by its value: "(C) 42", "C. 42".
 std::optional<char> find_leading_choice(Tokens tokens);
 
-/// The letter of "(C)" or "C)", alone or before its value, only where it can be nothing but a
-/// choice's: neither a factor nor a term, and not one of two.
+/// The letter of "(C)" or "C)", alone or before its value, or of \text{C} alone, only where it can
+/// be nothing but a choice's: neither a factor nor a term, and not one of two.
 std::optional<char> find_marked_choice(Tokens tokens);
 
 /// Without the letter of a choice before a value: "(E) 27" is 27.

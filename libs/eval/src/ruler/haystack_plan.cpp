@@ -5,16 +5,40 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/eval/ruler/niah_generator.hpp"
 #include "anamnesis/eval/ruler/niah_task.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 
 namespace anamnesis::eval {
+namespace {
+
+/// Errors: `usage` for a task under any of its names, or a length, that is named twice: its
+/// questions would be asked twice under one id.
+void refuse_repeated(const HaystackPlan& plan) {
+    std::set<std::string_view> tasks;
+    for (const std::string& task : plan.tasks) {
+        if (!tasks.insert(niah_task(task).name).second) {
+            throw Error(ErrorKind::usage,
+                        format("--tasks names {} twice; name each task once", in_quotes(task)));
+        }
+    }
+    std::set<std::size_t> lengths;
+    for (const std::size_t length : plan.lengths) {
+        if (!lengths.insert(length).second) {
+            throw Error(ErrorKind::usage,
+                        format("--lengths names {} twice; name each length once", length));
+        }
+    }
+}
+
+}  // namespace
 
 HaystackPlan complete_haystack_plan(HaystackPlan plan, bool has_prompts) {
     if (has_prompts) {
@@ -35,6 +59,7 @@ HaystackPlan complete_haystack_plan(HaystackPlan plan, bool has_prompts) {
 }
 
 std::vector<NiahSettings> make_generators(const HaystackPlan& plan) {
+    refuse_repeated(plan);
     std::vector<std::optional<std::uint32_t>> depths(1);
     if (plan.depths > 0) {
         depths.clear();

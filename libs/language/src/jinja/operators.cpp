@@ -166,7 +166,8 @@ std::optional<Value> repeat(const Value& value, const Value& times) {
     if (!count || (value.text() == nullptr && !is_plain_sequence(value.sequence()))) {
         return std::nullopt;
     }
-    const auto copies = static_cast<std::size_t>(std::clamp<std::int64_t>(*count, 0, most_bytes));
+    const auto copies =
+        static_cast<std::size_t>(std::clamp<std::int64_t>(*count, 0, most_bytes + 1));
     if (const std::string* text = value.text()) {
         check_bytes(text->size() * copies);
         std::string result;

@@ -35,13 +35,7 @@ void check_tokens(const ServedModel& served, std::span<const TokenId> tokens) {
     if (tokens.empty()) {
         throw Error(ErrorKind::usage, "the prompt is empty");
     }
-    const std::int64_t vocabulary = served.model->network().spec().vocabulary_size;
-    for (const TokenId token : tokens) {
-        if (token < 0 || token >= vocabulary) {
-            throw Error(ErrorKind::usage,
-                        format("token id {} is outside the vocabulary of {}", token, vocabulary));
-        }
-    }
+    check_vocabulary(served, tokens);
 }
 
 /// What the answers to a prompt may take; where the request does not say `fallback`, or the rest of
@@ -121,6 +115,16 @@ std::string cut_after_last(std::string text, const Json& messages) {
 }
 
 }  // namespace
+
+void check_vocabulary(const ServedModel& served, std::span<const TokenId> tokens) {
+    const std::int64_t vocabulary = served.model->network().spec().vocabulary_size;
+    for (const TokenId token : tokens) {
+        if (token < 0 || token >= vocabulary) {
+            throw Error(ErrorKind::usage,
+                        format("token id {} is outside the vocabulary of {}", token, vocabulary));
+        }
+    }
+}
 
 std::string render_chat(const ServedModel& served, const ChatRequest& request) {
     if (!served.chat) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct Generation {
 ///         refuses or for which there is none; `exhausted` past the model's context.
 Generation make_generation(const ServedModel& served, CompletionRequest request);
 Generation make_generation(const ServedModel& served, ChatRequest request);
+
+/// Errors: `usage` for a token outside the vocabulary.
+void check_vocabulary(const ServedModel& served, std::span<const TokenId> tokens);
 
 /// A chat as text. Errors: as above.
 std::string render_chat(const ServedModel& served, const ChatRequest& request);

@@ -243,10 +243,18 @@ void parse_rendering(const Fields& fields, ChatRequest& request) {
         }
         variables = *more;
     }
-    for (const std::string_view name : {"tools", "documents", "reasoning_effort"}) {
+    for (const std::string_view name : {"tools", "documents"}) {
         if (const Json* value = fields.find(name)) {
+            const bool is_list =
+                value->is_array() && std::ranges::all_of(value->as_array(name), &Json::is_object);
+            if (!is_list) {
+                throw Error(ErrorKind::usage, format("'{}' is no list of objects", name));
+            }
             variables.set(name, *value);
         }
+    }
+    if (const Json* value = fields.find("reasoning_effort")) {
+        variables.set("reasoning_effort", value->as_string("'reasoning_effort'"));
     }
 }
 

@@ -318,6 +318,7 @@ Json Routes::tokenize(std::string_view body) {
 Json Routes::detokenize(std::string_view body) {
     const DetokenizeRequest request = parse(parse_detokenize_request, body);
     const ServedModel& served = models_[find_model(request.model)];
+    check_vocabulary(served, request.tokens);
     const std::string text =
         served.model->tokenizer().decode(request.tokens, language::SpecialTokens::keep);
     // llama-server calls it `content`, vLLM `prompt`.

@@ -14,6 +14,18 @@ std::string find_empty_text(std::string_view text);
 /// The same for a number: "nan", which reads as one and which no range leaves out.
 std::string find_text_of_nan(std::string_view text);
 
+/// The same for a number that cannot be negative, which "-1" would wrap around to a huge one.
+std::string find_negative_text(std::string_view text);
+
+/// Whether a type is a number that cannot be negative, or holds some.
+template <class Value>
+constexpr bool holds_counts() {
+    if constexpr (requires { typename Value::value_type; }) {
+        return std::is_unsigned_v<typename Value::value_type>;
+    }
+    return std::is_unsigned_v<Value>;
+}
+
 /// Whether a type is a number with a fraction, or holds some.
 template <class Value>
 constexpr bool holds_floats() {
