@@ -263,7 +263,8 @@ TEST_F(NiahOnAModel, ReportsNoOtherCheckpointFromACompleteFolder) {
     EXPECT_EQ(ask({"n" + first}).exit_code, 6);
     // Weights may go once they have answered.
     std::filesystem::remove_all(other.path());
-    const CommandResult gone = ask({"m" + first, "n" + second});
+    const CommandResult gone = niah(
+        "r", {"--tasks", "s1", "--samples", "1", "--model", "m" + first, "--model", "n" + second});
     EXPECT_EQ(gone.exit_code, 0) << gone.errors;
     EXPECT_THAT(gone.errors, HasSubstr("is no longer there"));
 }

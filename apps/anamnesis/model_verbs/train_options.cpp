@@ -74,7 +74,7 @@ void declare_optimiser(CLI::App& app, TrainOptions& options) {
     OptionGroup group(app, "Optimiser");
     group.option("--steps", options.steps, "Steps of the optimiser.");
     group.option("--lr", options.learning_rate, "The highest learning rate.")
-        ->check(CLI::Range(1e-30, 1e6));
+        ->check(find_text_below_zero);
     group
         .word("--schedule",
               options.decay,
@@ -92,7 +92,7 @@ void declare_optimiser(CLI::App& app, TrainOptions& options) {
         ->expected(2)
         ->check(CLI::Range(0.0, 0.9999999))
         ->default_str("0.9,0.95");
-    group.option("--eps", options.eps, "AdamW's epsilon.")->check(CLI::Range(1e-30, 1e6));
+    group.option("--eps", options.eps, "AdamW's epsilon.")->check(find_text_below_zero);
     group.option("--weight-decay", options.weight_decay, "The weight decay of matrices.")
         ->check(CLI::Range(0.0, 1e9));
     group.option("--clip", options.clip, "The largest norm of the gradients; 0 is no limit.")

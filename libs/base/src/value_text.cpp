@@ -2,6 +2,7 @@
 #include "anamnesis/base/value_text.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,10 @@ std::string find_empty_text(std::string_view text) {
 
 std::string find_negative_text(std::string_view text) {
     return text.starts_with('-') ? "the value is negative; give 0 or a positive number" : "";
+}
+
+std::string find_text_below_zero(const std::string& text) {
+    return std::strtod(text.c_str(), nullptr) > 0.0 ? "" : "the value is not a number above 0";
 }
 
 std::string find_text_of_nan(std::string_view text) {

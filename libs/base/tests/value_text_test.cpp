@@ -21,6 +21,13 @@ TEST(ValueText, ThatIsEmptyOrNoNumberIsFound) {
     }
 }
 
+TEST(ValueText, NumbersAboveZero) {
+    for (const char* text : {"0", "-1", "", "x", "nan"}) {
+        EXPECT_NE(find_text_below_zero(text), "") << text;
+    }
+    EXPECT_EQ(find_text_below_zero("1e30"), "");
+}
+
 TEST(ValueText, NegativeCountsDoNotWrapAround) {
     EXPECT_NE(find_negative_text("-1"), "");
     EXPECT_EQ(find_negative_text("0"), "");

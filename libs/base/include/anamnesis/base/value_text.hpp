@@ -14,6 +14,9 @@ std::string find_empty_text(std::string_view text);
 /// The same for a number: "nan", which reads as one and which no range leaves out.
 std::string find_text_of_nan(std::string_view text);
 
+/// The same for a number that has to be above 0.
+std::string find_text_below_zero(const std::string& text);
+
 /// The same for a number that cannot be negative, which "-1" would wrap around to a huge one.
 std::string find_negative_text(std::string_view text);
 
