@@ -85,6 +85,27 @@ TEST(MomentSums, OfRoundedInputsAreThoseOfTheRootsOfTheWeights) {
     }
 }
 
+TEST(MomentSums, OfLongTextsAreThoseOfTheirPieces) {
+    const at::Tensor x = at::randn({4200, 9}).to(at::kBFloat16).to(at::kFloat);
+    const at::Tensor weights = at::rand({4200, 1}).to(at::kDouble);
+    const restore::MomentKey key{.part = "v", .layer = LayerIndex(1)};
+    for (const bool is_rounded : {false, true}) {
+        MomentSums whole;
+        whole.add(key, x, weights, {.is_rounded = is_rounded});
+        whole.complete();
+        MomentSums pieces;
+        for (std::int64_t first = 0; first < 4200; first += 600) {
+            pieces.add(key,
+                       x.narrow(0, first, 600),
+                       weights.narrow(0, first, 600),
+                       {.is_rounded = is_rounded});
+        }
+        pieces.complete();
+        EXPECT_LT((whole.at(key) - pieces.at(key)).abs().max().item<double>(), 1e-2);
+        EXPECT_GT(whole.at(key).select(0, 0).diagonal().min().item<double>(), 1000.0);
+    }
+}
+
 // The largest of a few columns would lose more in float32 than all that the others hold.
 TEST(MomentSums, OfRoundedInputsAreExactWhereAColumnIsLarge) {
     if (!runtime::has_bf16_products()) {
