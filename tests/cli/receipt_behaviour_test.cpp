@@ -12,6 +12,7 @@
 #include "anamnesis/base/json.hpp"
 
 #include "behaviour.hpp"
+#include "forged_checkpoint.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
 
@@ -43,6 +44,27 @@ TEST_F(Behaviour, MeasuresTheDriftOfEightBitFloatsByTheirScales) {
         const double all = parts.at(part).as_double("drift");
         EXPECT_GE(find(part), all);
         EXPECT_LE(find(part), 1.5 * all);
+    }
+}
+
+TEST_F(Behaviour, SaysThatAConfigLostTheBlocksOfItsScales) {
+    use("fp8_block16");
+    edit(post_ / "config.json", R"("quantization_config")", R"("lost")");
+    const CommandResult result = restore({"--out", out_.string()});
+    EXPECT_EQ(result.exit_code, 6);
+    EXPECT_THAT(result.errors, HasSubstr("no quantization_config with a weight_block_size"));
+}
+
+TEST_F(Behaviour, NamesAllOfAWrapperAndNothingOfTheModel) {
+    for (const std::string wrapper : {"policy.", "actor.module."}) {
+        ForgedCheckpoint forged = forged_llama();
+        for (ForgedTensor& tensor : forged.tensors) {
+            tensor.name = wrapper + tensor.name;
+        }
+        const TemporaryFolder folder;
+        forged.write(folder);
+        const CommandResult result = command({"inspect", folder.path().string()});
+        EXPECT_THAT(result.errors + result.output, HasSubstr("if '" + wrapper + "' is a wrapper"));
     }
 }
 

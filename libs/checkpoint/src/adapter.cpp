@@ -21,6 +21,7 @@
 #include "anamnesis/io/file.hpp"
 
 #include "gguf_adapter.hpp"
+#include "peft_names.hpp"
 #include "refuse_adapters.hpp"
 
 namespace anamnesis::checkpoint {
@@ -31,7 +32,6 @@ namespace fs = std::filesystem;
 constexpr const char* config_name = "adapter_config.json";
 constexpr const char* weights_name = "adapter_model.safetensors";
 constexpr const char* index_name = "adapter_model.safetensors.index.json";
-constexpr std::string_view peft_prefix = "base_model.model.";
 
 bool is_there(const fs::path& path) {
     std::error_code ignored;
@@ -125,16 +125,6 @@ constexpr std::array parts{
     Part{".lora_embedding_B", &AdapterModule::b, true},
 };
 
-/// The name without what PEFT puts around base modules.
-std::string find_base_name(std::string_view name) {
-    std::string base(name);
-    constexpr std::string_view wrapper = ".base_layer.";
-    if (const std::size_t at = base.find(wrapper); at != std::string::npos) {
-        base.replace(at, wrapper.size(), ".");
-    }
-    return base;
-}
-
 /// Sorts the tensors of an adapter by what they are.
 class Sorter {
 public:
@@ -169,7 +159,7 @@ private:
         } else if (has_adapter_part(tensor.name)) {
             adapter_.unknown.push_back(tensor.name);
         } else {
-            const std::string base = find_base_name(name);
+            const std::string base = without_base_layer(name);
             // Where biases are trained, that of a wrapped module has the name of a copy.
             const bool is_trained = adapter_.config.bias != "none" && base.ends_with(".bias");
             adapter_.saved.push_back({.tensor = &tensor,

@@ -12,21 +12,16 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 
+#include "peft_names.hpp"
 #include "wrappers.hpp"
 
 namespace anamnesis::checkpoint {
 namespace {
 
-constexpr std::string_view peft = "base_model.model.";
-
 /// The name of a tensor without what PEFT puts around modules.
 std::string without_peft(std::string_view name) {
-    std::string inner(name.starts_with(peft) ? name.substr(peft.size()) : name);
-    constexpr std::string_view layer = ".base_layer.";
-    if (const std::size_t at = inner.find(layer); at != std::string::npos) {
-        inner.replace(at, layer.size(), ".");
-    }
-    return inner;
+    return without_base_layer(name.starts_with(peft_prefix) ? name.substr(peft_prefix.size())
+                                                            : name);
 }
 
 }  // namespace
@@ -41,9 +36,9 @@ std::string explain_adapter_name(std::string_view name) {
         return "these are the names of a model in memory (state_dict()): save the adapter with "
                "save_pretrained, or take '.default' out of them";
     }
-    if (!name.starts_with(peft) && name.find(peft) != std::string::npos) {
+    if (!name.starts_with(peft_prefix) && name.find(peft_prefix) != std::string::npos) {
         return format("training code put {} before PEFT's names: take it away",
-                      in_quotes(name.substr(0, name.find(peft))));
+                      in_quotes(name.substr(0, name.find(peft_prefix))));
     }
     if (name.find("_checkpoint_wrapped_module.") != std::string::npos ||
         name.find("_fsdp_wrapped_module.") != std::string::npos ||
@@ -51,8 +46,8 @@ std::string explain_adapter_name(std::string_view name) {
         return "training code left its wrappers in the names: take them out, or save the adapter "
                "with save_pretrained of the unwrapped model";
     }
-    if (!name.starts_with(peft) && name.find(".lora_") != std::string::npos) {
-        return format("PEFT's names begin with {}: put it before them", in_quotes(peft));
+    if (!name.starts_with(peft_prefix) && name.find(".lora_") != std::string::npos) {
+        return format("PEFT's names begin with {}: put it before them", in_quotes(peft_prefix));
     }
     return {};
 }

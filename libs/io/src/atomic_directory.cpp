@@ -19,6 +19,8 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "parent_folder.hpp"
+
 namespace anamnesis::io {
 namespace {
 
@@ -26,10 +28,6 @@ constexpr mode_t new_folder_mode = 0777;
 
 std::filesystem::path without_trailing_slash(const std::filesystem::path& path) {
     return path.has_filename() ? path : path.parent_path();
-}
-
-std::filesystem::path parent_folder(const std::filesystem::path& path) {
-    return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
 /// Opens and locks a folder; -1 where another process holds it or it is gone.

@@ -16,12 +16,10 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "parent_folder.hpp"
+
 namespace anamnesis::io {
 namespace {
-
-std::filesystem::path parent_folder(const std::filesystem::path& path) {
-    return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-}
 
 std::filesystem::path temporary_for(const std::filesystem::path& target) {
     return parent_folder(target) / format(".{}.partial-{}", target.filename().string(), ::getpid());

@@ -12,6 +12,8 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
 
+#include "parent_folder.hpp"
+
 namespace anamnesis::io {
 namespace {
 
@@ -21,10 +23,6 @@ namespace fs = std::filesystem;
 bool is_same(const fs::path& one, const fs::path& other) {
     std::error_code ignored;
     return fs::equivalent(one, other, ignored);
-}
-
-fs::path parent_folder(const fs::path& path) {
-    return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
 /// Both without links and "..".
