@@ -26,8 +26,8 @@ std::string make_drift_table(const RecognisedCheckpoint& post, const CheckpointD
 /// One sentence: whether W_Q and W_K moved more than the rest.
 std::string describe_drift(const CheckpointDrift& drift);
 
-/// Whether there are softmax layers, and W_Q and W_K of each were measured in all values and moved no
-/// further than `limit`.
+/// Whether there are softmax layers, and W_Q and W_K of each were measured in all values and moved
+/// no further than `limit`.
 bool is_routing_drift_within(const CheckpointDrift& drift, double limit);
 
 }  // namespace anamnesis::restore
