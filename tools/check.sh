@@ -42,7 +42,7 @@ check_tests() {
 }
 
 echo "== format"
-git ls-files '*.cpp' '*.hpp' | xargs clang-format-19 --dry-run --Werror
+tools/format.sh
 
 echo "== rules"
 tools/rules.sh
