@@ -56,10 +56,11 @@ struct Factor {
     std::size_t pair = 0;
 };
 
-/// Float32 rows `row` values apart, which are added to.
+/// Float32 rows `row` values apart, which are added to, or written where they are new.
 struct Sums {
     float* data = nullptr;
     std::size_t row = 0;
+    bool is_new = false;
 };
 
 template <std::size_t Rows, std::size_t Parts>
@@ -69,7 +70,7 @@ ANAMNESIS_INLINE void add_tile(const Factor& a, const Factor& b, std::size_t pai
     for (std::size_t r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
         for (std::size_t p = 0; p < Parts; ++p) {
-            sums[r][p] = load(c.data + r * c.row + p * width);
+            sums[r][p] = c.is_new ? Floats{} : load(c.data + r * c.row + p * width);
         }
     }
     for (std::size_t j = 0; j < pairs; ++j) {
@@ -102,7 +103,9 @@ ANAMNESIS_INLINE void add_rows(
     const auto from = [&](std::size_t r) {
         return Factor{.data = a.data + r * a.row, .row = a.row, .pair = a.pair};
     };
-    const auto to = [&](std::size_t r) { return Sums{.data = c.data + r * c.row, .row = c.row}; };
+    const auto to = [&](std::size_t r) {
+        return Sums{.data = c.data + r * c.row, .row = c.row, .is_new = c.is_new};
+    };
     std::size_t r = 0;
     for (; r + strip <= rows; r += strip) {
         add_tile<strip, Parts>(from(r), b, pairs, to(r));
@@ -115,7 +118,8 @@ ANAMNESIS_INLINE void add_rows(
     }
 }
 
-/// c[r, l] += sum over pairs j of a[r, j] . b[j, l]; `lanes` is a multiple of 16.
+/// c[r, l] += sum over pairs j of a[r, j] . b[j, l], or = where c is new; `lanes` is a multiple
+/// of 16.
 ANAMNESIS_INLINE void add_product(const Factor& a,
                                   const Factor& b,
                                   std::size_t rows,
@@ -126,7 +130,7 @@ ANAMNESIS_INLINE void add_product(const Factor& a,
     const auto right = [&] {
         return Factor{.data = b.data + 2 * lane, .row = b.row, .pair = b.pair};
     };
-    const auto to = [&] { return Sums{.data = c.data + lane, .row = c.row}; };
+    const auto to = [&] { return Sums{.data = c.data + lane, .row = c.row, .is_new = c.is_new}; };
     for (; lane + 4 * width <= lanes; lane += 4 * width) {
         add_rows<4>(a, right(), rows, pairs, to());
     }

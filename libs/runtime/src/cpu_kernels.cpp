@@ -224,6 +224,14 @@ bool has_bf16_products() noexcept {
 #endif
 }
 
+bool has_bf16_tiles() noexcept {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("amx-bf16") != 0;
+#else
+    return false;
+#endif
+}
+
 ANAMNESIS_KERNEL(void,
                  widen,
                  (const Bf16* source, float* target, std::size_t count),

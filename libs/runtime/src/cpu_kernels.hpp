@@ -21,6 +21,8 @@ constexpr std::size_t padded(std::size_t count) {
 
 /// True where products of bfloat16 run on instructions of their own.
 bool has_bf16_products() noexcept;
+/// True where a unit of the processor multiplies whole tiles of bfloat16 (AMX).
+bool has_bf16_tiles() noexcept;
 
 void widen(const Bf16* source, float* target, std::size_t count);
 void narrow(const float* source, Bf16* target, std::size_t count);

@@ -17,6 +17,7 @@
 
 #include "anamnesis/base/check.hpp"
 
+#include "bf16_linear.hpp"
 #include "cpu_kernels.hpp"
 #include "cpu_packed.hpp"
 #include "differentiable.hpp"
@@ -144,7 +145,8 @@ at::Tensor product_by_blocks(const PackedRows& packed, const LinearInput& input)
     at::Tensor block = at::empty({step, packed.columns}, is_narrow ? at::kBFloat16 : at::kFloat);
     const auto multiply = [&](const PackedRows& some, at::Tensor& values) {
         unpack(some, values);
-        return is_narrow ? at::linear(rows, values) : fast_product(rows.to(at::kFloat), values);
+        return is_narrow ? narrow_product(values, rows, at::kFloat)
+                         : fast_product(rows.to(at::kFloat), values);
     };
     if (step == outputs) {
         return multiply(packed, block).to(x.scalar_type()).view(output_sizes(outputs, x));
@@ -205,6 +207,9 @@ const at::Tensor& LinearInput::as(at::ScalarType type) const& {
 }
 
 at::Tensor narrow_product(const at::Tensor& weight, const at::Tensor& x, at::ScalarType type) {
+    if (has_bf16_panels(x, weight)) {
+        return panel_product(x, weight).to(type);
+    }
     if (!x.is_cuda() || type != at::kFloat || x.scalar_type() == type) {
         return at::linear(x, weight).to(type);
     }

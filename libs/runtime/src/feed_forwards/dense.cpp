@@ -10,6 +10,7 @@
 #include <ATen/ops/sigmoid.h>
 
 #include "activation.hpp"
+#include "bf16_linear.hpp"
 #include "cpu_kernels.hpp"
 #include "differentiable.hpp"
 #include "norm.hpp"
@@ -67,6 +68,15 @@ at::Tensor combine(const checkpoint::DenseSpec& spec,
                                                : activate(spec.activation, scaled) * up;
 }
 
+/// What the last of three bfloat16 matrices reads: rounded to bfloat16 as it is.
+at::Tensor narrow_swiglu(const DenseFeedForward& dense, const at::Tensor& x) {
+    const at::Tensor& gate = dense.gate_proj.weight;
+    const at::Tensor& up = dense.up_proj.weight;
+    return has_bf16_panels(x, gate) && has_bf16_panels(x, up)
+               ? panel_swiglu(x, gate, up)
+               : swiglu(at::linear(x, gate), at::linear(x, up));
+}
+
 at::Tensor scaled_output(const checkpoint::DenseSpec& spec, const at::Tensor& y) {
     return spec.output_scale == 1.0 ? y : y * spec.output_scale;
 }
@@ -105,11 +115,7 @@ at::Tensor apply(const DenseFeedForward& dense, const at::Tensor& x, const Call&
                                                 dense.down_proj.weight));
     }
     if (is_narrow && !learns(dense, x)) {
-        // What lies between is rounded to bfloat16 as it is, before the last product.
-        const at::Tensor& rounded = input.as(at::kBFloat16);
-        const at::Tensor gate = at::linear(rounded, dense.gate_proj.weight);
-        const at::Tensor up = at::linear(rounded, dense.up_proj.weight);
-        const at::Tensor inner = swiglu(gate, up);
+        const at::Tensor inner = narrow_swiglu(dense, input.as(at::kBFloat16));
         call.tell_input(role::down, inner);
         return scaled_output(dense.spec,
                              narrow_product(dense.down_proj.weight, inner, x.scalar_type()));
