@@ -82,9 +82,9 @@ const cpu::Bf16* values_of(const at::Tensor& tensor) {
 }
 
 cpu::MatrixProduct product_of(const at::Tensor& rows, const at::Tensor& weight) {
-    ANAMNESIS_CHECK(has_bf16_panels(rows, weight) && rows.is_contiguous() &&
-                        rows.size(-1) == weight.size(1),
-                    "factors of one inner size, in bfloat16");
+    ANAMNESIS_CHECK(
+        has_bf16_panels(rows, weight) && rows.is_contiguous() && rows.size(-1) == weight.size(1),
+        "factors of one inner size, in bfloat16");
     return {.x = values_of(rows),
             .rows = static_cast<std::size_t>(rows.numel() / rows.size(-1)),
             .inputs = static_cast<std::size_t>(weight.size(1)),

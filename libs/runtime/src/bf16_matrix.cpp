@@ -35,11 +35,8 @@ std::size_t inputs_at_once(std::size_t inputs) {
 }
 
 template <std::size_t... Lane>
-ANAMNESIS_INLINE void interleave(Words a,
-                                 Words b,
-                                 Words& low,
-                                 Words& high,
-                                 std::index_sequence<Lane...> /*lane*/) {
+ANAMNESIS_INLINE void interleave(
+    Words a, Words b, Words& low, Words& high, std::index_sequence<Lane...> /*lane*/) {
     low = __builtin_shufflevector(a, b, (Lane / 2 + Lane % 2 * width)...);
     high = __builtin_shufflevector(a, b, (Lane / 2 + Lane % 2 * width + width / 2)...);
 }
@@ -248,8 +245,7 @@ void multiply_swiglu(const MatrixProduct& product,
             });
             for (std::size_t r = begin; r < end; ++r) {
                 const float* row = sums + (r - begin) * sums_row;
-                write_swiglu(
-                    row, row + panel_outputs, outputs, y + r * product.outputs + first);
+                write_swiglu(row, row + panel_outputs, outputs, y + r * product.outputs + first);
             }
         }
     }

@@ -5,7 +5,6 @@
 #include <ATen/ops/_unsafe_view.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "bf16_linear.hpp"
 #include "differentiable.hpp"
 #include "fast_product.hpp"
 
@@ -29,10 +28,7 @@ struct Linear : Function<Linear> {
         context->save_for_backward({factor, weight});
         std::vector<std::int64_t> sizes = x.sizes().vec();
         sizes.back() = weight.size(0);
-        const at::Tensor rows = as_rows(factor);
-        const at::Tensor matrix = weight.to(factor.scalar_type());
-        const at::Tensor y = has_bf16_panels(rows, matrix) ? panel_product(rows, matrix)
-                                                           : fast_product(rows, matrix);
+        const at::Tensor y = fast_product(as_rows(factor), weight.to(factor.scalar_type()));
         // Not a view: the residual stream is added to it in place.
         return at::_unsafe_view(y.to(x.scalar_type()), sizes);
     }

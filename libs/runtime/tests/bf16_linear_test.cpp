@@ -21,8 +21,8 @@ struct Shape {
     std::int64_t rows, inputs, outputs;
 };
 
-/// Whole panels and strips and what is left over; inputs in one block, in two and in several; rows in
-/// one block and in several.
+/// Whole panels and strips and what is left over; inputs in one block, in two and in several; rows
+/// in one block and in several.
 constexpr Shape shapes[] = {{17, 64, 64},
                             {18, 32, 16},
                             {23, 2, 1},
