@@ -189,6 +189,32 @@ TEST_F(Grading, RefusesWithFileAndLineAndWritesNothing) {
     expect_no_output(1);
 }
 
+TEST_F(Grading, RefusesTwoGoldAnswersOfOneId) {
+    const std::string first = R"({"id": "a", "gold": "5", "response": "5"})";
+    const auto twice = grade(first + "\n" + R"({"id": "a", "gold": "6", "response": "6"})");
+    EXPECT_EQ(twice.exit_code, 4);
+    EXPECT_THAT(twice.errors,
+                AllOf(HasSubstr("line 2"),
+                      HasSubstr("answers.jsonl"),
+                      HasSubstr("the id 'a' of line 1"),
+                      HasSubstr("'6' instead of '5'")));
+    expect_no_output(1);
+    const fs::path data = folder_.write("data.jsonl",
+                                        R"({"id": "a", "problem": "p", "answer": "5"})"
+                                        "\n"
+                                        R"({"id": "a", "problem": "q", "answer": "6"})");
+    const auto data_twice = grade(R"({"id": "a", "response": "5"})", {"--data", data.string()});
+    EXPECT_EQ(data_twice.exit_code, 4);
+    EXPECT_THAT(
+        data_twice.errors,
+        AllOf(HasSubstr("line 2"), HasSubstr("data.jsonl"), HasSubstr("the id 'a' of line 1")));
+    // Samples of one problem, and a problem of another task.
+    EXPECT_EQ(grade(first + "\n" + first + "\n" +
+                    R"({"id": "a", "task": "gsm8k", "gold": "6", "response": "6"})")
+                  .exit_code,
+              0);
+}
+
 TEST_F(Grading, RefusesToOverwriteItsInput) {
     const std::string line = R"({"id": "a", "gold": "1", "response": "1"})";
     const fs::path in = folder_.write("answers.jsonl", line);

@@ -52,6 +52,17 @@ struct GivenAnswer {
     std::optional<Json> sample;  ///< carried to the output, where a line has one
 };
 
+/// The gold answer that an id came with first.
+struct GoldOfId {
+    std::string gold;
+    std::size_t line = 0;
+};
+
+/// Ids of different tasks are different problems.
+std::string name_problem(ReasoningTask task, const std::string& id) {
+    return std::string(to_string(task)) + "\n" + id;
+}
+
 struct Graded {
     Grade grade;
     LmEvalVerdicts lm_eval;
@@ -122,7 +133,7 @@ public:
     }
 
 private:
-    GivenAnswer read_problem(const Json& line) const {
+    GivenAnswer read_problem(const Json& line) {
         const auto id = find_identifier(line, reader_);
         if (!id) {
             throw Error(ErrorKind::malformed,
@@ -133,10 +144,28 @@ private:
         const auto problem = golds_.find(answer.id);
         answer.gold = find_gold_answer(line, answer.id, problem);
         answer.task = find_task(line, problem);
+        refuse_second_gold(answer);
         return answer;
     }
 
-    GivenAnswer read(const Json& line) const {
+    /// Lines of one id are samples of one problem, so that they cannot have two gold answers.
+    void refuse_second_gold(const GivenAnswer& answer) {
+        const auto [first, is_new] =
+            golds_of_ids_.try_emplace(name_problem(answer.task, answer.id),
+                                      GoldOfId{.gold = answer.gold, .line = reader_.number()});
+        if (!is_new && first->second.gold != answer.gold) {
+            throw Error(ErrorKind::malformed,
+                        format("{} has the id {} of line {} and another gold answer, {} instead of "
+                               "{}: lines with one id are samples of one problem",
+                               reader_.place(),
+                               in_quotes(answer.id),
+                               first->second.line,
+                               in_quotes(answer.gold, 60),
+                               in_quotes(first->second.gold, 60)));
+        }
+    }
+
+    GivenAnswer read(const Json& line) {
         GivenAnswer answer = read_problem(line);
         if (line.find("response") == nullptr) {
             throw Error(ErrorKind::malformed,
@@ -206,6 +235,7 @@ private:
     const GradeJob& job_;
     const Golds& golds_;
     std::optional<std::string> filter_;  ///< of lm-eval's samples
+    std::unordered_map<std::string, GoldOfId> golds_of_ids_;
 };
 
 Json lm_eval_json(const LmEvalVerdicts& verdicts) {
@@ -249,7 +279,7 @@ void GradeSummary::add(const std::string& id, ReasoningTask task, const Grade& g
     ++answers_;
     correct_ += grade.is_correct ? 1U : 0U;
     ++reasons_[grade.reason];
-    ProblemCounts& problem = problems_[std::string(to_string(task)) + "\n" + id];
+    ProblemCounts& problem = problems_[name_problem(task, id)];
     ++problem.samples;
     problem.correct += grade.is_correct ? 1U : 0U;
 }

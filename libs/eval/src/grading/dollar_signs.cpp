@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "grading/dollar_signs.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -25,6 +26,25 @@ bool opens_formula(std::string_view line, std::size_t position) {
     // "$18 and costs $20": the next dollar sign opens, it does not close.
     const bool names_money = close + 1 < line.size() && is_digit(line[close + 1]);
     return !names_money && !is_space(line[close - 1]);
+}
+
+/// "5" of "$5", "$ 5", "$-5" and "$.5".
+bool begins_amount(std::string_view text) {
+    text.remove_prefix(text.starts_with(' ') ? 1 : 0);
+    text.remove_prefix(text.starts_with('-') ? 1 : 0);
+    text.remove_prefix(text.starts_with('.') ? 1 : 0);
+    return !text.empty() && is_digit(text.front());
+}
+
+/// "5$" and "1,200.50 $".
+bool is_amount_before_sign(std::string_view text) {
+    if (!text.ends_with('$')) {
+        return false;
+    }
+    const std::string_view number = trim(text.substr(0, text.size() - 1));
+    return !number.empty() && is_digit(number.back()) && std::ranges::all_of(number, [](char c) {
+        return is_digit(c) || c == '.' || c == ',' || c == ' ' || c == '-';
+    });
 }
 
 }  // namespace
@@ -57,12 +77,21 @@ std::string with_money_escaped(std::string_view line) {
             result += line.substr(position, close - position + 1);
             position = close + 1;
         } else {
-            const bool is_money = position + 1 < line.size() && is_digit(line[position + 1]);
-            result += is_money ? "\\$" : "";
+            result += begins_amount(line.substr(position + 1)) ? "\\$" : "";
             ++position;
         }
     }
     return result;
+}
+
+std::string with_money_escaped_in_answer(std::string_view answer) {
+    answer = trim(answer);
+    if (is_amount_before_sign(answer)) {
+        return std::string(answer.substr(0, answer.size() - 1)) + "\\$";
+    }
+    const bool is_formula = answer.size() > 1 && answer.starts_with('$') && answer.ends_with('$') &&
+                            !answer.ends_with("\\$");
+    return is_formula ? std::string(answer) : with_money_escaped(answer);
 }
 
 }  // namespace anamnesis::eval::grading

@@ -18,10 +18,12 @@
 
 #include "grading/boxes.hpp"
 #include "grading/characters.hpp"
+#include "grading/dollar_signs.hpp"
 #include "grading/identity.hpp"
 #include "grading/modulus.hpp"
 #include "grading/text_answers.hpp"
 #include "grading/tokens.hpp"
+#include "grading/unit_letters.hpp"
 #include "grading/value.hpp"
 #include "grading/value_comparer.hpp"
 
@@ -94,7 +96,10 @@ bool is_tight_tuple(std::string_view text) {
 class AnswerPair {
 public:
     AnswerPair(std::string_view gold, std::string_view answer, ReasoningTask task)
-        : gold_(gold), answer_(answer) {
+        : gold_(gold),
+          answer_(answer),
+          priced_gold_(with_money_escaped_in_answer(gold)),
+          priced_answer_(with_money_escaped_in_answer(answer)) {
         rules_.gold_drops_percent = task == ReasoningTask::gsm8k || task == ReasoningTask::amc23;
     }
 
@@ -112,8 +117,13 @@ public:
 
 private:
     Reason with(Commas commas) const {
-        const std::vector<Token> gold = tokenise(gold_, commas);
-        const std::vector<Token> answer = tokenise(answer_, commas);
+        const std::vector<Token> gold = tokenise(priced_gold_, commas);
+        const std::vector<Token> answer = tokenise(priced_answer_, commas);
+        const Reason reason = compare(gold, answer);
+        return is_correct(reason) ? reason : find_equal_units(gold, answer).value_or(reason);
+    }
+
+    Reason compare(Tokens gold, Tokens answer) const {
         if (is_empty(gold) || is_empty(answer)) {
             return is_empty(gold) ? Reason::no_gold : Reason::no_answer;
         }
@@ -157,6 +167,28 @@ private:
         return result.has_other_unit ? Reason::other_unit : Reason::different;
     }
 
+    /// Why both are equal once letters are read as the units that they can be. An upright letter
+    /// ("5\,\mathrm{m}") is a unit by itself, and the other side may do without, as for every unit.
+    /// A plain one ("5 m") may as well be a variable: it is a unit only beside one that measures
+    /// the same, so that 5m of algebra never becomes 5.
+    std::optional<Reason> find_equal_units(Tokens gold, Tokens answer) const {
+        const UnitReading gold_units = read_unit_letters(gold);
+        const UnitReading answer_units = read_unit_letters(answer);
+        if (!gold_units.has_units() && !answer_units.has_units()) {
+            return std::nullopt;
+        }
+        const auto gold_value = read_value(gold_units.tokens);
+        const auto answer_value = read_value(without_label(without_choice(answer_units.tokens)));
+        const bool must_have_units = gold_units.has_plain || answer_units.has_plain;
+        if (!gold_value || !answer_value ||
+            (must_have_units && !(all_have_units(*gold_value) && all_have_units(*answer_value)))) {
+            return std::nullopt;
+        }
+        return compare_values(*gold_value, *answer_value, rules_).sameness == Sameness::same
+                   ? std::optional(reason_of_same(*gold_value, *answer_value))
+                   : std::nullopt;
+    }
+
     static bool is_empty(Tokens tokens) {
         return std::ranges::all_of(tokens, [](const Token& token) {
             return token.is_symbol("{") || token.is_symbol("}");
@@ -168,6 +200,8 @@ private:
 
     std::string_view gold_;
     std::string_view answer_;
+    std::string priced_gold_;
+    std::string priced_answer_;
     ComparisonRules rules_;
 };
 

@@ -95,6 +95,11 @@ constexpr auto text_commands = std::to_array<std::string_view>({"text",
 constexpr auto font_commands = std::to_array<std::string_view>(
     {"mathrm", "mathbf", "mathit", "mathsf", "mathtt", "mathcal", "bm", "pmb"});
 
+/// Commands whose letters are upright, as units are set; \rm and its like to the end of their
+/// group.
+constexpr auto upright_fonts = std::to_array<std::string_view>({"mathrm", "operatorname"});
+constexpr auto upright_switches = std::to_array<std::string_view>({"rm", "rmfamily"});
+
 /// Commands that draw something around their argument.
 constexpr auto transparent_commands = std::to_array<std::string_view>({"boxed",
                                                                        "fbox",

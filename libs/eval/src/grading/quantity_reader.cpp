@@ -112,6 +112,24 @@ std::vector<std::string> take_currency(std::vector<Token>& parts) {
     return {};
 }
 
+/// Takes the signs of one currency out of a sum or product, of which they name the unit:
+/// "\$5 + \$6", "3 \times \$5". False where there is another currency than `words` name.
+bool take_signs_within(std::vector<Token>& parts, std::vector<std::string>& words) {
+    const auto end = std::ranges::find_if(parts, is_prose);
+    for (auto part = parts.begin(); part != end; ++part) {
+        if (!is_currency_sign(*part)) {
+            continue;
+        }
+        const std::vector<std::string> sign{*currency(*part)};
+        if (!conversion(parse_unit(sign), parse_unit(words))) {
+            return false;
+        }
+        words = words.empty() ? sign : words;
+    }
+    parts.erase(std::remove_if(parts.begin(), end, is_currency_sign), end);
+    return true;
+}
+
 /// 52_8, 52_{eight}, 1A_{16}, "52 base 8"; number words are numbers by now.
 std::optional<Value> read_based(Tokens tokens) {
     std::string digits;
@@ -151,17 +169,18 @@ std::optional<Value> read_based(Tokens tokens) {
     return Value{.kind = ValueKind::based, .digits = digits, .base = value->get_num().get_si()};
 }
 
-/// The words of a unit and how far they reach: "cm ^ 2", "miles per hour", "m / s".
+/// The words of a unit and how far they reach: "cm ^ 2", "miles per hour", "m / s", "m s ^ -1".
 std::vector<std::string> unit_words(Tokens tokens, std::size_t& position) {
     std::vector<std::string> words;
     for (; position < tokens.size(); ++position) {
         const Token& token = tokens[position];
         const bool is_exponent = !words.empty() && words.back() == "^";
+        const bool is_negative = is_exponent && tokens[position - 1].is_symbol("-");
         const bool goes_on =
             token.kind == TokenKind::letter || token.is_symbol("^") || token.is_symbol("/");
         if (token.kind == TokenKind::word || (goes_on && !words.empty()) ||
             (token.kind == TokenKind::number && is_exponent)) {
-            words.push_back(token.text);
+            words.push_back((is_negative ? "-" : "") + token.text);
         } else if (!(token.is_symbol("{") || token.is_symbol("}") || token.is_symbol(".") ||
                      token.is_symbol("-"))) {
             break;
@@ -208,6 +227,10 @@ std::optional<Expression> read_thousands(Tokens tokens) {
 
 }  // namespace
 
+bool is_currency_sign(const Token& token) {
+    return token.kind == TokenKind::command && currency(token);
+}
+
 std::optional<Tokens> without_lead(Tokens tokens) {
     const auto is_article = [](Tokens rest) {
         return rest.size() > 1 && rest[0].kind == TokenKind::letter &&
@@ -238,6 +261,9 @@ std::optional<Value> read_quantity(Tokens tokens) {
     }
     std::vector<Token> parts(rest->begin(), rest->end());
     std::vector<std::string> words = take_currency(parts);
+    if (!take_signs_within(parts, words)) {
+        return std::nullopt;
+    }
     const auto first_word = std::ranges::find_if(parts, is_prose);
     auto place = static_cast<std::size_t>(first_word - parts.begin());
     const std::size_t end = place;

@@ -168,6 +168,12 @@ bool breaks_off(std::string_view sentence) {
            word.ends_with('(');
 }
 
+/// "A" as a whole line and "Option A" name a choice. After another sentence of the line it is the
+/// article of one that was cut.
+bool names_choice_a(std::string_view sentence, std::string_view line) {
+    return sentence.ends_with(" A") || (sentence == "A" && strip_decoration(line) == "A");
+}
+
 struct Formula {
     std::size_t begin = 0;
     std::size_t end = 0;
@@ -332,7 +338,7 @@ std::optional<Statement> find_last_sentence(std::string_view text) {
         sentence = next;
     }
     std::string result(strip_decoration(sentence));
-    if (result.empty() || breaks_off(result)) {
+    if (result.empty() || (breaks_off(result) && !names_choice_a(result, line))) {
         return std::nullopt;
     }
     return Statement{begin, std::move(result)};

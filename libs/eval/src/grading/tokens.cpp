@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,7 +38,8 @@ public:
 
 private:
     void add(TokenKind kind, std::string text, bool is_text) {
-        tokens_.push_back({kind, std::move(text), has_space_, is_text});
+        const bool is_upright = is_upright_ || level_ >= upright_level_;
+        tokens_.push_back({kind, std::move(text), has_space_, is_text, is_upright});
         has_space_ = false;
     }
 
@@ -62,8 +64,15 @@ private:
             }
         } else {
             add(TokenKind::symbol, std::string(1, c), is_text);
+            count_group(c);
             ++position;
         }
+    }
+
+    /// What \rm began ends with its group.
+    void count_group(char c) {
+        level_ += c == '{' ? 1 : c == '}' ? -1 : 0;
+        upright_level_ = level_ < upright_level_ ? nowhere : upright_level_;
     }
 
     bool is_power(std::string_view text, std::size_t position) const {
@@ -131,6 +140,7 @@ private:
         }
         const std::string_view name = text.substr(begin, position - begin);
         if (contains(ignored_commands, name)) {
+            upright_level_ = contains(upright_switches, name) ? level_ : upright_level_;
             skip_no_delimiter(text, position);
         } else if (const int count = count_arguments(name); count >= 0) {
             skip_arguments(text, position, count);
@@ -264,13 +274,20 @@ private:
         } else if (is_word) {
             add(TokenKind::word, std::string(content), true);
         } else {
+            const bool was_upright = std::exchange(is_upright_, contains(upright_fonts, name));
             run(content, is_text, depth + 1);
+            is_upright_ = was_upright;
         }
     }
+
+    static constexpr int nowhere = std::numeric_limits<int>::max();
 
     Commas commas_;
     std::vector<Token>& tokens_;
     bool has_space_ = false;
+    bool is_upright_ = false;      // within \mathrm{…}
+    int level_ = 0;                // of groups in braces
+    int upright_level_ = nowhere;  // the level of the last \rm whose group goes on
 };
 
 bool is_sign(const Token& token) {

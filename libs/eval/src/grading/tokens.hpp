@@ -21,7 +21,8 @@ struct Token {
     TokenKind kind = TokenKind::symbol;
     std::string text{};
     bool has_space_before = false;
-    bool is_text = false;  ///< it was inside \text{…} or the like
+    bool is_text = false;     ///< it was inside \text{…} or the like
+    bool is_upright = false;  ///< a letter of \mathrm{…} or the like, as units are set
 
     bool is(TokenKind other_kind, std::string_view other) const {
         return kind == other_kind && text == other;

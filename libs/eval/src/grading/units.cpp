@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -155,6 +156,15 @@ Rational power(const Rational& base, int exponent) {
     return result;
 }
 
+/// Whether words are part of others. A letter alone begins one of them: N is in "newton", and not
+/// in "can".
+bool is_within(std::string_view part, std::string_view whole) {
+    if (part.size() != 1) {
+        return whole.find(part) != std::string_view::npos;
+    }
+    return whole.starts_with(part) || whole.find(" " + std::string(part)) != std::string_view::npos;
+}
+
 /// Reads one factor of a unit: "square inch", "cm ^ 2".
 struct Reader {
     const std::vector<std::string>& words;
@@ -174,9 +184,9 @@ struct Reader {
             return false;
         }
         ++position;
-        if (position + 1 < words.size() && words[position] == "^" &&
-            words[position + 1].size() == 1 && is_digit(words[position + 1].front())) {
-            exponent = words[position + 1].front() - '0';
+        if (const auto written = find_exponent()) {
+            exponent = std::abs(*written);
+            divides = divides != (*written < 0);
             position += 2;
         } else if (position < words.size() && words[position] == "squared") {
             exponent = 2;
@@ -190,6 +200,21 @@ struct Reader {
         unit.dimension += (divides ? "/" : "") + std::string(known->dimension);
         unit.dimension += exponent > 1 ? "^" + std::to_string(exponent) : "";
         return true;
+    }
+
+    /// 2 for "^ 2", -1 for "^ -1".
+    std::optional<int> find_exponent() const {
+        if (position + 1 >= words.size() || words[position] != "^") {
+            return std::nullopt;
+        }
+        std::string_view digits = words[position + 1];
+        const bool is_negative = digits.starts_with('-');
+        digits.remove_prefix(is_negative ? 1 : 0);
+        if (digits.size() != 1 || !is_digit(digits.front())) {
+            return std::nullopt;
+        }
+        const int digit = digits.front() - '0';
+        return is_negative ? -digit : digit;
     }
 };
 
@@ -243,9 +268,8 @@ std::optional<Rational> conversion(const Unit& from, const Unit& to) {
     if (!from.dimension.empty() && from.dimension == to.dimension) {
         return Rational(from.factor / to.factor);
     }
-    // "apples" for "red apples".
-    const bool is_part = from.words.find(to.words) != std::string::npos ||
-                         to.words.find(from.words) != std::string::npos;
+    // "apples" for "red apples", "N" for "newtons".
+    const bool is_part = is_within(from.words, to.words) || is_within(to.words, from.words);
     return is_part && from.dimension.empty() && to.dimension.empty() ? std::optional(Rational(1))
                                                                      : std::nullopt;
 }
