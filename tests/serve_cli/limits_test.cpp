@@ -289,6 +289,52 @@ TEST_F(ServeLimits, TellsABodyThatIsCutFromOneThatIsTooLarge) {
                 AllOf(HasSubstr(" 400 "), HasSubstr("did not arrive whole")));
 }
 
+TEST_F(ServeLimits, RefusesABodyWithoutAUsefulLengthAtOnce) {
+    const ServedProcess server(options({"--max-body", "1"}));
+    const auto ask =
+        [&](const std::string& method, const std::string& path, const std::string& more) {
+            const RawConnection client(server.url());
+            client.send(method + " " + path +
+                        " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + more);
+            std::string reply;
+            for (std::string part = client.read_some(); !part.empty(); part = client.read_some()) {
+                reply += part;
+                if (reply.ends_with("}}")) {
+                    break;
+                }
+            }
+            return reply;
+        };
+    const auto with_length = [&](const std::string& length) {
+        return ask("POST", "/v1/completions", "Content-Length: " + length + "\r\n\r\n{}");
+    };
+    const auto begin = std::chrono::steady_clock::now();
+    for (const std::string length : {"-5", "five", "5x"}) {
+        EXPECT_THAT(with_length(length),
+                    AllOf(HasSubstr(" 400 "), HasSubstr("not '" + length + "'")));
+    }
+    for (const char* length : {"99999999", "99999999999999999999999"}) {
+        EXPECT_THAT(with_length(length), AllOf(HasSubstr(" 413 "), HasSubstr("--max-body")));
+    }
+    EXPECT_THAT(ask("POST", "/v1/completions", "\r\n"),
+                AllOf(HasSubstr(" 400 "), HasSubstr("the request has no body")));
+    EXPECT_THAT(ask("POST", "/v1/completions", "Content-Length: 0\r\n\r\n"),
+                AllOf(HasSubstr(" 400 "), HasSubstr("the request has no body")));
+    for (const std::string method : {"PUT", "PATCH", "DELETE"}) {
+        EXPECT_THAT(ask(method, "/v1/completions", "\r\n"),
+                    AllOf(HasSubstr(" 405 "),
+                          HasSubstr("Allow: POST"),
+                          HasSubstr("'/v1/completions' is asked by POST, not by " + method)));
+    }
+    EXPECT_THAT(ask("PUT", "/v1/models", "Content-Length: 2\r\n\r\n{}"),
+                AllOf(HasSubstr(" 405 "), HasSubstr("'/v1/models' is asked by GET, not by PUT")));
+    EXPECT_THAT(ask("PUT", "/nothing", "\r\n"),
+                AllOf(HasSubstr(" 404 "), HasSubstr("nothing is served at PUT '/nothing'")));
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(25))
+        << "a silent client is left after 30 s";
+    EXPECT_EQ(server.post("/v1/completions", endless(3))->status, 200);
+}
+
 TEST_F(ServeLimits, SaysWhyItDoesNotStart) {
     const auto run = [&](std::vector<std::string> words) {
         words.insert(words.begin(), {ANAMNESIS_BINARY, "serve"});

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -202,6 +204,63 @@ TEST_P(Serve, ScoresTheTextThatItEchoes) {
     EXPECT_EQ(reply.at("usage").at("completion_tokens").as_unsigned("count"), 0U);
 }
 
+/// The text that begins `offset` characters after the beginning.
+std::string_view text_from(std::string_view text, std::size_t offset) {
+    std::size_t place = 0;
+    for (; place < text.size(); ++place) {
+        const bool is_character = (static_cast<unsigned char>(text[place]) & 0xC0U) != 0x80U;
+        if (is_character && offset-- == 0) {
+            break;
+        }
+    }
+    return text.substr(place);
+}
+
+/// The tokens of a choice lie in its text one after another, from offset to offset; those that add
+/// nothing have names.
+void expect_tokens_are_the_text(const Json& choice) {
+    const std::string& text = choice.at("text").as_string("text");
+    const auto& tokens = choice.at("logprobs").at("tokens").as_array("tokens");
+    const auto& offsets = choice.at("logprobs").at("text_offset").as_array("offsets");
+    ASSERT_EQ(tokens.size(), offsets.size());
+    std::size_t read = 0;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        const std::string_view from = text_from(text, offsets[i].as_unsigned("offset"));
+        const std::string_view rest =
+            i + 1 < tokens.size() ? text_from(text, offsets[i + 1].as_unsigned("offset")) : "";
+        const std::string_view added = from.substr(0, from.size() - rest.size());
+        EXPECT_TRUE(added.empty() || added == tokens[i].as_string("token")) << i << " of " << text;
+        read += added.size();
+    }
+    EXPECT_EQ(read, text.size());
+}
+
+TEST(ServeEcho, GivesTokensThatAreTheTextThatItReturns) {
+    TemporaryFolder folder;
+    write_tiny_model(folder, "qwen3_base");
+    const auto forms = std::filesystem::path(ANAMNESIS_TESTDATA) / "tokenizer/forms";
+    for (const char* name : {"metaspace_first_0", "unigram_1_always", "gpt2_prefix_roberta"}) {
+        SCOPED_TRACE(name);
+        const ServedProcess server(
+            {"--model", "m=" + folder.path().string(), "--tokenizer", (forms / name).string()});
+        const Json ids =
+            server.ask("/tokenize", Json::Object{{"prompt", "the text of"}}).at("tokens");
+        for (const Json& given :
+             {Json(" a  needle"), Json("the text"), Json("caf\xC3\xA9 \xE4\xB8\xAD\n."), ids}) {
+            for (const bool echoes : {true, false}) {
+                const Json body = Json::Object{{"prompt", given},
+                                               {"max_tokens", echoes ? 12 : 20},
+                                               {"temperature", 1.5},
+                                               {"seed", 3},
+                                               {"logprobs", 2},
+                                               {"echo", echoes},
+                                               {"ignore_eos", true}};
+                expect_tokens_are_the_text(choice_of(server.ask("/v1/completions", body)));
+            }
+        }
+    }
+}
+
 TEST_P(Serve, AnswersChatsAsGenerateDoes) {
     const ServedProcess server({"--model", "m=" + path(), "--chunk", "16"});
     const Json alone =
@@ -256,8 +315,6 @@ TEST_P(Serve, GivesNiahTheAnswersOfTheModel) {
                                        "s1",
                                        "--samples",
                                        "2",
-                                       "--chunk",
-                                       "256",
                                        "--max-tokens",
                                        "24",
                                        "--out",
@@ -276,7 +333,8 @@ TEST_P(Serve, GivesNiahTheAnswersOfTheModel) {
         std::ranges::sort(texts);
         return texts;
     };
-    const auto embedded = niah("embedded", {"--model", "m=" + path(), "--context-length", "8192"});
+    const auto embedded =
+        niah("embedded", {"--model", "m=" + path(), "--context-length", "8192", "--chunk", "256"});
     const auto served =
         niah("served", {"--endpoint", server.url(), "--tokenizer", path(), "--model", "m=m"});
     EXPECT_EQ(embedded.size(), 4U);

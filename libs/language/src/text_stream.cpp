@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,11 +14,17 @@
 
 namespace anamnesis::language {
 
-TextStream::TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop)
+TextStream::TextStream(const Tokenizer& tokenizer,
+                       std::vector<std::string> stop,
+                       std::span<const TokenId> before)
     : decoder_(tokenizer), stop_(std::move(stop)) {
     if (std::ranges::any_of(stop_, [](const std::string& it) { return it.empty(); })) {
         throw Error(ErrorKind::usage, "a stop string is empty");
     }
+    for (const TokenId token : before) {
+        static_cast<void>(decoder_.push(token));
+    }
+    static_cast<void>(decoder_.finish());
 }
 
 std::string TextStream::take(const std::string& piece) {

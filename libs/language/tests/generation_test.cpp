@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -121,6 +122,24 @@ TEST(TextStream, CountsTheTokensBeforeAStopString) {
     EXPECT_TRUE(stream.is_stopped());
     EXPECT_EQ(stream.tokens_in_text(), before.size());
     EXPECT_THROW(TextStream(tokenizer, {""}), Error);
+}
+
+TEST(TextStream, GoesOnWithTheTextBeforeIt) {
+    const Tokenizer tokenizer =
+        Tokenizer::open(std::filesystem::path(ANAMNESIS_TESTDATA) / "tokenizer/models/sp_llama");
+    const auto stream_world = [&](std::span<const TokenId> before) {
+        TextStream stream(tokenizer, {"Hello"}, before);
+        std::string text;
+        for (const TokenId token : tokenizer.encode("world")) {
+            text += stream.push(token);
+        }
+        text += stream.finish();
+        EXPECT_FALSE(stream.is_stopped()) << "a stop string before it is no part of it";
+        EXPECT_EQ(stream.text(), text);
+        return text;
+    };
+    EXPECT_EQ(stream_world({}), "world");
+    EXPECT_EQ(stream_world(tokenizer.encode("Hello")), " world");
 }
 
 TEST(SpecialTokens, AreLookedForInOrder) {

@@ -38,6 +38,7 @@ struct Job {
     std::size_t answers = 1;
     Decoding decoding{};
     bool scores_prompt = false;  ///< tell how likely the prompt's own tokens are
+    bool echoes_prompt = false;  ///< the text of the answers goes on with the prompt's
     bool reuses_prefix = true;   ///< may begin from what an earlier prompt left
     std::string cache_salt{};    ///< prefixes are shared among jobs of one salt
     std::shared_ptr<Channel> channel{};

@@ -82,12 +82,16 @@ std::vector<Answer> PromptReading::begin_answers() {
     std::vector<Answer> answers;
     for (std::size_t i = 0; i < job.answers; ++i) {
         const std::size_t index = job.first_answer + i;
-        answers.push_back({.source = source_,
-                           .index = index,
-                           .state = i + 1 < job.answers ? state_ : std::move(state_),
-                           .hidden = last_hidden_,
-                           .random = language::sampling_stream(job.decoding.sampling.seed, index),
-                           .stream = language::TextStream(model_.tokenizer(), job.decoding.stop)});
+        answers.push_back(
+            {.source = source_,
+             .index = index,
+             .state = i + 1 < job.answers ? state_ : std::move(state_),
+             .hidden = last_hidden_,
+             .random = language::sampling_stream(job.decoding.sampling.seed, index),
+             .stream = language::TextStream(model_.tokenizer(),
+                                            job.decoding.stop,
+                                            job.echoes_prompt ? std::span<const TokenId>(job.prompt)
+                                                              : std::span<const TokenId>())});
     }
     return answers;
 }

@@ -114,12 +114,19 @@ private:
 /// Requests whose replies are not written yet: the library tells of both.
 class UnwrittenReplies {
 public:
-    void watch(httplib::Server& server) {
-        server.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response&) {
-            const std::lock_guard lock(mutex_);
-            requests_.insert(&request);
-            return httplib::Server::HandlerResponse::Unhandled;
-        });
+    /// `refuse` answers a request before it is routed, or gives false.
+    void watch(httplib::Server& server,
+               std::function<bool(const httplib::Request&, httplib::Response&)> refuse) {
+        server.set_pre_routing_handler(
+            [this, refuse = std::move(refuse)](const httplib::Request& request,
+                                               httplib::Response& response) {
+                {
+                    const std::lock_guard lock(mutex_);
+                    requests_.insert(&request);
+                }
+                return refuse(request, response) ? httplib::Server::HandlerResponse::Handled
+                                                 : httplib::Server::HandlerResponse::Unhandled;
+            });
         server.set_logger([this](const httplib::Request& request, const httplib::Response&) {
             const std::lock_guard lock(mutex_);
             requests_.erase(&request);
@@ -158,7 +165,6 @@ void serve(std::vector<ServedModel> models,
     }
     UnwrittenReplies unwritten;
     httplib::Server server;
-    unwritten.watch(server);
     const std::size_t threads = count_threads(models.size(), complete);
     server.new_task_queue = [threads] {
         return std::make_unique<httplib::ThreadPool>(threads).release();
@@ -181,6 +187,10 @@ void serve(std::vector<ServedModel> models,
     Engine engine(models, complete);
     Routes routes(models, engine, complete);
     routes.add_to(server);
+    unwritten.watch(server,
+                    [&routes](const httplib::Request& request, httplib::Response& response) {
+                        return routes.refuse_before_body(request, response);
+                    });
     const Listener listener(server);
     listening(make_url(complete.host, port));
     wait_for_stop(watch);

@@ -139,6 +139,68 @@ TEST(Requests, AreRefusedByTheNameOfWhatIsWrong) {
     }
 }
 
+TEST(Requests, AreRefusedWithWhatWasExpectedAndWhatWasFound) {
+    const auto chat = [](const std::string& message) {
+        return R"({"messages": [{"role": "user", "content": "a"}, )" + message + "]}";
+    };
+    const std::vector<std::pair<std::string, std::string>> chats{
+        {chat(R"({"role": "user", "content": 5})"),
+         "'content' of messages[1] is a text or a list of texts, not '5'"},
+        {chat(R"({"role": "user", "content": {"a": 1}})"), "'content' of messages[1] is a text"},
+        {chat(R"({"role": "user", "content": [5]})"),
+         R"('content' of messages[1] is a text, or a list of {"type": "text", "text": ...}, not '5')"},
+        {chat(R"({"role": "user"})"), "messages[1] has no 'content'; expected a text"},
+        {chat(R"({"role": "user", "content": null})"), "messages[1] has no 'content'"},
+        {chat(R"({"role": "assistant", "content": "a", "tool_calls": 5})"),
+         "'tool_calls' of messages[1] is a list of objects, not '5'"},
+        {chat(R"({"role": "assistant", "content": "a", "tool_calls": [5]})"),
+         "'tool_calls' of messages[1] is a list of objects, not '[5]'"},
+        {chat("5"), "messages[1] is an object with a 'role', not '5'"},
+        {chat(R"({"content": "a"})"), "messages[1] has no 'role'"},
+        {chat(R"({"role": 5, "content": "a"})"),
+         "'role' of messages[1] is a text, such as \"user\", not '5'"},
+        {R"({"messages": 5})", "'messages' is a list of at least one message, not '5'"},
+        {R"({})", "a chat needs 'messages'"},
+        {R"({"messages": [{"role": "user", "content": "a"}], "tools": 5})",
+         "'tools' is a list of objects, not '5'"},
+        {R"({"messages": [{"role": "user", "content": "a"}], "reasoning_effort": 5})",
+         "'reasoning_effort' is a text of at most 1024 bytes, not '5'"},
+        {R"({"messages": [{"role": "user", "content": "a"}], "chat_template_kwargs": 5})",
+         "'chat_template_kwargs' is an object, not '5'"},
+        {"5", "the body of a request is a JSON object, not '5'"}};
+    const auto expect_refusals = [](const auto& bodies, auto parse) {
+        for (const auto& [body, expected] : bodies) {
+            try {
+                static_cast<void>(parse(body));
+                ADD_FAILURE() << body << " is taken";
+            } catch (const Error& error) {
+                EXPECT_EQ(error.kind(), ErrorKind::usage) << body;
+                EXPECT_THAT(error.message(), HasSubstr(expected)) << body;
+            }
+        }
+    };
+    using Bodies = std::vector<std::pair<std::string, std::string>>;
+    expect_refusals(chats, parse_chat_request);
+    expect_refusals(Bodies{{R"({"prompt": 5})", "'prompt' is a text, not '5'"},
+                           {R"({"content": [1]})", "'content' is a text, not '[1]'"}},
+                    parse_tokenize_request);
+    expect_refusals(Bodies{{R"({"tokens": 5})", "'tokens' is a list of token ids, not '5'"},
+                           {R"({"tokens": [-5]})", "'-5' is no token id"}},
+                    parse_detokenize_request);
+    expect_refusals(Bodies{{R"({"prompt": 5})", "or a list of several of these, not '5'"},
+                           {R"({"prompt": ["a", 5]})", "not '5'"},
+                           {R"({"prompt": "a", "stop": 5})", "not '5'"}},
+                    parse_completion_request);
+}
+
+TEST(Requests, LeaveMessagesWithoutTextToTheTemplate) {
+    const ChatRequest request = parse_chat_request(
+        R"({"messages": [{"role": "user", "content": "a"},
+            {"role": "assistant", "content": null, "tool_calls": [{"id": "1"}]},
+            {"role": "tool", "content": "b"}, {"role": "assistant", "tool_calls": null}]})");
+    EXPECT_EQ(request.messages.as_array("messages").size(), 4U);
+}
+
 TEST(Requests, ThatAreGarbageAreRefusedAndNothingElse) {
     const std::string whole =
         R"({"prompt": ["a", [1, 2]], "stop": ["x"], "n": 2, "seed": -5, "temperature": 0.5,)"

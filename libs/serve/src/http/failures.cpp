@@ -76,6 +76,34 @@ Failure cut_short() {
         .type = wrong_request};
 }
 
+Failure without_body() {
+    return {.status = 400,
+            .message = "the request has no body: send JSON with its Content-Length, or in chunks",
+            .type = wrong_request};
+}
+
+Failure wrong_length(const std::string& given) {
+    return {.status = 400,
+            .message =
+                format("the Content-Length is a whole number from 0, not {}", in_quotes(given, 60)),
+            .type = wrong_request};
+}
+
+Failure wrong_method(const std::string& method,
+                     const std::string& path,
+                     const std::string& allowed) {
+    return {.status = 405,
+            .message = format("{} is asked by {}, not by {}", in_quotes(path), allowed, method),
+            .type = wrong_request,
+            .allow = allowed};
+}
+
+Failure nothing_served(const std::string& method, const std::string& path) {
+    return {.status = 404,
+            .message = format("nothing is served at {} {}", method, in_quotes(path)),
+            .type = wrong_request};
+}
+
 Failure unsupported_media(const std::string& what) {
     return {.status = 415,
             .message = format("the body is JSON as it is, with 'Content-Type: application/json', "

@@ -14,7 +14,8 @@ struct Failure {
     int status = 500;
     std::string message;
     std::string type = "server_error";
-    std::string code{};  ///< empty: null
+    std::string code{};   ///< empty: null
+    std::string allow{};  ///< the method that the path is asked by, where it was another
 
     Json to_json() const;
 };
@@ -28,6 +29,12 @@ Failure to_failure(const Error& error);
 Failure unauthorized();
 Failure too_large(std::size_t most_bytes);
 Failure cut_short();
+Failure without_body();
+Failure wrong_length(const std::string& given);
+Failure wrong_method(const std::string& method,
+                     const std::string& path,
+                     const std::string& allowed);
+Failure nothing_served(const std::string& method, const std::string& path);
 Failure unsupported_media(const std::string& what);
 Failure busy();
 Failure stopping();

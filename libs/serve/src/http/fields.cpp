@@ -15,13 +15,6 @@
 namespace anamnesis::serve {
 namespace {
 
-[[noreturn]] void refuse_value(std::string_view name,
-                               std::string_view expected,
-                               const Json& value) {
-    throw Error(ErrorKind::usage,
-                format("'{}' is {}, not {}", name, expected, in_quotes(value.dump(), 60)));
-}
-
 /// Whether a value asks for nothing.
 bool is_neutral(const Json& value, double neutral) {
     if (value.is_number()) {
@@ -40,9 +33,24 @@ bool is_neutral(const Json& value, double neutral) {
 
 }  // namespace
 
+void refuse_member(std::string_view name,
+                   std::string_view expected,
+                   const Json& found,
+                   std::string_view where) {
+    throw Error(ErrorKind::usage,
+                format("'{}'{}{} is {}, not {}",
+                       name,
+                       where.empty() ? "" : " of ",
+                       where,
+                       expected,
+                       in_quotes(found.dump(), 60)));
+}
+
 Fields::Fields(const Json& body) : body_(body) {
     if (!body.is_object()) {
-        throw Error(ErrorKind::usage, "the body of a request is a JSON object");
+        throw Error(
+            ErrorKind::usage,
+            format("the body of a request is a JSON object, not {}", in_quotes(body.dump(), 60)));
     }
 }
 
@@ -57,7 +65,7 @@ std::optional<bool> Fields::boolean(std::string_view name) const {
         return std::nullopt;
     }
     if (!value->is_boolean()) {
-        refuse_value(name, "true or false", *value);
+        refuse_member(name, "true or false", *value);
     }
     return value->as_boolean(name);
 }
@@ -76,9 +84,9 @@ std::optional<std::int64_t> Fields::integer(std::string_view name,
             return number;
         }
     } catch (const Error&) {
-        refuse_value(name, expected(), *value);
+        refuse_member(name, expected(), *value);
     }
-    refuse_value(name, expected(), *value);
+    refuse_member(name, expected(), *value);
 }
 
 std::optional<double> Fields::number(std::string_view name, double least, double most) const {
@@ -88,18 +96,19 @@ std::optional<double> Fields::number(std::string_view name, double least, double
     }
     const double number = value->is_number() ? value->as_double(name) : least - 1.0;
     if (!(number >= least && number <= most)) {
-        refuse_value(name, format("a number from {} to {}", least, most), *value);
+        refuse_member(name, format("a number from {} to {}", least, most), *value);
     }
     return number;
 }
 
-std::optional<std::string> Fields::text(std::string_view name, std::size_t most) const {
+std::optional<std::string> Fields::text(std::string_view name,
+                                        std::optional<std::size_t> most) const {
     const Json* value = find(name);
     if (value == nullptr) {
         return std::nullopt;
     }
-    if (!value->is_string() || value->as_string(name).size() > most) {
-        refuse_value(name, format("a text of at most {} bytes", most), *value);
+    if (!value->is_string() || (most && value->as_string(name).size() > *most)) {
+        refuse_member(name, most ? format("a text of at most {} bytes", *most) : "a text", *value);
     }
     return value->as_string(name);
 }

@@ -12,6 +12,13 @@
 
 namespace anamnesis::serve {
 
+/// Refuses a member: "'n' is a whole number from 1 to 128, not 'x'". `where` says which object of a
+/// list it is of.   Errors: `usage`, always.
+[[noreturn]] void refuse_member(std::string_view name,
+                                std::string_view expected,
+                                const Json& found,
+                                std::string_view where = {});
+
 /// The members of a request by name, each checked. Null is the same as absent.
 /// Errors: `usage`, naming the member, for another type or a value out of range.
 class Fields {
@@ -26,8 +33,9 @@ public:
                                         std::int64_t least,
                                         std::int64_t most) const;
     std::optional<double> number(std::string_view name, double least, double most) const;
-    /// At most `most` bytes.
-    std::optional<std::string> text(std::string_view name, std::size_t most) const;
+    /// At most `most` bytes; of any length where it is not given.
+    std::optional<std::string> text(std::string_view name,
+                                    std::optional<std::size_t> most = std::nullopt) const;
 
     /// Errors: `usage` where one of these asks for something: any value but null, 0, an empty one
     /// or `neutral`.

@@ -21,6 +21,8 @@
 #include "anamnesis/language/utf8.hpp"
 #include "anamnesis/runtime/network.hpp"
 
+#include "http/token_pieces.hpp"
+
 namespace anamnesis::serve {
 namespace {
 
@@ -89,6 +91,22 @@ Generation begin(const ServedModel& served, AnswerRequest how, std::string_view 
     return generation;
 }
 
+/// What an echo begins with: the prompt as it was sent or, of token ids, as they read. Where each
+/// token tells its place in the text, it is what the tokens read as, also where a tokenizer made
+/// something else of what was sent (lower case, say).
+std::string make_echo(const language::Tokenizer& tokenizer,
+                      const std::string* sent,
+                      std::span<const TokenId> tokens,
+                      bool has_places) {
+    if (sent != nullptr) {
+        std::string text = language::replace_ill_formed(*sent);
+        if (!has_places || match_tokens(tokenizer, {}, tokens, text)) {
+            return text;
+        }
+    }
+    return tokenizer.decode(tokens);
+}
+
 std::string_view trim(std::string_view text, bool at_end) {
     constexpr std::string_view blank = " \t\r\n\v\f";
     text.remove_prefix(std::min(text.find_first_not_of(blank), text.size()));
@@ -145,10 +163,11 @@ Generation make_generation(const ServedModel& served, CompletionRequest request)
             text != nullptr ? tokenizer.encode(*text, {.adds_special = request.adds_special})
                             : std::get<std::vector<TokenId>>(std::move(input));
         if (request.echoes) {
-            generation.echoes.push_back(text != nullptr ? language::replace_ill_formed(*text)
-                                                        : tokenizer.decode(tokens));
+            generation.echoes.push_back(
+                make_echo(tokenizer, text, tokens, generation.how.wants_logprobs));
         }
         add_job(generation, std::move(tokens), default_completion);
+        generation.jobs.back().echoes_prompt = request.echoes;
         generation.jobs.back().scores_prompt = request.echoes && generation.how.wants_logprobs;
     }
     return generation;

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -76,6 +77,19 @@ void Peer::end_all(int local_port) {
     for_each_connection(local_port, [](int socket, const Address& /*peer*/) {
         static_cast<void>(::shutdown(socket, SHUT_RDWR));
     });
+}
+
+void Peer::discard(std::chrono::milliseconds patience, std::chrono::milliseconds most) const {
+    if (socket_ < 0) {
+        return;
+    }
+    const auto end = std::chrono::steady_clock::now() + most;
+    std::array<char, 16384> bytes{};
+    pollfd question{.fd = socket_, .events = POLLIN, .revents = 0};
+    while (std::chrono::steady_clock::now() < end &&
+           ::poll(&question, 1, static_cast<int>(patience.count())) > 0 &&
+           ::recv(socket_, bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
+    }
 }
 
 bool Peer::has_gone() const {

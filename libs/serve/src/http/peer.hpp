@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <string>
 
 namespace anamnesis::serve {
@@ -16,6 +17,10 @@ public:
 
     /// The client has closed its end.
     bool has_gone() const;
+
+    /// Reads what the client still sends, and drops it, until nothing has come for `patience`;
+    /// `most` in all. A connection that is closed on what was not read takes the reply with it.
+    void discard(std::chrono::milliseconds patience, std::chrono::milliseconds most) const;
 
     /// Ends every connection to `local_port`, whatever is under way on it.
     static void end_all(int local_port);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -64,16 +65,18 @@ const std::string& find_echo(const Generation& generation, std::size_t answer) {
     return generation.echoes.empty() ? none : generation.echoes[answer / generation.how.answers];
 }
 
-/// `logprobs` of the tokens of an answer, in the form of the request's kind.
-Json make_logprobs(const Generation& generation,
-                   std::span<const ScoredToken> tokens,
-                   std::size_t& offset) {
-    if (!generation.how.wants_logprobs) {
-        return {};
+/// The tokens whose text comes before an answer's.
+std::span<const TokenId> find_echoed(const Generation& generation, std::size_t answer) {
+    return generation.echoes.empty() ? std::span<const TokenId>()
+                                     : std::span<const TokenId>(generation.prompt_of(answer));
+}
+
+std::vector<TokenId> list_ids(std::span<const ScoredToken> tokens) {
+    std::vector<TokenId> ids;
+    for (const ScoredToken& token : tokens) {
+        ids.push_back(token.token);
     }
-    return generation.is_chat
-               ? make_logprob_entries(tokenizer_of(generation), tokens)
-               : make_logprob_columns(tokenizer_of(generation), std::nullopt, tokens, offset);
+    return ids;
 }
 
 }  // namespace
@@ -111,36 +114,43 @@ Json Answers::make_usage() const {
 
 Json Answers::make_choice(std::size_t index) const {
     const Answer& answer = answers_[index];
+    const bool wants_logprobs = generation_.how.wants_logprobs;
     Json choice = Json::Object{{"index", std::uint64_t{index}}};
-    std::size_t offset = 0;
     if (generation_.is_chat) {
         choice.set("message", Json::Object{{"role", "assistant"}, {"content", answer.text}});
-        choice.set("logprobs", make_logprobs(generation_, answer.tokens, offset));
+        choice.set("logprobs",
+                   wants_logprobs ? make_logprob_entries(tokenizer_of(generation_), answer.tokens)
+                                  : Json());
     } else {
         choice.set("text", find_echo(generation_, index) + answer.text);
-        std::vector<ScoredToken> tokens;
-        std::optional<TokenId> first;
-        if (!generation_.echoes.empty() && generation_.how.wants_logprobs) {
-            first = generation_.prompt_of(index).front();
-            tokens = prompt_scores_[index / generation_.how.answers];
-        }
-        tokens.insert(tokens.end(), answer.tokens.begin(), answer.tokens.end());
-        choice.set("logprobs",
-                   generation_.how.wants_logprobs
-                       ? make_logprob_columns(tokenizer_of(generation_), first, tokens, offset)
-                       : Json());
+        choice.set("logprobs", wants_logprobs ? make_columns(index) : Json());
     }
     choice.set("finish_reason", name_finish(answer.end.reason));
     choice.set("stop_reason", name_stop(answer.end));
     if (generation_.how.returns_token_ids) {
-        std::vector<TokenId> ids;
-        for (const ScoredToken& token : answer.tokens) {
-            ids.push_back(token.token);
-        }
-        choice.set("token_ids", list_tokens(ids));
+        choice.set("token_ids", list_tokens(list_ids(answer.tokens)));
         choice.set("prompt_token_ids", list_tokens(generation_.prompt_of(index)));
     }
     return choice;
+}
+
+Json Answers::make_columns(std::size_t index) const {
+    const language::Tokenizer& tokenizer = tokenizer_of(generation_);
+    const Answer& answer = answers_[index];
+    const std::span<const TokenId> echoed = find_echoed(generation_, index);
+    std::vector<std::string> pieces =
+        cut_text(tokenizer, {}, echoed, find_echo(generation_, index));
+    std::vector<ScoredToken> tokens;
+    std::optional<TokenId> first;
+    if (!echoed.empty()) {
+        first = echoed.front();
+        tokens = prompt_scores_[index / generation_.how.answers];
+    }
+    std::ranges::move(cut_text(tokenizer, echoed, list_ids(answer.tokens), answer.text),
+                      std::back_inserter(pieces));
+    tokens.insert(tokens.end(), answer.tokens.begin(), answer.tokens.end());
+    std::size_t offset = 0;
+    return make_logprob_columns(tokenizer, pieces, first, tokens, offset);
 }
 
 Json Answers::make_reply() const {
@@ -156,7 +166,12 @@ Json Answers::make_reply() const {
 }
 
 AnswerChunks::AnswerChunks(const Generation& generation)
-    : generation_(generation), offsets_(generation.count_answers()) {}
+    : generation_(generation), offsets_(generation.count_answers()) {
+    const bool has_columns = generation.how.wants_logprobs && !generation.is_chat;
+    for (std::size_t answer = 0; has_columns && answer < offsets_.size(); ++answer) {
+        pieces_.emplace_back(tokenizer_of(generation), find_echoed(generation, answer));
+    }
+}
 
 Json AnswerChunks::make_chunk(Json::Array choices) const {
     Json chunk =
@@ -189,11 +204,12 @@ std::vector<Json> AnswerChunks::begin_answers(const PromptRead& read) {
         } else if (!generation_.echoes.empty()) {
             Json choice = make_choice(answer, find_echo(generation_, answer), Json());
             if (generation_.how.wants_logprobs) {
+                const language::Tokenizer& tokenizer = tokenizer_of(generation_);
+                const std::span<const TokenId> echoed = find_echoed(generation_, answer);
+                const auto pieces = cut_text(tokenizer, {}, echoed, find_echo(generation_, answer));
                 choice.set("logprobs",
-                           make_logprob_columns(tokenizer_of(generation_),
-                                                generation_.prompt_of(answer).front(),
-                                                read.scores,
-                                                offsets_[answer]));
+                           make_logprob_columns(
+                               tokenizer, pieces, echoed.front(), read.scores, offsets_[answer]));
             }
             chunks.push_back(make_chunk({std::move(choice)}));
         }
@@ -207,12 +223,22 @@ std::vector<Json> AnswerChunks::add_token(const TokenChosen& chosen) {
         return {};
     }
     Json choice = make_choice(chosen.answer, chosen.text, Json());
-    choice.set("logprobs",
-               make_logprobs(generation_, std::span(&chosen.scored, 1), offsets_[chosen.answer]));
+    choice.set("logprobs", generation_.how.wants_logprobs ? make_logprobs(chosen) : Json());
     if (generation_.how.returns_token_ids) {
         choice.set("token_ids", list_tokens(std::span(&chosen.scored.token, 1)));
     }
     return {make_chunk({std::move(choice)})};
+}
+
+Json AnswerChunks::make_logprobs(const TokenChosen& chosen) {
+    const language::Tokenizer& tokenizer = tokenizer_of(generation_);
+    const std::span<const ScoredToken> token(&chosen.scored, 1);
+    if (generation_.is_chat) {
+        return make_logprob_entries(tokenizer, token);
+    }
+    const std::string piece = pieces_[chosen.answer].push(chosen.scored.token);
+    return make_logprob_columns(
+        tokenizer, std::span(&piece, 1), std::nullopt, token, offsets_[chosen.answer]);
 }
 
 std::vector<Json> AnswerChunks::make_chunks(const Event& event) {

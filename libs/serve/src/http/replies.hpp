@@ -9,6 +9,7 @@
 #include "anamnesis/base/json.hpp"
 
 #include "http/generation.hpp"
+#include "http/token_pieces.hpp"
 #include "job.hpp"
 
 namespace anamnesis::serve {
@@ -33,6 +34,8 @@ private:
     };
 
     Json make_choice(std::size_t index) const;
+    /// `logprobs` of a completion: of the answer and, in an echo, of the prompt before it.
+    Json make_columns(std::size_t index) const;
 
     const Generation& generation_;
     std::vector<Answer> answers_;
@@ -58,9 +61,12 @@ private:
     Json make_choice(std::size_t answer, const std::string& text, Json finish) const;
     std::vector<Json> begin_answers(const PromptRead& read);
     std::vector<Json> add_token(const TokenChosen& chosen);
+    /// `logprobs` of a token, in the form of the request's kind.
+    Json make_logprobs(const TokenChosen& chosen);
 
     const Generation& generation_;
     std::vector<std::size_t> offsets_;  ///< of each answer's next token, in characters
+    std::vector<TokenPieces> pieces_;   ///< of each answer, where its tokens are told
     std::size_t ended_ = 0;
     std::size_t reused_tokens_ = 0;
     std::size_t new_tokens_ = 0;

@@ -16,6 +16,7 @@
 #include "anamnesis/base/text.hpp"
 
 #include "http/fields.hpp"
+#include "http/messages.hpp"
 
 namespace anamnesis::serve {
 namespace {
@@ -24,20 +25,24 @@ constexpr std::int64_t most_tokens = std::numeric_limits<TokenId>::max();
 constexpr std::size_t most_name_bytes = 1024;
 constexpr std::size_t most_stops = 16;
 constexpr std::size_t most_stop_bytes = 1024;
-constexpr std::size_t any_length = std::numeric_limits<std::size_t>::max();
 
 TokenId parse_token(const Json& value) {
-    try {
-        const std::int64_t id = value.as_integer("a token id");
-        if (id >= 0 && id <= most_tokens) {
-            return static_cast<TokenId>(id);
-        }
-    } catch (const Error&) {
+    const auto refuse = [&value] {
         throw Error(ErrorKind::usage,
-                    format("{} is no token id: a list of tokens holds whole numbers from 0",
-                           in_quotes(value.dump(), 60)));
+                    format("{} is no token id: a list of tokens holds whole numbers from 0 to {}",
+                           in_quotes(value.dump(), 60),
+                           most_tokens));
+    };
+    std::int64_t id = -1;
+    try {
+        id = value.as_integer("a token id");
+    } catch (const Error&) {
+        refuse();
     }
-    throw Error(ErrorKind::usage, format("{} is no token id", value.dump()));
+    if (id < 0 || id > most_tokens) {
+        refuse();
+    }
+    return static_cast<TokenId>(id);
 }
 
 std::vector<TokenId> parse_tokens(const Json& list) {
@@ -55,8 +60,8 @@ std::vector<PromptInput> parse_prompts(const Json& value) {
     }
     const Json::Array* list = value.is_array() ? &value.as_array("'prompt'") : nullptr;
     if (list == nullptr || list->empty()) {
-        throw Error(ErrorKind::usage,
-                    "'prompt' is a text, a list of token ids, or a list of several of these");
+        refuse_member(
+            "prompt", "a text, a list of token ids, or a list of several of these", value);
     }
     if (list->front().is_number()) {
         return {parse_tokens(value)};
@@ -73,7 +78,9 @@ std::vector<PromptInput> parse_prompts(const Json& value) {
         } else if (one.is_array()) {
             prompts.emplace_back(parse_tokens(one));
         } else {
-            throw Error(ErrorKind::usage, "each prompt of a list is a text or a list of token ids");
+            throw Error(ErrorKind::usage,
+                        format("each prompt of a list is a text or a list of token ids, not {}",
+                               in_quotes(one.dump(), 60)));
         }
     }
     return prompts;
@@ -90,10 +97,11 @@ std::vector<std::string> parse_stop(const Fields& fields) {
         const std::string* text = one.is_string() ? &one.as_string("'stop'") : nullptr;
         if (text == nullptr || text->empty() || text->size() > most_stop_bytes ||
             stops.size() == most_stops) {
-            throw Error(ErrorKind::usage,
-                        format("'stop' is a text or up to {} texts, of 1 to {} bytes each",
-                               most_stops,
-                               most_stop_bytes));
+            refuse_member(
+                "stop",
+                format(
+                    "a text or up to {} texts, of 1 to {} bytes each", most_stops, most_stop_bytes),
+                *value);
         }
         stops.push_back(*text);
     }
@@ -171,7 +179,7 @@ AnswerRequest parse_answer_request(const Fields& fields) {
     request.streams = fields.boolean("stream").value_or(false);
     if (const Json* options = fields.find("stream_options")) {
         if (!options->is_object()) {
-            throw Error(ErrorKind::usage, "'stream_options' is an object");
+            refuse_member("stream_options", "an object", *options);
         }
         request.streams_usage = Fields(*options).boolean("include_usage").value_or(false);
     }
@@ -179,41 +187,6 @@ AnswerRequest parse_answer_request(const Fields& fields) {
     request.reuses_prefix = fields.boolean("cache_prompt").value_or(true);
     request.cache_salt = fields.text("cache_salt", most_name_bytes).value_or("");
     return request;
-}
-
-/// A message whose content is a list of texts, as one text: templates of language models read that.
-Json join_content(const Json& message) {
-    const Json* content = message.find("content");
-    if (content == nullptr || !content->is_array()) {
-        return message;
-    }
-    std::string text;
-    for (const Json& part : content->as_array("'content'")) {
-        const Json* words = part.find("text");
-        if (words == nullptr || !words->is_string()) {
-            throw Error(ErrorKind::usage, "the parts of a message's content are texts");
-        }
-        text += words->as_string("'text'");
-    }
-    Json joined = message;
-    joined.set("content", std::move(text));
-    return joined;
-}
-
-Json parse_messages(const Fields& fields) {
-    const Json* value = fields.find("messages");
-    if (value == nullptr || !value->is_array() || value->as_array("'messages'").empty()) {
-        throw Error(ErrorKind::usage, "'messages' is a list of at least one message");
-    }
-    Json messages = Json::array();
-    for (const Json& message : value->as_array("'messages'")) {
-        const Json* role = message.find("role");
-        if (role == nullptr || !role->is_string()) {
-            throw Error(ErrorKind::usage, "each message is an object with a 'role'");
-        }
-        messages.push_back(join_content(message));
-    }
-    return messages;
 }
 
 void parse_rendering(const Fields& fields, ChatRequest& request) {
@@ -232,7 +205,7 @@ void parse_rendering(const Fields& fields, ChatRequest& request) {
     Json& variables = request.rendering.variables;
     if (const Json* more = fields.find("chat_template_kwargs")) {
         if (!more->is_object()) {
-            throw Error(ErrorKind::usage, "'chat_template_kwargs' is an object");
+            refuse_member("chat_template_kwargs", "an object", *more);
         }
         for (const char* own : {"messages", "add_generation_prompt", "tokenize"}) {
             if (more->find(own) != nullptr) {
@@ -248,13 +221,13 @@ void parse_rendering(const Fields& fields, ChatRequest& request) {
             const bool is_list =
                 value->is_array() && std::ranges::all_of(value->as_array(name), &Json::is_object);
             if (!is_list) {
-                throw Error(ErrorKind::usage, format("'{}' is no list of objects", name));
+                refuse_member(name, "a list of objects", *value);
             }
             variables.set(name, *value);
         }
     }
-    if (const Json* value = fields.find("reasoning_effort")) {
-        variables.set("reasoning_effort", value->as_string("'reasoning_effort'"));
+    if (const auto effort = fields.text("reasoning_effort", most_name_bytes)) {
+        variables.set("reasoning_effort", *effort);
     }
 }
 
@@ -263,7 +236,10 @@ ChatRequest parse_chat(const Json& body) {
     fields.refuse({"functions", "audio", "prediction", "web_search_options", "chat_template"});
     if (const Json* choice = fields.find("tool_choice");
         choice != nullptr && *choice != Json("auto") && *choice != Json("none")) {
-        throw Error(ErrorKind::usage, "'tool_choice' other than auto and none is not supported");
+        throw Error(
+            ErrorKind::usage,
+            format("'tool_choice' other than \"auto\" and \"none\" is not supported; found {}",
+                   in_quotes(choice->dump(), 60)));
     }
     ChatRequest request{.how = parse_answer_request(fields)};
     parse_rendering(fields, request);
@@ -284,7 +260,9 @@ CompletionRequest parse_completion_request(std::string_view body) {
     CompletionRequest request{.how = parse_answer_request(fields)};
     const Json* prompt = fields.find("prompt");
     if (prompt == nullptr) {
-        throw Error(ErrorKind::usage, "a completion needs a 'prompt'");
+        throw Error(ErrorKind::usage,
+                    "a completion needs a 'prompt': a text, a list of token ids, or a list of "
+                    "several of these");
     }
     request.prompts = parse_prompts(*prompt);
     request.echoes = fields.boolean("echo").value_or(false);
@@ -305,10 +283,10 @@ TokenizeRequest parse_tokenize_request(std::string_view body) {
     const Fields fields(json);
     TokenizeRequest request{.model = fields.text("model", most_name_bytes).value_or("")};
     // llama-server calls the text `content` and adds nothing to it; vLLM calls it `prompt`.
-    request.text = fields.text("content", any_length);
+    request.text = fields.text("content");
     const bool is_prompt = !request.text && fields.find("prompt") != nullptr;
     if (is_prompt) {
-        request.text = fields.text("prompt", any_length);
+        request.text = fields.text("prompt");
     }
     if (request.text) {
         const auto llama = fields.boolean("add_special");
@@ -317,7 +295,9 @@ TokenizeRequest parse_tokenize_request(std::string_view body) {
         return request;
     }
     if (fields.find("messages") == nullptr) {
-        throw Error(ErrorKind::usage, "'content', 'prompt' or 'messages' is what is tokenized");
+        throw Error(
+            ErrorKind::usage,
+            "what is tokenized is one of 'content', 'prompt' and 'messages'; none is given");
     }
     parse_rendering(fields, request.chat);
     request.adds_special = request.chat.adds_special;
@@ -329,8 +309,11 @@ DetokenizeRequest parse_detokenize_request(std::string_view body) {
     const Fields fields(json);
     DetokenizeRequest request{.model = fields.text("model", most_name_bytes).value_or("")};
     const Json* tokens = fields.find("tokens");
-    if (tokens == nullptr || !tokens->is_array()) {
-        throw Error(ErrorKind::usage, "'tokens' is a list of token ids");
+    if (tokens == nullptr) {
+        throw Error(ErrorKind::usage, "what is detokenized is 'tokens', a list of token ids");
+    }
+    if (!tokens->is_array()) {
+        refuse_member("tokens", "a list of token ids", *tokens);
     }
     request.tokens = parse_tokens(*tokens);
     return request;

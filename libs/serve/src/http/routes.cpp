@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <regex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@
 #include "http/generation.hpp"
 #include "http/peer.hpp"
 #include "http/replies.hpp"
+#include "http/request_length.hpp"
 #include "http/requests.hpp"
 #include "http/stream.hpp"
 
@@ -34,6 +36,9 @@ namespace {
 
 constexpr const char* json_type = "application/json";
 constexpr std::chrono::milliseconds patience{100};
+/// For a body that is refused before it was read.
+constexpr std::chrono::milliseconds silence{500};
+constexpr std::chrono::seconds longest_body{30};
 
 void set_json(httplib::Response& response, const Json& json) {
     response.set_content(json.dump(), json_type);
@@ -46,6 +51,9 @@ void set_failure(httplib::Response& response, const Failure& failure) {
     }
     if (failure.status == 401) {
         response.set_header("WWW-Authenticate", "Bearer");
+    }
+    if (!failure.allow.empty()) {
+        response.set_header("Allow", failure.allow);
     }
     set_json(response, failure.to_json());
 }
@@ -145,7 +153,14 @@ void Routes::guard(const Request& request, Response& response, const Handle& han
 }
 
 template <class Handle>
+void Routes::add_get(httplib::Server& server, const char* path, Handle handle) {
+    server.Get(path, handle);
+    methods_.emplace_back(path, "GET");
+}
+
+template <class Handle>
 void Routes::add_post(httplib::Server& server, const char* path, Handle handle) {
+    methods_.emplace_back(path, "POST");
     server.Post(
         path,
         [this, handle](
@@ -158,6 +173,8 @@ void Routes::add_post(httplib::Server& server, const char* path, Handle handle) 
                 // What is left of the body is no next request.
                 response.set_header("Connection", "close");
                 failure = failure ? failure : body.failure;
+            } else if (body.text.empty() && !failure) {
+                failure = without_body();
             }
             if (failure) {
                 set_failure(response, *failure);
@@ -168,18 +185,18 @@ void Routes::add_post(httplib::Server& server, const char* path, Handle handle) 
 }
 
 void Routes::add_to(httplib::Server& server) {
-    server.Get("/health", [](const Request& /*request*/, Response& response) {
+    add_get(server, "/health", [](const Request& /*request*/, Response& response) {
         set_json(response, Json::Object{{"status", "ok"}});
     });
-    server.Get("/v1/models", [this](const Request& request, Response& response) {
+    add_get(server, "/v1/models", [this](const Request& request, Response& response) {
         guard(request, response, [&] { set_json(response, list_models()); });
     });
-    server.Get("/v1/models/(.+)", [this](const Request& request, Response& response) {
+    add_get(server, "/v1/models/(.+)", [this](const Request& request, Response& response) {
         guard(request, response, [&] {
             set_json(response, describe_model(find_model(request.matches[1].str())));
         });
     });
-    server.Get("/metrics", [this](const Request& request, Response& response) {
+    add_get(server, "/metrics", [this](const Request& request, Response& response) {
         guard(request, response, [&] {
             response.set_content(write_metrics(), "text/plain; version=0.0.4");
         });
@@ -204,18 +221,47 @@ void Routes::add_to(httplib::Server& server) {
              [this](const Request& /*request*/, Response& response, const std::string& body) {
                  set_json(response, detokenize(body));
              });
-    server.set_error_handler([](const Request& request, Response& response) {
+    server.set_error_handler([this](const Request& request, Response& response) {
         if (response.body.empty()) {
-            const std::string what =
-                response.status == 404
-                    ? format("nothing is served at {} {}", request.method, in_quotes(request.path))
-                    : format("the request is refused ({})", response.status);
-            set_json(
+            set_failure(
                 response,
-                Failure{.status = response.status, .message = what, .type = "invalid_request_error"}
-                    .to_json());
+                response.status == 404
+                    ? find_wrong_path(request)
+                    : Failure{.status = response.status,
+                              .message = format("the request is refused ({})", response.status),
+                              .type = "invalid_request_error"});
         }
     });
+}
+
+bool Routes::refuse_before_body(const Request& request, Response& response) const {
+    std::optional<Failure> failure = find_wrong_length(request, options_.body_bytes);
+    if (!failure && waits_for_body(request)) {
+        failure =
+            find_method(request.path) == request.method ? without_body() : find_wrong_path(request);
+    }
+    if (!failure) {
+        return false;
+    }
+    if (has_body(request)) {
+        find_peer(request).discard(silence, longest_body);
+        // What may be left of the body is no next request.
+        response.set_header("Connection", "close");
+    }
+    set_failure(response, *failure);
+    return true;
+}
+
+std::string Routes::find_method(const std::string& path) const {
+    const auto found = std::ranges::find_if(
+        methods_, [&](const auto& entry) { return std::regex_match(path, entry.first); });
+    return found == methods_.end() ? std::string() : found->second;
+}
+
+Failure Routes::find_wrong_path(const Request& request) const {
+    const std::string method = find_method(request.path);
+    return method.empty() ? nothing_served(request.method, request.path)
+                          : wrong_method(request.method, request.path, method);
 }
 
 std::size_t Routes::find_model(const std::string& name) const {

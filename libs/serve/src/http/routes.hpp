@@ -3,9 +3,12 @@
 
 #include <cstddef>
 #include <mutex>
+#include <regex>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <httplib.h>
 
@@ -13,6 +16,7 @@
 #include "anamnesis/serve/server.hpp"
 
 #include "engine.hpp"
+#include "http/failures.hpp"
 #include "http/generation.hpp"
 
 namespace anamnesis::serve {
@@ -28,6 +32,10 @@ public:
 
     void add_to(httplib::Server& server);
 
+    /// Refuses a request for which the library would wait: one whose body has no length or a wrong
+    /// one. True where it did. To be called before the library looks for a path.
+    bool refuse_before_body(const httplib::Request& request, httplib::Response& response) const;
+
 private:
     using Request = httplib::Request;
     using Response = httplib::Response;
@@ -36,8 +44,14 @@ private:
     template <class Handle>
     void guard(const Request& request, Response& response, const Handle& handle) const;
     template <class Handle>
+    void add_get(httplib::Server& server, const char* path, Handle handle);
+    template <class Handle>
     void add_post(httplib::Server& server, const char* path, Handle handle);
 
+    /// The method that a path is asked by; empty where nothing is served.
+    std::string find_method(const std::string& path) const;
+    /// Why nothing answers at the path of a request by its method.
+    Failure find_wrong_path(const Request& request) const;
     std::size_t find_model(const std::string& name) const;
     Json list_models() const;
     Json describe_model(std::size_t index) const;
@@ -53,6 +67,7 @@ private:
     Engine& engine_;
     const ServeOptions& options_;
     std::mutex parsing_;
+    std::vector<std::pair<std::regex, std::string>> methods_;  ///< of each path the one it has
 };
 
 }  // namespace anamnesis::serve

@@ -23,16 +23,28 @@ std::size_t count_characters(std::string_view text) {
         text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
-/// The alternatives by their names. The token itself is always among them, as OpenAI has it.
-Json name_alternatives(const language::Tokenizer& tokenizer, const ScoredToken& scored) {
+/// What stands for a token among others: what it adds to the text, or its name where that is
+/// nothing, as of special tokens and of the first bytes of a character.
+std::string show_token(const language::Tokenizer& tokenizer,
+                       TokenId token,
+                       const std::string& piece) {
+    return piece.empty() ? name_token(tokenizer, token) : piece;
+}
+
+/// The alternatives by their names. The token itself is always among them, as OpenAI has it, by
+/// what stands for it; by its own name where that is another's.
+Json name_alternatives(const language::Tokenizer& tokenizer,
+                       const ScoredToken& scored,
+                       const std::string& shown) {
     Json names = Json::object();
     for (const auto& [token, logprob] : scored.alternatives) {
-        const std::string name = name_token(tokenizer, token);
-        if (names.find(name) == nullptr) {
-            names.set(name, logprob);
+        std::string name = name_token(tokenizer, token);
+        if (token != scored.token && names.find(name) == nullptr) {
+            names.set(std::move(name), logprob);
         }
     }
-    const std::string own = name_token(tokenizer, scored.token);
+    const std::string own =
+        names.find(shown) == nullptr ? shown : name_token(tokenizer, scored.token);
     if (names.find(own) == nullptr) {
         names.set(own, scored.logprob);
     }
@@ -66,6 +78,7 @@ std::string name_token(const language::Tokenizer& tokenizer, TokenId token) {
 }
 
 Json make_logprob_columns(const language::Tokenizer& tokenizer,
+                          std::span<const std::string> pieces,
                           std::optional<TokenId> first,
                           std::span<const ScoredToken> tokens,
                           std::size_t& offset) {
@@ -73,22 +86,25 @@ Json make_logprob_columns(const language::Tokenizer& tokenizer,
     Json logprobs = Json::array();
     Json alternatives = Json::array();
     Json offsets = Json::array();
-    const auto add_name = [&](TokenId token) {
-        names.push_back(name_token(tokenizer, token));
+    bool has_alternatives = false;
+    const auto add_row = [&](const std::string& piece, TokenId token) {
+        std::string shown = show_token(tokenizer, token, piece);
+        names.push_back(shown);
         offsets.push_back(std::uint64_t{offset});
-        offset += count_characters(tokenizer.token_bytes(token));
+        offset += count_characters(piece);
+        return shown;
     };
+    std::size_t row = 0;
     if (first) {
-        add_name(*first);
+        static_cast<void>(add_row(pieces[row++], *first));
         logprobs.push_back(Json());
         alternatives.push_back(Json());
     }
-    bool has_alternatives = false;
     for (const ScoredToken& scored : tokens) {
-        add_name(scored.token);
+        const std::string shown = add_row(pieces[row++], scored.token);
         logprobs.push_back(scored.logprob);
         has_alternatives = has_alternatives || !scored.alternatives.empty();
-        alternatives.push_back(name_alternatives(tokenizer, scored));
+        alternatives.push_back(name_alternatives(tokenizer, scored, shown));
     }
     return Json::Object{{"tokens", std::move(names)},
                         {"token_logprobs", std::move(logprobs)},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,12 @@ namespace anamnesis::language {
 /// Owner: the tokenizer must outlive it; it may move.
 class TextStream {
 public:
-    /// Errors: `usage` for an empty stop string.
-    explicit TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop = {});
+    /// The text goes on with that of `before`, of which nothing is given out: a tokenizer that
+    /// leaves out the first space of a text then leaves out none. Errors: `usage` for an empty stop
+    /// string.
+    explicit TextStream(const Tokenizer& tokenizer,
+                        std::vector<std::string> stop = {},
+                        std::span<const TokenId> before = {});
 
     /// Reads a token and gives the text that became certain. Must not be called once stopped.
     std::string push(TokenId token);
