@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -24,6 +25,7 @@ public:
     CLI::Option* option(const std::string& names, Value& value, const std::string& description) {
         CLI::Option* option = app_->add_option(names, value, description)->group(name_);
         if constexpr (std::is_same_v<Value, std::string> ||
+                      std::is_same_v<Value, std::filesystem::path> ||
                       std::is_same_v<Value, std::vector<std::string>>) {
             option->check([](const std::string& text) { return find_empty_text(text); });
         } else if constexpr (holds_floats<Value>()) {
@@ -78,6 +80,9 @@ private:
     CLI::App* app_;
     std::string name_;
 };
+
+/// The options of a group so far.
+std::vector<CLI::Option*> list_options(CLI::App& app, const std::string& group);
 
 /// Whether some option of a group was given.
 bool is_any_given(const CLI::App& app, const std::string& group);

@@ -35,6 +35,23 @@ std::string take_first_word(std::string_view text) {
     return std::string(text.substr(0, text.find_first_of(": ")));
 }
 
+/// Of "--lora: At Most 1 required but received 2", "--lora: 1 required TEXT missing".
+std::string describe_count(const CLI::App& app, const std::string& text) {
+    const std::string option = take_first_word(text);
+    const std::vector<std::string> words = split(text, ' ');
+    if (text.find(" required but received ") == std::string::npos || words.back() == "0") {
+        return format("{} needs a value", option);
+    }
+    if (words[3] == "1") {
+        return format("{} is given more than once", option);
+    }
+    return format("{} takes {} values, as {}; it got {}",
+                  option,
+                  words[3],
+                  app.get_option(option)->get_default_str(),
+                  words.back());
+}
+
 /// The library's words as sentences.
 std::string describe(const CLI::App& app, const CLI::ParseError& error) {
     const std::string text = error.what();
@@ -42,10 +59,13 @@ std::string describe(const CLI::App& app, const CLI::ParseError& error) {
         return describe_unknown_word(app);
     }
     if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && text.starts_with("-")) {
-        if (text.find("At Most") != std::string::npos) {
-            return format("{} is given more than once", take_first_word(text));
-        }
-        return format("{} needs a value", take_first_word(text));
+        return describe_count(app, text);
+    }
+    if (dynamic_cast<const CLI::RequiresError*>(&error) != nullptr) {
+        return text + ", which is not given";
+    }
+    if (dynamic_cast<const CLI::ExcludesError*>(&error) != nullptr) {
+        return text + "; give one of them";
     }
     if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
         text.starts_with("A subcommand")) {

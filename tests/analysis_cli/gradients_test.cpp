@@ -211,6 +211,9 @@ TEST_F(GradientsOfData, RefuseWhatTheyCannotRead) {
     EXPECT_NE(result.errors.find("line 2"), std::string::npos) << result.errors;
     EXPECT_NE(result.errors.find("messages"), std::string::npos) << result.errors;
     EXPECT_EQ(run({}).exit_code, 2);
+    const CommandResult none = run({"--data", data_.string(), "--samples", "0"});
+    EXPECT_EQ(none.exit_code, 2);
+    EXPECT_NE(none.errors.find("--samples: the value is 0"), std::string::npos) << none.errors;
     EXPECT_EQ(run({"--rows", "x.safetensors", "--compare", data_.string()}).exit_code, 2);
     EXPECT_EQ(run({"--rows", (folder_.path() / "none.safetensors").string()}).exit_code, 3);
     const auto no_loss = folder_.write("silent.jsonl", "{\"prompt\": \"a\", \"response\": \"\"}\n");

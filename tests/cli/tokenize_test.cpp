@@ -3,6 +3,7 @@
 // The verb tokenize: texts, ids and chats, and its refusals.
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -129,6 +130,40 @@ TEST_F(Tokenizing, RefusesWhatItCannotAnswer) {
     EXPECT_EQ(neither.exit_code, 4);
     EXPECT_THAT(neither.errors, HasSubstr("line 2 of"));
     EXPECT_FALSE(fs::exists(out_));
+}
+
+TEST_F(Tokenizing, RefusesAnEmptyText) {
+    const CommandResult empty = tokenize({""});
+    EXPECT_EQ(empty.exit_code, 2);
+    EXPECT_THAT(empty.errors, HasSubstr("TEXT: the value is empty"));
+}
+
+TEST_F(Tokenizing, RefusesIdsThatNoTokenHas) {
+    // One token more, at an id with a gap before it.
+    Json file = Json::parse(read_file(folder_.path() / "tokenizer.json"));
+    Json added = file.at("added_tokens");
+    added.push_back(Json::Object{{"id", 500},
+                                 {"content", "<far>"},
+                                 {"single_word", false},
+                                 {"lstrip", false},
+                                 {"rstrip", false},
+                                 {"normalized", false},
+                                 {"special", false}});
+    file.set("added_tokens", added);
+    folder_.write("tokenizer.json", file.dump());
+    EXPECT_EQ(answer("{\"ids\": [500]}\n").at(0).at("text").as_string("text"), "<far>");
+    fs::remove(out_);
+    for (const auto& [id, why] :
+         std::map<std::string, std::string>{{"430", "id 430 is of no token in"},
+                                            {"501", "id 501 is outside"},
+                                            {"4294967296", "id 4294967296 is outside"}}) {
+        const fs::path in = folder_.write("in.jsonl", "{\"ids\": [1, " + id + "]}\n");
+        const CommandResult refused = tokenize({"--in", in.string(), "--out", out_.string()});
+        EXPECT_EQ(refused.exit_code, 4) << refused.output;
+        EXPECT_THAT(refused.errors, HasSubstr(why + " the vocabulary of 501"));
+        EXPECT_THAT(refused.errors, HasSubstr("line 1 of"));
+        EXPECT_FALSE(fs::exists(out_));
+    }
 }
 
 TEST_F(Tokenizing, RefusesToReplaceAnInput) {

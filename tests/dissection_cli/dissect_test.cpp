@@ -140,6 +140,15 @@ TEST_F(Dissect, RefusesAFolderOfModelsThatRanInAnotherWay) {
     EXPECT_THAT(other.errors, HasSubstr("attn_logits_scaling"));
 }
 
+TEST_F(Dissect, RefusesAPairOfTheSameWeightsBeforeItAsksAnything) {
+    fs::remove_all(folder_.path() / "post");
+    fs::copy(folder_.path() / "pre", folder_.path() / "post");
+    const CommandResult result = dissect({"--out", at("out")});
+    EXPECT_EQ(result.exit_code, 6) << result.output;
+    EXPECT_THAT(result.errors, HasSubstr("hold the same weights"));
+    EXPECT_FALSE(fs::exists(folder_.path() / "out"));
+}
+
 TEST_F(Dissect, RefusesTextsAndFoldersThatDoNotFit) {
     const fs::path few = folder_.write("few.jsonl", "{\"input_ids\":[1,2],\"labels\":[-100,2]}\n");
     const fs::path other =

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Recall of a real (tiny, random) hybrid, in the command's own process and behind a server.
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
@@ -31,6 +32,7 @@ namespace anamnesis::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class NiahOnAModel : public ::testing::Test {
 protected:
@@ -43,13 +45,14 @@ protected:
                                        "niah",
                                        "--lengths",
                                        "2k,4k",
-                                       "--chunk",
-                                       "256",
                                        "--max-tokens",
                                        "48",
                                        "--out",
                                        (folder_.path() / out).string()};
         words.insert(words.end(), more.begin(), more.end());
+        if (std::ranges::find(more, "--endpoint") == more.end()) {
+            words.insert(words.end(), {"--chunk", "256"});
+        }
         return run_command(words, options);
     }
     CommandResult on_the_model(const std::string& out,
@@ -161,8 +164,6 @@ TEST_F(NiahOnAModel, ReasonsTheSameBehindAServer) {
                                        "--plain",
                                        "--max-tokens",
                                        "24",
-                                       "--chunk",
-                                       "256",
                                        "--out",
                                        (folder_.path() / out).string()};
         words.insert(words.end(), who.begin(), who.end());
@@ -180,7 +181,8 @@ TEST_F(NiahOnAModel, ReasonsTheSameBehindAServer) {
         }
         return result;
     };
-    const std::string embedded = reason("embedded", {"--model", "m=" + model_.path().string()});
+    const std::string embedded =
+        reason("embedded", {"--model", "m=" + model_.path().string(), "--chunk", "256"});
     const auto checkpoint = checkpoint::Checkpoint::open(model_.path());
     const auto hybrid = runtime::HybridModel::load(
         checkpoint, checkpoint::recognise(checkpoint), {.prefill_chunk = 256});
@@ -283,6 +285,28 @@ TEST_F(NiahOnAModel, RefusesALengthBeyondTheContext) {
         on_the_model("r", {"--tasks", "s1", "--samples", "1", "--context-length", "3000"});
     EXPECT_EQ(result.exit_code, 2);
     EXPECT_THAT(result.errors, HasSubstr("the model 3000"));
+    EXPECT_THAT(result.errors, HasSubstr("ask for less (--lengths, --max-tokens)"));
+}
+
+TEST_F(NiahOnAModel, ReasoningBeyondTheContextIsRefusedWithOptionsThatReasonHas) {
+    const std::string data =
+        folder_.write("data.jsonl", R"({"question": "What is 1 + 1?", "answer": "2"})").string();
+    const CommandResult result = run_command({ANAMNESIS_BINARY,
+                                              "reason",
+                                              "--task",
+                                              "custom",
+                                              "--data",
+                                              data,
+                                              "--plain",
+                                              "--context-length",
+                                              "64",
+                                              "--model",
+                                              "m=" + model_.path().string(),
+                                              "--out",
+                                              (folder_.path() / "r").string()});
+    EXPECT_EQ(result.exit_code, 2) << result.output;
+    EXPECT_THAT(result.errors, HasSubstr("ask for less (--max-tokens)"));
+    EXPECT_THAT(result.errors, Not(HasSubstr("--lengths")));
 }
 
 }  // namespace

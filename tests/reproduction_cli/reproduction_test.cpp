@@ -11,6 +11,7 @@
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/io/file.hpp"
 
+#include "folder_snapshot.hpp"
 #include "run_command.hpp"
 #include "temporary_folder.hpp"
 
@@ -132,6 +133,37 @@ TEST_F(Reproduction, RefusesTheFolderOfAnotherRecipe) {
     const CommandResult result = command({"reproduce", "--seeds", "3", "--out", at("quick")});
     EXPECT_EQ(result.exit_code, 2);
     EXPECT_THAT(result.errors, HasSubstr("another recipe"));
+}
+
+TEST_F(Reproduction, RefusesASeedThatIsNamedTwiceAndFoldersOfOthers) {
+    const auto reproduce_in = [&](const std::string& out, const std::string& seeds) {
+        return command({"reproduce", "--quick", "--seeds", seeds, "--out", at(out)});
+    };
+    const CommandResult twice = reproduce_in("twice", "1,1");
+    EXPECT_EQ(twice.exit_code, 2) << twice.output;
+    EXPECT_THAT(twice.errors, HasSubstr("--seeds names 1 twice"));
+    EXPECT_FALSE(std::filesystem::exists(at("twice")));
+    // What a demo leaves, an evaluation, and what is of nobody here.
+    folder_.write("demo/pre/model.safetensors", "weights");
+    folder_.write("demo/report.html", "<html>");
+    folder_.write("recall/summary.json", "{}");
+    folder_.write("notes/notes.txt", "mine");
+    for (const char* name : {"demo", "recall", "notes"}) {
+        const auto before = snapshot(at(name));
+        const CommandResult refused = reproduce_in(name, "1");
+        EXPECT_EQ(refused.exit_code, 2) << refused.output;
+        EXPECT_THAT(refused.errors, HasSubstr("not a folder that 'anamnesis reproduce' has made"));
+        EXPECT_EQ(snapshot(at(name)), before);
+    }
+}
+
+TEST_F(Reproduction, LeavesItsFolderToNoDemo) {
+    folder_.write("runs/seed-3/recipe.json", "{}");
+    const auto before = snapshot(at("runs"));
+    const CommandResult refused = command({"demo", "--samples", "1", "--out", at("runs")});
+    EXPECT_EQ(refused.exit_code, 2) << refused.output;
+    EXPECT_THAT(refused.errors, HasSubstr("not a folder that 'anamnesis demo' has made"));
+    EXPECT_EQ(snapshot(at("runs")), before);
 }
 
 TEST_F(Reproduction, IsToldInAMinuteByTheDemo) {

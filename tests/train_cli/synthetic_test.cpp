@@ -103,8 +103,53 @@ TEST(ASyntheticRun, IsRefusedWhereItMakesNoSense) {
     EXPECT_EQ(twice.exit_code, 2);
     EXPECT_NE(twice.errors.find("--lora is given more than once"), std::string::npos)
         << twice.errors;
+    const CommandResult beside = run_anamnesis({"train",
+                                                "--init",
+                                                config,
+                                                "--data",
+                                                texts.string(),
+                                                "--data",
+                                                "synthetic:mix",
+                                                "--out",
+                                                "x"});
+    EXPECT_EQ(beside.exit_code, 2);
+    EXPECT_NE(beside.errors.find("--data synthetic:mix"), std::string::npos) << beside.errors;
     const CommandResult good = train("synthetic:lookup", "1x1x64");
     EXPECT_EQ(good.exit_code, 0) << good.errors;
+}
+
+/// Numbers that no run can mean, and what is said of them.
+TEST(ASyntheticRun, IsRefusedForNumbersThatMeanNothing) {
+    const TemporaryFolder folder;
+    const std::string config = std::string(ANAMNESIS_SOURCE) + "/tools/demo_config.json";
+    const std::string out = (folder.path() / "out").string();
+    struct Case {
+        std::vector<std::string> words;
+        std::string error;
+    };
+    for (const Case& one :
+         {Case{{"--steps", "0"}, "--steps: the value is 0"},
+          Case{{"--eval-every", "0"}, "--eval-every: the value is 0"},
+          Case{{"--eval-every", "1", "--eval-lengths", "128,128"},
+               "--eval-lengths names 128 twice"},
+          Case{{"--betas", "0.9"}, "--betas takes 2 values, as 0.9,0.95; it got 1"},
+          Case{{"--betas", "0.9,0.95,0.99"}, "--betas takes 2 values"},
+          Case{{"--betas"}, "--betas needs a value"}}) {
+        std::vector<std::string> words{"train",
+                                       "--init",
+                                       config,
+                                       "--data",
+                                       "synthetic:mix",
+                                       "--stages",
+                                       "1x1x64",
+                                       "--out",
+                                       out};
+        words.insert(words.end(), one.words.begin(), one.words.end());
+        const CommandResult result = run_anamnesis(words);
+        EXPECT_EQ(result.exit_code, 2) << one.error;
+        EXPECT_NE(result.errors.find(one.error), std::string::npos) << result.errors;
+        EXPECT_FALSE(fs::exists(out)) << "a refused run leaves nothing";
+    }
 }
 
 }  // namespace

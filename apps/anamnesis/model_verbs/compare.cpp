@@ -65,7 +65,7 @@ int run(const CompareOptions& options, Terminal& terminal, const Watch& watch) {
                          .haystack = options.haystack,
                          .max_new_tokens = options.max_tokens};
     if (options.chat) {
-        job.endpoint.form.chat = language::ChatTemplate::open(folder);
+        job.endpoint.form.chat = language::ChatTemplate::open(folder, "leave out --chat");
     }
     const OpenedModel opened =
         open_model(eval::name_model(options.checkpoint, options.model.adapters),

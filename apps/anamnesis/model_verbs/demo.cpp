@@ -13,8 +13,7 @@
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/reproduction/comparison.hpp"
 #include "anamnesis/reproduction/demo_pair.hpp"
-#include "anamnesis/reproduction/measurement.hpp"
-#include "anamnesis/reproduction/probe.hpp"
+#include "anamnesis/reproduction/demo_report.hpp"
 
 #include "command.hpp"
 #include "option_group.hpp"
@@ -91,24 +90,13 @@ void look(const Stage& stage) {
     stage.play(stage.on_pair("drift", {}));
 }
 
-std::vector<reproduction::NamedMeasurement> ask_all(const Stage& stage,
-                                                    const reproduction::Questions& questions) {
-    reproduction::ProbeJob job;
-    job.questions = questions;
-    job.threads = stage.common.threads;
-    for (const char* name : {"pre", "post", "qk", "pro", "fit"}) {
-        job.checkpoints.push_back({.name = name, .path = stage.at(name)});
-    }
-    return reproduction::run_probe(job, stage.watch);
-}
-
 int run(const DemoOptions& options, Terminal& terminal, const Watch& watch) {
     const Stage stage{.folder = options.out,
                       .common = {.quiet = options.common.quiet || options.common.json,
                                  .threads = options.common.threads},
                       .terminal = terminal,
                       .watch = watch};
-    const fs::path page = stage.folder / "report.html";
+    const fs::path page = reproduction::find_demo_page(stage.folder);
     report::check_page_target(page);
     reproduction::write_demo_pair(stage.folder);
     reproduction::write_demo_texts(stage.folder);
@@ -123,12 +111,8 @@ int run(const DemoOptions& options, Terminal& terminal, const Watch& watch) {
         repair(stage);
         stage.play(stage.on_pair("verify", {"--repaired", stage.at("qk")}));
     }
-    const reproduction::Questions questions{.lengths = {128, 512, 2048},
-                                            .recall_samples = options.samples,
-                                            .reasoning_samples = options.samples,
-                                            .seed = 999};
-    const auto checkpoints = ask_all(stage, questions);
-    report::write_page(page, reproduction::to_document(checkpoints));
+    const auto checkpoints =
+        reproduction::report_demo(stage.folder, options.samples, options.common.threads, watch);
     if (options.common.json) {
         terminal.result(Json(Json::Object{{"models", reproduction::to_json(checkpoints)},
                                           {"report", page.string()}})

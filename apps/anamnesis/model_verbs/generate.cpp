@@ -154,7 +154,8 @@ language::GenerateJob make_job(const GenerateOptions& options,
                 .ignores_end_of_text = options.ignore_eos}};
     if (options.chat) {
         job.chat = language::ChatTemplate::open(
-            options.model.tokenizer.empty() ? options.checkpoint : options.model.tokenizer);
+            options.model.tokenizer.empty() ? options.checkpoint : options.model.tokenizer,
+            "leave out --chat");
     }
     // Several answers at once would interleave.
     if (prompts < 2 && !options.common.json) {

@@ -55,6 +55,7 @@ void declare_loss(CLI::App& app, GradientsOptions& options) {
     loss.option("--samples",
                 options.samples,
                 "Take the first examples alone; all where it is not given.")
+        ->check(find_text_of_zero)
         ->default_str("");
     loss.flag("--all-text",
               options.all_text,

@@ -28,41 +28,7 @@
 namespace anamnesis::app {
 namespace {
 
-train::TrainingData make_data(const TrainOptions& options) {
-    train::TrainingData data{.batches = options.batches,
-                             .uses_chat_template = options.chat,
-                             .learns_prompts = options.learns_prompts,
-                             .rows = options.batch_size,
-                             .length = options.length,
-                             .is_packed = options.is_packed,
-                             .accumulated = options.accumulated,
-                             .seed = options.seed};
-    train::set_sources(data, options.data);
-    for (const std::string& word : options.stages) {
-        data.stages.push_back(train::synthetic::parse_stage(word));
-    }
-    if (!options.replay.empty()) {
-        data.replay = train::parse_replay(options.replay, options.replay_rows);
-    }
-    return data;
-}
-
-train::EvaluationPlan make_plan(const TrainOptions& options) {
-    train::EvaluationPlan plan{
-        .every = options.evaluate_every,
-        .lengths = {options.evaluated_lengths.begin(), options.evaluated_lengths.end()},
-        .samples = options.evaluated_samples,
-        .uses_chat_template = options.chat};
-    if (!options.evaluated_task.empty()) {
-        plan.reasoning = train::EvaluationPlan::Reasoning{
-            .task = parse_word(eval::reasoning_task_words, options.evaluated_task, "--eval-reason"),
-            .data = options.evaluated_data};
-    }
-    return plan;
-}
-
 void set_start(const TrainOptions& options, train::FineTuneJob& job) {
-    job.checkpoint = options.checkpoint;
     job.opening = make_open_options(options.reading);
     job.recognising = make_recognise_options(options.reading);
     if (!options.init.empty()) {
@@ -72,37 +38,38 @@ void set_start(const TrainOptions& options, train::FineTuneJob& job) {
     }
 }
 
+void set_data(const TrainOptions& options, train::TrainingData& data) {
+    train::set_sources(data, options.data);
+    for (const std::string& word : options.stages) {
+        data.stages.push_back(train::synthetic::parse_stage(word));
+    }
+    if (!options.replay.empty()) {
+        data.replay = train::parse_replay(options.replay, options.replay_rows);
+    }
+}
+
 train::FineTuneJob make_job(const TrainOptions& options) {
-    train::FineTuneJob job;
-    job.out = options.out;
-    job.data = make_data(options);
-    job.steps = options.steps;
-    job.learning_rate = options.learning_rate;
-    job.decay = options.decay;
-    job.warmup = options.warmup;
-    job.min_lr_ratio = options.min_lr_ratio;
-    job.adamw = {.beta1 = options.betas.at(0),
-                 .beta2 = options.betas.at(1),
-                 .eps = options.eps,
-                 .weight_decay = options.weight_decay};
-    job.clip = options.clip;
-    job.rules = {.frozen = options.frozen, .rates = options.rates, .anchors = options.anchors};
+    train::FineTuneJob job = options.job;
+    set_start(options, job);
+    set_data(options, job.data);
+    job.adamw.beta1 = options.betas.at(0);
+    job.adamw.beta2 = options.betas.at(1);
     if (!options.lora.empty()) {
         job.lora = train::parse_lora(options.lora);
     }
     job.type = options.dtype == "f32" ? train::TrainingType::f32 : train::TrainingType::bf16;
-    job.device = options.device;
     job.threads = options.common.threads;
-    job.recomputes_layers = options.recomputes_layers;
-    job.save_every = options.save_every;
-    job.evaluation = make_plan(options);
-    job.writes_tensorboard = options.tensorboard;
-    set_start(options, job);
+    job.evaluation.uses_chat_template = job.data.uses_chat_template;
+    if (!options.evaluated_task.empty()) {
+        job.evaluation.reasoning = train::EvaluationPlan::Reasoning{
+            .task = parse_word(eval::reasoning_task_words, options.evaluated_task, "--eval-reason"),
+            .data = options.evaluated_data};
+    }
     return job;
 }
 
 int run(const TrainOptions& options, Terminal& terminal, const Watch& watch) {
-    if (options.checkpoint.empty() == options.init.empty()) {
+    if (options.job.checkpoint.empty() == options.init.empty()) {
         throw Error(ErrorKind::usage, "give one of --model and --init");
     }
     const train::FineTuneJob job = make_job(options);
@@ -129,7 +96,7 @@ int run(const TrainOptions& options, Terminal& terminal, const Watch& watch) {
     if (options.common.json) {
         terminal.result(result.receipt.dump(2) + "\n");
     }
-    terminal.say(format("{}: {} steps, loss {:.4f}", options.out, result.steps, result.loss));
+    terminal.say(format("{}: {} steps, loss {:.4f}", job.out.string(), result.steps, result.loss));
     return 0;
 }
 

@@ -36,7 +36,7 @@ eval::PromptForm make_form(const AskingOptions& options, const std::string& fold
     const bool is_rendered_here =
         options.needs_model() || options.server.transport != eval::TransportChoice::chat;
     if (options.chat && is_rendered_here) {
-        form.chat = language::ChatTemplate::open(folder);
+        form.chat = language::ChatTemplate::open(folder, options.without_template);
     }
     return form;
 }
@@ -89,7 +89,7 @@ void declare_asking(CLI::App& app, AskingOptions& options) {
         "--thinking", options.thinking, "The thinking switch of the chat template, 0 or 1.");
     answers.option("--chat-var", options.chat_variables, language::chat_variable_help);
     answers.option("--max-tokens", options.max_tokens, "The longest answer in tokens.")
-        ->default_str("");
+        ->check(find_text_of_zero);
     answers.flag(
         "--check-engine",
         options.check_engine,
@@ -114,12 +114,25 @@ void declare_asking(CLI::App& app, AskingOptions& options) {
                  "Read every prompt alone, also what it has in common with others.");
     declare_server(app, options.server);
     declare_reading(app, options.reading);
+    for (const char* group : {"Running the model", "Reading checkpoints"}) {
+        for (CLI::Option* option : list_options(app, group)) {
+            // A server is asked in tokens too, and --adapter is refused with what to do instead.
+            if (option->get_name() != "--tokenizer" && option->get_name() != "--adapter") {
+                option->excludes(app.get_option("--endpoint"));
+            }
+        }
+    }
 }
 
 Json describe_chat(const AskingOptions& options) {
     Json variables = language::parse_chat_variables(options.chat_variables);
     if (options.thinking) {
         variables.set("enable_thinking", *options.thinking);
+    }
+    const bool has_template =
+        options.chat || options.server.transport == eval::TransportChoice::chat;
+    if (!has_template && !variables.is_null()) {
+        throw Error(ErrorKind::usage, "--thinking and --chat-var belong to --chat");
     }
     return options.chat && !variables.is_null() ? variables : Json(options.chat);
 }

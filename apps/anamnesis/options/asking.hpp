@@ -26,9 +26,10 @@ struct AskingOptions {
     ReadingOptions reading{};
     ServerOptions server{};
     bool chat = false;
+    const char* without_template = "leave out --chat";  ///< what helps a model that has none
     std::optional<bool> thinking{};
     std::vector<std::string> chat_variables{};
-    std::uint32_t max_tokens = 0;  ///< 0: the task's own
+    std::optional<std::uint32_t> max_tokens{};  ///< absent: the task's own
     bool no_sharing = false;
     bool check_engine = false;
     bool twice = false;
@@ -47,7 +48,7 @@ void declare_asking(CLI::App& app, AskingOptions& options);
 language::Tokenizer open_tokenizer(const AskingOptions& options);
 
 /// What prompts are put into, for the settings of a run: false, true, or the variables of the chat
-/// template that are set.
+/// template that are set. Errors: `usage` for variables that no template reads.
 Json describe_chat(const AskingOptions& options);
 
 /// The options and the tokenizer must outlive the job.

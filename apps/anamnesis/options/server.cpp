@@ -15,10 +15,12 @@
 namespace anamnesis::app {
 
 void declare_server(CLI::App& app, ServerOptions& options) {
-    OptionGroup group(app, "Asking a server");
-    group.option("--endpoint",
-                 options.endpoint,
-                 "Ask an OpenAI-compatible server (vLLM, SGLang, llama-server) at this URL.");
+    constexpr const char* heading = "Asking a server";
+    OptionGroup group(app, heading);
+    auto* endpoint =
+        group.option("--endpoint",
+                     options.endpoint,
+                     "Ask an OpenAI-compatible server (vLLM, SGLang, llama-server) at this URL.");
     group.option("--api-key-env",
                  options.api_key_variable,
                  "The environment variable that holds the server's key.");
@@ -40,6 +42,11 @@ void declare_server(CLI::App& app, ServerOptions& options) {
                options.plain_openai,
                "Send OpenAI's own fields only. Without it, neutral values keep a server's defaults "
                "out.");
+    for (CLI::Option* option : list_options(app, heading)) {
+        if (option != endpoint) {
+            option->needs(endpoint);
+        }
+    }
 }
 
 eval::EndpointOptions make_endpoint(const ServerOptions& options, const std::string& model) {

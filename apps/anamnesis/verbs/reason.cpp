@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/eval/grading/task.hpp"
 #include "anamnesis/eval/reason_job.hpp"
@@ -65,7 +64,9 @@ void declare(CLI::App& app, ReasonOptions& options) {
     required.option("--data", options.data, "The data set's JSON lines.")->required();
     declare_asking(app, options.asking);
     OptionGroup sampling(app, "Answers");
-    sampling.option("--limit", options.limit, "Ask only the first N problems.")->default_str("");
+    sampling.option("--limit", options.limit, "Ask only the first N problems.")
+        ->check(find_text_of_zero)
+        ->default_str("");
     sampling.option("--k", options.k, "Samples of each problem.")->check(CLI::Range(1U, 4096U));
     sampling
         .option("--temperature",
@@ -86,7 +87,6 @@ void declare(CLI::App& app, ReasonOptions& options) {
 }
 
 eval::ReasonJob make_job(const ReasonOptions& options, const language::Tokenizer& tokenizer) {
-    constexpr std::size_t default_tokens = 8192;
     const double temperature = options.temperature.value_or(options.k > 1 ? 0.6 : 0.0);
     return {.asking = make_asking_job(options.asking, options.common, tokenizer),
             .task = options.task,
@@ -100,19 +100,16 @@ eval::ReasonJob make_job(const ReasonOptions& options, const language::Tokenizer
             .shots = options.shots,
             .train = options.train,
             .prompt_template = options.prompt_template,
-            .max_new_tokens =
-                options.asking.max_tokens != 0 ? options.asking.max_tokens : default_tokens,
+            .max_new_tokens = options.asking.max_tokens.value_or(8192),
             .chat = describe_chat(options.asking)};
 }
 
 int run(const ReasonOptions& stated, Terminal& terminal, const Watch& watch) {
-    if (stated.shots > 0 && (stated.train.empty() || !stated.prompt_template.empty())) {
-        throw Error(ErrorKind::usage,
-                    "--shots takes its examples from --train, and no --prompt-template");
-    }
     ReasonOptions options = stated;
     // Examples make a completion; without them the model's chat template does.
     options.asking.chat = options.asking.chat || (options.shots == 0 && !options.is_plain);
+    options.asking.without_template =
+        "give --plain to ask without one, or --shots and --train for a base model";
     const auto tokenizer = open_tokenizer(options.asking);
     LiveTable table(terminal.is_quiet());
     if (const auto report = eval::run_reason(make_job(options, tokenizer), table, watch)) {

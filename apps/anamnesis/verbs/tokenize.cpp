@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstddef>
 #include <string>
 
 #include <CLI/CLI.hpp>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
-#include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/language/tokenize_job.hpp"
 
@@ -32,7 +30,7 @@ void declare(CLI::App& app, TokenizeOptions& options) {
                 "A checkpoint, or the folder or file of a tokenizer.")
         ->required();
     OptionGroup input(app, "Input");
-    app.add_option("TEXT", options.text, "A text, to see its tokens.");
+    app.add_option("TEXT", options.text, "A text, to see its tokens.")->check(find_empty_text);
     input.option("--in",
                  options.job.in,
                  "JSON lines with text, ids or messages (docs/chat-templates.md); - reads standard "
@@ -49,26 +47,15 @@ int run(const TokenizeOptions& options, Terminal& terminal, const Watch& watch) 
     }
     if (options.job.in.empty()) {
         const Json tokens = language::tokenize_text(options.job.tokenizer, options.text, watch);
-        if (options.common.json) {
-            terminal.result(tokens.dump(2) + "\n");
-            return 0;
-        }
-        const Json::Array& ids = tokens.at("ids").as_array("ids");
-        const Json::Array& pieces = tokens.at("pieces").as_array("pieces");
-        for (std::size_t i = 0; i < ids.size(); ++i) {
-            terminal.result(
-                format("{:>8}  {}\n", ids[i].as_integer("id"), pieces[i].as_string("piece")));
-        }
+        terminal.result(options.common.json ? tokens.dump(2) + "\n"
+                                            : language::list_tokens(tokens));
         return 0;
     }
     const language::TokenizeSummary summary = language::tokenize_lines(options.job, watch);
     if (options.common.json) {
         terminal.result(to_json(options.job, summary).dump(2) + "\n");
     } else if (!terminal.is_quiet()) {
-        terminal.result(format("{} lines, {} tokens; {} chats refused by the template\n",
-                               with_separators(summary.lines),
-                               with_separators(summary.tokens),
-                               summary.refused));
+        terminal.result(to_text(summary));
     }
     return 0;
 }

@@ -2,14 +2,20 @@
 #include "anamnesis/base/value_text.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
+
+#include "anamnesis/base/error.hpp"
+#include "anamnesis/base/text.hpp"
 
 namespace anamnesis {
 
 std::string find_empty_text(std::string_view text) {
-    return text.empty() ? "the value is empty; leave the option out, or give it one" : "";
+    return text.empty() ? "the value is empty; leave it out, or give one" : "";
 }
 
 std::string find_negative_text(std::string_view text) {
@@ -18,6 +24,21 @@ std::string find_negative_text(std::string_view text) {
 
 std::string find_text_below_zero(const std::string& text) {
     return std::strtod(text.c_str(), nullptr) > 0.0 ? "" : "the value is not a number above 0";
+}
+
+std::string find_text_of_zero(const std::string& text) {
+    const bool is_zero = !text.empty() && text.find_first_not_of('0') == std::string::npos;
+    return is_zero ? "the value is 0; leave the option out, or give 1 or more" : "";
+}
+
+void refuse_repeated(std::string_view option, std::span<const std::uint64_t> numbers) {
+    std::set<std::uint64_t> seen;
+    for (const std::uint64_t number : numbers) {
+        if (!seen.insert(number).second) {
+            throw Error(ErrorKind::usage,
+                        format("{} names {} twice; name each number once", option, number));
+        }
+    }
 }
 
 std::string find_text_of_nan(std::string_view text) {

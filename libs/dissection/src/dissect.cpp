@@ -389,6 +389,7 @@ private:
 }  // namespace
 
 Findings dissect(const DissectionJob& job, const Watch& watch) {
+    require_difference(job, watch);
     return Search(job, watch).run();
 }
 

@@ -30,6 +30,7 @@
 #include "anamnesis/dissection/dissect.hpp"
 #include "anamnesis/eval/run_folder.hpp"
 #include "anamnesis/io/sampled_digest.hpp"
+#include "anamnesis/restore/equal_weights.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/repaired_rows.hpp"
 #include "anamnesis/restore/request.hpp"
@@ -136,6 +137,17 @@ restore::Request allow_everything(restore::Request request) {
 }
 
 }  // namespace
+
+void require_difference(const DissectionJob& job, const Watch& watch) {
+    if (restore::are_weights_equal(*job.pre, *job.post, watch)) {
+        throw Error(ErrorKind::mismatch,
+                    format("{} and {} hold the same weights, and there is no damage to locate; "
+                           "give --pre the checkpoint before the fine-tune and --post the one "
+                           "after it",
+                           in_quotes(job.pre->checkpoint.path().string(), 1000),
+                           in_quotes(job.post->checkpoint.path().string(), 1000)));
+    }
+}
 
 void require_numbers(const Scores& scores, const char* side) {
     const auto is_number = [](double loss) { return std::isfinite(loss); };

@@ -32,6 +32,9 @@ struct Scores {
     std::size_t right_reasoning = 0;
 };
 
+/// Before anything is loaded. Errors: `mismatch` where no tensor of the pair differs.
+void require_difference(const DissectionJob& job, const Watch& watch);
+
 /// Errors: `numerical` where `side` does not run: nothing can be held against it.
 void require_numbers(const Scores& scores, const char* side);
 

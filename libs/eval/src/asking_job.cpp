@@ -216,11 +216,12 @@ private:
     enum class Pass : std::uint8_t { first, again };
 
     RunProgress ask_items(const Engine& engine, const std::string& name, Pass pass) {
-        NextItem next = evaluation_.start({.context_length = engine.back_end->context_length(),
-                                           .form = engine.form,
-                                           .count_tokens = [this](std::string_view text) {
-                                               return job_.tokenizer->encode(text).size();
-                                           }});
+        NextItem next = evaluation_.start(
+            {.context_length = engine.back_end->context_length(),
+             .form = engine.form,
+             .count_tokens =
+                 [this](std::string_view text) { return job_.tokenizer->encode(text).size(); },
+             .is_served = job_.are_served});
         if (job_.asks_twice) {
             next = with_tokens(std::move(next), *job_.tokenizer);
             next = pass == Pass::again ? repeat_items(std::move(next)) : std::move(next);

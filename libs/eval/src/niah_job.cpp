@@ -56,7 +56,9 @@ public:
         return notes;
     }
 
-    NextItem start(const PreflightFacts& facts) override {
+    NextItem start(const PreflightFacts& given) override {
+        PreflightFacts facts = given;
+        facts.less = job_.prompts.empty() ? "--lengths, --max-tokens" : "--prompts, --max-tokens";
         const NiahAsking asking{.max_new_tokens = job_.max_new_tokens,
                                 .gives_prefix = job_.gives_prefix,
                                 .asks_logprob = job_.asks_logprob};

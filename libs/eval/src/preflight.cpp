@@ -20,10 +20,13 @@ void check_room(const std::string& what, const Question& question, const Preflig
     if (needed > *facts.context_length) {
         throw Error(ErrorKind::usage,
                     format("{}: prompt and answer take {} tokens, the model {}; ask for less "
-                           "(--lengths, --max-tokens), or give --context-length if it can do more",
+                           "({}), or {}",
                            what,
                            needed,
-                           *facts.context_length));
+                           *facts.context_length,
+                           facts.less,
+                           facts.is_served ? "start the server with a larger context"
+                                           : "give --context-length if it can do more"));
     }
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "anamnesis/base/digest.hpp"
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
@@ -70,7 +71,11 @@ public:
 
     language::Sampling sampling() const override { return asking_.sampling; }
 
-    NextItem start(const PreflightFacts& facts) override {
+    NextItem start(const PreflightFacts& given) override {
+        PreflightFacts facts = given;
+        facts.less = job_.shots > 0                  ? "--max-tokens, --shots"
+                     : !job_.prompt_template.empty() ? "--max-tokens, --prompt-template"
+                                                     : "--max-tokens";
         // Where the longest question has room, all have.
         const auto longest = std::ranges::max_element(
             problems_, {}, [](const Problem& problem) { return problem.question.size(); });
@@ -114,6 +119,14 @@ private:
 std::optional<EvaluationReport> run_reason(const ReasonJob& job,
                                            Scoreboard& scoreboard,
                                            const Watch& watch) {
+    if (job.shots > 0 && (job.train.empty() || !job.prompt_template.empty())) {
+        throw Error(ErrorKind::usage,
+                    "--shots takes its examples from --train, and no --prompt-template");
+    }
+    if (job.shots == 0 && !job.train.empty()) {
+        throw Error(ErrorKind::usage,
+                    "--train gives the worked examples of --shots; give both, or neither");
+    }
     ReasonEvaluation evaluation(job);
     return run_evaluation(evaluation, job.asking, scoreboard, watch);
 }

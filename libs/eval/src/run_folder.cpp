@@ -68,14 +68,23 @@ void expect_same_checkpoint(const std::string& name, const Json& before, const J
 }
 
 /// A folder without results may be a checkpoint's, or have the record of a training run, which has
-/// the same name.
+/// the same name, or what another command reports (`demo`, `reproduce`).
 /// Errors: `usage`.
 void refuse_folder_of_others(const fs::path& folder) {
     if (!list_files(folder, "results", ".jsonl").empty()) {
         return;
     }
     io::refuse_checkpoint_folder(folder);
-    for (const fs::path& record : list_files(folder, "run", ".json")) {
+    const std::vector<fs::path> records = list_files(folder, "run", ".json");
+    for (const char* report : {"report.html", "summary.json"}) {
+        if (records.empty() && fs::exists(folder / report)) {
+            throw Error(ErrorKind::usage,
+                        format("{} is the report of another command and would be written over; "
+                               "give another --out",
+                               in_quotes((folder / report).string(), 1000)));
+        }
+    }
+    for (const fs::path& record : records) {
         const Json found = in_context([&] { return format("reading {}", record.string()); },
                                       [&] { return Json::parse(io::read_text(record)); });
         if (found.find("checkpoints") == nullptr) {

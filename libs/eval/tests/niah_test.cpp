@@ -18,6 +18,7 @@
 namespace anamnesis::eval {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 /// Every byte a token: lengths are bytes then.
@@ -170,7 +171,11 @@ TEST_F(Preflight, RefusesABudgetWithoutRoomForTheAnswer) {
 
 TEST_F(Preflight, RefusesAContextThatIsTooSmall) {
     facts.context_length = 100;
-    EXPECT_THAT(refusal(), HasSubstr("the model 100"));
+    facts.less = "--lengths";
+    EXPECT_THAT(refusal(), AllOf(HasSubstr("the model 100"), HasSubstr("(--lengths)")));
+    EXPECT_THAT(refusal(), HasSubstr("--context-length"));
+    facts.is_served = true;
+    EXPECT_THAT(refusal(), HasSubstr("start the server with a larger context"));
 }
 
 TEST(NiahSummary, ComparesOnTheSameSamples) {

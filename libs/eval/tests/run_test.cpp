@@ -135,11 +135,12 @@ TEST(Run, RefusesAnotherCheckpointUnderTheSameName) {
     EXPECT_TRUE(run_folder.find_description("other").is_null());
 }
 
-TEST(Run, RefusesTheFolderOfACheckpointOrOfATraining) {
+TEST(Run, RefusesTheFolderOfACheckpointOfATrainingOrOfAReport) {
     const TemporaryFolder folder;
     const auto weights = folder.write("checkpoint/model.safetensors", "weights");
     const auto record = folder.write("training/run.json", R"({"steps": 3})");
-    for (const auto& file : {weights, record}) {
+    const auto report = folder.write("demo/report.html", "<html>");
+    for (const auto& file : {weights, record, report}) {
         try {
             RunFolder::open(file.parent_path(), settings, {});
             ADD_FAILURE() << file << " was not seen";

@@ -118,6 +118,22 @@ void refuse_checkpoint_folder(const fs::path& folder) {
     }
 }
 
+void require_new_folder(const fs::path& folder, std::string_view command) {
+    refuse_checkpoint_folder(folder);
+    std::error_code ignored;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+        const std::string name = entry.path().filename().string();
+        if (!name.starts_with('.')) {
+            throw Error(ErrorKind::usage,
+                        format("{} is not empty (it holds {}) and is not a folder that '{}' has "
+                               "made; name a new one with --out",
+                               in_quotes(folder.string(), 1000),
+                               in_quotes(name),
+                               command));
+        }
+    }
+}
+
 void require_working_folder() {
     std::error_code error;
     static_cast<void>(fs::current_path(error));

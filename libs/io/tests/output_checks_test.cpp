@@ -108,5 +108,22 @@ TEST(CheckpointFolders, AreNotForResults) {
     EXPECT_NO_THROW(refuse_checkpoint_folder(folder.path() / "absent"));
 }
 
+TEST(FoldersOfACommand, AreNewOrEmpty) {
+    const TemporaryFolder folder;
+    EXPECT_NO_THROW(require_new_folder(folder.path(), "anamnesis demo"));
+    EXPECT_NO_THROW(require_new_folder(folder.path() / "absent", "anamnesis demo"));
+    folder.write(".pre.partial-7/model.safetensors", "");
+    EXPECT_NO_THROW(require_new_folder(folder.path(), "anamnesis demo"));
+    folder.write("results/report.html", "");
+    try {
+        require_new_folder(folder.path() / "results", "anamnesis demo");
+        ADD_FAILURE() << "a folder with a report was accepted";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::usage);
+        EXPECT_THAT(error.message(), HasSubstr("report.html"));
+        EXPECT_THAT(error.message(), HasSubstr("anamnesis demo"));
+    }
+}
+
 }  // namespace
 }  // namespace anamnesis::io

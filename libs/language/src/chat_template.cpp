@@ -129,7 +129,7 @@ ChatTemplate ChatTemplate::read(std::string_view text,
     return result;
 }
 
-ChatTemplate ChatTemplate::open(const fs::path& folder) {
+ChatTemplate ChatTemplate::open(const fs::path& folder, std::string_view advice) {
     const bool is_gguf = folder.extension() == ".gguf";
     const fs::path shared = is_gguf ? folder : folder / "tokenizer_config.json";
     const fs::path own = folder / "chat_template.jinja";
@@ -148,7 +148,11 @@ ChatTemplate ChatTemplate::open(const fs::path& folder) {
     }
     if (templates.empty()) {
         throw Error(ErrorKind::not_found,
-                    format("{} holds no chat template", in_quotes(folder.string(), 1000)));
+                    format("{} holds no chat template{}{}{}",
+                           in_quotes(folder.string(), 1000),
+                           is_gguf ? "" : " (chat_template.jinja, or in tokenizer_config.json)",
+                           advice.empty() ? "" : "; ",
+                           advice));
     }
     if (!templates.contains("default")) {
         throw Error(

@@ -219,7 +219,8 @@ bool has_value(const Json& row, std::string_view key) {
 Conversation read_conversation(const Json& row) {
     Conversation conversation;
     for (const char* key : {"messages", "conversations"}) {
-        if (has_value(row, key)) {
+        // Data sets of several forms leave the lists of the others empty.
+        if (has_value(row, key) && !row.at(key).as_array(in_quotes(key)).empty()) {
             if (has_text(row, "system")) {
                 add_turn("system", read_text(row, "system"), conversation.turns);
             }

@@ -264,6 +264,14 @@ SupervisedText read_any_form(const Json& row, const SupervisionRules& rules) {
                       Writing::plain,
                       rules);
     }
+    for (const char* key : {"messages", "conversations"}) {
+        if (has_value(row, key)) {
+            throw Error(ErrorKind::malformed,
+                        format("{} is an empty list, expected the messages of a conversation; fill "
+                               "it, or leave the row out",
+                               in_quotes(key)));
+        }
+    }
     throw Error(ErrorKind::malformed,
                 "the row has none of: messages, conversations, instruction, prompt, question, "
                 "text, input_ids");

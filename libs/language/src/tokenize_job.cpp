@@ -52,6 +52,26 @@ Json tell_notes(const Tokenizer& tokenizer, const Watch& watch) {
     return notes;
 }
 
+/// What `ids` of a line name. A model's embedding may have more rows, which no text stands for.
+/// Errors: `malformed` for an id without a token.
+std::vector<TokenId> read_ids(const Json& list, const Tokenizer& tokenizer) {
+    constexpr std::uint64_t most = 0x7FFFFFFF;
+    std::vector<TokenId> ids;
+    for (const Json& id : list.as_array("ids")) {
+        const std::uint64_t number = id.as_unsigned("an id");
+        if (number > most || !tokenizer.find_text(static_cast<TokenId>(number))) {
+            const std::size_t size = tokenizer.vocabulary_size();
+            throw Error(ErrorKind::malformed,
+                        format("id {} is {} the vocabulary of {}; give ids of this tokenizer",
+                               number,
+                               number < size ? "of no token in" : "outside",
+                               size));
+        }
+        ids.push_back(static_cast<TokenId>(number));
+    }
+    return ids;
+}
+
 bool read_flag(const Json& line, std::string_view name, bool otherwise) {
     const Json* value = line.find(name);
     return value == nullptr || value->is_null() ? otherwise : value->as_boolean(in_quotes(name));
@@ -93,14 +113,7 @@ private:
     }
 
     void decode(const Json& line, Json& result) {
-        std::vector<TokenId> ids;
-        for (const Json& id : line.at("ids").as_array("ids")) {
-            const std::uint64_t number = id.as_unsigned("an id");
-            if (number > 0x7FFFFFFFU) {
-                throw Error(ErrorKind::malformed, format("{} is no id of a token", number));
-            }
-            ids.push_back(static_cast<TokenId>(number));
-        }
+        const std::vector<TokenId> ids = read_ids(line.at("ids"), tokenizer_);
         const bool skips = read_flag(line, "skip_special", true);
         result.set("text",
                    tokenizer_.decode(ids, skips ? SpecialTokens::skip : SpecialTokens::keep));
@@ -150,6 +163,16 @@ Json tokenize_text(const fs::path& tokenizer, std::string_view text, const Watch
                         {"notes", tell_notes(known, watch)}};
 }
 
+std::string list_tokens(const Json& tokens) {
+    const Json::Array& ids = tokens.at("ids").as_array("ids");
+    const Json::Array& pieces = tokens.at("pieces").as_array("pieces");
+    std::string lines;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        lines += format("{:>8}  {}\n", ids[i].as_integer("id"), pieces[i].as_string("piece"));
+    }
+    return lines;
+}
+
 TokenizeSummary tokenize_lines(const TokenizeJob& job, const Watch& watch) {
     io::refuse_to_replace_input("--out", job.out, {job.in, job.tokenizer});
     LineAnswerer answerer(job.tokenizer, watch);
@@ -170,6 +193,13 @@ TokenizeSummary tokenize_lines(const TokenizeJob& job, const Watch& watch) {
     summary.refused = answerer.summary().refused;
     summary.notes = answerer.summary().notes;
     return summary;
+}
+
+std::string to_text(const TokenizeSummary& summary) {
+    return format("{} lines, {} tokens; {} chats refused by the template\n",
+                  with_separators(summary.lines),
+                  with_separators(summary.tokens),
+                  summary.refused);
 }
 
 Json to_json(const TokenizeJob& job, const TokenizeSummary& summary) {

@@ -92,6 +92,18 @@ TEST(ChatTemplate, ReadsPlainChatmlFromTheTokenizersConfig) {
               "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
 }
 
+TEST(ChatTemplate, ThatIsNotThereIsMissedWithAdvice) {
+    const testing::TemporaryFolder folder;
+    try {
+        static_cast<void>(ChatTemplate::open(folder.path(), "give --plain"));
+        ADD_FAILURE() << "a template came out of an empty folder";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::not_found);
+        EXPECT_THAT(error.message(), HasSubstr("holds no chat template (chat_template.jinja"));
+        EXPECT_TRUE(error.message().ends_with("; give --plain")) << error.message();
+    }
+}
+
 TEST(ChatTemplate, RefusesWhatItDoesNotKnowByFileAndLine) {
     const testing::TemporaryFolder folder;
     folder.write("chat_template.jinja", "{{ bos_token }}\n{{ messages | urlize }}");

@@ -104,6 +104,22 @@ TEST_F(SupervisedRows, ThatAreWrongNameTheirLine) {
     }
 }
 
+TEST_F(SupervisedRows, WithoutMessagesAreRefusedUnlessTheyHaveAnotherForm) {
+    for (const char* key : {"messages", "conversations"}) {
+        try {
+            read_supervised_row(Json::Object{{key, Json::array()}}, rules_);
+            ADD_FAILURE() << key << " without messages was read";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::malformed);
+            EXPECT_NE(error.message().find(std::string("'") + key + "' is an empty list"),
+                      std::string::npos)
+                << error.message();
+        }
+    }
+    const char* both = R"({"messages": [], "prompt": "A", "response": "B"})";
+    EXPECT_EQ(decode_supervised(read_supervised_row(Json::parse(both), rules_)), "B");
+}
+
 TEST_F(SupervisedRows, JoinTheTextsOfContentInParts) {
     const auto read = [&](const char* row) {
         return read_supervised_row(Json::parse(row), rules_);

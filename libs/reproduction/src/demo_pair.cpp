@@ -102,7 +102,7 @@ void write_demo_texts(const fs::path& folder) {
 
 void write_demo_pair(const fs::path& folder) {
     if (!fs::exists(folder / "pre")) {  // else a demo's own, which goes on
-        io::refuse_checkpoint_folder(folder);
+        io::require_new_folder(folder, "anamnesis demo");
     }
     fs::create_directories(folder);
     write_checkpoint(folder / "pre", embedded::demo_pre());

@@ -2,12 +2,14 @@
 #include "anamnesis/reproduction/probe.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/value_text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -41,6 +43,8 @@ runtime::Network load_speaker(const ProbeJob& job, const std::string& path) {
 }  // namespace
 
 std::vector<NamedMeasurement> run_probe(const ProbeJob& job, const Watch& watch) {
+    const std::vector<std::size_t>& lengths = job.questions.lengths;
+    refuse_repeated("--lengths", std::vector<std::uint64_t>(lengths.begin(), lengths.end()));
     runtime::use_threads(job.threads);
     std::vector<NamedMeasurement> measured;
     for (const ProbeJob::Probed& probed : job.checkpoints) {

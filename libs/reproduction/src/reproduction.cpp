@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/parallel.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/value_text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/output_checks.hpp"
@@ -18,9 +20,26 @@
 
 namespace anamnesis::reproduction {
 
+namespace {
+
+/// Whether an earlier call began in a folder. Reports have names that other commands use too, and
+/// tell nothing.
+bool has_seed_folder(const std::filesystem::path& folder) {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+        if (entry.is_directory() && entry.path().filename().string().starts_with("seed-")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
 Findings run_reproduction(const ReproductionJob& job, const Watch& watch) {
-    if (!std::filesystem::exists(job.folder / "summary.json")) {
-        io::refuse_checkpoint_folder(job.folder);
+    refuse_repeated("--seeds", job.seeds);
+    if (!has_seed_folder(job.folder)) {
+        io::require_new_folder(job.folder, "anamnesis reproduce");
     }
     const unsigned threads = job.threads == 0 ? available_threads() : job.threads;
     std::vector<SeedFindings> seeds;

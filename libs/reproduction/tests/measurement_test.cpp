@@ -19,6 +19,7 @@
 #include "anamnesis/report/document.hpp"
 #include "anamnesis/reproduction/comparison.hpp"
 #include "anamnesis/reproduction/demo_pair.hpp"
+#include "anamnesis/reproduction/probe.hpp"
 #include "anamnesis/reproduction/seed_run.hpp"
 
 #include "temporary_folder.hpp"
@@ -84,6 +85,30 @@ TEST_F(DemoPair, AnswersTheSameQuestionsInTheSameWay) {
     EXPECT_THROW(
         static_cast<void>(measure(network, questions, Watch(progress, stopped.get_token()))),
         Error);
+}
+
+TEST(AProbe, AsksEachLengthOnce) {
+    ProbeJob job;
+    job.questions = {.lengths = {128, 256, 128}, .recall_samples = 1};
+    try {
+        static_cast<void>(run_probe(job));
+        ADD_FAILURE() << "a length was taken twice";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::usage);
+        EXPECT_THAT(error.message(), HasSubstr("--lengths names 128 twice"));
+    }
+}
+
+TEST_F(DemoPair, IsWrittenIntoNoFolderOfOthers) {
+    folder_.write("seed-1/recipe.json", "{}");
+    try {
+        write_demo_pair(folder_.path());
+        ADD_FAILURE() << "the folder of a reproduction was taken";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::usage);
+        EXPECT_THAT(error.message(), HasSubstr("seed-1"));
+    }
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() / "pre"));
 }
 
 TEST(AMeasurement, IsReadWithCare) {

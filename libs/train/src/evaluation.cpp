@@ -16,6 +16,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
+#include "anamnesis/base/value_text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/eval/back_end.hpp"
@@ -97,7 +98,7 @@ public:
         : tokenizer_(language::Tokenizer::open(checkpoint.folder())),
           model_(runtime::HybridModel::borrow(network, checkpoint, prefill_chunk)) {
         if (plan.uses_chat_template) {
-            form_.chat = language::ChatTemplate::open(checkpoint.folder());
+            form_.chat = language::ChatTemplate::open(checkpoint.folder(), "leave out --chat");
         }
         make_needles(plan, watch);
         if (plan.reasoning) {
@@ -248,6 +249,8 @@ Evaluate make_evaluation(const EvaluationPlan& plan,
                          const checkpoint::Checkpoint& checkpoint,
                          const runtime::Network& network,
                          const Watch& watch) {
+    refuse_repeated("--eval-lengths",
+                    std::vector<std::uint64_t>(plan.lengths.begin(), plan.lengths.end()));
     if (network.spec().vocabulary_size == synthetic::words().size()) {
         return ask_synthetic(plan, network);
     }

@@ -59,7 +59,7 @@ std::vector<language::SupervisedText> read_all_samples(const std::vector<std::st
                                      .longest = data.length};
     std::optional<language::ChatTemplate> chat;
     if (data.uses_chat_template) {
-        chat = language::ChatTemplate::open(folder);
+        chat = language::ChatTemplate::open(folder, "leave out --chat");
         rules.chat = [&chat]() -> const language::ChatTemplate& { return *chat; };
     }
     const auto ends = language::end_of_text_tokens(folder, model.checkpoint.config());
@@ -147,6 +147,16 @@ std::optional<synthetic::Task> parse_task(std::string_view word) {
 }  // namespace
 
 void set_sources(TrainingData& data, const std::vector<std::string>& words) {
+    for (const std::string& word : words) {
+        if (words.size() > 1 && word.starts_with(synthetic_prefix)) {
+            throw Error(ErrorKind::usage,
+                        format("--data {} is made as it is needed and stands alone, and --data is "
+                               "given {} times; leave the others out, or mix their rows in with "
+                               "--replay",
+                               word,
+                               words.size()));
+        }
+    }
     data.task = words.size() == 1 ? parse_task(words.front()) : std::nullopt;
     data.files = data.task ? std::vector<std::string>() : words;
 }
@@ -162,6 +172,11 @@ TrainingData::Replay parse_replay(const std::string& word, std::uint64_t rows) {
 Course make_course(const TrainingData& data,
                    std::optional<std::uint64_t> steps,
                    const LearningModel& model) {
+    if (steps == 0U) {
+        throw Error(ErrorKind::usage,
+                    "--steps is 0, and a run takes at least one step; leave --steps out for as "
+                    "many as the data are made for");
+    }
     Course course = make_learned_course(data, steps, model);
     if (data.replay) {
         course.source = std::make_unique<Replay>(std::move(course.source),

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -12,6 +14,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/language/chat_template.hpp"
 #include "anamnesis/language/supervised_text.hpp"
 #include "anamnesis/language/tokenizer.hpp"
@@ -26,6 +29,7 @@ namespace anamnesis::train {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 /// Words of the synthetic language and ChatML's marks.
 struct Rows : ::testing::Test {
@@ -136,6 +140,40 @@ TEST(SetSources, TellsTasksFromFiles) {
     EXPECT_EQ(describe_replay(parse_replay("c.jsonl", 3)), "c.jsonl");
     EXPECT_EQ(describe_replay(parse_replay("synthetic:mix", 3)), "synthetic:mix");
     EXPECT_THROW(set_sources(data, {"synthetic:nothing"}), Error);
+}
+
+TEST(SetSources, TakesNothingBesideATask) {
+    TrainingData data;
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"a.jsonl", "synthetic:mix"},
+          std::vector<std::string>{"synthetic:cot", "synthetic:mix"}}) {
+        try {
+            set_sources(data, words);
+            ADD_FAILURE() << words.front() << " was taken beside a task";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::usage);
+            EXPECT_THAT(error.message(), HasSubstr("given 2 times"));
+            EXPECT_THAT(error.message(), HasSubstr("--replay"));
+        }
+    }
+}
+
+TEST(ACourse, TakesAtLeastOneStep) {
+    const auto checkpoint = checkpoint::Checkpoint::open(std::filesystem::path(ANAMNESIS_TESTDATA) /
+                                                         "training" / "qwen3" / "initial");
+    const LearningModel model{.checkpoint = checkpoint, .vocabulary = 64};
+    TrainingData data;
+    set_sources(data, {"synthetic:mix"});
+    data.stages = {{.steps = 3, .rows = 1, .length = 64}};
+    EXPECT_EQ(make_course(data, std::nullopt, model).steps, 3U);
+    EXPECT_EQ(make_course(data, 1, model).steps, 1U);
+    try {
+        static_cast<void>(make_course(data, 0, model));
+        ADD_FAILURE() << "a run of no steps was made";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::usage);
+        EXPECT_THAT(error.message(), HasSubstr("--steps is 0"));
+    }
 }
 
 std::vector<language::SupervisedText> numbered_samples(std::size_t count) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -19,6 +21,12 @@ std::string find_text_below_zero(const std::string& text);
 
 /// The same for a number that cannot be negative, which "-1" would wrap around to a huge one.
 std::string find_negative_text(std::string_view text);
+
+/// The same for a count that is 1 or more, or left out.
+std::string find_text_of_zero(const std::string& text);
+
+/// Errors: `usage` where `option` names a number twice.
+void refuse_repeated(std::string_view option, std::span<const std::uint64_t> numbers);
 
 /// Whether a type is a number that cannot be negative, or holds some.
 template <class Value>

@@ -42,7 +42,8 @@ struct DissectionJob {
 /// Half of the texts, every second one, chooses; all figures that are told are of the other half.
 /// Where there are many candidates, a few texts rank them and the better half goes on (successive
 /// halving). Answers are kept in OUT/results.jsonl: a run that was stopped goes on.
-/// Errors: `mismatch` for the folder of another run and for texts that predict nothing;
+/// Errors: `mismatch` for a pair of the same weights, for the folder of another run and for texts
+///         that predict nothing;
 ///         `cancelled` after a stop.
 /// Cost:   a forward pass over the texts for each candidate; a copy of the rows it changes.
 Findings dissect(const DissectionJob& job, const Watch& watch);

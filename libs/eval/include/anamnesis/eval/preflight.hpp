@@ -18,6 +18,8 @@ struct PreflightFacts {
     std::optional<std::size_t> context_length{};
     PromptForm form{};
     std::function<std::size_t(std::string_view)> count_tokens;
+    bool is_served = false;             ///< the context is a server's, not that of a config
+    std::string less = "--max-tokens";  ///< the options with which less is asked for
 };
 
 /// Refuses a prompt that with its answer does not fit the context. `what` names it in the error.

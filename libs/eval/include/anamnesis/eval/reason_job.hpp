@@ -33,7 +33,8 @@ struct ReasonJob {
     Json chat{};
 };
 
-/// As `run_niah`. Errors: the same, and those of the data.
+/// As `run_niah`. Errors: the same, and those of the data; `usage` for worked examples without
+/// problems to draw them from, or beside a prompt template.
 std::optional<EvaluationReport> run_reason(const ReasonJob& job,
                                            Scoreboard& scoreboard,
                                            const Watch& watch);

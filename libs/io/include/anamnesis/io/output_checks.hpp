@@ -20,6 +20,11 @@ void refuse_to_replace_input(std::string_view option,
 /// Errors: `usage`.
 void refuse_checkpoint_folder(const std::filesystem::path& folder);
 
+/// A folder that `command` fills must be new or empty, but for hidden files (what a call that was
+/// killed has begun). One that it filled before is for the caller to tell.
+/// Errors: `usage`.
+void require_new_folder(const std::filesystem::path& folder, std::string_view command);
+
 /// Errors: `io` where the folder that the process works in was removed.
 void require_working_folder();
 

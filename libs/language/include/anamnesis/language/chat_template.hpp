@@ -37,9 +37,9 @@ public:
     /// Reads chat_template.jinja, else `chat_template` of tokenizer_config.json: one template, or
     /// several by name; or the template within a .gguf file. Of several "default" is taken, and
     /// "tool_use" where a chat has tools. Special tokens come from tokenizer_config.json and
-    /// special_tokens_map.json. Errors: `not_found` where there is none; those of `read`, naming
-    /// the file.
-    static ChatTemplate open(const std::filesystem::path& folder);
+    /// special_tokens_map.json. Errors: `not_found` where there is none, with `advice` on what to
+    /// do then; those of `read`, naming the file.
+    static ChatTemplate open(const std::filesystem::path& folder, std::string_view advice = {});
 
     /// `special_tokens` maps "bos_token" and so on to their texts.
     /// Errors: `malformed` for what breaks the grammar, `unsupported` for a tag, filter or test

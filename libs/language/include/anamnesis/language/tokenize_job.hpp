@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 #include "anamnesis/base/json.hpp"
@@ -30,14 +31,20 @@ Json tokenize_text(const std::filesystem::path& tokenizer,
                    std::string_view text,
                    const Watch& watch);
 
+/// What `tokenize_text` gave as a terminal shows it: id and piece, a token a line.
+std::string list_tokens(const Json& tokens);
+
 /// A line with `text` (and `add_special`) gets `ids` and `pieces`; one with `ids` (and
 /// `skip_special`) gets `text`; one with `messages` gets the rendered `text` and its `ids`, where
 /// every further member is a variable of the template, or `error` where the template itself
 /// refuses. Other members are carried along. The output appears whole or not at all. Errors: those
-/// of `Tokenizer::open` and `ChatTemplate::open`; `malformed`, naming the line;
+/// of `Tokenizer::open` and `ChatTemplate::open`; `malformed`, naming the line, also for an id that
+///         no token has;
 ///         `unsupported` for what a template needs and is not known; `usage` where the output
 ///         would replace an input; `cancelled` after a stop.
 TokenizeSummary tokenize_lines(const TokenizeJob& job, const Watch& watch);
+
+std::string to_text(const TokenizeSummary& summary);
 
 /// As docs/json.md gives it.
 Json to_json(const TokenizeJob& job, const TokenizeSummary& summary);

@@ -8,7 +8,7 @@ namespace anamnesis::reproduction {
 /// Writes the pair that ships with the project to `folder`/pre and `folder`/post, with config and
 /// tokenizer: a small hybrid before and after fine-tuning on chains of thought, made by
 /// `anamnesis reproduce` (libs/reproduction/data/README.md). Folders that hold it already stay.
-/// Errors: `usage` where something else is in the way, and for the folder of a checkpoint.
+/// Errors: `usage` where something else is in the way, and for a folder of other files.
 void write_demo_pair(const std::filesystem::path& folder);
 
 /// Writes `folder`/cot.jsonl and `folder`/retrieval.jsonl, 32 lines each of `prompt` and

@@ -26,8 +26,8 @@ struct ProbeJob {
 };
 
 /// Asks each checkpoint the same questions.
-/// Errors: `mismatch` for a checkpoint of another vocabulary; `cancelled` after a stop; those of
-///         the checkpoint.
+/// Errors: `usage` for a length that is given twice; `mismatch` for a checkpoint of another
+///         vocabulary; `cancelled` after a stop; those of the checkpoint.
 std::vector<NamedMeasurement> run_probe(const ProbeJob& job, const Watch& watch = {});
 
 }  // namespace anamnesis::reproduction

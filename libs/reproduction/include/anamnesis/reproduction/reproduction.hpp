@@ -20,7 +20,8 @@ struct ReproductionJob {
 };
 
 /// Runs what has no result yet, and writes report.html, summary.md and summary.json.
-/// Errors: those of `run_seed`; `usage` for the folder of a checkpoint.
+/// Errors: those of `run_seed`; `usage` for a seed that is given twice, and for a folder that is
+///         neither new nor one of an earlier call.
 Findings run_reproduction(const ReproductionJob& job, const Watch& watch = {});
 
 }  // namespace anamnesis::reproduction

@@ -40,7 +40,7 @@ struct TrainingData {
 };
 
 /// Sets what `data` learns from: files, or "synthetic:TASK" alone. Errors: `usage` for a task that
-/// does not exist.
+/// does not exist, and for one beside other data.
 void set_sources(TrainingData& data, const std::vector<std::string>& words);
 /// The second source that a word names, a file or "synthetic:TASK".
 TrainingData::Replay parse_replay(const std::string& word, std::uint64_t rows);
@@ -58,8 +58,8 @@ struct Course {
 };
 
 /// `steps` of the course; absent: all ready batches, all stages, or one epoch of the files.
-/// Errors: `usage` for data that do not fit each other; `mismatch` for texts with tokens outside
-///         the vocabulary; those of the files.
+/// Errors: `usage` for 0 steps and for data that do not fit each other; `mismatch` for texts with
+///         tokens outside the vocabulary; those of the files.
 Course make_course(const TrainingData& data,
                    std::optional<std::uint64_t> steps,
                    const LearningModel& model);
