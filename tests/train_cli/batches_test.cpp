@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -179,6 +181,44 @@ TEST(TrainingTexts, WithTokensOfAnotherVocabularyAreRefusedBeforeTheFirstStep) {
     EXPECT_NE(result.errors.find("text 'last' has token 70000"), std::string::npos)
         << result.errors;
     EXPECT_FALSE(fs::exists(folder.path() / "out" / "metrics.jsonl"));
+}
+
+/// The most memory that a program of this process has taken, in bytes.
+std::size_t peak_of_programs() {
+    rusage usage{};
+    ::getrusage(RUSAGE_CHILDREN, &usage);
+    return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
+}
+
+TEST(LongRuns, TakeNoMoreMemoryThanShortOnes) {
+    const TemporaryFolder folder;
+    // An embedding of 46 MB: its gradients come and go among small blocks.
+    const auto config = folder.write(
+        "config.json",
+        R"({"model_type": "qwen3", "hidden_size": 144, "intermediate_size": 96, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "vocab_size": 80000,
+            "tie_word_embeddings": true, "rms_norm_eps": 1e-6, "rope_theta": 10000.0})");
+    const auto peak_of = [&](const std::string& steps) {
+        const CommandResult result = run_anamnesis({"train",
+                                                    "--init",
+                                                    config.string(),
+                                                    "--initializer",
+                                                    "fan_in",
+                                                    "--data",
+                                                    "synthetic:mix",
+                                                    "--stages",
+                                                    steps + "x1x64",
+                                                    "--lr",
+                                                    "1e-5",
+                                                    "--dtype",
+                                                    "f32",
+                                                    "--out",
+                                                    (folder.path() / steps).string()});
+        EXPECT_EQ(result.exit_code, 0) << result.errors;
+        return peak_of_programs();
+    };
+    const std::size_t few = peak_of("4");
+    EXPECT_LT(peak_of("30"), few + 5 * 46'000'000);
 }
 
 }  // namespace

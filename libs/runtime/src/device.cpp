@@ -71,11 +71,10 @@ void release_threads() {
 #endif
 }
 
-void keep_freed_memory() {
+void keep_freed_memory([[maybe_unused]] int most) {
 #if defined(__GLIBC__)
-    constexpr int bytes = 1 << 28;
-    mallopt(M_MMAP_THRESHOLD, bytes);
-    mallopt(M_TRIM_THRESHOLD, bytes);
+    mallopt(M_MMAP_THRESHOLD, most);
+    mallopt(M_TRIM_THRESHOLD, most);
     mallopt(M_ARENA_MAX, 1);
 #endif
 }
