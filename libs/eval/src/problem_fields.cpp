@@ -113,8 +113,10 @@ std::optional<std::string> find_identifier(const Json& line, const io::JsonLineR
 
 std::optional<std::string> find_gold(const Json& line) {
     const Json* value = find_any(problem_fields(line), {"answer", "Answer", "gold"});
-    if (value == nullptr && is_lm_eval_sample(line)) {
-        value = find_any(line, {"target"});
+    // What is no text may be the number of a choice, whose letter is the target.
+    if (is_lm_eval_sample(line) && (value == nullptr || !value->is_string())) {
+        const Json* target = find_any(line, {"target"});
+        value = target != nullptr && (target->is_string() || target->is_number()) ? target : value;
     }
     if (value == nullptr || !(value->is_string() || value->is_number())) {
         return std::nullopt;

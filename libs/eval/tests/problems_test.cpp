@@ -119,6 +119,14 @@ TEST_F(Problems, SamplesOfLmEvalAreProblemsToo) {
     EXPECT_EQ(problems[0].task, ReasoningTask::gsm8k);
     EXPECT_EQ(problems[0].gold, "2");
     EXPECT_EQ(read(R"({"doc_id": 0, "doc": {"Problem": "p"}, "target": 7})")[0].gold, "7");
+    // The generative MMLU: the answer is the number of a choice, or a truth, the target what is
+    // read.
+    for (const char* answer : {"1", "true", R"({"value": "B"})"}) {
+        EXPECT_EQ(read(std::string(R"({"doc_id": 0, "doc": {"question": "q", "answer": )") +
+                       answer + R"(}, "target": "B"})")[0]
+                      .gold,
+                  "B");
+    }
 }
 
 TEST_F(Problems, AMissingFileIsNotFound) {

@@ -64,7 +64,7 @@ TEST(Requests, ReadChatsWithTheirVariables) {
         R"({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"},
             {"type": "text", "text": "b"}]}], "chat_template_kwargs": {"enable_thinking": false},
             "logprobs": true, "top_logprobs": 3, "max_completion_tokens": 9})");
-    EXPECT_EQ(request.messages.as_array("m")[0].at("content").as_string("c"), "ab");
+    EXPECT_EQ(request.messages.as_array("m")[0].at("content").as_string("c"), "a\nb");
     EXPECT_FALSE(request.rendering.variables.at("enable_thinking").as_boolean("v"));
     EXPECT_TRUE(request.rendering.add_generation_prompt);
     EXPECT_EQ(request.how.decoding.alternatives, 3U);
@@ -139,6 +139,23 @@ TEST(Requests, AreRefusedByTheNameOfWhatIsWrong) {
     }
 }
 
+TEST(Requests, GiveTemplatesTheObjectsThatCallsHoldAsText) {
+    const ChatRequest request = parse_chat_request(
+        R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": null,
+            "tool_calls": [{"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{\"city\": 1}"}},
+                           {"function": {"name": "now", "arguments": ""}},
+                           {"function": {"name": "kept", "arguments": {"a": 2}}}]}]})");
+    const auto& messages = request.messages.as_array("messages");
+    const auto& calls = messages.at(1).at("tool_calls").as_array("calls");
+    const auto arguments = [&](std::size_t call) {
+        return calls.at(call).at("function").at("arguments").dump();
+    };
+    EXPECT_EQ(arguments(0), Json::parse(R"({"city": 1})").dump());
+    EXPECT_EQ(arguments(1), "{}");
+    EXPECT_EQ(arguments(2), Json::parse(R"({"a": 2})").dump());
+    EXPECT_EQ(calls.at(0).at("id").as_string("id"), "c");
+}
+
 TEST(Requests, AreRefusedWithWhatWasExpectedAndWhatWasFound) {
     const auto chat = [](const std::string& message) {
         return R"({"messages": [{"role": "user", "content": "a"}, )" + message + "]}";
@@ -155,6 +172,9 @@ TEST(Requests, AreRefusedWithWhatWasExpectedAndWhatWasFound) {
          "'tool_calls' of messages[1] is a list of objects, not '5'"},
         {chat(R"({"role": "assistant", "content": "a", "tool_calls": [5]})"),
          "'tool_calls' of messages[1] is a list of objects, not '[5]'"},
+        {chat(
+             R"({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]})"),
+         "'arguments' of messages[1] is the text of a JSON object, not"},
         {chat("5"), "messages[1] is an object with a 'role', not '5'"},
         {chat(R"({"content": "a"})"), "messages[1] has no 'role'"},
         {chat(R"({"role": 5, "content": "a"})"),

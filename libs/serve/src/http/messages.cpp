@@ -29,8 +29,11 @@ public:
                                in_quotes(message_.dump(), 60)));
         }
         check_role();
-        check_tool_calls();
-        return with_content();
+        Json message = with_content();
+        if (const Json* calls = find("tool_calls")) {
+            message.set("tool_calls", read_calls(*calls));
+        }
+        return message;
     }
 
 private:
@@ -51,14 +54,38 @@ private:
         }
     }
 
-    void check_tool_calls() const {
-        const Json* calls = find("tool_calls");
-        const bool is_list =
-            calls == nullptr ||
-            (calls->is_array() &&
-             std::ranges::all_of(calls->as_array("'tool_calls'"), &Json::is_object));
-        if (!is_list) {
-            refuse_member("tool_calls", "a list of objects", *calls, name_);
+    /// Arguments are the text of an object in OpenAI's protocol; templates write the object.
+    Json read_calls(const Json& calls) const {
+        if (!calls.is_array() ||
+            !std::ranges::all_of(calls.as_array("'tool_calls'"), &Json::is_object)) {
+            refuse_member("tool_calls", "a list of objects", calls, name_);
+        }
+        Json read = Json::array();
+        for (const Json& call : calls.as_array("'tool_calls'")) {
+            const Json* function = call.find("function");
+            const Json* arguments = function != nullptr && function->is_object()
+                                        ? function->find("arguments")
+                                        : nullptr;
+            Json parsed = call;
+            if (arguments != nullptr && arguments->is_string()) {
+                Json with_object = *function;
+                with_object.set("arguments", parse_arguments(*arguments));
+                parsed.set("function", std::move(with_object));
+            }
+            read.push_back(std::move(parsed));
+        }
+        return read;
+    }
+
+    Json parse_arguments(const Json& given) const {
+        const std::string& text = given.as_string("'arguments'");
+        if (trim(text).empty()) {
+            return Json::object();
+        }
+        try {
+            return Json::parse(text);
+        } catch (const Error&) {
+            refuse_member("arguments", "the text of a JSON object", given, name_);
         }
     }
 
@@ -75,6 +102,7 @@ private:
             refuse_member("content", "a text or a list of texts", *content, name_);
         }
         std::string text;
+        const char* between = "";
         for (const Json& part : content->as_array("'content'")) {
             const Json* words = part.find("text");
             if (words == nullptr || !words->is_string()) {
@@ -83,7 +111,7 @@ private:
                               part,
                               name_);
             }
-            text += words->as_string("'text'");
+            text += std::exchange(between, "\n") + words->as_string("'text'");
         }
         Json joined = message_;
         joined.set("content", std::move(text));
