@@ -10,6 +10,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@
 
 #include "help_format.hpp"
 #include "interrupt.hpp"
+#include "option_group.hpp"
 #include "options/common.hpp"
 #include "parse_error.hpp"
 #include "terminal.hpp"
@@ -70,6 +72,8 @@ public:
             app->formatter(std::make_shared<HelpFormat>(34));
             if (argc > 1 && verb.name == argv[1] && verb.add != nullptr) {
                 action_ = verb.add(*app);
+                refuse_empty_values(*app,
+                                    std::span(argv, static_cast<std::size_t>(argc)).subspan(2));
             }
         }
         try {

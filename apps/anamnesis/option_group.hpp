@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <filesystem>
+#include <span>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -20,20 +19,11 @@ class OptionGroup {
 public:
     OptionGroup(CLI::App& app, std::string name) : app_(&app), name_(std::move(name)) {}
 
-    /// A text that is empty (a variable of the shell that is not set) is refused.
+    /// A value that is empty (a variable of the shell that is not set) is refused, as it is by
+    /// `text` and `word`: the library reads it as 0.
     template <class Value>
     CLI::Option* option(const std::string& names, Value& value, const std::string& description) {
-        CLI::Option* option = app_->add_option(names, value, description)->group(name_);
-        if constexpr (std::is_same_v<Value, std::string> ||
-                      std::is_same_v<Value, std::filesystem::path> ||
-                      std::is_same_v<Value, std::vector<std::string>>) {
-            option->check([](const std::string& text) { return find_empty_text(text); });
-        } else if constexpr (holds_floats<Value>()) {
-            option->check([](const std::string& text) { return find_text_of_nan(text); });
-        } else if constexpr (holds_counts<Value>()) {
-            option->check([](const std::string& text) { return find_negative_text(text); });
-        }
-        return option;
+        return app_->add_option(names, value, description)->group(name_)->check(&find_fault<Value>);
     }
 
     /// An option whose text may be empty: a prompt, a note.
@@ -56,7 +46,9 @@ public:
     /// An option whose value `take` reads from its text. `take` may throw an Error.
     template <class Text, class Take>
     CLI::Option* text(const std::string& names, Take take, const std::string& description) {
-        return app_->add_option_function<Text>(names, std::move(take), description)->group(name_);
+        return app_->add_option_function<Text>(names, std::move(take), description)
+            ->group(name_)
+            ->check(&find_fault<std::string>);
     }
 
     /// One of the words of a table.
@@ -73,13 +65,19 @@ public:
                 },
                 description)
             ->type_name("WORD")
-            ->group(name_);
+            ->group(name_)
+            ->check(&find_fault<std::string>);
     }
 
 private:
     CLI::App* app_;
     std::string name_;
 };
+
+/// What the library drops or skips before any check: the nothing of `--seed=`, in whose place it
+/// takes the next word, and empty items of lists. Refuses empty positionals too, as it parses.
+/// Errors: `usage`.
+void refuse_empty_values(CLI::App& verb, std::span<const char* const> words);
 
 /// The options of a group so far.
 std::vector<CLI::Option*> list_options(CLI::App& app, const std::string& group);

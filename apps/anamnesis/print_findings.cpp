@@ -25,7 +25,7 @@ void report_findings(const std::vector<checkpoint::Finding>& findings,
         if (finding.severity == checkpoint::Severity::note) {
             terminal.say(format("note: {}", line));
         } else {
-            terminal.warn(line);
+            terminal.warn(line, to_string(finding.severity));
         }
     }
     if (options.is_strict) {

@@ -42,9 +42,9 @@ void Terminal::say(std::string_view line) const {
     }
 }
 
-void Terminal::warn(std::string_view line) const {
+void Terminal::warn(std::string_view line, std::string_view severity) const {
     if (!is_quiet_) {
-        put(stderr, format("warning: {}\n", line));
+        put(stderr, format("{}: {}\n", severity, line));
     }
 }
 

@@ -21,7 +21,7 @@ public:
     void result(std::string_view text) const;
     /// Told unless quiet.
     void say(std::string_view line) const;
-    void warn(std::string_view line) const;
+    void warn(std::string_view line, std::string_view severity = "warning") const;
 
     bool is_quiet() const noexcept { return is_quiet_; }
 

@@ -341,6 +341,7 @@ class TensorVerdict(Record):
     from_post: int
     computed: int
     recomputed: int
+    as_written: bool
     equal_in_pre_and_post: int
 
 
@@ -357,6 +358,7 @@ class Verification(Record):
     rows_from_post: int
     rows_computed: int
     rows_recomputed: int
+    rows_unchecked: int
     tensors: list[TensorVerdict]
     deviations: list[str]
     notes: list[str]

@@ -37,6 +37,8 @@ using ::testing::AllOf;
 
 using ::testing::HasSubstr;
 
+using ::testing::Not;
+
 TEST_F(Adapters, AreRepairedAndMergedAsExpected) {
     for (const char* name : {"rslora", "dora", "phi3_qkv", "nemotron_h", "only_qk"}) {
         check_case(own_cases / name);
@@ -73,6 +75,13 @@ TEST_F(Adapters, MergeUnderEveryMethodAsTheProofSays) {
             fs::remove_all(folder_.path() / "method");
         }
     }
+}
+
+TEST_F(Adapters, ThatAreMergedAreNotCalledRowsOfPreByADryRun) {
+    const CommandResult result = merge(own_cases / "rslora", "merged", {"--dry-run"});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_THAT(result.output,
+                AllOf(HasSubstr("rows that the adapter changes"), Not(HasSubstr("rows from pre"))));
 }
 
 TEST_F(Adapters, AreNotProvenWhereAByteDiffers) {

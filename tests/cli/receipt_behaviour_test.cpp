@@ -2,9 +2,13 @@
 //
 // What receipts and patches say of the rows that they hold.
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -65,6 +69,51 @@ TEST_F(Behaviour, NamesAllOfAWrapperAndNothingOfTheModel) {
         forged.write(folder);
         const CommandResult result = command({"inspect", folder.path().string()});
         EXPECT_THAT(result.errors + result.output, HasSubstr("if '" + wrapper + "' is a wrapper"));
+    }
+}
+
+TEST_F(Behaviour, RefusesAPatchThatDoesNotDescribeAllItsRows) {
+    use("llama");
+    const fs::path patch = folder_.path() / "patch.safetensors";
+    ASSERT_EQ(restore({"--patch", patch.string()}).exit_code, 0);
+    const std::string bytes = read_file(patch);
+    std::uint64_t length = 0;
+    for (unsigned i = 0; i < 8; ++i) {
+        length |= std::uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
+    }
+    Json header = Json::parse(std::string_view(bytes).substr(8, length));
+    Json metadata = header.at("__metadata__");
+    Json description = Json::parse(metadata.at("anamnesis.patch").as_string("description"));
+    Json::Array described = description.at("tensors").as_array("tensors");
+    const std::string name = described.back().at("name").as_string("name");
+    described.pop_back();
+    description.set("tensors", described);
+    metadata.set("anamnesis.patch", description.dump());
+    header.set("__metadata__", metadata);
+    std::string text = header.dump();
+    ASSERT_LE(text.size(), length);
+    text.append(length - text.size(), ' ');
+    std::ofstream(patch, std::ios::binary)
+        << bytes.substr(0, 8) << text << bytes.substr(8 + length);
+    const CommandResult result =
+        command({"apply", patch.string(), "--to", post_.string(), "--out", out_.string()});
+    EXPECT_EQ(result.exit_code, 4) << result.output;
+    EXPECT_THAT(result.errors, HasSubstr("the patch holds rows of tensor '" + name + "'"));
+    EXPECT_FALSE(fs::exists(out_));
+}
+
+TEST_F(Behaviour, TellsThatAPatchIsNoCheckpointAndWhatItIsFor) {
+    use("llama");
+    const fs::path patch = folder_.path() / "patch.safetensors";
+    ASSERT_EQ(restore({"--patch", patch.string()}).exit_code, 0);
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"inspect", patch.string()},
+          std::vector<std::string>{
+              "restore", "--pre", patch.string(), "--post", post_.string(), "--dry-run"}}) {
+        const CommandResult result = command(words);
+        EXPECT_EQ(result.exit_code, 5) << result.output;
+        EXPECT_THAT(result.errors, HasSubstr("is a patch of 'restore --patch'"));
+        EXPECT_THAT(result.errors, HasSubstr("apply " + patch.string() + " --to"));
     }
 }
 

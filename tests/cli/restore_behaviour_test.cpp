@@ -228,7 +228,10 @@ TEST_F(Behaviour, DryRunPrintsThePlanAndWritesNothing) {
     EXPECT_THAT(text.output,
                 AllOf(HasSubstr("model.layers.3.self_attn.q_proj.weight"),
                       HasSubstr("0-15,32-47,64-79,96-111"),
+                      HasSubstr("rows from pre"),
                       HasSubstr("nothing was written")));
+    EXPECT_THAT(restore({"--dry-run", "--method", "pro"}).output,
+                AllOf(HasSubstr("rows that change"), Not(HasSubstr("rows from pre"))));
     const auto json = restore({"--dry-run", "--json"});
     const Json plan = Json::parse(json.output);
     EXPECT_EQ(plan.at("bytes_changed").as_unsigned("bytes"), 6144U);
@@ -301,6 +304,7 @@ TEST_F(Behaviour, RefusesMixedOrUnknownWords) {
     use("llama");
     const std::map<std::vector<std::string>, std::string> refusals{
         {{"--groups", "q,x"}, "'x' is not a tensor group"},
+        {{"--groups", "all,q"}, "'all' stands for every group: give it alone"},
         {{"--groups", "q", "--method", "v"}, "or takes the place of --method"},
         {{"--lambda-rel", "1"}, "--lambda-rel belongs to --method pro"},
         {{"--lambda", "1", "--method", "lerp"}, "--lambda belongs to --method pro"},

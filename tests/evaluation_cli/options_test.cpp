@@ -117,5 +117,38 @@ TEST_P(ReasonOptions, ForModelsWithoutAChatTemplateAreNamed) {
     EXPECT_FALSE(std::filesystem::exists(out()));
 }
 
+TEST_P(AskingOptions, WithEmptyValuesAreRefused) {
+    for (const Words& option : {Words{"--seed", ""},
+                                Words{"--seed="},
+                                Words{"--concurrency", ""},
+                                Words{"--max-tokens", ""},
+                                Words{"--shard", ""}}) {
+        expect_refusal(ask_a_server(option), "the value is empty");
+    }
+}
+
+TEST(PromptOptions, WithoutALengthOrAnEmptySeedWriteNoFile) {
+    const TemporaryFolder folder;
+    const std::string out = (folder.path() / "prompts.jsonl").string();
+    for (const Words& option : {Words{"--lengths", "8k..1k"},
+                                Words{"--lengths", "1k,,2k"},
+                                Words{"--lengths", "1k", "--seed", ""}}) {
+        Words words{ANAMNESIS_BINARY,
+                    "prompts",
+                    "--tokenizer",
+                    std::string(ANAMNESIS_TESTDATA) + "/tokenizer/tiny/qwen2",
+                    "--tasks",
+                    "s1",
+                    "--samples",
+                    "1",
+                    "--out",
+                    out};
+        words.insert(words.end(), option.begin(), option.end());
+        const CommandResult result = run_command(words);
+        EXPECT_EQ(result.exit_code, 2) << result.output << result.errors;
+        EXPECT_FALSE(std::filesystem::exists(out));
+    }
+}
+
 }  // namespace
 }  // namespace anamnesis::testing

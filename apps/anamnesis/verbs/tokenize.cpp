@@ -30,7 +30,7 @@ void declare(CLI::App& app, TokenizeOptions& options) {
                 "A checkpoint, or the folder or file of a tokenizer.")
         ->required();
     OptionGroup input(app, "Input");
-    app.add_option("TEXT", options.text, "A text, to see its tokens.")->check(find_empty_text);
+    app.add_option("TEXT", options.text, "A text, to see its tokens.");
     input.option("--in",
                  options.job.in,
                  "JSON lines with text, ids or messages (docs/chat-templates.md); - reads standard "

@@ -24,7 +24,7 @@ struct UndoOptions {
 
 void declare(CLI::App& app, UndoOptions& options) {
     app.add_option(
-           "checkpoint", options.checkpoint, "The folder or .gguf file that was repaired in place.")
+           "checkpoint", options.checkpoint, "The folder or file that was repaired in place.")
         ->required();
 }
 

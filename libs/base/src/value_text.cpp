@@ -2,8 +2,10 @@
 #include "anamnesis/base/value_text.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -18,8 +20,46 @@ std::string find_empty_text(std::string_view text) {
     return text.empty() ? "the value is empty; leave it out, or give one" : "";
 }
 
+std::string find_empty_item(std::string_view list) {
+    if (list.size() >= 2 && list.front() == '[' && list.back() == ']') {
+        list = list.substr(1, list.size() - 2);
+    }
+    const bool has_empty_item = list.empty() || list.front() == ',' || list.back() == ',' ||
+                                list.find(",,") != std::string_view::npos;
+    return has_empty_item ? "an item of the list is empty; leave it out, or give it" : "";
+}
+
+void check_values(std::span<const char* const> words, const FindOption& find) {
+    std::string name;            // of the option whose values come
+    OptionForm form;             // its
+    bool is_next_taken = false;  // as its value, whatever the word looks like
+    for (const std::string_view word : words) {
+        const bool is_name = !is_next_taken && word.starts_with('-');
+        const std::size_t equals = is_name ? word.find('=') : std::string_view::npos;
+        const auto found =
+            is_name ? find(std::string(word.substr(0, equals))) : std::optional<OptionForm>();
+        if (found) {
+            name = word.substr(0, equals);
+            form = *found;
+        }
+        const bool has_no_value = found && equals == std::string_view::npos;
+        is_next_taken = has_no_value && form.takes_value;
+        if (name.empty() || has_no_value) {
+            continue;
+        }
+        const std::string_view value = found ? word.substr(equals + 1) : word;
+        std::string fault = found || form.is_list ? find_empty_text(value) : "";
+        if (fault.empty() && form.is_list) {
+            fault = find_empty_item(value);
+        }
+        if (!fault.empty()) {
+            throw Error(ErrorKind::usage, format("{}: {}", name, fault));
+        }
+    }
+}
+
 std::string find_negative_text(std::string_view text) {
-    return text.starts_with('-') ? "the value is negative; give 0 or a positive number" : "";
+    return text.starts_with('-') ? "the value is negative, which this number cannot be" : "";
 }
 
 std::string find_text_below_zero(const std::string& text) {

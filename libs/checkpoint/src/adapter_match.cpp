@@ -23,7 +23,9 @@
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
+#include "anamnesis/checkpoint/gguf.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/formats/gguf.hpp"
 
 #include "adapter_targets.hpp"
 #include "base_names.hpp"
@@ -69,6 +71,7 @@ public:
             add(saved);
         }
         note_prefixes();
+        note_architecture();
         note_base();
         std::ranges::move(find_wrapped_names(adapter_), std::back_inserter(match_.findings));
         std::ranges::move(find_target_findings(match_), std::back_inserter(match_.findings));
@@ -320,6 +323,29 @@ private:
                 "give the base that has it, or, where this is its text model, --allow prefix of "
                 "'restore'",
                 in_quotes(names_.wrapped())));
+        }
+    }
+
+    /// Names of blocks and often shapes are the same in all architectures of llama.cpp, so that an
+    /// adapter of another one would be taken without a word; llama.cpp refuses it too.
+    void note_architecture() {
+        const std::string own = adapter_.is_gguf() ? adapter_.weights.gguf()->architecture() : "";
+        if (own.empty()) {
+            return;
+        }
+        const auto file = base_.checkpoint.gguf();
+        const GgufArchitecture* known = find_gguf_architecture(own);
+        const std::string other = file != nullptr ? file->architecture() : base_.model.family;
+        const bool fits = file != nullptr
+                              ? own == other
+                              : known == nullptr || std::ranges::find(known->families, other) !=
+                                                        known->families.end();
+        if (!fits) {
+            misfit(
+                format("the adapter is for the architecture {} (general.architecture), and the "
+                       "base is {}",
+                       in_quotes(own),
+                       in_quotes(other)));
         }
     }
 

@@ -10,6 +10,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/shell.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/blueprint.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
@@ -28,6 +29,22 @@
 
 namespace anamnesis::checkpoint {
 namespace {
+
+/// Names alone tell a family, and a patch has those of its checkpoint.
+void refuse_patches(const Checkpoint& checkpoint) {
+    for (const WeightFile& file : checkpoint.files()) {
+        for (const auto& [key, value] : file.metadata) {
+            if (key == patch_key) {
+                throw Error(ErrorKind::unsupported,
+                            format("{} is a patch of 'restore --patch', some rows of a checkpoint, "
+                                   "not one; to repair the checkpoint with it, run 'anamnesis "
+                                   "apply {} --to CHECKPOINT'",
+                                   in_quotes(file.path().string(), 1000),
+                                   quote_for_shell(file.path().string())));
+            }
+        }
+    }
+}
 
 Blueprint find_blueprint(const Checkpoint& checkpoint,
                          const TensorNames& names,
@@ -182,6 +199,7 @@ Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options) {
         [&] { return format("recognising {}", in_quotes(checkpoint.path().string())); },
         [&] {
             refuse_adapters(checkpoint);
+            refuse_patches(checkpoint);
             const TensorNames names(checkpoint);
             try {
                 return match_model(

@@ -106,7 +106,12 @@ void refuse_adapters(const Checkpoint& checkpoint) {
                    other == nullptr ? std::string("all") : format("{}", adapters.size()),
                    checkpoint.tensors().size(),
                    in_quotes(adapters.front()),
-                   format("call its file adapter_model.safetensors, then {}", what_to_do)));
+                   format("{}, then {}",
+                          checkpoint.gguf() != nullptr
+                              ? "write the key general.type \"adapter\" into its metadata, as "
+                                "llama.cpp's convert_lora_to_gguf does"
+                              : "call its file adapter_model.safetensors",
+                          what_to_do)));
     }
     throw Error(ErrorKind::unsupported,
                 format("this checkpoint holds LoRA weights that are not merged: {} tensors such as "

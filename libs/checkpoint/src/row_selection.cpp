@@ -92,6 +92,10 @@ std::set<TensorGroup> parse_tensor_groups(std::string_view words, std::string_vi
             groups.insert({TensorGroup::q, TensorGroup::k});
             continue;
         }
+        if (word == "all" && list != word) {
+            throw Error(ErrorKind::usage,
+                        format("{}: 'all' stands for every group: give it alone", option));
+        }
         const auto group = find_tensor_group(word);
         if (!group) {
             throw Error(ErrorKind::usage,

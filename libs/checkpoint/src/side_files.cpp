@@ -45,6 +45,7 @@ bool is_weight_file(std::string_view name) {
 
 bool is_own_file(std::string_view name) {
     return std::ranges::find(own_files, name) != own_files.end() ||
+           name.ends_with(".anamnesis.json") || name.ends_with(".anamnesis.undo") ||
            name.find(".partial-") != std::string_view::npos ||
            name.starts_with("events.out.tfevents.");
 }

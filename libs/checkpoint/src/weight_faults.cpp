@@ -134,13 +134,22 @@ public:
             model.findings.push_back(
                 make_finding("scale_shape", Severity::error, misfits_, first_misfit_));
         }
+        if (!unreadable_.empty()) {
+            model.findings.push_back(
+                make_finding("scale_type", Severity::error, unreadable_, first_unreadable_));
+        }
     }
 
 private:
     void look_at_weight(const TensorEntry& tensor) {
         try {
-            find_scale(checkpoint_, tensor.name) ? void(++scaled_)
-                                                 : without_.push_back(tensor.name);
+            const auto scale = find_scale(checkpoint_, tensor.name);
+            scale ? void(++scaled_) : without_.push_back(tensor.name);
+            if (scale && !scale->value_type) {
+                first_unreadable_ =
+                    unreadable_.empty() ? describe_unreadable(*scale) : first_unreadable_;
+                unreadable_.push_back(scale->tensor->name);
+            }
         } catch (const Error& error) {
             ++scaled_;
             first_misfit_ = misfits_.empty() ? error.message() : first_misfit_;
@@ -168,6 +177,8 @@ private:
     std::vector<std::string> orphans_;
     std::vector<std::string> misfits_;
     std::string first_misfit_;
+    std::vector<std::string> unreadable_;
+    std::string first_unreadable_;
 };
 
 /// The stated quantisation, of the text model or the whole.

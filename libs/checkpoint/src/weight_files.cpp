@@ -268,10 +268,9 @@ WeightFiles find_in_folder(const fs::path& folder, const std::string& stem) {
     return weights;
 }
 
-/// A config belongs to a single file where the file has the name that a checkpoint gives it.
+/// What an adapter stores is no model of the config beside it, which is its base's.
 bool owns_config(const fs::path& file) {
-    const std::string name = file.filename().string();
-    return name == "model.safetensors" || find_shard_number(name).has_value();
+    return !file.filename().string().starts_with("adapter_");
 }
 
 WeightFiles find_single(const fs::path& path) {

@@ -55,6 +55,19 @@ TEST(Checkpoint, OpensASingleFileInAFolder) {
     EXPECT_EQ(checkpoint.tensor_bytes(), 2 * checkpoint.parameter_count());
 }
 
+TEST(Checkpoint, ReadsTheConfigBesideASingleFileOfAnyName) {
+    const TemporaryFolder folder;
+    const ForgedCheckpoint forged = forged_llama();
+    forged.write(folder);
+    const std::string bytes = forge_safetensors(forged.tensors);
+    const Checkpoint named = Checkpoint::open(folder.write("mine.safetensors", bytes));
+    EXPECT_TRUE(named.is_single_file());
+    EXPECT_EQ(named.config().at("model_type").as_string("model_type"), "llama");
+    // That of an adapter's folder is the base's.
+    EXPECT_TRUE(
+        Checkpoint::open(folder.write("adapter_model.safetensors", bytes)).config().is_null());
+}
+
 TEST(Checkpoint, OpensShardsInOrderOfTheirBytes) {
     const TemporaryFolder folder;
     forged_llama().write_sharded(folder, 3);

@@ -32,9 +32,12 @@ const fs::path root = fs::path(ANAMNESIS_TESTDATA) / "lora/rslora";
 /// A GGUF adapter, all of whose values are zero.
 class AdapterBytes {
 public:
-    AdapterBytes() {
-        file_.key("general.architecture", "qwen3");
-        file_.key("general.type", "adapter");
+    explicit AdapterBytes(const std::string& architecture = "qwen3",
+                          const std::string& type = "adapter") {
+        file_.key("general.architecture", architecture);
+        if (!type.empty()) {
+            file_.key("general.type", type);
+        }
         file_.key("adapter.type", "lora");
     }
     AdapterBytes& set_alpha(float alpha) {
@@ -140,6 +143,39 @@ TEST_F(GgufAdapters, ThatNameNothingAreRefusedWithoutAdviceForPeft) {
         EXPECT_EQ(error.kind(), ErrorKind::mismatch);
         EXPECT_THAT(error.message(),
                     AllOf(HasSubstr("blk.9.attn_q.weight.lora_a"), Not(HasSubstr("PEFT"))));
+    }
+}
+
+TEST_F(GgufAdapters, OfAnotherArchitectureThanTheBaseAreRefused) {
+    for (const char* base : {"gguf/base.gguf", "base"}) {
+        const AdapterPair fitting(open(AdapterBytes().add("blk.0.attn_q", 2)),
+                                  open_recognised(root / base),
+                                  PrefixRule::loaders);
+        EXPECT_THAT(fitting.match.problems, IsEmpty()) << base;
+        const AdapterPair pair(open(AdapterBytes("qwen2").add("blk.0.attn_q", 2)),
+                               open_recognised(root / base),
+                               PrefixRule::loaders);
+        try {
+            refuse_unfit(pair.match, AdapterUse::repair, false);
+            ADD_FAILURE() << "an adapter of qwen2 was taken for " << base;
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::mismatch);
+            EXPECT_THAT(error.message(), AllOf(HasSubstr("'qwen2'"), HasSubstr("'qwen3'")));
+        }
+    }
+}
+
+TEST_F(GgufAdapters, ThatDoNotCallThemselvesOneAreToldWhatTheyLack) {
+    const fs::path path =
+        folder_.write("untyped.gguf", AdapterBytes("qwen3", "").add("blk.0.attn_q", 2).bytes());
+    EXPECT_FALSE(is_adapter(path));
+    try {
+        static_cast<void>(open_recognised(path));
+        ADD_FAILURE() << "an adapter was taken for a checkpoint";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+        EXPECT_THAT(error.message(),
+                    AllOf(HasSubstr("general.type"), Not(HasSubstr("adapter_model.safetensors"))));
     }
 }
 

@@ -72,6 +72,18 @@ TEST(RowSelection, NamesTheWordThatIsNoGroup) {
     }
 }
 
+TEST(RowSelection, TellsThatAllStandsAlone) {
+    for (const char* words : {"all,q", "mlp+all"}) {
+        try {
+            parse_tensor_groups(words, "--groups");
+            FAIL() << words << " was taken";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::usage);
+            EXPECT_THAT(error.what(), HasSubstr("give it alone"));
+        }
+    }
+}
+
 TEST_F(SelectRows, TakesWholeTensors) {
     const auto layer = select("qk@1");
     ASSERT_EQ(layer.size(), 2U);

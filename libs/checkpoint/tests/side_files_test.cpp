@@ -49,6 +49,8 @@ TEST(SideFiles, LeaveOutWhatSpeaksOfOtherWeights) {
     forged_llama().write(folder);
     for (const char* name : {"anamnesis.json",
                              "anamnesis.undo",
+                             "model.safetensors.anamnesis.json",
+                             "model.safetensors.anamnesis.undo",
                              "run.json",
                              "metrics.jsonl",
                              "training.json",

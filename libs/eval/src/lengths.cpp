@@ -42,10 +42,15 @@ std::vector<std::size_t> parse_lengths(const std::vector<std::string>& words) {
             lengths.push_back(parse_length(word));
             continue;
         }
+        const std::size_t first = parse_length(std::string_view(word).substr(0, dots));
         const std::size_t last = parse_length(std::string_view(word).substr(dots + 2));
-        for (std::size_t length = parse_length(std::string_view(word).substr(0, dots));
-             length <= last;
-             length *= 2) {
+        if (first > last) {
+            throw Error(ErrorKind::usage,
+                        format("--lengths: {} goes down, and so holds no length; write the shorter "
+                               "one first",
+                               in_quotes(word)));
+        }
+        for (std::size_t length = first; length <= last; length *= 2) {
             lengths.push_back(length);
         }
     }

@@ -169,6 +169,41 @@ Json RunFolder::find_description(const std::string& checkpoint) const {
     return known == nullptr ? Json() : *known;
 }
 
+namespace {
+
+/// Of a graded answer: means are taken of scores, and told with what run.json says of the
+/// checkpoint. Other lines (of `gradients`) name other things.
+/// Errors: `malformed`.
+void check_grade(const Json& line, const Json& checkpoints) {
+    const Json* score = line.find("score");
+    if (score == nullptr && line.find("correct") == nullptr) {
+        return;
+    }
+    const std::string& checkpoint = line.at("checkpoint").as_string("'checkpoint'");
+    if (checkpoints.find(checkpoint) == nullptr) {
+        throw Error(ErrorKind::malformed,
+                    format("the checkpoint {} is none of those that run.json describes",
+                           in_quotes(checkpoint)));
+    }
+    const double value = score == nullptr ? 0.0 : score->as_double("'score'");
+    if (!(value >= 0.0 && value <= 1.0)) {
+        throw Error(ErrorKind::malformed,
+                    format("the score is {}, and scores are from 0 to 1", score->dump()));
+    }
+}
+
+std::vector<Json> read_results(const fs::path& path, const Json& checkpoints) {
+    std::vector<Json> lines = io::read_json_lines(path);
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        in_context(
+            [&] { return format("reading line {} of {}", i + 1, in_quotes(path.string(), 1000)); },
+            [&] { check_grade(lines[i], checkpoints); });
+    }
+    return lines;
+}
+
+}  // namespace
+
 RunRecord read_run(const fs::path& folder) {
     const std::vector<fs::path> records = list_files(folder, "run", ".json");
     if (records.empty()) {
@@ -199,7 +234,7 @@ RunRecord read_run(const fs::path& folder) {
     std::unordered_set<std::string> seen;
     std::unordered_map<std::string, std::string> prompts;  // digests by sample
     for (const fs::path& path : list_files(folder, "results", ".jsonl")) {
-        for (Json& line : io::read_json_lines(path)) {
+        for (Json& line : read_results(path, run.checkpoints)) {
             const std::string key = line.at("checkpoint").as_string("'checkpoint'") + '\n' +
                                     line.at("id").as_string("'id'");
             if (!seen.insert(key).second) {

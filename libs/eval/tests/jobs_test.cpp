@@ -82,7 +82,12 @@ TEST(AskedModels, HaveTheAdaptersThatNameThem) {
 TEST(Lengths, AreNumbersThousandsOrDoublings) {
     EXPECT_THAT(parse_lengths({"1000", "4k", "4k..16K"}),
                 ElementsAre(1000U, 4096U, 4096U, 8192U, 16384U));
-    EXPECT_EQ(kind_of_failure([] { static_cast<void>(parse_lengths({"4m"})); }), ErrorKind::usage);
+    EXPECT_THAT(parse_lengths({"4k..4k"}), ElementsAre(4096U));
+    for (const char* wrong : {"4m", "8k..1k", "1025..1k", "4k..", "..4k", ""}) {
+        EXPECT_EQ(kind_of_failure([&] { static_cast<void>(parse_lengths({wrong})); }),
+                  ErrorKind::usage)
+            << wrong;
+    }
     EXPECT_EQ(short_length(8192), "8K");
     EXPECT_EQ(short_length(1000), "1000");
 }

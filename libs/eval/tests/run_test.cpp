@@ -50,6 +50,7 @@ RunProgress run(const std::filesystem::path& folder,
         [](std::string_view prompt) { return std::string(prompt.substr(4)); });
     EmbeddedBackEnd back_end(model, {});
     RunFolder run_folder = RunFolder::open(folder, settings, shard);
+    run_folder.describe(checkpoint, Json::object());
     return run_items(back_end,
                      checkpoint,
                      items(count),
@@ -194,6 +195,39 @@ TEST(Run, RefusesASampleThatWasNotTheSamePromptForAll) {
     };
     EXPECT_EQ(read_with("aa", "aa"), 2U);
     EXPECT_THROW(read_with("aa", "bb"), Error);
+}
+
+TEST(Run, RefusesResultsThatNoRunGives) {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "r";
+    run(path, 1, {}, "pre");
+    const auto read_with = [&](const std::string& checkpoint, const std::string& score) {
+        const auto make_line = [](const std::string& name, int id, const std::string& value) {
+            return R"({"checkpoint":")" + name + R"(","id":")" + std::to_string(id) +
+                   R"(","score":)" + value + "}\n";
+        };
+        std::ofstream(path / "results.jsonl", std::ios::trunc)
+            << make_line("pre", 0, "1.0") << make_line(checkpoint, 1, score);
+        return read_run(path).results.size();
+    };
+    for (const char* score : {"0", "1", "0.5"}) {
+        EXPECT_EQ(read_with("pre", score), 2U) << score;
+    }
+    for (const auto& [checkpoint, score] : {std::pair("pre", "5.0"),
+                                            std::pair("pre", "-1"),
+                                            std::pair("pre", "1.0000001"),
+                                            std::pair("pre", "null"),
+                                            std::pair("pre", "\"1\""),
+                                            std::pair("zzz", "1")}) {
+        try {
+            read_with(checkpoint, score);
+            ADD_FAILURE() << checkpoint << " with the score " << score << " was taken";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::malformed);
+            EXPECT_THAT(error.what(), HasSubstr("line 2 of"));
+            EXPECT_THAT(error.what(), HasSubstr("results.jsonl"));
+        }
+    }
 }
 
 TEST(Run, RefusesASecondWriter) {

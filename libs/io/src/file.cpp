@@ -64,19 +64,13 @@ File::File(int descriptor, std::filesystem::path path)
     : descriptor_(descriptor), path_(std::move(path)) {}
 
 File File::open_for_reading(const std::filesystem::path& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    // A pipe whose other end nobody has opened would block here for ever.
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (descriptor < 0) {
         fail("opening", path);
     }
     File file(descriptor, path);
-    struct stat status{};
-    if (::fstat(descriptor, &status) != 0) {
-        fail("reading the size of", path);
-    }
-    if (!S_ISREG(status.st_mode)) {
-        throw Error(ErrorKind::usage,
-                    format("{} is no regular file", in_quotes(path.string(), 1000)));
-    }
+    file.require_regular();
     return file;
 }
 
@@ -96,11 +90,13 @@ File File::open_as_stream(const std::filesystem::path& path) {
 }
 
 File File::open_for_update(const std::filesystem::path& path) {
-    const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    const int descriptor = ::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (descriptor < 0) {
         fail("opening for writing", path);
     }
-    return {descriptor, path};
+    File file(descriptor, path);
+    file.require_regular();
+    return file;
 }
 
 File File::create(const std::filesystem::path& path) {
@@ -124,6 +120,17 @@ File& File::operator=(File&& other) noexcept {
 File::~File() {
     if (descriptor_ >= 0) {
         ::close(descriptor_);
+    }
+}
+
+void File::require_regular() const {
+    struct stat status{};
+    if (::fstat(descriptor_, &status) != 0) {
+        fail("reading the size of", path_);
+    }
+    if (!S_ISREG(status.st_mode)) {
+        throw Error(ErrorKind::usage,
+                    format("{} is no regular file", in_quotes(path_.string(), 1000)));
     }
 }
 

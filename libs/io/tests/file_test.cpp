@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/io/file.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -68,6 +69,18 @@ TEST(File, DoesNotCreateOverAFile) {
     const auto path = folder.write("there", "text");
     EXPECT_EQ(kind_of_failure("there", [&] { File::create(path); }), ErrorKind::io);
     EXPECT_EQ(read_file(path), "text");
+}
+
+/// Opening one waits for another process, which would be for ever.
+TEST(File, RefusesAPipeAtOnce) {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "pipe";
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    EXPECT_EQ(kind_of_failure("no regular file", [&] { File::open_for_reading(path); }),
+              ErrorKind::usage);
+    EXPECT_EQ(kind_of_failure("no regular file", [&] { File::open_for_update(path); }),
+              ErrorKind::usage);
+    EXPECT_EQ(kind_of_failure("no regular file", [&] { read_text(path); }), ErrorKind::usage);
 }
 
 TEST(File, RefusesToReadAFolder) {

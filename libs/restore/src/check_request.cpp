@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
@@ -27,10 +29,43 @@ std::vector<std::uint32_t> softmax_layers(const checkpoint::Model& model) {
     return numbers;
 }
 
+/// A group that has nothing to choose from would be taken whole, whatever the option says.
+void refuse_ignored(std::string_view option,
+                    std::string_view what,
+                    const std::set<checkpoint::TensorGroup>& groups,
+                    const std::set<checkpoint::TensorGroup>& without) {
+    for (const checkpoint::TensorGroup group : groups) {
+        if (without.contains(group)) {
+            throw Error(ErrorKind::usage,
+                        format("{} chooses {}, and the group {} of --groups has none: it would be "
+                               "taken whole; leave one of the two out",
+                               option,
+                               what,
+                               to_string(group)));
+        }
+    }
+}
+
+/// Errors: `usage` for heads of groups that are not made of heads' rows, and layers of groups that
+///         are outside the layers.
+void refuse_ignored_choices(const Selection& selection) {
+    using enum checkpoint::TensorGroup;
+    if (selection.kv_heads) {
+        refuse_ignored("--heads",
+                       "rows of heads",
+                       selection.groups,
+                       {o, latent, mlp, mixer, norms, embedding, head, other});
+    }
+    if (selection.layers) {
+        refuse_ignored("--layers", "layers", selection.groups, {embedding, head});
+    }
+}
+
 }  // namespace
 
 void check_request(const RecognisedCheckpoint& post, const Request& request) {
     const Selection& selection = request.selection;
+    refuse_ignored_choices(selection);
     const auto softmax = softmax_layers(post.model);
     const bool wants_attention_only = !selection.is_by_group();
     if (selection.layers) {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -26,6 +27,8 @@
 #include "anamnesis/restore/request.hpp"
 
 #include "container_view.hpp"
+#include "measure.hpp"
+#include "scale_values.hpp"
 #include "tensor_scan.hpp"
 #include "tokenizer_check.hpp"
 
@@ -206,6 +209,7 @@ CheckpointHealth look_at(const checkpoint::RecognisedCheckpoint& source,
                             .tensors = scan_tensors(source.checkpoint, execution)};
     std::vector<Finding> found = source.findings();
     find_non_finite(health.tensors, found);
+    find_scale_values(source, ScaledTensors::all, found);
     find_constant(health.tensors, found);
     find_duplicates(source, health.tensors, found);
     find_out_of_range(health.tensors, found);
@@ -217,15 +221,41 @@ CheckpointHealth look_at(const checkpoint::RecognisedCheckpoint& source,
 /// The methods that take no more than a pair.
 constexpr std::array tried_methods{Method::qk, Method::pro, Method::lerp, Method::align};
 
+/// A repair opens its checkpoints more strictly than an examination does, which tells of tensors
+/// that are not there and goes on.
+void refuse_what_repair_refuses(const checkpoint::RecognisedCheckpoint& source,
+                                std::string_view side) {
+    for (const Finding& finding : source.model.findings) {
+        if (finding.code == "missing_softmax_tensors" || finding.code == "not_recognised") {
+            throw Error(ErrorKind::mismatch,
+                        format("names or shapes of {} contradict the family {}: {}",
+                               side,
+                               in_quotes(source.model.family),
+                               finding.sentence));
+        }
+    }
+}
+
+/// What `restore` does before it writes.
 MethodVerdict try_method(const checkpoint::RecognisedCheckpoint& pre,
                          const checkpoint::RecognisedCheckpoint& post,
-                         Method method) {
+                         Method method,
+                         const Execution& execution) {
     Request request;
     request.selection.method = method;
     try {
-        static_cast<void>(make_plan(pre, post, request));
+        refuse_what_repair_refuses(pre, "pre");
+        refuse_what_repair_refuses(post, "post");
+        const Plan plan = make_plan(pre, post, request);
+        if (!has_unequal_rows(plan, execution)) {
+            return {
+                .method = method, .is_needless = true, .reason = describe_equal_rows(plan.request)};
+        }
         return {.method = method, .is_possible = true};
     } catch (const Error& error) {
+        if (error.kind() == ErrorKind::cancelled) {
+            throw;
+        }
         return {.method = method, .is_possible = false, .reason = error.message()};
     }
 }
@@ -301,15 +331,18 @@ Diagnosis examine(const checkpoint::RecognisedCheckpoint& pre,
     const std::vector<Finding> pair = find_pair_findings(view ? *view : pre, post);
     diagnosis.findings.insert(diagnosis.findings.end(), pair.begin(), pair.end());
     for (const Method method : tried_methods) {
-        diagnosis.methods.push_back(try_method(pre, post, method));
+        diagnosis.methods.push_back(try_method(pre, post, method, execution));
     }
     diagnosis.command = make_command(diagnosis, pre, post);
     if (diagnosis.command.empty()) {
-        diagnosis.findings.push_back({.code = "not_repairable",
-                                      .severity = Severity::error,
-                                      .sentence = format("this pair cannot be repaired: {}",
-                                                         diagnosis.methods.front().reason),
-                                      .where = "pair"});
+        const MethodVerdict& first = diagnosis.methods.front();
+        diagnosis.findings.push_back(
+            {.code = first.is_needless ? "nothing_to_repair" : "not_repairable",
+             .severity = first.is_needless ? Severity::warning : Severity::error,
+             .sentence = first.is_needless
+                             ? first.reason
+                             : format("this pair cannot be repaired: {}", first.reason),
+             .where = "pair"});
     }
     execution.watch.progress().finish();
     return diagnosis;

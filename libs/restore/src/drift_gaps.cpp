@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/text.hpp"
@@ -22,6 +23,21 @@ bool holds_routing(const checkpoint::AttentionTensor& tensor) {
            std::ranges::any_of(tensor.blocks, [](const checkpoint::RowBlock& block) {
                return block.role == query || block.role == key;
            });
+}
+
+/// Tensors that hold NaN are measured in part and have no note; the others have one.
+std::string tell_reasons(const CheckpointDrift& drift) {
+    const auto holds_nan = [&](const std::string& name) {
+        return std::ranges::any_of(drift.tensors, [&](const TensorDrift& tensor) {
+            return tensor.name == name && tensor.sums.skipped > 0;
+        });
+    };
+    const auto damaged = std::ranges::count_if(drift.routing_gaps, holds_nan);
+    const bool is_all = std::cmp_equal(damaged, drift.routing_gaps.size());
+    const std::string notes = is_all ? "" : "the notes say of which and why";
+    const std::string values =
+        damaged == 0 ? "" : "where values are NaN or infinite 'anamnesis doctor' says which";
+    return notes + (notes.empty() || values.empty() ? "" : "; ") + values;
 }
 
 }  // namespace
@@ -52,7 +68,7 @@ std::vector<checkpoint::Finding> find_drift_gaps(const CheckpointDrift& drift) {
                    "({}), which --limit takes for a drift above it",
                    drift.routing_gaps.size(),
                    checkpoint::list_examples(drift.routing_gaps)),
-            "the notes say of which and why"));
+            tell_reasons(drift)));
     } else if (std::ranges::none_of(drift.tensors, is_of_routing)) {
         findings.push_back(
             {.code = "routing_not_measured",

@@ -251,13 +251,19 @@ std::optional<ExpectedRows> Expectations::find_scale(const TensorEntry& entry) c
         !entry.name.starts_with(*name)) {
         return std::nullopt;
     }
-    const auto scale = checkpoint::find_scale(post_.checkpoint, weight->name);
-    if (!scale || scale->tensor->name != entry.name) {
+    const bool is_named_so =
+        entry.name == weight->name + "_scale_inv" || entry.name == weight->name + "_scale";
+    if (!is_named_so) {
         return std::nullopt;
     }
     const ExpectedRows of_weight = find(*weight);
+    // The scale of an untouched weight is post's own bytes, whatever its shape means.
     if (of_weight.pre == nullptr) {
         return ExpectedRows{};
+    }
+    const auto scale = checkpoint::find_scale(post_.checkpoint, weight->name);
+    if (!scale || scale->tensor->name != entry.name) {
+        return std::nullopt;
     }
     const auto pre_scale = checkpoint::find_scale(pre_.checkpoint, of_weight.pre->name);
     const bool is_copied = pre_scale && is_stored_alike(*weight, *of_weight.pre);

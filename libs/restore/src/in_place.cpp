@@ -22,6 +22,7 @@
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
+#include "anamnesis/base/shell.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/gguf_shards.hpp"
@@ -213,22 +214,44 @@ void check_space_for_undo(const Plan& plan, const fs::path& folder) {
     }
 }
 
-/// Whether the undo file is of the set that a shard belongs to: of some shard of it.
-bool is_of_set(const UndoFile& undo, const fs::path& shard) {
-    return std::ranges::any_of(undo.ranges(), [&](const UndoRange& range) {
-        return checkpoint::are_of_one_set(range.file, shard.filename().string());
-    });
+/// Whether an undo file is of the file or shard that a user names, or of another one of its set.
+bool is_of_file(const UndoFile& undo, const fs::path& file) {
+    const std::string name = file.filename().string();
+    return undo.holds_rows_of(name) ||
+           std::ranges::any_of(undo.ranges(), [&](const UndoRange& range) {
+               return checkpoint::are_of_one_set(range.file, name);
+           });
 }
 
-/// Sets of shards may share a folder, whose one undo file is then of another one.
-void refuse_undo_of_others(const UndoPlace& place, const fs::path& checkpoint) {
+/// Checkpoints may share a folder, whose one undo file is then of another one: of no file of this.
+/// A file of this one may have been repaired by its own name.
+void refuse_undo_of_others(const UndoPlace& place, const checkpoint::Checkpoint& post) {
     std::error_code ignored;
-    if (fs::exists(place.undo, ignored) && !has_undo(checkpoint)) {
+    for (const checkpoint::WeightFile& file : post.files()) {
+        const fs::path beside = find_undo_place_beside(file.path()).undo;
+        // By name: both are in one folder, which may be written in two ways.
+        if (beside.filename() != place.undo.filename() && fs::exists(beside, ignored)) {
+            throw Error(ErrorKind::usage,
+                        format("{} was repaired in place by itself: undo that first, 'anamnesis "
+                               "undo' with its name, before {} is repaired in place",
+                               in_quotes(file.path().string(), 1000),
+                               in_quotes(post.path().string(), 1000)));
+        }
+    }
+    if (!fs::exists(place.undo, ignored)) {
+        return;
+    }
+    const UndoFile undo = UndoFile::open(place);
+    const bool is_of_post = std::ranges::any_of(
+        post.files(), [&](const auto& file) { return undo.holds_rows_of(file.name()); });
+    if (!is_of_post) {
         throw Error(ErrorKind::usage,
-                    format("{} is the undo file of another checkpoint in this folder: undo that "
-                           "repair, or take the file away, before {} is repaired in place",
+                    format("{} is the undo file of another checkpoint in this folder, {}: undo "
+                           "that repair, or take the undo file away, before {} is repaired in "
+                           "place",
                            in_quotes(place.undo.string(), 1000),
-                           in_quotes(checkpoint.string(), 1000)));
+                           in_quotes(undo.ranges().empty() ? "" : undo.ranges().front().file),
+                           in_quotes(post.path().string(), 1000)));
     }
 }
 
@@ -274,9 +297,10 @@ bool has_undo(const fs::path& checkpoint) {
     if (!fs::exists(place.undo, ignored)) {
         return false;
     }
-    // Sets of shards share a folder, and its one undo file is of the set that was repaired.
-    return fs::is_directory(checkpoint, ignored) || checkpoint.extension() != ".gguf" ||
-           checkpoint::is_whole_gguf(checkpoint) || is_of_set(UndoFile::open(place), checkpoint);
+    // Files and sets of shards share a folder, and its one undo file is of what was repaired.
+    return fs::is_directory(checkpoint, ignored) || checkpoint::is_whole_gguf(checkpoint) ||
+           checkpoint.filename() == "model.safetensors.index.json" ||
+           is_of_file(UndoFile::open(place), checkpoint);
 }
 
 Result write_in_place(const Plan& plan, const Execution& execution) {
@@ -284,9 +308,9 @@ Result write_in_place(const Plan& plan, const Execution& execution) {
     const fs::path& folder = place.folder;
     refuse_links(plan, find_changed_files(plan));
     const FolderLock lock(folder);
-    refuse_undo_of_others(place, plan.post->checkpoint.path());
+    refuse_undo_of_others(place, plan.post->checkpoint);
     Result result;
-    result.path = folder;
+    result.path = plan.post->checkpoint.path();
     // A repair starts from post as it was: what an earlier one, whole or broken off, has written
     // goes back first.
     if (has_undo(plan.post->checkpoint.path())) {
@@ -314,12 +338,9 @@ Result write_in_place(const Plan& plan, const Execution& execution) {
     execution.watch.progress().finish();
     result.bytes_written = plan.changed_bytes();
     std::ranges::move(list_notes(result.receipt), std::back_inserter(result.notes));
-    result.notes.push_back(
-        format("{} holds the old bytes; 'anamnesis undo {}' brings them back",
-               place.undo.filename().string(),
-               plan.post->checkpoint.is_single_file() && plan.post->checkpoint.gguf()
-                   ? plan.post->checkpoint.path().string()
-                   : folder.string()));
+    result.notes.push_back(format("{} holds the old bytes; bring them back with: anamnesis undo {}",
+                                  place.undo.filename().string(),
+                                  quote_for_shell(plan.post->checkpoint.path().string())));
     return result;
 }
 

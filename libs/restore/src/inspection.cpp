@@ -307,9 +307,7 @@ std::string make_inspection_text(const RecognisedCheckpoint& source, TensorList 
         text += "\n" + make_tensor_table(source);
     }
     for (const checkpoint::Finding& finding : source.findings()) {
-        text += format("{}: {}\n",
-                       finding.severity == checkpoint::Severity::note ? "note" : "warning",
-                       describe(finding));
+        text += format("{}: {}\n", to_string(finding.severity), describe(finding));
     }
     return text;
 }

@@ -42,7 +42,8 @@ std::string find_neighbour(const PlacedWeight& weight) {
     return {};
 }
 
-/// The root of the mean square of some rows; 0 where there are no values.
+}  // namespace
+
 double measure_size(const PlacedWeight& weight) {
     RowValues values(weight.checkpoint, weight.tensor);
     const std::uint64_t columns = weight.tensor.columns();
@@ -64,8 +65,6 @@ double measure_size(const PlacedWeight& weight) {
     }
     return std::sqrt(sum / static_cast<double>(count));
 }
-
-}  // namespace
 
 std::string find_lost_scale(const PlacedWeight& weight, const PlacedWeight& counterpart) {
     if (const std::string name = find_neighbour(weight); !name.empty()) {

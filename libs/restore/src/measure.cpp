@@ -9,6 +9,7 @@
 #include <cstring>
 #include <ctime>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@
 
 #include "row_targets.hpp"
 #include "row_values.hpp"
+#include "written_scales.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -58,20 +60,34 @@ struct RowBytes {
     std::span<const std::byte> bytes;
 };
 
+/// What gives the rows elsewhere their scales; both null: nothing does.
+struct OtherScales {
+    RowValues* in_post = nullptr;      ///< rows of post, read with their scales
+    WrittenScales* written = nullptr;  ///< those of rows that were rounded under new scales
+};
+
 /// The values of both sides' rows, where they have some.
 class BothValues {
 public:
-    /// `other`, where it is given, has the values of the rows elsewhere with their scales.
-    BothValues(const Plan& plan, const TensorChange& change, RowValues* other)
-        : change_(change), pre_(plan.pre->checkpoint, *change.pre), other_(other) {
+    BothValues(const Plan& plan, const TensorChange& change, OtherScales other)
+        : change_(change),
+          pre_(plan.pre->checkpoint, *change.pre),
+          other_(other.in_post),
+          written_(other.written) {
         const bool is_pre_scaled = checkpoint::is_scaled(change.pre->dtype);
+        // Requantised rows may come from a type that has no scales.
         if (other_ != nullptr &&
             (!checkpoint::is_scaled(change.post->dtype) || !other_->has_values() ||
-             !pre_.has_values() || other_->is_scaled() != pre_.is_scaled())) {
+             !pre_.has_values() ||
+             (!change.is_requantised() && other_->is_scaled() != pre_.is_scaled()))) {
             other_ = nullptr;
         }
-        has_values_ = (other_ != nullptr || is_readable(change.post->dtype)) &&
-                      (is_pre_scaled || is_readable(change.pre->dtype));
+        // A plain cast to 8-bit floats, whose values are what they say.
+        const bool is_cast = checkpoint::is_scaled(change.post->dtype) && change.is_converted() &&
+                             !change.is_requantised();
+        has_values_ = (other_ != nullptr || written_ != nullptr || is_cast ||
+                       is_readable(change.post->dtype)) &&
+                      (is_pre_scaled ? pre_.has_values() : is_readable(change.pre->dtype));
     }
 
     void add(const RowBytes& before, const RowBytes& after, RowComparison& sum) {
@@ -89,6 +105,9 @@ public:
             other_->read(after.first * change_.post->columns(), after_);
         } else {
             widen(change_.post->dtype, after.bytes, after_);
+            if (written_ != nullptr) {
+                written_->multiply(after.first, after_);
+            }
         }
         const std::uint64_t skipped = sum.drift.skipped;
         sum.drift.add(before_, after_);
@@ -106,6 +125,7 @@ private:
     const TensorChange& change_;
     RowValues pre_;
     RowValues* other_;
+    WrittenScales* written_;
     bool has_values_ = false;
     std::vector<double> before_;
     std::vector<double> after_;
@@ -266,12 +286,12 @@ void add_jobs_before(const Plan& plan,
                 post.read_at(at - post.offset, target);
             };
             RowValues scaled(plan.post->checkpoint, post);
-            // Rows that are rounded anew are not read back with their scales.
-            RowValues* values = change.is_exact() ? &scaled : nullptr;
+            // Without scales on both sides bytes are compared, not values.
+            RowValues* values = change.is_exact() || change.is_requantised() ? &scaled : nullptr;
             const auto comparison = compare_rows(change,
                                                  read_post,
                                                  offsets_in_post(change),
-                                                 BothValues(plan, change, values),
+                                                 BothValues(plan, change, {.in_post = values}),
                                                  execution);
             measure.before = comparison.drift;
             measure.differs = comparison.differs;
@@ -304,15 +324,20 @@ void add_jobs_after(const Plan& plan,
             measure.after = measure.before.without_difference();
             measure.non_finite_in_result = measure.non_finite_in_pre;
         } else {
-            jobs.emplace_back([&plan, &change, &target, &measure, &execution] {
+            jobs.emplace_back([&plan, &change, &target, &targets, &measure, &execution] {
+                std::optional<WrittenScales> scales;
+                if (change.is_requantised()) {
+                    scales.emplace(plan, change, targets);
+                }
                 const auto read_target = [&target](std::uint64_t at, std::span<std::byte> bytes) {
                     target.file->read_at(at, bytes);
                 };
-                const auto comparison = compare_rows(change,
-                                                     read_target,
-                                                     target.offsets,
-                                                     BothValues(plan, change, nullptr),
-                                                     execution);
+                const auto comparison =
+                    compare_rows(change,
+                                 read_target,
+                                 target.offsets,
+                                 BothValues(plan, change, {.written = scales ? &*scales : nullptr}),
+                                 execution);
                 measure.after = comparison.drift;
                 measure.non_finite_in_result = comparison.non_finite_elsewhere;
             });
@@ -320,17 +345,47 @@ void add_jobs_after(const Plan& plan,
     }
 }
 
+std::string describe_equal_rows(const Request& request) {
+    return format(
+        "the rows that --method {} takes are the same in pre and post: there is nothing to "
+        "repair (post may be repaired already, or pre may not be the checkpoint before "
+        "the fine-tune)",
+        to_string(request.selection.method));
+}
+
 void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measures) {
     if (plan.merge != nullptr) {
         return;
     }
     if (std::ranges::none_of(measures, [](const auto& measure) { return measure.differs; })) {
-        throw Error(ErrorKind::mismatch,
-                    format("the rows that --method {} takes are the same in pre and post: there is "
-                           "nothing to repair (post may be repaired already, or pre may not be the "
-                           "checkpoint before the fine-tune)",
-                           to_string(plan.request.selection.method)));
+        throw Error(ErrorKind::mismatch, describe_equal_rows(plan.request));
     }
+}
+
+bool has_unequal_rows(const Plan& plan, const Execution& execution) {
+    std::vector<std::byte> before(block_bytes);
+    std::vector<std::byte> after(block_bytes);
+    for (const TensorChange& change : plan.changes) {
+        if (change.is_converted()) {
+            return true;
+        }
+        const std::uint64_t row_bytes = change.post->row_bytes();
+        for (const RowSplice& splice : change.splices) {
+            const std::uint64_t size = splice.rows.size() * row_bytes;
+            for (std::uint64_t at = 0; at < size; at += block_bytes) {
+                execution.check();
+                const std::uint64_t part = std::min(block_bytes, size - at);
+                const auto left = std::span(before).first(part);
+                const auto right = std::span(after).first(part);
+                change.pre->read_at(splice.pre_row * row_bytes + at, left);
+                change.post->read_at(splice.rows.begin * row_bytes + at, right);
+                if (std::memcmp(left.data(), right.data(), part) != 0) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
 }
 
 }  // namespace anamnesis::restore

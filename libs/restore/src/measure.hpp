@@ -11,6 +11,7 @@
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/drift_measures.hpp"
 #include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
 
 #include "row_targets.hpp"
 
@@ -56,6 +57,12 @@ void add_jobs_after(const Plan& plan,
                     std::vector<ChangeMeasure>& measures,
                     const Execution& execution,
                     Jobs& jobs);
+
+/// Whether some selected row differs, which the first such row shows; rows that are converted do.
+bool has_unequal_rows(const Plan& plan, const Execution& execution);
+
+/// Why a plan without unequal rows is refused.
+std::string describe_equal_rows(const Request& request);
 
 /// Errors: `mismatch` where not one selected row differs.
 void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measures);

@@ -27,6 +27,7 @@
 #include "kind_relation.hpp"
 #include "pairing.hpp"
 #include "row_relation.hpp"
+#include "scale_values.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -382,19 +383,11 @@ std::vector<Finding> find_pair_findings(const RecognisedCheckpoint& pre,
     std::vector<Finding> findings;
     is_view(pre) ? void() : PairComparison(pre, post, pairing).run(findings);
     find_row_relation(pre, post, pairing, findings);
+    find_scale_ratio(pre, post, pairing, findings);
     find_kind_relation(pre, post, findings);
     std::vector<Finding> of_pair;
     append_findings(of_pair, findings, "pair");
     return of_pair;
-}
-
-std::vector<Finding> collect_findings(const RecognisedCheckpoint& pre,
-                                      const RecognisedCheckpoint& post) {
-    std::vector<Finding> all;
-    append_findings(all, pre.findings(), "pre");
-    append_findings(all, post.findings(), "post");
-    append_findings(all, find_pair_findings(pre, post), "pair");
-    return all;
 }
 
 }  // namespace anamnesis::restore

@@ -27,6 +27,7 @@
 #include "anamnesis/restore/request.hpp"
 
 #include "measure.hpp"
+#include "patch_rows.hpp"
 #include "row_targets.hpp"
 
 namespace anamnesis::restore {
@@ -34,7 +35,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* metadata_key = "anamnesis.patch";
+constexpr const char* metadata_key = checkpoint::patch_key;
 
 Json to_json(const Shape& shape) {
     Json list = Json::array();
@@ -201,53 +202,6 @@ std::vector<Result> write_patches(const Plan& plan,
     return results;
 }
 
-namespace {
-
-/// Rows that the patch holds as bytes get the type and shape that they have in the checkpoint.
-/// Errors: `malformed` where these do not fit.
-checkpoint::Checkpoint with_block_types(const checkpoint::Checkpoint& rows,
-                                        const Json& description) {
-    std::vector<checkpoint::TensorEntry> tensors = rows.tensors();
-    for (const Json& entry : description.at("tensors").as_array("tensors")) {
-        const Json* word = entry.find("dtype");
-        if (word == nullptr) {
-            continue;
-        }
-        const std::string& name = entry.at("name").as_string("name");
-        const auto dtype = find_dtype(word->as_string("dtype"));
-        const auto tensor = std::ranges::find(tensors, name, &checkpoint::TensorEntry::name);
-        if (tensor == tensors.end()) {
-            continue;  // told where the patch is applied
-        }
-        Shape shape;
-        for (const Json& size : entry.at("shape").as_array("shape")) {
-            shape.push_back(size.as_unsigned("shape"));
-        }
-        if (!dtype || !is_block_quantised(*dtype) || shape.size() < 2 || tensor->shape.empty() ||
-            tensor->dtype != DType::u8) {
-            throw Error(ErrorKind::malformed,
-                        format("the patch describes tensor {} as {}, which it does not hold",
-                               in_quotes(name),
-                               in_quotes(word->as_string("dtype"))));
-        }
-        shape.front() = tensor->shape.front();
-        if (find_byte_count(*dtype, shape) != tensor->bytes) {
-            throw Error(ErrorKind::malformed,
-                        format("the patch holds {} bytes for tensor {}, which do not fit {} rows "
-                               "of {}",
-                               tensor->bytes,
-                               in_quotes(name),
-                               shape.front(),
-                               to_string(*dtype)));
-        }
-        tensor->dtype = *dtype;
-        tensor->shape = std::move(shape);
-    }
-    return rows.with_tensors(std::move(tensors), nullptr);
-}
-
-}  // namespace
-
 Patch read_patch(const fs::path& path) {
     return in_context(
         [&] { return format("reading patch {}", path.string()); },
@@ -269,6 +223,7 @@ Patch read_patch(const fs::path& path) {
                             format("patch version {} is not known, 1 was expected",
                                    patch.description.at("version").dump()));
             }
+            refuse_undescribed_rows(patch.rows.checkpoint, patch.description);
             patch.rows.checkpoint = with_block_types(patch.rows.checkpoint, patch.description);
             patch.request = request_from_json(patch.description.at("request"));
             patch.rows.model.family = patch.description.at("family").as_string("family");

@@ -44,6 +44,11 @@ std::vector<std::byte> store_scales(DType dtype, std::vector<double>& scales) {
             bytes[i] = static_cast<std::byte>(std::clamp(exponent + 127, 0, 254));
         }
     } else {
+        // Rounded to zero a scale would take all values of its block with it.
+        constexpr double smallest_f16 = 0x1p-24;
+        for (double& scale : scales) {
+            scale = dtype == DType::f16 ? std::max(scale, smallest_f16) : scale;
+        }
         narrow(dtype, scales, bytes);
     }
     widen(dtype, bytes, scales);
@@ -79,7 +84,7 @@ public:
             // A block of zeros, or one with infinities, keeps its values under the scale 1.
             value = value > 0.0 && std::isfinite(value) ? value / largest_f8(dtype) : 1.0;
         }
-        const std::vector<std::byte> stored = store_scales(target_.scale.post->dtype, scales);
+        const std::vector<std::byte> stored = store_scales(*scale.value_type, scales);
         for (double& value : scales) {
             value = value > 0.0 ? value : 1.0;
         }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/restore/repair.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -56,6 +58,19 @@ Json describe_change(const TensorChange& change) {
                         {"bytes", change.changed_bytes()}};
 }
 
+/// Where the values of the rows of a plan come from, as a heading of them.
+std::string_view describe_source(const Plan& plan) {
+    const auto is_of_pre = [](const TensorChange& change) {
+        return std::ranges::all_of(change.splices, [](const RowSplice& splice) {
+            return splice.source == RowSource::pre;
+        });
+    };
+    if (plan.merge != nullptr) {
+        return "rows that the adapter changes";
+    }
+    return std::ranges::all_of(plan.changes, is_of_pre) ? "rows from pre" : "rows that change";
+}
+
 /// The output of a GGUF file is a GGUF file, that of a set a folder with the set.
 void check_gguf_output(const Plan& plan, const Destination& destination) {
     const bool is_file = plan.post->checkpoint.is_single_file();
@@ -82,6 +97,27 @@ void check_gguf_output(const Plan& plan, const Destination& destination) {
         throw Error(ErrorKind::usage,
                     "--clean-names, --fix-config, --link and --model-card are for folders of "
                     "safetensors; a GGUF file has no names or config to clean");
+    }
+}
+
+/// A folder that has the name of a file would be taken for one by every reader.
+void check_copy(const Plan& plan, const Destination& destination) {
+    const checkpoint::Checkpoint& post = plan.post->checkpoint;
+    if (post.gguf()) {
+        check_gguf_output(plan, destination);
+        return;
+    }
+    if (destination.output.has_stamp) {
+        throw Error(ErrorKind::usage, "--stamp is for GGUF files, and post is none");
+    }
+    const fs::path ending = destination.path.extension();
+    if (ending == ".gguf" || (ending == ".safetensors" && !post.is_single_file())) {
+        throw Error(ErrorKind::usage,
+                    format("post {} is {}, and so is its repair: name {} as --out, not {}",
+                           in_quotes(post.path().string(), 1000),
+                           post.is_single_file() ? "one .safetensors file" : "a folder",
+                           post.is_single_file() ? "a .safetensors file or a folder" : "a folder",
+                           in_quotes(destination.path.string(), 1000)));
     }
 }
 
@@ -120,11 +156,7 @@ std::vector<Result> repair(const Plan& plan,
         case Destination::Kind::copy:
             break;
     }
-    if (plan.post->checkpoint.gguf()) {
-        check_gguf_output(plan, destination);
-    } else if (destination.output.has_stamp) {
-        throw Error(ErrorKind::usage, "--stamp is for GGUF files, and post is none");
-    }
+    check_copy(plan, destination);
     const fs::path ending = plan.post->checkpoint.gguf() ? ".gguf" : ".safetensors";
     if (plan.post->checkpoint.is_single_file() && destination.path.extension() == ending) {
         return {write_single_file(plan, destination.path, destination.output, execution)};
@@ -134,6 +166,9 @@ std::vector<Result> repair(const Plan& plan,
 }
 
 DryRun estimate_costs(const Plan& plan, const Destination& destination) {
+    if (destination.kind == Destination::Kind::copy && !destination.path.empty()) {
+        check_copy(plan, destination);
+    }
     DryRun costs;
     fs::path place = destination.path.empty() ? fs::current_path()
                                               : fs::absolute(destination.path).parent_path();
@@ -183,7 +218,8 @@ std::string to_text(const Plan& plan, const DryRun& costs) {
                         describe_rows(change),
                         human_bytes(change.changed_bytes())});
     }
-    return report::text_table({"tensor", "part", "rows from pre", ">size"}, rows) +
+    return report::text_table({"tensor", "part", std::string(describe_source(plan)), ">size"},
+                              rows) +
            format(
                "{} of rows change; {} read, {} written, {} shared; about {} of memory; "
                "{} free\nnothing was written (--dry-run)\n",

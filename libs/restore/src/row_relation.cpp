@@ -19,6 +19,8 @@
 #include "anamnesis/restore/plan.hpp"
 
 #include "pairing.hpp"
+#include "row_doubts.hpp"
+#include "row_samples.hpp"
 #include "row_values.hpp"
 
 namespace anamnesis::restore {
@@ -32,44 +34,6 @@ using checkpoint::TensorEntry;
 
 constexpr std::uint64_t rows_sampled = 8;
 constexpr std::uint64_t columns_sampled = 8192;
-
-/// Unrelated rows of one size lie at sqrt(2), a fine-tune far below 1.
-constexpr double unrelated_distance = 1.1;
-constexpr double unrelated_cosine = 0.5;
-/// From here a sample is worth a look at the order of its rows.
-constexpr double suspicious_distance = 0.25;
-
-/// Sums over pairs of values.
-struct Relation {
-    double before = 0.0;
-    double after = 0.0;
-    double product = 0.0;
-    double difference = 0.0;
-
-    void add(const std::vector<double>& pre, const std::vector<double>& post) {
-        for (std::size_t i = 0; i < pre.size(); ++i) {
-            if (std::isfinite(pre[i]) && std::isfinite(post[i])) {
-                before += pre[i] * pre[i];
-                after += post[i] * post[i];
-                product += pre[i] * post[i];
-                difference += (post[i] - pre[i]) * (post[i] - pre[i]);
-            }
-        }
-    }
-    void merge(const Relation& other) {
-        before += other.before;
-        after += other.after;
-        product += other.product;
-        difference += other.difference;
-    }
-    double distance() const { return before > 0.0 ? std::sqrt(difference / before) : 0.0; }
-    /// Against the smaller side: of rows that are much larger on one side little else is left.
-    bool is_unrelated() const {
-        return before > 0.0 && after > 0.0 &&
-               std::sqrt(difference / std::min(before, after)) > unrelated_distance &&
-               std::abs(product) < unrelated_cosine * std::sqrt(before * after);
-    }
-};
 
 /// A pair of tensors as rows of values.
 class PairedValues {
@@ -122,18 +86,6 @@ std::vector<std::uint64_t> spread_rows(std::uint64_t rows) {
     return chosen;
 }
 
-/// What the samples of a layer say.
-struct LayerRelation {
-    std::uint32_t layer = 0;
-    Relation query;
-    Relation key;
-
-    bool is_unrelated() const { return query.is_unrelated() && key.is_unrelated(); }
-    bool is_suspicious() const {
-        return query.distance() > suspicious_distance || key.distance() > suspicious_distance;
-    }
-};
-
 class RelationFinder {
 public:
     RelationFinder(const RecognisedCheckpoint& pre,
@@ -156,8 +108,13 @@ public:
         }
         if (const auto order = find_rotary_order()) {
             findings.push_back(describe_order(order->first, order->second));
-        } else if (!unrelated.empty()) {
+            return;
+        }
+        if (!unrelated.empty()) {
             findings.push_back(describe_unrelated(unrelated));
+        }
+        if (unrelated.empty() || unrelated.size() < layers_.size()) {
+            find_row_doubts(layers_, findings);
         }
     }
 
@@ -372,7 +329,7 @@ private:
     const RecognisedCheckpoint& pre_;
     const RecognisedCheckpoint& post_;
     const Pairing& pairing_;
-    std::map<std::uint32_t, LayerRelation> layers_;
+    LayerRelations layers_;
 };
 
 }  // namespace

@@ -136,14 +136,6 @@ void dequantise_rows(const Plan& plan,
     }
 }
 
-/// The change of the scale that belongs to a requantised weight.
-std::size_t find_scale_change(const Plan& plan, const TensorChange& change) {
-    const auto found = std::ranges::find(
-        plan.changes, change.post_scale->tensor, [](const auto& other) { return other.post; });
-    ANAMNESIS_CHECK(found != plan.changes.end(), "a requantised weight has its scale in the plan");
-    return static_cast<std::size_t>(found - plan.changes.begin());
-}
-
 }  // namespace
 
 RowTargets targets_in_checkpoint(const Plan& plan,
@@ -176,6 +168,13 @@ std::uint64_t offset_of_row(const TensorChange& change,
     }
     ANAMNESIS_CHECK(false, "a computed row belongs to no change of the plan");
     return 0;
+}
+
+std::size_t find_scale_change(const Plan& plan, const TensorChange& change) {
+    const auto found = std::ranges::find(
+        plan.changes, change.post_scale->tensor, [](const auto& other) { return other.post; });
+    ANAMNESIS_CHECK(found != plan.changes.end(), "a requantised weight has its scale in the plan");
+    return static_cast<std::size_t>(found - plan.changes.begin());
 }
 
 void add_row_jobs(const Plan& plan,

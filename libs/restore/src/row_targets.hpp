@@ -37,6 +37,10 @@ std::uint64_t offset_of_row(const TensorChange& change,
                             const ChangeTarget& target,
                             std::uint64_t row);
 
+/// Where in the plan the change of the scale is that belongs to a requantised weight.
+/// Errors: `internal` where there is none.
+std::size_t find_scale_change(const Plan& plan, const TensorChange& change);
+
 using Jobs = std::vector<std::function<void()>>;
 
 /// Adds the jobs that write every changed row of the plan into every output (one a lambda).

@@ -65,56 +65,64 @@ RowValues::RowValues(const checkpoint::Checkpoint& checkpoint,
     }
     try {
         if (const auto scale = checkpoint::find_scale(checkpoint, tensor.name)) {
-            read_scales(checkpoint, *scale->tensor);
-            // find_scale knows the block that the config declares.
-            if (tensor.shape.size() <= 2 && scale->rows_per_block != 0 &&
-                scale->columns_per_block != 0) {
-                row_block_ = scale->rows_per_block;
-                column_block_ = scale->columns_per_block;
-            }
+            read_scales(*scale);
         }
     } catch (const Error& error) {
         obstacle_ = format("cannot be read with its scale: {}", error.message());
     }
 }
 
-void RowValues::read_scales(const checkpoint::Checkpoint& checkpoint,
-                            const checkpoint::TensorEntry& scale) {
-    static_cast<void>(checkpoint);
+void RowValues::read_scales(const checkpoint::ScaleTensor& scale) {
+    const checkpoint::TensorEntry& tensor = *scale.tensor;
+    const std::uint64_t count = find_element_count(tensor.shape).value_or(0);
+    if (!scale.value_type || count == 0) {
+        obstacle_ = format("has a scale of type {} and shape {}, which cannot be read",
+                           to_string(tensor.dtype),
+                           anamnesis::to_string(tensor.shape));
+        return;
+    }
     const Shape& shape = tensor_->shape;
     columns_ = shape.empty() ? 1 : shape.back();
     rows_ = shape.size() < 2 ? 1 : shape[shape.size() - 2];
-    const Shape& of_scale = scale.shape;
-    const std::uint64_t count = find_element_count(of_scale).value_or(0);
-    if (count == 0 || (!is_arithmetic(scale.dtype) && scale.dtype != DType::f8_e8m0)) {
-        obstacle_ = format("has a scale of type {}, which cannot be read", to_string(scale.dtype));
+    if (shape.size() == 2) {
+        // find_scale knows the block that the config declares, and sees [rows, 1, 1] as [rows, 1].
+        scale_rows_ = tensor.rows();
+        scale_columns_ = tensor.columns();
+        row_block_ = scale.rows_per_block;
+        column_block_ = scale.columns_per_block;
+    } else if (!place_in_stack(tensor.shape, count)) {
+        obstacle_ = format("has scales of shape {}, which fit no block size",
+                           anamnesis::to_string(tensor.shape));
         return;
     }
+    std::vector<std::byte> bytes(tensor.bytes);
+    tensor.read_at(0, bytes);
+    scales_.resize(count);
+    widen(*scale.value_type, bytes, scales_);
+}
+
+bool RowValues::place_in_stack(Shape shape, std::uint64_t count) {
+    const std::size_t dimensions = tensor_->shape.size();
+    while (shape.size() > dimensions && shape.back() == 1) {
+        shape.pop_back();
+    }
     std::uint64_t stack = 1;
-    if (count > 1 && of_scale.size() == shape.size() && shape.size() >= 2) {
-        scale_rows_ = of_scale[of_scale.size() - 2];
-        scale_columns_ = of_scale.back();
+    if (count > 1 && shape.size() == dimensions && dimensions >= 2) {
+        scale_rows_ = shape[shape.size() - 2];
+        scale_columns_ = shape.back();
         stack = count / (scale_rows_ * scale_columns_);
-    } else if (count > 1 && of_scale.size() + 1 == shape.size()) {
-        scale_rows_ = of_scale.back();
+    } else if (count > 1 && shape.size() + 1 == dimensions) {
+        scale_rows_ = shape.back();
         stack = count / scale_rows_;
+    } else if (count > 1 && shape.size() == 1 && count == tensor_->shape.front()) {
+        stack = count;  // one scale a matrix
     } else if (count > 1) {
-        obstacle_ =
-            format("has scales of shape {}, which fit no rows", anamnesis::to_string(of_scale));
-        return;
+        return false;
     }
     has_stack_of_scales_ = stack > 1;
     row_block_ = find_block(rows_, scale_rows_);
     column_block_ = find_block(columns_, scale_columns_);
-    if (row_block_ == 0 || column_block_ == 0) {
-        obstacle_ = format("has scales of shape {}, which fit no block size",
-                           anamnesis::to_string(of_scale));
-        return;
-    }
-    std::vector<std::byte> bytes(scale.bytes);
-    scale.read_at(0, bytes);
-    scales_.resize(count);
-    widen(scale.dtype, bytes, scales_);
+    return row_block_ != 0 && column_block_ != 0;
 }
 
 void RowValues::read(std::uint64_t first, std::span<double> target) {
@@ -122,6 +130,11 @@ void RowValues::read(std::uint64_t first, std::span<double> target) {
     const std::uint64_t size = block_bytes(tensor_->dtype);
     ANAMNESIS_CHECK(first % elements == 0 && target.size() % elements == 0,
                     "values are read in whole blocks");
+    // Without its scale a value is another one, and nobody could tell from what was written.
+    if (!obstacle_.empty()) {
+        throw Error(ErrorKind::unsupported,
+                    format("tensor {} {}", in_quotes(tensor_->name), obstacle_));
+    }
     bytes_.resize(target.size() / elements * size);
     tensor_->read_at(first / elements * size, bytes_);
     widen(tensor_->dtype, bytes_, target);

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "anamnesis/base/shape.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/model.hpp"
 
 namespace anamnesis::restore {
 
@@ -23,11 +25,13 @@ public:
     const checkpoint::TensorEntry& tensor() const noexcept { return *tensor_; }
 
     /// Fills `target` with the values from element `first` on, counted over the whole tensor.
+    /// Errors: `unsupported` for a tensor that has no values to read.
     void read(std::uint64_t first, std::span<double> target);
 
 private:
-    void read_scales(const checkpoint::Checkpoint& checkpoint,
-                     const checkpoint::TensorEntry& scale);
+    void read_scales(const checkpoint::ScaleTensor& scale);
+    /// Tells the blocks of a stack of matrices, or of one row, from the shape of its scales.
+    bool place_in_stack(Shape shape, std::uint64_t count);
     void multiply(std::uint64_t first, std::span<double> target) const;
 
     const checkpoint::TensorEntry* tensor_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "anamnesis/base/dtype.hpp"
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
@@ -22,14 +23,35 @@ ScaledRows::ScaledRows(const checkpoint::Checkpoint& checkpoint,
         const checkpoint::TensorEntry& scale = *scale_->tensor;
         std::vector<std::byte> bytes(scale.bytes);
         scale.read_at(0, bytes);
-        scales_.resize(count_elements(scale.dtype, scale.bytes));
-        widen(scale.dtype, bytes, scales_);
+        if (!scale_->value_type) {
+            throw Error(ErrorKind::unsupported, checkpoint::describe_unreadable(*scale_));
+        }
+        scales_.resize(count_elements(*scale_->value_type, scale.bytes));
+        widen(*scale_->value_type, bytes, scales_);
     }
 }
 
 std::vector<double> ScaledRows::scales_of_row(std::uint64_t index) const {
     std::vector<double> scales(tensor_.columns(), 1.0);
-    if (scale_) {
+    if (scale_ && scale_->columns_per_block == 0) {
+        // A row of a stack is a matrix, whose scales are a matrix as well.
+        const std::size_t last = tensor_.shape.size() - 1;
+        const std::uint64_t rows = tensor_.shape[last - 1];
+        const std::uint64_t columns = tensor_.shape[last];
+        const auto& of_scale = scale_->tensor->shape;
+        const std::uint64_t width = of_scale.size() > last ? of_scale[last] : 1;
+        const std::uint64_t count = scales_.size() / tensor_.rows();
+        const auto find_block = [](std::uint64_t size, std::uint64_t parts) {
+            constexpr std::uint64_t published = 128;
+            return size % parts == 0 ? size / parts : published;
+        };
+        const std::uint64_t row_block = find_block(rows, count / width);
+        const std::uint64_t column_block = find_block(columns, width);
+        for (std::uint64_t i = 0; i < scales.size(); ++i) {
+            const std::uint64_t row = i / columns / row_block;
+            scales[i] = scales_.at(index * count + row * width + i % columns / column_block);
+        }
+    } else if (scale_) {
         const std::uint64_t width = scale_->tensor->columns();
         const std::uint64_t first = index / scale_->rows_per_block * width;
         for (std::uint64_t column = 0; column < scales.size(); ++column) {

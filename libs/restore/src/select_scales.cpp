@@ -10,6 +10,7 @@
 
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
@@ -104,6 +105,32 @@ Way find_way(const TensorChange& change, const Scales& scales) {
     }
     // Values of a plain cast are what they are; a scale that was lost is not known to be lost.
     return is_post_scaled && scales.post ? Way::quantise : Way::convert;
+}
+
+/// Rows that go into another storage need the values of the scales on their way.
+/// Errors: `unsupported`, naming the scale.
+void refuse_unreadable(const TensorChange& change, const Scales& scales) {
+    for (const auto* scale : {&scales.pre, &scales.post}) {
+        if (*scale) {
+            if (std::string why = checkpoint::describe_unreadable(**scale); !why.empty()) {
+                throw Error(
+                    ErrorKind::unsupported,
+                    format("{} ({} goes into another storage)", why, in_quotes(change.post->name)));
+            }
+        }
+    }
+}
+
+/// Errors: `unsupported` where the scales of post's matrices are of another kind than blocks of a
+/// matrix.
+void refuse_stack(const TensorChange& change, const checkpoint::ScaleTensor& scale) {
+    if (scale.columns_per_block == 0) {
+        throw Error(ErrorKind::unsupported,
+                    format("tensor {} is a stack of matrices with scales of shape {}, into which "
+                           "values are not requantised: dequantise post first",
+                           in_quotes(change.post->name),
+                           anamnesis::to_string(scale.tensor->shape)));
+    }
 }
 
 /// What a refusal says of scales that only one side has: the first by name, and how many.
@@ -220,9 +247,12 @@ std::vector<TensorChange> select_scales(const RecognisedCheckpoint& pre,
             followers.push_back(
                 make_follower(change, *scales.post, scales.pre->tensor, RowSource::pre));
         } else if (way == Way::convert) {
+            refuse_unreadable(change, scales);
             change.pre_scale = scales.pre;
             converted.push_back(change.post->name);
         } else if (way == Way::quantise) {
+            refuse_unreadable(change, scales);
+            refuse_stack(change, *scales.post);
             change.pre_scale = scales.pre;
             change.post_scale = scales.post;
             followers.push_back(

@@ -320,6 +320,11 @@ ShardResult write_shard(const Plan& plan,
                         const OutputOptions& options,
                         const Shard& shard,
                         const Execution& execution) {
+    if (target.extension() == ".safetensors" || target.extension() == ".gguf") {
+        throw Error(ErrorKind::usage,
+                    format("--shard writes a folder: name one as --out, not {}",
+                           in_quotes(target.string(), 1000)));
+    }
     check_target(plan, target);
     check_divisible(plan);
     refuse_finished(target);

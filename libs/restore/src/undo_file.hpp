@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "anamnesis/formats/safetensors.hpp"
@@ -50,6 +52,12 @@ public:
     std::uint64_t roll_back(const Execution& execution) const;
 
     const std::vector<UndoRange>& ranges() const& noexcept { return ranges_; }
+
+    /// Whether some range lies in the weight file of that name.
+    bool holds_rows_of(std::string_view file) const {
+        return std::ranges::any_of(ranges_,
+                                   [&](const UndoRange& range) { return range.file == file; });
+    }
 
     /// Tells this undo file from any other.
     const std::string& id() const& noexcept { return id_; }

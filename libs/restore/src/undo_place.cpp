@@ -2,10 +2,14 @@
 #include "undo_place.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <system_error>
+#include <vector>
 
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/restore/apply.hpp"
+
+#include "undo_file.hpp"
 
 namespace anamnesis::restore {
 namespace {
@@ -16,29 +20,69 @@ fs::path find_parent(const fs::path& path) {
     return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
+/// The file that a folder is repaired by where it was repaired as a file: the only one, with its
+/// undo file beside it.
+std::optional<fs::path> find_only_weights(const fs::path& folder) {
+    std::vector<fs::path> files;
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+         entry.increment(error)) {
+        if (entry->path().extension() == ".safetensors") {
+            files.push_back(entry->path());
+        }
+    }
+    const bool is_one =
+        files.size() == 1 && fs::exists(find_undo_place_beside(files.front()).undo, error);
+    return is_one ? std::optional(files.front()) : std::nullopt;
+}
+
+bool is_of_undo_file(const UndoPlace& place, const fs::path& file) {
+    std::error_code ignored;
+    return fs::exists(place.undo, ignored) &&
+           UndoFile::open(place).holds_rows_of(file.filename().string());
+}
+
 }  // namespace
+
+UndoPlace find_undo_place_beside(const fs::path& file) {
+    fs::path undo = file;
+    fs::path receipt = file;
+    return {.folder = find_parent(file),
+            .undo = undo += ".anamnesis.undo",
+            .receipt = receipt += ".anamnesis.json"};
+}
 
 UndoPlace find_undo_place(const fs::path& checkpoint) {
     std::error_code ignored;
-    if (checkpoint::is_whole_gguf(checkpoint) && !fs::is_directory(checkpoint, ignored)) {
-        fs::path undo = checkpoint;
-        fs::path receipt = checkpoint;
-        return {.folder = find_parent(checkpoint),
-                .undo = undo += ".anamnesis.undo",
-                .receipt = receipt += ".anamnesis.json"};
+    const bool is_folder = fs::is_directory(checkpoint, ignored);
+    const fs::path folder = is_folder ? checkpoint : find_parent(checkpoint);
+    UndoPlace of_folder{
+        .folder = folder, .undo = folder / undo_name, .receipt = folder / receipt_name};
+    if (is_folder) {
+        const auto file = find_only_weights(folder);
+        return fs::exists(of_folder.undo, ignored) || !file ? of_folder
+                                                            : find_undo_place_beside(*file);
     }
-    const bool is_file = fs::is_regular_file(checkpoint, ignored);
-    const fs::path folder = is_file ? find_parent(checkpoint) : checkpoint;
-    return {.folder = folder, .undo = folder / undo_name, .receipt = folder / receipt_name};
+    if (checkpoint::is_whole_gguf(checkpoint)) {
+        return find_undo_place_beside(checkpoint);
+    }
+    if (checkpoint.extension() != ".safetensors" || checkpoint.filename() == "model.safetensors") {
+        return of_folder;
+    }
+    // What the folder's undo file holds of this file was repaired as the folder.
+    return is_of_undo_file(of_folder, checkpoint) ? of_folder : find_undo_place_beside(checkpoint);
 }
 
 fs::path find_receipt(const checkpoint::Checkpoint& repaired) {
     std::error_code ignored;
-    fs::path beside = repaired.path();
-    beside += ".anamnesis.json";
-    return repaired.is_single_file() && fs::exists(beside, ignored)
-               ? beside
-               : find_undo_place(repaired.path()).receipt;
+    const fs::path beside = find_undo_place_beside(repaired.path()).receipt;
+    if (repaired.is_single_file()) {
+        if (fs::exists(beside, ignored) || checkpoint::is_whole_gguf(repaired.path())) {
+            return beside;
+        }
+        return repaired.folder() / receipt_name;
+    }
+    return find_undo_place(repaired.path()).receipt;
 }
 
 }  // namespace anamnesis::restore

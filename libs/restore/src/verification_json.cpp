@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,6 +25,16 @@ Json to_json(const std::vector<std::string>& lines) {
 
 }  // namespace
 
+std::uint64_t Verification::count_unchecked() const {
+    std::uint64_t count = 0;
+    for (const TensorVerdict& verdict : tensors) {
+        if (!verdict.is_as_written && verdict.rows_computed > verdict.rows_recomputed) {
+            count += verdict.rows_computed - verdict.rows_recomputed;
+        }
+    }
+    return count;
+}
+
 Json to_json(const Verification& result, const Request& claim, std::string_view origin) {
     Json tensors = Json::array();
     for (const TensorVerdict& verdict : result.tensors) {
@@ -33,6 +44,7 @@ Json to_json(const Verification& result, const Request& claim, std::string_view 
                                        {"from_post", verdict.rows_from_post},
                                        {"computed", verdict.rows_computed},
                                        {"recomputed", verdict.rows_recomputed},
+                                       {"as_written", verdict.is_as_written},
                                        {"equal_in_pre_and_post", verdict.rows_equal_in_both}});
     }
     return Json::Object{{"proven", result.is_proven()},
@@ -44,6 +56,7 @@ Json to_json(const Verification& result, const Request& claim, std::string_view 
                         {"rows_from_post", result.rows_from_post},
                         {"rows_computed", result.rows_computed},
                         {"rows_recomputed", result.rows_recomputed},
+                        {"rows_unchecked", result.count_unchecked()},
                         {"tensors", std::move(tensors)},
                         {"deviations", to_json(result.deviations)},
                         {"notes", to_json(result.notes)},
@@ -65,8 +78,11 @@ std::string make_verdict_table(const Verification& result) {
 std::string describe_verdict(const Verification& result,
                              const Request& claim,
                              std::string_view origin) {
+    const std::uint64_t unchecked = result.count_unchecked();
+    const std::string proven =
+        unchecked > 0 ? format("proven but for {} computed rows", unchecked) : "proven";
     return format("{}: {} tensors, {} compared with method {} of {}",
-                  result.is_proven() ? "proven" : "NOT proven",
+                  result.is_proven() ? proven : "NOT proven",
                   result.tensors_compared,
                   human_bytes(result.bytes_compared),
                   to_string(claim.selection.method),

@@ -7,15 +7,12 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "anamnesis/base/block_values.hpp"
 #include "anamnesis/base/dtype.hpp"
-#include "anamnesis/base/half.hpp"
 #include "anamnesis/base/parallel.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/text.hpp"
@@ -24,208 +21,19 @@
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/restore/importance.hpp"
 #include "anamnesis/restore/pair_findings.hpp"
+#include "anamnesis/restore/request.hpp"
 
 #include "container_view.hpp"
 #include "expected_rows.hpp"
-#include "scaled_rows.hpp"
 #include "verify_fit.hpp"
 #include "verify_gguf.hpp"
 #include "verify_side_files.hpp"
+#include "verify_tensor.hpp"
 
 namespace anamnesis::restore {
 namespace {
 
 using checkpoint::TensorEntry;
-
-/// Reads rows of a tensor in blocks, mostly in order.
-class RowReader {
-public:
-    explicit RowReader(const TensorEntry& tensor) : tensor_(tensor) {}
-
-    std::span<const std::byte> row(std::uint64_t index) {
-        const std::uint64_t row_bytes = tensor_.row_bytes();
-        if (index < first_ || index >= first_ + count_) {
-            first_ = index;
-            count_ = std::min<std::uint64_t>(tensor_.rows() - index,
-                                             std::max<std::uint64_t>(1, (1U << 20U) / row_bytes));
-            buffer_.resize(count_ * row_bytes);
-            tensor_.read_at(first_ * row_bytes, buffer_);
-        }
-        return std::span(buffer_).subspan((index - first_) * row_bytes, row_bytes);
-    }
-
-private:
-    const TensorEntry& tensor_;
-    std::vector<std::byte> buffer_;
-    std::uint64_t first_ = 0;
-    std::uint64_t count_ = 0;
-};
-
-/// Adds row ranges to a line without listing every row.
-std::string describe_rows(const std::vector<std::uint64_t>& rows) {
-    std::vector<std::uint32_t> numbers;
-    for (const std::uint64_t row : rows) {
-        numbers.push_back(static_cast<std::uint32_t>(row));
-    }
-    std::string text = compact_list(numbers);
-    constexpr std::size_t longest = 100;
-    if (text.size() > longest) {
-        text = text.substr(0, longest) + "…";
-    }
-    return text;
-}
-
-struct TensorResult {
-    TensorVerdict verdict;
-    std::uint64_t bytes = 0;
-    std::vector<std::string> deviations;
-};
-
-/// Rows that do not begin on whole bytes are compared as one.
-TensorEntry in_whole_rows(TensorEntry tensor) {
-    if (tensor.row_bytes() == 0) {
-        tensor.shape = {};
-    }
-    return tensor;
-}
-
-void add_deviation(TensorResult& outcome,
-                   std::string_view side,
-                   const std::vector<std::uint64_t>& rows) {
-    if (!rows.empty()) {
-        outcome.deviations.push_back(format("tensor {}: {} rows should be {}'s and are not: {}",
-                                            in_quotes(outcome.verdict.name),
-                                            rows.size(),
-                                            side,
-                                            describe_rows(rows)));
-    }
-}
-
-/// The checkpoints that are compared.
-struct Sources {
-    const checkpoint::Checkpoint& pre;
-    const checkpoint::Checkpoint& repaired;
-    std::optional<ImportanceMatrix> importance{};
-};
-
-/// Reads rows of pre, and of the repaired tensor, as values where the storage of both differs.
-struct ScaledPair {
-    ScaledPair(const Sources& sources, const TensorEntry& result, const ExpectedRows& expected) {
-        if (expected.is_dequantised || expected.is_requantised) {
-            pre.emplace(sources.pre, *expected.pre);
-        }
-        if (expected.is_requantised) {
-            repaired.emplace(sources.repaired, result);
-        }
-        if (sources.importance && uses_importance(result.dtype)) {
-            importance = sources.importance->find(result);
-        }
-    }
-    /// Whether a row of the repaired tensor is what a row of pre rounds to.
-    bool is_rounding(DType dtype, std::uint64_t row, std::uint64_t pre_row) const {
-        return matches_after_rounding(
-            dtype, repaired->row(row), repaired->scales_of_row(row), pre->row(pre_row));
-    }
-
-    std::optional<ScaledRows> pre{};
-    std::optional<ScaledRows> repaired{};
-    std::vector<float> importance{};  ///< of the tensor, where it is quantised with any
-};
-
-/// A row of pre as post stores it; `bytes` is room for a row.
-std::span<const std::byte> convert_row(std::span<const std::byte> row,
-                                       std::uint64_t pre_index,
-                                       std::uint64_t index,
-                                       const ExpectedRows& expected,
-                                       const ScaledPair& scaled,
-                                       const TensorEntry& post,
-                                       std::span<std::byte> bytes) {
-    const DType dtype = post.dtype;
-    if (scaled.pre) {
-        narrow(dtype, scaled.pre->row(pre_index), bytes);
-        return bytes;
-    }
-    if (expected.pre->dtype != dtype && is_block_quantised(dtype)) {
-        quantise_row({row, expected.pre->dtype}, post, index, scaled.importance, bytes);
-        return bytes;
-    }
-    if (expected.pre->dtype != dtype) {
-        convert(expected.pre->dtype, row, dtype, bytes);
-        return bytes;
-    }
-    return row;
-}
-
-void count_deviations(TensorResult& outcome,
-                      const std::vector<std::uint64_t>& not_pre,
-                      const std::vector<std::uint64_t>& not_post) {
-    add_deviation(outcome, "pre", not_pre);
-    add_deviation(outcome, "post", not_post);
-    outcome.verdict.rows_from_pre -= not_pre.size();
-    outcome.verdict.rows_from_post -= not_post.size();
-}
-
-void check_every_few_rows(const Execution& execution, std::uint64_t row) {
-    if (row % 4096 == 0) {
-        execution.check();
-    }
-}
-
-TensorResult compare_tensor(const TensorEntry& tensor,
-                            const TensorEntry& result,
-                            const ExpectedRows& expected,
-                            const Sources& sources,
-                            const Execution& execution) {
-    TensorResult outcome{.verdict = {.name = tensor.name, .rows = tensor.rows()},
-                         .bytes = tensor.bytes,
-                         .deviations = {}};
-    if (tensor.bytes == 0) {
-        return outcome;
-    }
-    const TensorEntry post_tensor = in_whole_rows(tensor);
-    const TensorEntry result_tensor = in_whole_rows(result);
-    RowReader of_post(post_tensor);
-    RowReader of_result(result_tensor);
-    auto of_pre = expected.pre != nullptr ? std::optional<RowReader>(*expected.pre) : std::nullopt;
-    const ScaledPair scaled(sources, result, expected);
-    std::vector<std::byte> converted(tensor.row_bytes());
-    std::vector<std::uint64_t> not_pre;
-    std::vector<std::uint64_t> not_post;
-    for (std::uint64_t row = 0; row < post_tensor.rows(); ++row) {
-        check_every_few_rows(execution, row);
-        const auto now = of_result.row(row);
-        const auto before = of_post.row(row);
-        const RowOrigin origin = expected.pre == nullptr ? RowOrigin{} : expected.rows[row];
-        if (origin.kind == RowOrigin::Kind::post) {
-            ++outcome.verdict.rows_from_post;
-            if (!std::ranges::equal(now, before)) {
-                not_post.push_back(row);
-            }
-            continue;
-        }
-        if (origin.kind == RowOrigin::Kind::computed) {
-            ++outcome.verdict.rows_computed;
-            continue;
-        }
-        ++outcome.verdict.rows_from_pre;
-        if (scaled.repaired) {
-            if (!scaled.is_rounding(tensor.dtype, row, origin.pre_row)) {
-                not_pre.push_back(row);
-            }
-            continue;
-        }
-        const std::span<const std::byte> wanted = convert_row(
-            of_pre->row(origin.pre_row), origin.pre_row, row, expected, scaled, tensor, converted);
-        if (!std::ranges::equal(now, wanted)) {
-            not_pre.push_back(row);
-        }
-        if (std::ranges::equal(wanted, before)) {
-            ++outcome.verdict.rows_equal_in_both;
-        }
-    }
-    count_deviations(outcome, not_pre, not_post);
-    return outcome;
-}
 
 void add_outcomes(std::vector<TensorResult>& outcomes, Verification& result) {
     for (TensorResult& outcome : outcomes) {
@@ -234,6 +42,7 @@ void add_outcomes(std::vector<TensorResult>& outcomes, Verification& result) {
         result.rows_from_pre += outcome.verdict.rows_from_pre;
         result.rows_from_post += outcome.verdict.rows_from_post;
         result.rows_computed += outcome.verdict.rows_computed;
+        result.rows_recomputed += outcome.verdict.rows_recomputed;
         result.deviations.insert(
             result.deviations.end(), outcome.deviations.begin(), outcome.deviations.end());
         if (outcome.verdict.rows_from_pre + outcome.verdict.rows_computed > 0) {
@@ -298,6 +107,35 @@ void find_surplus(const RecognisedCheckpoint& post,
     }
 }
 
+/// How rows that bytes cannot prove were checked, and how many were not.
+void add_notes_on_computed(const Request& request, Verification& result) {
+    const std::string_view method = to_string(request.selection.method);
+    if (request.selection.method == Method::lerp && result.rows_recomputed > 0) {
+        result.notes.push_back(
+            format("{} rows were computed again from pre and post", result.rows_recomputed));
+    }
+    std::uint64_t as_written = 0;
+    for (const TensorVerdict& verdict : result.tensors) {
+        if (verdict.is_as_written && verdict.rows_computed > verdict.rows_recomputed) {
+            as_written += verdict.rows_computed - verdict.rows_recomputed;
+        }
+    }
+    if (as_written > 0) {
+        result.notes.push_back(
+            format("{} rows hold values that --method {} computed: they are those that the repair "
+                   "wrote, by the SHA-256 of their tensors in the receipt",
+                   as_written,
+                   method));
+    }
+    if (const std::uint64_t unchecked = result.count_unchecked(); unchecked > 0) {
+        result.notes.push_back(
+            format("{} rows hold values that --method {} computed: bytes cannot "
+                   "prove them; all other rows are proven",
+                   unchecked,
+                   method));
+    }
+}
+
 std::optional<std::string> find_misfit(const TensorEntry& post, const TensorEntry& repaired) {
     if (repaired.dtype == post.dtype && repaired.shape == post.shape) {
         return std::nullopt;
@@ -318,7 +156,8 @@ Verification verify(const RecognisedCheckpoint& original_pre,
                     const Request& request,
                     const VerifyScope scope,
                     const Execution& execution,
-                    const MomentSource* moments) {
+                    const MomentSource* moments,
+                    const WrittenDigests& written) {
     Verification result;
     const auto view = match_container(original_pre, post, request.via);
     const RecognisedCheckpoint& pre = view ? *view : original_pre;
@@ -326,7 +165,10 @@ Verification verify(const RecognisedCheckpoint& original_pre,
     append_findings(result.findings, repaired.findings(), "repaired");
     const Expectations expectations(pre, post, request);
     const RepairedNames names(repaired.checkpoint);
-    Sources sources{.pre = pre.checkpoint, .repaired = repaired.checkpoint};
+    VerifySources sources{.pre = pre.checkpoint,
+                          .repaired = repaired.checkpoint,
+                          .request = request,
+                          .written = written};
     if (!request.importance.empty()) {
         sources.importance = ImportanceMatrix::open(request.importance);
     }
@@ -362,13 +204,8 @@ Verification verify(const RecognisedCheckpoint& original_pre,
     }
     if (moments != nullptr) {
         verify_fit(pre, post, repaired, request, *moments, result);
-    } else if (result.rows_computed > 0) {
-        result.notes.push_back(
-            format("{} rows hold values that --method {} computed: bytes cannot "
-                   "prove them; all other rows are proven",
-                   result.rows_computed,
-                   to_string(request.selection.method)));
     }
+    add_notes_on_computed(request, result);
     execution.watch.progress().finish();
     return result;
 }

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/restore/verify_job.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/adapter.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
@@ -38,6 +42,59 @@ Claim find_claim(const VerifyJob& job, const std::filesystem::path& receipt) {
             const Json json = Json::parse(io::read_text(receipt));
             return Claim{request_from_json(json.at("request")), find_rounding(json), "the receipt"};
         });
+}
+
+/// A receipt of a merge or an adapter has none of these.
+WrittenDigests read_written_digests(const std::filesystem::path& receipt) {
+    WrittenDigests written;
+    if (!std::filesystem::exists(receipt)) {
+        return written;
+    }
+    return in_context([&] { return format("reading {}", receipt.string()); },
+                      [&] {
+                          const Json json = Json::parse(io::read_text(receipt));
+                          const Json* tensors = json.find("tensors");
+                          if (tensors == nullptr) {
+                              return written;
+                          }
+                          for (const Json& tensor : tensors->as_array("tensors")) {
+                              const Json* digests = tensor.find("sha256");
+                              if (const Json* repaired =
+                                      digests == nullptr ? nullptr : digests->find("repaired")) {
+                                  written.emplace(tensor.at("name").as_string("name"),
+                                                  repaired->as_string("repaired"));
+                              }
+                          }
+                          return written;
+                      });
+}
+
+/// A file that is compared with itself proves nothing. Some files may be shared (`--link`), those
+/// that a repair changes cannot be.
+void refuse_same_files(std::string_view side,
+                       const checkpoint::Checkpoint& source,
+                       const checkpoint::Checkpoint& repaired) {
+    const auto is_of_source = [&](const checkpoint::WeightFile& file) {
+        return std::ranges::any_of(source.files(), [&](const auto& other) {
+            std::error_code ignored;
+            return std::filesystem::equivalent(file.path(), other.path(), ignored);
+        });
+    };
+    if (repaired.files().empty() || !std::ranges::all_of(repaired.files(), is_of_source)) {
+        return;
+    }
+    const std::string path = repaired.path().string();
+    throw Error(
+        ErrorKind::usage,
+        format(
+            "{} and repaired are the same files, {}, which would be proven by themselves; {}",
+            side,
+            in_quotes(path, 1000),
+            side == "post"
+                ? "give a copy of post from before the repair as --post (a repair in place keeps "
+                  "the rows that it replaced alone: 'anamnesis undo' brings post back, and "
+                  "'restore --out' writes a repair that can be proven)"
+                : "give the repaired checkpoint as --repaired"));
 }
 
 /// Null where none are given.
@@ -71,6 +128,7 @@ Verified verify_of_adapter(const VerifyJob& job, const Execution& execution) {
             job,
             repaired.is_gguf() ? find_receipt(repaired.weights) : repaired.folder() / receipt_name);
         const checkpoint::AdapterPair pair = open_adapter_pair(job, claim.request);
+        refuse_same_files("post", pair.match.adapter->weights, repaired.weights);
         const auto moments = open_moments(job, claim.request);
         return {claim.request,
                 claim.origin,
@@ -79,6 +137,7 @@ Verified verify_of_adapter(const VerifyJob& job, const Execution& execution) {
     const RecognisedCheckpoint merged = open_repaired(job);
     const Claim claim = find_claim(job, find_receipt(merged.checkpoint));
     const checkpoint::AdapterPair pair = open_adapter_pair(job, claim.request);
+    refuse_same_files("pre", pair.match.base->checkpoint, merged.checkpoint);
     return {claim.request,
             claim.origin,
             verify_merge(pair.match, merged, claim.request, claim.rounding, job.scope, execution)};
@@ -92,12 +151,21 @@ Verified run_verification(const VerifyJob& job, const Execution& execution) {
     }
     const CheckpointPair pair = open_pair(job.pre, job.post, job.opening, job.recognising);
     const RecognisedCheckpoint repaired = open_repaired(job);
-    const Claim claim = find_claim(job, find_receipt(repaired.checkpoint));
+    refuse_same_files("post", pair.post.checkpoint, repaired.checkpoint);
+    refuse_same_files("pre", pair.pre.checkpoint, repaired.checkpoint);
+    const std::filesystem::path receipt = find_receipt(repaired.checkpoint);
+    const Claim claim = find_claim(job, receipt);
     const auto moments = open_moments(job, claim.request);
-    return {
-        claim.request,
-        claim.origin,
-        verify(pair.pre, pair.post, repaired, claim.request, job.scope, execution, moments.get())};
+    return {claim.request,
+            claim.origin,
+            verify(pair.pre,
+                   pair.post,
+                   repaired,
+                   claim.request,
+                   job.scope,
+                   execution,
+                   moments.get(),
+                   read_written_digests(receipt))};
 }
 
 }  // namespace anamnesis::restore

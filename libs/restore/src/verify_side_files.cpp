@@ -51,7 +51,8 @@ bool holds_weights(const fs::path& path) {
 bool is_a_record(const std::string& name) {
     static const std::set<std::string> names{
         "anamnesis.json", "anamnesis.undo", "run.json", "metrics.jsonl", "training.json"};
-    return names.contains(name) || name.starts_with("events.out.tfevents.") ||
+    return names.contains(name) || name.ends_with(".anamnesis.json") ||
+           name.ends_with(".anamnesis.undo") || name.starts_with("events.out.tfevents.") ||
            name.find(".partial-") != std::string::npos;
 }
 

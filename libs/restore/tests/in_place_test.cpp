@@ -14,6 +14,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "anamnesis/base/error.hpp"
 #include "anamnesis/base/progress.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
@@ -125,6 +126,92 @@ TEST_F(InPlace, ARepairOverAnInterruptedOneUndoesThatFirst) {
     EXPECT_EQ(told.phases.front().done, bytes);
     EXPECT_THAT(result.notes, Contains(HasSubstr("was undone first")));
     EXPECT_EQ(testing::read_file(post_.path() / "model.safetensors"), repaired);
+}
+
+/// Two files in the folder of post, which are repaired and undone by their names.
+class TwoFilesInPlace : public InPlace {
+protected:
+    TwoFilesInPlace() {
+        a_ = post_.write("a.safetensors", testing::forge_safetensors(forged_llama().tensors, 3));
+        b_ = post_.write("b c.safetensors", testing::forge_safetensors(forged_llama().tensors, 4));
+        before_ = testing::snapshot(post_.path());
+    }
+
+    Result repair_file(const fs::path& file) const {
+        const auto pre = checkpoint::open_recognised(pre_.path());
+        const auto post = checkpoint::open_recognised(file);
+        Request request;
+        request.allowed = {Allowance::unrelated};
+        return write_in_place(make_plan(pre, post, request), {});
+    }
+
+    bool is_as_before(const fs::path& file) const {
+        return testing::read_file(file) == before_.at(file.filename().string());
+    }
+
+    fs::path a_;
+    fs::path b_;
+};
+
+TEST_F(TwoFilesInPlace, EachHasAnUndoFileOfItsOwn) {
+    static_cast<void>(repair_file(a_));
+    const Result second = repair_file(b_);
+    EXPECT_FALSE(is_as_before(a_));
+    EXPECT_FALSE(is_as_before(b_));
+    EXPECT_EQ(second.path, b_);
+    EXPECT_THAT(second.notes, Contains(HasSubstr("anamnesis undo '" + b_.string() + "'")));
+    static_cast<void>(undo_in_place(a_, {}));
+    EXPECT_TRUE(is_as_before(a_));
+    EXPECT_FALSE(is_as_before(b_));
+    EXPECT_THROW(undo_in_place(a_, {}), Error);
+    static_cast<void>(undo_in_place(b_, {}));
+    EXPECT_EQ(testing::snapshot(post_.path()), before_);
+}
+
+TEST_F(TwoFilesInPlace, AFileIsRepairedAgainByAnotherSpellingOfItsPath) {
+    static_cast<void>(repair_file(a_));
+    const Result again = repair_file(post_.path() / "." / "a.safetensors");
+    EXPECT_THAT(again.notes, Contains(HasSubstr("was undone first")));
+    static_cast<void>(undo_in_place(a_, {}));
+    EXPECT_EQ(testing::snapshot(post_.path()), before_);
+}
+
+TEST_F(TwoFilesInPlace, AFolderWaitsForTheUndoingOfItsFiles) {
+    fs::remove(post_.path() / "model.safetensors");
+    const fs::path shards[]{post_.path() / "model-00001-of-00002.safetensors",
+                            post_.path() / "model-00002-of-00002.safetensors"};
+    fs::remove(a_);
+    fs::remove(b_);
+    forged_llama().write_sharded(post_, 2, 5);
+    fs::copy_file(shards[0], fs::path(shards[0]) += ".anamnesis.undo");
+    try {
+        static_cast<void>(repair());
+        FAIL() << "a file of the folder is repaired";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::usage);
+        EXPECT_THAT(error.message(), HasSubstr("was repaired in place by itself"));
+    }
+}
+
+TEST_F(TwoFilesInPlace, TheFolderAndItsModelAreOneCheckpoint) {
+    static_cast<void>(repair_file(post_.path() / "model.safetensors"));
+    EXPECT_TRUE(has_undo(post_.path()));
+    EXPECT_FALSE(has_undo(a_)) << "the undo file of the folder is of another file";
+    EXPECT_THROW(undo_in_place(a_, {}), Error);
+    static_cast<void>(undo_in_place(post_.path(), {}));
+    EXPECT_EQ(testing::snapshot(post_.path()), before_);
+}
+
+TEST_F(TwoFilesInPlace, ARepairAsTheFolderIsUndoneByTheNameOfItsFile) {
+    fs::remove(post_.path() / "model.safetensors");
+    fs::remove(b_);
+    before_ = testing::snapshot(post_.path());
+    static_cast<void>(repair());
+    static_cast<void>(undo_in_place(a_, {}));
+    EXPECT_EQ(testing::snapshot(post_.path()), before_);
+    static_cast<void>(repair_file(a_));
+    static_cast<void>(undo_in_place(post_.path(), {}));
+    EXPECT_EQ(testing::snapshot(post_.path()), before_);
 }
 
 }  // namespace

@@ -113,10 +113,13 @@ SourceRows::SourceRows(const Checkpoint& checkpoint, const TensorEntry& tensor) 
     }
     const auto scale = is_scaled(tensor.dtype) ? find_scale(checkpoint, tensor.name) : std::nullopt;
     if (scale) {
+        if (!scale->value_type) {
+            throw Error(ErrorKind::unsupported, describe_unreadable(*scale));
+        }
         std::vector<std::byte> bytes(scale->tensor->bytes);
         scale->tensor->read_at(0, bytes);
-        scales_.resize(count_elements(scale->tensor->dtype, bytes.size()));
-        widen(scale->tensor->dtype, bytes, scales_);
+        scales_.resize(count_elements(*scale->value_type, bytes.size()));
+        widen(*scale->value_type, bytes, scales_);
         scale_columns_ = scale->tensor->columns();
         rows_per_scale_ = scale->rows_per_block;
         columns_per_scale_ = scale->columns_per_block;

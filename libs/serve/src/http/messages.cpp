@@ -79,7 +79,7 @@ private:
 
     Json parse_arguments(const Json& given) const {
         const std::string& text = given.as_string("'arguments'");
-        if (trim(text).empty()) {
+        if (text.find_first_not_of(" \t\r\n") == std::string::npos) {
             return Json::object();
         }
         try {

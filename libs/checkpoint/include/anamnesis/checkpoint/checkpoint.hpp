@@ -74,6 +74,10 @@ struct TensorEntry {
                  std::uint64_t size) const;
 };
 
+/// The key of the metadata by which a file of safetensors is a patch of `restore --patch`: its
+/// tensors have the names of a checkpoint's and hold some of their rows.
+inline constexpr const char* patch_key = "anamnesis.patch";
+
 /// A file that holds weights.
 struct WeightFile {
     std::shared_ptr<const io::File> file;

@@ -171,9 +171,10 @@ struct RecogniseOptions {
 
 /// Tells the family of a checkpoint from its config and checks it against the names and shapes of
 /// every attention tensor.
-/// Errors: `unsupported` for an unknown family (says how to write a routing map), `mismatch` where
-/// names or shapes contradict the config (all contradictions at once), `malformed` for a config
-/// key of a wrong type.
+/// Errors: `unsupported` for an unknown family (says how to write a routing map) and for a patch of
+/// `restore` or an adapter in the place of a checkpoint, `mismatch` where names or shapes
+/// contradict the config (all contradictions at once), `malformed` for a config key of a wrong
+/// type.
 Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options = {});
 
 /// A checkpoint and what was recognised in it.
@@ -219,9 +220,16 @@ struct ScaleTensor {
     std::uint64_t rows_per_block = 0;
     /// Columns that share one of its columns; those of the whole row where it has none.
     std::uint64_t columns_per_block = 0;
+    /// What its values are read as: its own type, or `f8_e8m0` where U8 holds the exponents of
+    /// blocks (MXFP8). Absent where its type holds no values of scales.
+    std::optional<DType> value_type{};
 };
-/// Errors: `mismatch` for a scale whose shape fits no block size.
+/// Errors: `mismatch` for a scale whose shape fits no block size, and for a weight with two scales.
 std::optional<ScaleTensor> find_scale(const Checkpoint& checkpoint, std::string_view weight_name);
+
+/// Why the values of a scale cannot be read, as a sentence with its type, its shape, what can be
+/// read and what to do; empty where they can. Bytes can be copied with their scales all the same.
+std::string describe_unreadable(const ScaleTensor& scale);
 
 /// The weight that a tensor scales, by the scale's name; nothing for other tensors.
 std::optional<std::string> find_scaled_weight(std::string_view tensor_name);

@@ -59,7 +59,8 @@ struct RunRecord {
 };
 
 /// Errors: `not_found` where the folder holds no run; `mismatch` for shards of different settings,
-///         a name that stands for two checkpoints or a sample that is in two of them.
+///         a name that stands for two checkpoints or a sample that is in two of them; `malformed`,
+///         naming file and line, for a score outside 0 to 1 or a checkpoint that no record has.
 RunRecord read_run(const std::filesystem::path& folder);
 
 }  // namespace anamnesis::eval

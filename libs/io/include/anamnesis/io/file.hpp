@@ -17,10 +17,11 @@ namespace anamnesis::io {
 /// Errors:  `not_found`, `io` or `exhausted`, naming the path.
 class File {
 public:
+    /// Errors: `usage` for what is no regular file: a folder, a device, a pipe. None makes it wait.
     static File open_for_reading(const std::filesystem::path& path);
     /// For `read_next` alone: a file, a pipe, or standard input where the path is "-".
     static File open_as_stream(const std::filesystem::path& path);
-    /// The file must exist; its length does not change by opening.
+    /// The file must exist; its length does not change by opening. Errors: as `open_for_reading`.
     static File open_for_update(const std::filesystem::path& path);
     /// The file must not exist.
     static File create(const std::filesystem::path& path);
@@ -65,6 +66,7 @@ public:
 
 private:
     File(int descriptor, std::filesystem::path path);
+    void require_regular() const;
 
     int descriptor_ = -1;
     std::filesystem::path path_;

@@ -79,7 +79,7 @@ Result write_single_file(const Plan& plan,
 Result write_in_place(const Plan& plan, const Execution& execution);
 
 /// Brings every byte of a checkpoint repaired in place back and removes the undo file: a folder, or
-/// a GGUF file, whose undo file lies beside it.
+/// a file, whose undo file lies beside it unless it is the `model.safetensors` of its folder.
 /// Errors: `not_found` without undo file; `mismatch` where the checkpoint was changed since.
 Result undo_in_place(const std::filesystem::path& checkpoint, const Execution& execution);
 
@@ -100,7 +100,7 @@ struct Patch {
     Request request;
     Json description;  ///< the "anamnesis.patch" metadata
 };
-/// Errors: `malformed` for a file that is no patch.
+/// Errors: `malformed` for a file that is no patch, or one with rows that it does not describe.
 Patch read_patch(const std::filesystem::path& path);
 
 /// The plan that applies a patch to a checkpoint.

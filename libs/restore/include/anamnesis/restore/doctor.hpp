@@ -36,6 +36,7 @@ struct CheckpointHealth {
 struct MethodVerdict {
     Method method = Method::qk;
     bool is_possible = false;
+    bool is_needless = false;  ///< its rows are the same in pre and post
     std::string reason{};
 };
 
