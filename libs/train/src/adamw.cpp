@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/train/adamw.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <set>
 #include <string>
@@ -10,6 +13,7 @@
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros_like.h>
@@ -45,6 +49,34 @@ at::Tensor saved(const NamedTensors& state, const std::string& key, at::IntArray
     return found->second;
 }
 
+/// Tensors that are moved together.
+struct Bundle {
+    std::vector<std::string> names{};
+    std::vector<at::Tensor> parameters{};
+    std::vector<at::Tensor> gradients{};
+    std::vector<at::Tensor> averages{};
+    std::vector<at::Tensor> squares{};
+    std::vector<at::Tensor> steps{};
+    std::int64_t values = 0;
+
+    void add(Moved& one, const at::Tensor& gradient) {
+        one.steps_done.add_(1.0);
+        names.push_back(one.name);
+        parameters.push_back(one.parameter);
+        gradients.push_back(gradient.to(one.parameter.scalar_type()));
+        averages.push_back(one.average);
+        squares.push_back(one.square);
+        steps.push_back(one.steps_done);
+        values += one.parameter.numel();
+    }
+};
+
+/// The processor takes a few tensors at a time, through all that is done to them, from one read of
+/// each; a device takes all at once.
+std::int64_t values_of_bundle(const at::Tensor& parameter) {
+    return parameter.is_cpu() ? 1 << 19 : std::numeric_limits<std::int64_t>::max();
+}
+
 }  // namespace
 
 struct AdamW::Parts {
@@ -54,41 +86,26 @@ struct AdamW::Parts {
 
     std::array<std::vector<Moved>*, 2> groups() { return {&decaying, &others}; }
 
-    void step(std::vector<Moved>& group, double learning_rate, double weight_decay) const {
-        std::vector<at::Tensor> parameters;
-        std::vector<at::Tensor> gradients;
-        std::vector<at::Tensor> averages;
-        std::vector<at::Tensor> squares;
-        std::vector<at::Tensor> steps;
-        for (Moved& one : group) {
-            if (!one.parameter.grad().defined()) {
-                continue;
-            }
-            if (!one.has_begun()) {
-                one.begin(0.0);
-            }
-            one.steps_done.add_(1.0);
-            parameters.push_back(one.parameter);
-            gradients.push_back(one.parameter.grad());
-            averages.push_back(one.average);
-            squares.push_back(one.square);
-            steps.push_back(one.steps_done);
+    void step(Bundle& bundle, double learning_rate, double weight_decay, double scale) const {
+        if (bundle.names.empty()) {
+            return;
         }
-        if (!parameters.empty()) {
-            at::_fused_adamw_(parameters,
-                              gradients,
-                              averages,
-                              squares,
-                              /*max_exp_avg_sqs=*/{},
-                              steps,
-                              learning_rate,
-                              settings.beta1,
-                              settings.beta2,
-                              weight_decay,
-                              settings.eps,
-                              /*amsgrad=*/false,
-                              /*maximize=*/false);
+        if (scale != 1.0) {
+            at::_foreach_mul_(bundle.gradients, at::Scalar(scale));
         }
+        at::_fused_adamw_(bundle.parameters,
+                          bundle.gradients,
+                          bundle.averages,
+                          bundle.squares,
+                          /*max_exp_avg_sqs=*/{},
+                          bundle.steps,
+                          learning_rate,
+                          settings.beta1,
+                          settings.beta2,
+                          weight_decay,
+                          settings.eps,
+                          /*amsgrad=*/false,
+                          /*maximize=*/false);
     }
 };
 
@@ -106,10 +123,35 @@ AdamW::AdamW(AdamW&& other) noexcept = default;
 AdamW& AdamW::operator=(AdamW&& other) noexcept = default;
 AdamW::~AdamW() = default;
 
-void AdamW::step(double learning_rate) {
+void AdamW::step(double learning_rate,
+                 const NamedTensors& gradients,
+                 double scale,
+                 const std::function<void(const std::string&)>& moved) {
     const at::NoGradGuard no_gradients;
-    parts_->step(parts_->decaying, learning_rate, parts_->settings.weight_decay);
-    parts_->step(parts_->others, learning_rate, 0.0);
+    for (std::vector<Moved>* group : parts_->groups()) {
+        const bool decays = group == &parts_->decaying;
+        Bundle bundle;
+        const auto move_bundle = [&] {
+            parts_->step(
+                bundle, learning_rate, decays ? parts_->settings.weight_decay : 0.0, scale);
+            std::ranges::for_each(bundle.names, moved);
+            bundle = {};
+        };
+        for (Moved& one : *group) {
+            const auto gradient = gradients.find(one.name);
+            if (gradient == gradients.end()) {
+                continue;
+            }
+            if (!one.has_begun()) {
+                one.begin(0.0);
+            }
+            bundle.add(one, gradient->second);
+            if (bundle.values >= values_of_bundle(one.parameter)) {
+                move_bundle();
+            }
+        }
+        move_bundle();
+    }
 }
 
 NamedTensors AdamW::state() const {

@@ -9,8 +9,10 @@
 #include <cstdint>
 #include <exception>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <span>
 #include <string>
@@ -19,8 +21,7 @@
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/_foreach_mul.h>
-#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/linalg_vector_norm.h>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/text.hpp"
@@ -129,6 +130,18 @@ Supervision supervision_of_all(std::span<const Batch> batches, std::uint32_t voc
     return all;
 }
 
+/// Of all gradients together.
+double measure_norm(const NamedTensors& gradients) {
+    double squares = 0.0;
+    for (const auto& [name, gradient] : gradients) {
+        const at::ScalarType precise =
+            gradient.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+        const at::Tensor norm = at::linalg_vector_norm(gradient, 2, {}, false, precise);
+        squares += std::pow(norm.item<double>(), 2.0);
+    }
+    return std::sqrt(squares);
+}
+
 }  // namespace
 
 Trainer::Trainer(runtime::Network network, TrainerSettings settings, const NamedTensors& exact)
@@ -166,10 +179,10 @@ StepFigures Trainer::step(std::span<const Batch> batches, double learning_rate) 
         throw Error(ErrorKind::numerical, format("the loss is {}", figures.loss));
     }
     const at::NoGradGuard no_gradients;
-    collect_gradients();
-    follow_rules_on_gradients();
-    figures.grad_norm = clip_gradients();
-    update(learning_rate);
+    NamedTensors gradients = take_gradients();
+    follow_rules_on(gradients);
+    figures.grad_norm = measure_norm(gradients);
+    update(learning_rate, gradients, figures.grad_norm);
     return figures;
 }
 
@@ -202,16 +215,13 @@ double Trainer::accumulate_with_others(std::span<const Batch> batches, double we
     } catch (...) {
         failure = std::current_exception();
     }
-    const NamedTensors gradients = sums_->finish();
+    summed_ = sums_->finish();
     processes.sum(loss);
     processes.agree([&] {
         if (failure) {
             std::rethrow_exception(failure);
         }
     });
-    for (const auto& [name, gradient] : gradients) {
-        masters_.at(name).mutable_grad() = gradient;
-    }
     return loss[0];
 }
 
@@ -227,25 +237,31 @@ double Trainer::loss(std::span<const Batch> batches) const {
     return total / all.weight;
 }
 
-/// Gives masters the gradients of their rounded copies.
-void Trainer::collect_gradients() {
+/// In the type that they were computed in; those of all processes in float32.
+NamedTensors Trainer::take_gradients() {
+    if (sums_) {
+        return std::exchange(summed_, {});
+    }
+    NamedTensors gradients;
     for (const auto& [name, parameter] : network_.trained()) {
-        at::Tensor& master = masters_.at(name);
-        if (!master.is_same(parameter) && parameter.grad().defined()) {
-            master.mutable_grad() = parameter.grad().to(master.scalar_type());
+        if (parameter.grad().defined()) {
+            gradients.emplace(name, parameter.grad());
             at::Tensor(parameter).mutable_grad().reset();
         }
     }
+    return gradients;
 }
 
-void Trainer::follow_rules_on_gradients() {
+void Trainer::follow_rules_on(NamedTensors& gradients) const {
     for (const auto& [name, rules] : settings_.rules) {
-        const at::Tensor& master = masters_.at(name);
-        if (!master.grad().defined()) {
+        const auto found = gradients.find(name);
+        if (found == gradients.end()) {
             continue;
         }
+        const at::Tensor& master = masters_.at(name);
+        found->second = found->second.to(master.scalar_type());
         for (const RowRule& rule : rules) {
-            at::Tensor gradient = narrow_rows(master.grad(), rule.rows);
+            at::Tensor gradient = narrow_rows(found->second, rule.rows);
             if (rule.rate == 0.0) {
                 gradient.zero_();
             } else if (rule.anchor > 0.0) {
@@ -257,28 +273,7 @@ void Trainer::follow_rules_on_gradients() {
     }
 }
 
-double Trainer::clip_gradients() const {
-    std::vector<at::Tensor> gradients;
-    for (const auto& [name, master] : masters_) {
-        if (master.grad().defined()) {
-            gradients.push_back(master.grad());
-        }
-    }
-    double squares = 0.0;
-    for (const at::Tensor& norm : at::_foreach_norm(gradients)) {
-        squares += std::pow(norm.item<double>(), 2.0);
-    }
-    const double total = std::sqrt(squares);
-    if (settings_.clip) {
-        const double factor = std::min(1.0, *settings_.clip / (total + 1e-6));
-        if (factor < 1.0) {
-            at::_foreach_mul_(gradients, at::Scalar(factor));
-        }
-    }
-    return total;
-}
-
-void Trainer::update(double learning_rate) {
+void Trainer::update(double learning_rate, const NamedTensors& gradients, double norm) {
     // An update is proportional to the learning rate, weight decay included: a smaller rate for
     // some rows is a shorter way from what they were.
     struct Held {
@@ -286,30 +281,28 @@ void Trainer::update(double learning_rate) {
         at::Tensor before;
         double rate = 1.0;
     };
-    std::vector<Held> held;
+    std::multimap<std::string, Held> held;
     for (const auto& [name, rules] : settings_.rules) {
         for (const RowRule& rule : rules) {
-            if (rule.rate != 1.0 && masters_.at(name).grad().defined()) {
+            if (rule.rate != 1.0 && gradients.contains(name)) {
                 const at::Tensor rows = narrow_rows(masters_.at(name), rule.rows);
-                held.push_back({.rows = rows, .before = rows.clone(), .rate = rule.rate});
+                held.emplace(name, Held{.rows = rows, .before = rows.clone(), .rate = rule.rate});
             }
         }
     }
-    optimizer_.step(learning_rate);
-    for (Held& one : held) {
-        if (one.rate == 0.0) {
-            one.rows.copy_(one.before);
-        } else {
-            one.rows.copy_(one.before + (one.rows - one.before) * one.rate);
+    const double clipped = settings_.clip ? std::min(1.0, *settings_.clip / (norm + 1e-6)) : 1.0;
+    optimizer_.step(learning_rate, gradients, clipped, [&](const std::string& name) {
+        const auto [first, last] = held.equal_range(name);
+        for (Held& one : std::ranges::subrange(first, last) | std::views::values) {
+            one.rows.copy_(one.rate == 0.0 ? one.before
+                                           : one.before + (one.rows - one.before) * one.rate);
         }
-    }
-    for (auto& [name, master] : masters_) {
+        const at::Tensor& master = masters_.at(name);
         at::Tensor parameter = network_.trained().at(name);
         if (!master.is_same(parameter)) {
             parameter.copy_(master);
         }
-        master.mutable_grad().reset();
-    }
+    });
 }
 
 NamedTensors Trainer::state() const {

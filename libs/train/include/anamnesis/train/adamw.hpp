@@ -4,6 +4,7 @@
 #include "anamnesis/runtime/torch.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -35,8 +36,13 @@ public:
     AdamW& operator=(const AdamW&) = delete;
     ~AdamW();
 
-    /// Moves every tensor that has a gradient.
-    void step(double learning_rate);
+    /// Moves the tensors of these gradients, which may be narrower than what they move, by `scale`
+    /// times them. Overwrites gradients of the type of their tensors. `moved` is told of each
+    /// tensor that was, while it is in a cache.
+    void step(double learning_rate,
+              const NamedTensors& gradients,
+              double scale,
+              const std::function<void(const std::string&)>& moved);
 
     /// First and second moments, as `exp_avg.NAME` and `exp_avg_sq.NAME`, of the tensors that were
     /// moved at least once, and how often each was, `step.NAME` [1].

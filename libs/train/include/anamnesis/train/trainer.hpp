@@ -69,15 +69,15 @@ public:
 private:
     double accumulate(std::span<const Batch> batches, double weight);
     double accumulate_with_others(std::span<const Batch> batches, double weight);
-    void collect_gradients();
-    void follow_rules_on_gradients();
-    double clip_gradients() const;
-    void update(double learning_rate);
+    NamedTensors take_gradients();
+    void follow_rules_on(NamedTensors& gradients) const;
+    void update(double learning_rate, const NamedTensors& gradients, double norm);
 
     runtime::Network network_;
     TrainerSettings settings_;
     NamedTensors masters_;
     NamedTensors starts_;  ///< of tensors with anchored rows
+    NamedTensors summed_;  ///< gradients of all processes, where there are others
     AdamW optimizer_;
     std::unique_ptr<GradientSums> sums_;  ///< where there are other processes
 };
