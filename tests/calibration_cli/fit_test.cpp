@@ -29,6 +29,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const fs::path testdata = ANAMNESIS_TESTDATA;
 const fs::path goldens = testdata / "fit" / "moments";
@@ -233,6 +234,36 @@ TEST_F(Fit, AnInfiniteMuIsPost) {
     ASSERT_EQ(result.exit_code, 0) << result.errors;
     EXPECT_EQ(tensor_digests(folder_.path() / "out-mu-inf"), tensor_digests(post_));
     EXPECT_NE(tensor_digests(folder_.path() / "out-mu-0.3"), tensor_digests(post_));
+    EXPECT_THAT(result.errors, HasSubstr("the rows that --method fit wrote are post's"));
+    EXPECT_THAT(read_file(folder_.path() / "out-mu-inf" / "anamnesis.json"),
+                HasSubstr("nothing_changed"));
+    EXPECT_THAT(read_file(folder_.path() / "out-mu-0.3" / "anamnesis.json"),
+                Not(HasSubstr("nothing_changed")));
+}
+
+TEST_F(Fit, OfAPairOfTheSameWeightsIsRefusedBeforeATextIsRead) {
+    use_random_pair("qwen3_base");
+    fs::copy_file(post_ / "model.safetensors",
+                  pre_ / "model.safetensors",
+                  fs::copy_options::overwrite_existing);
+    recall_ = folder_.path() / "not_there.jsonl";
+    const CommandResult result = restore({"--out", out_.string()});
+    EXPECT_EQ(result.exit_code, 6) << result.output;
+    EXPECT_THAT(result.errors, HasSubstr("are the same in pre and post"));
+}
+
+TEST_F(Fit, ADryRunDoesNotChooseAMu) {
+    use_random_pair("qwen3_base");
+    const auto mu_of = [&](const std::vector<std::string>& options) {
+        std::vector<std::string> words{"--dry-run", "--json"};
+        words.insert(words.end(), options.begin(), options.end());
+        const CommandResult result = restore(words);
+        EXPECT_EQ(result.exit_code, 0) << result.errors;
+        return Json::parse(result.output).at("request").at("fit").at("mu").dump();
+    };
+    EXPECT_EQ(mu_of({"--mu", "auto"}), R"("auto")");
+    EXPECT_EQ(mu_of({"--mu", "0.5"}), "[0.5]");
+    EXPECT_EQ(mu_of({}), "[0.3]");
 }
 
 TEST_F(Fit, InputsAreScaledOnlyWhereThatIsAskedFor) {

@@ -120,6 +120,23 @@ TEST_F(FitTexts, AChainThatPostWritesEndsInTheTokenThatPostEndedItWith) {
     EXPECT_EQ(own, digest_chains("given", {}));
 }
 
+TEST_F(FitTexts, CountsTextsThatTheTokenizerHasNoTokensFor) {
+    use_random_pair("qwen3_base");
+    recall_ = folder_.write("r.jsonl",
+                            "{\"input_ids\":[6,4,5,9],\"labels\":[-100,4,5,9]}\n"
+                            "{\"input_ids\":[6,4,7,9],\"labels\":[-100,4,7,9]}\n");
+    chains_ = folder_.write("c.jsonl", "{\"input_ids\":[8,9,10],\"labels\":[-100,9,10]}\n");
+    folder_.write("post/tokenizer.json",
+                  R"({"added_tokens": [], "normalizer": null, "decoder": null,
+                      "pre_tokenizer": {"type": "WhitespaceSplit"},
+                      "model": {"type": "WordLevel", "unk_token": "<unk>",
+                                "vocab": {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4, "<unk>": 5}}})");
+    const CommandResult result = restore({"--out", out_.string()});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_THAT(result.errors, HasSubstr("1 of 3 calibration texts hold text"));
+    EXPECT_THAT(read_file(out_ / "anamnesis.json"), HasSubstr("\"unknown_tokens\""));
+}
+
 TEST_F(FitTexts, RefusesWhatItCannotCalibrate) {
     use_random_pair("qwen3_base");
     const auto expect = [&](const CommandResult& result, int code, const char* text) {

@@ -105,6 +105,25 @@ TEST_F(Behaviour, TellsTheFamilyOfAFileWithoutConfigFromItsNames) {
     EXPECT_EQ(read_file(file), read_file(out_ / "model.safetensors"));
 }
 
+TEST_F(Behaviour, IsSilentWhenQuietButForJsonAndErrors) {
+    use("llama");
+    const std::vector<std::vector<std::string>> commands{
+        {"inspect", pre_.string()},
+        {"doctor", pre_.string(), post_.string()},
+        {"drift", "--pre", pre_.string(), "--post", post_.string()}};
+    for (std::vector<std::string> words : commands) {
+        EXPECT_NE(command(words).output, "") << words[0];
+        words.emplace_back("--quiet");
+        const CommandResult quiet = command(words);
+        EXPECT_EQ(quiet.exit_code, 0) << words[0];
+        EXPECT_EQ(quiet.output + quiet.errors, "") << words[0];
+        words.emplace_back("--json");
+        EXPECT_TRUE(Json::parse(command(words).output).is_object()) << words[0];
+    }
+    fs::resize_file(post_ / "model.safetensors", fs::file_size(post_ / "model.safetensors") - 8);
+    EXPECT_NE(command({"doctor", post_.string(), "--quiet"}).errors, "");
+}
+
 TEST_F(Behaviour, DriftAgreesWithTheReferenceAndWritesAPage) {
     for (const char* family : {"llama", "jamba", "qwen3"}) {
         const fs::path pair = fs::path(ANAMNESIS_TESTDATA) / "surgery" / family;

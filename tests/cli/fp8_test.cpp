@@ -5,6 +5,9 @@
 #include <cmath>
 #include <cstddef>
 #include <filesystem>
+#include <fstream>
+#include <ios>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <vector>
@@ -15,6 +18,7 @@
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/shape.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 
 #include "field_kinds.hpp"
@@ -47,12 +51,7 @@ protected:
     }
     /// The relative distance of the BF16 values of a tensor of `out` from those given.
     static double distance(const ValueTensor& wanted) {
-        const auto checkpoint = checkpoint::Checkpoint::open("out");
-        const auto& tensor = checkpoint.at(wanted.name);
-        std::vector<std::byte> bytes(tensor.bytes);
-        tensor.read_at(0, bytes);
-        std::vector<double> values(wanted.values.size());
-        widen(tensor.dtype, bytes, values);
+        const std::vector<double> values = read_tensor(wanted.name);
         double difference = 0.0;
         double size = 0.0;
         for (std::size_t i = 0; i < values.size(); ++i) {
@@ -60,6 +59,23 @@ protected:
             size += wanted.values[i] * wanted.values[i];
         }
         return std::sqrt(difference / size);
+    }
+    static std::vector<double> read_tensor(const std::string& name) {
+        const auto checkpoint = checkpoint::Checkpoint::open("out");
+        const auto& tensor = checkpoint.at(name);
+        std::vector<std::byte> bytes(tensor.bytes);
+        tensor.read_at(0, bytes);
+        std::vector<double> values(find_element_count(tensor.shape).value());
+        widen(tensor.dtype, bytes, values);
+        return values;
+    }
+    static void overwrite(const std::string& name, const std::string& bytes) {
+        const auto checkpoint = checkpoint::Checkpoint::open("out");
+        const auto& tensor = checkpoint.at(name);
+        ASSERT_EQ(tensor.bytes, bytes.size());
+        std::fstream file("out/model.safetensors", std::ios::binary | std::ios::in | std::ios::out);
+        file.seekp(static_cast<std::streamoff>(tensor.offset));
+        file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     }
     static std::vector<std::string> codes_of_receipt() {
         const Json receipt = Json::parse(read_file("out/anamnesis.json"));
@@ -181,8 +197,84 @@ TEST_F(Fp8, NaNAndInfinityOfPreAreToldWhereRowsAreRequantised) {
         EXPECT_EQ(result.exit_code, 0) << result.errors;
         EXPECT_THAT(result.errors, HasSubstr("NaN or infinite"));
         EXPECT_THAT(codes_of_receipt(), Contains("non_finite"));
+        // The rest of the block is as near to pre as it can be.
+        const CommandResult verified = verify();
+        EXPECT_EQ(verified.exit_code, 0) << verified.errors << verified.output;
+        EXPECT_LT(read_tensor(w_q + "_scale").front(), 0.01);
         EXPECT_EQ(restore({"--strict"}).exit_code, 6);
     }
+}
+
+TEST_F(Fp8, NewScalesAreProvenWithTheirRows) {
+    write_pre(make_llama_values());
+    write_post(quantise_projections(make_llama_values(0.3), {.rows = 16, .columns = 16}),
+               fp8_config(R"({"quant_method": "fp8", "weight_block_size": [16, 16]})"));
+    ASSERT_EQ(restore().exit_code, 0);
+    fs::remove("out/anamnesis.json");
+    const auto prove = [] { return Json::parse(verify({"--method", "qk", "--json"}).output); };
+    const Json whole = prove();
+    EXPECT_TRUE(whole.at("proven").as_boolean("proven"));
+    EXPECT_GT(whole.at("rows_computed").as_unsigned("rows"), 0U) << "rows of scales";
+    EXPECT_EQ(whole.at("rows_unchecked").as_unsigned("rows"), 0U);
+    // Zeros under a scale so large that all of pre's values would round to them.
+    overwrite(w_q, std::string(std::size_t{64} * 64, '\0'));
+    overwrite(w_q + "_scale",
+              store_values({.name = "",
+                            .shape = {4, 4},
+                            .values = std::vector<double>(16, 1e30),
+                            .dtype = DType::f32}));
+    const Json hidden = prove();
+    EXPECT_FALSE(hidden.at("proven").as_boolean("proven"));
+    EXPECT_THAT(hidden.dump(), HasSubstr("16 of its new scales"));
+}
+
+TEST_F(Fp8, ScalesOfASquareMatrixThatMayBeOfRowsOrColumnsAreRefused) {
+    Fp8Storage turned;
+    turned.finish = [](ValueTensor& scale) {
+        scale.dtype = DType::f32;
+        if (scale.name.find("q_proj") != std::string::npos) {
+            std::ranges::reverse(scale.shape);
+        }
+    };
+    write_pre(quantise_projections(make_llama_values(), turned), fp8_config());
+    write_post(make_llama_values(0.3));
+    const CommandResult result = restore();
+    EXPECT_EQ(result.exit_code, 5) << result.output;
+    EXPECT_THAT(result.errors,
+                AllOf(HasSubstr("'" + w_q + "_scale' has shape [1, 64]"),
+                      HasSubstr("scales of rows are [64, 1]")));
+    // Bytes go with their scales, whatever these mean.
+    write_post(quantise_projections(make_llama_values(0.3), turned), fp8_config());
+    EXPECT_EQ(restore().exit_code, 0);
+    EXPECT_EQ(verify().exit_code, 0);
+}
+
+TEST_F(Fp8, ScalesOfTensorsThatStayDoNotStopTheRepairOfAGgufFile) {
+    const fs::path root = fs::path(ANAMNESIS_TESTDATA) / "lora" / "rslora";
+    const auto base = checkpoint::Checkpoint::open(root / "base");
+    ValueTensors values;
+    for (const auto& tensor : base.tensors()) {
+        std::vector<std::byte> bytes(tensor.bytes);
+        tensor.read_at(0, bytes);
+        values.push_back({.name = tensor.name,
+                          .shape = tensor.shape,
+                          .values = std::vector<double>(count_elements(tensor.dtype, bytes.size())),
+                          .dtype = tensor.dtype});
+        widen(tensor.dtype, bytes, values.back().values);
+    }
+    Fp8Storage unreadable;
+    unreadable.finish = [](ValueTensor& scale) { scale.dtype = DType::i32; };
+    const auto is_of_attention = [](const ValueTensor& tensor) {
+        return tensor.name.find("self_attn") != std::string::npos;
+    };
+    ValueTensors pre = quantise_projections(values, unreadable);
+    std::erase_if(pre, is_of_attention);
+    std::ranges::copy_if(values, std::back_inserter(pre), is_of_attention);
+    write_pre(pre, base.config());
+    const CommandResult result = command(
+        {"restore", "--pre", "pre", "--post", (root / "gguf" / "base.gguf").string(), "--dry-run"});
+    EXPECT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_THAT(result.errors, HasSubstr("scales are read from")) << "it is told all the same";
 }
 
 TEST_F(Fp8, RowsOfAPlainCastAreMeasuredAsTheyAre) {

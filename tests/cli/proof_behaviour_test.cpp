@@ -17,6 +17,7 @@
 #include "behaviour.hpp"
 #include "folder_snapshot.hpp"
 #include "run_command.hpp"
+#include "tensor_digests.hpp"
 
 namespace anamnesis::testing {
 namespace {
@@ -89,6 +90,74 @@ TEST_F(Proof, ComputedRowsAreHeldAgainstTheReceipt) {
     EXPECT_EQ(zeroed.exit_code, 1);
     EXPECT_THAT(zeroed.output,
                 AllOf(HasSubstr(query), HasSubstr("SHA-256"), HasSubstr("NOT proven")));
+}
+
+TEST_F(Proof, TheDigestsOfAReceiptProveNoOtherClaim) {
+    use("llama");
+    ASSERT_EQ(restore({"--method", "pro", "--out", out_.string()}).exit_code, 0);
+    for (const std::vector<std::string>& claim :
+         {std::vector<std::string>{"--method", "fit"},
+          std::vector<std::string>{"--method", "pro", "--lambda-rel", "7"}}) {
+        std::vector<std::string> words{"verify",
+                                       "--pre",
+                                       pre_.string(),
+                                       "--post",
+                                       post_.string(),
+                                       "--repaired",
+                                       out_.string(),
+                                       "--json"};
+        words.insert(words.end(), claim.begin(), claim.end());
+        const Json json = Json::parse(command(words).output);
+        EXPECT_EQ(json.at("claim").as_string("claim"), "the command line");
+        EXPECT_GT(json.at("rows_unchecked").as_unsigned("rows"), 0U) << claim.back();
+    }
+}
+
+TEST_F(Proof, AReceiptOfAnotherVersionIsRefused) {
+    use("llama");
+    ASSERT_EQ(restore({"--out", out_.string()}).exit_code, 0);
+    ASSERT_EQ(verify(pre_, post_, out_).exit_code, 0);
+    edit(out_ / "anamnesis.json", R"("anamnesis_receipt": 1)", R"("anamnesis_receipt": 2)");
+    const CommandResult result = verify(pre_, post_, out_);
+    EXPECT_EQ(result.exit_code, 5) << result.output;
+    EXPECT_THAT(result.errors,
+                AllOf(HasSubstr("the version of the receipt is 2, expected 1"),
+                      HasSubstr("anamnesis.json")));
+    // What the command line claims needs no receipt.
+    EXPECT_EQ(command({"verify",
+                       "--pre",
+                       pre_.string(),
+                       "--post",
+                       post_.string(),
+                       "--repaired",
+                       out_.string(),
+                       "--method",
+                       "qk"})
+                  .exit_code,
+              0);
+}
+
+TEST_F(Proof, TheReceiptOfAFileIsThatOfItsFolder) {
+    use("llama");
+    fs::rename(post_ / weights, post_ / "mine.safetensors");
+    const fs::path kept = folder_.path() / "kept";
+    fs::copy(post_, kept, fs::copy_options::recursive);
+    ASSERT_EQ(command({"restore",
+                       "--pre",
+                       pre_.string(),
+                       "--post",
+                       (post_ / "mine.safetensors").string(),
+                       "--method",
+                       "v",
+                       "--in-place"})
+                  .exit_code,
+              0);
+    for (const bool has_undo : {true, false}) {
+        const CommandResult result = verify(pre_, kept, post_);
+        EXPECT_EQ(result.exit_code, 0) << result.output << result.errors;
+        EXPECT_THAT(result.output, HasSubstr("with method v of the receipt"));
+        EXPECT_EQ(fs::remove(post_ / "mine.safetensors.anamnesis.undo"), has_undo);
+    }
 }
 
 TEST_F(Proof, ComputedRowsWithoutAReceiptAreNotCalledProven) {
@@ -178,6 +247,22 @@ TEST_F(Proof, DoctorCallsPossibleWhatRestoreDoes) {
                       Not(HasSubstr("repair with:"))));
 }
 
+TEST_F(Proof, DoctorDoesNotSayThatAnUnknownArchitectureContradictsItsNames) {
+    std::string bytes =
+        read_file(fs::path(ANAMNESIS_TESTDATA) / "lora" / "rslora" / "gguf" / "base.gguf");
+    for (auto at = bytes.find("qwen3"); at != std::string::npos; at = bytes.find("qwen3")) {
+        bytes.replace(at, 5, "qwenX");
+    }
+    const fs::path pre = folder_.write("pre.gguf", bytes);
+    const fs::path post = folder_.write("post.gguf", bytes);
+    const CommandResult result = command({"doctor", pre.string(), post.string()});
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_THAT(result.output,
+                AllOf(HasSubstr("method qk: not possible: pre: which rows are W_Q and W_K is not "
+                                "known"),
+                      Not(HasSubstr("contradict the family"))));
+}
+
 TEST_F(Proof, ChoicesThatAGroupIgnoresAreRefused) {
     use("llama");
     struct Case {
@@ -195,6 +280,30 @@ TEST_F(Proof, ChoicesThatAGroupIgnoresAreRefused) {
     }
     EXPECT_EQ(restore({"--groups", "q", "--heads", "0", "--dry-run"}).exit_code, 0);
     EXPECT_EQ(restore({"--groups", "mlp", "--layers", "0", "--dry-run"}).exit_code, 0);
+}
+
+TEST_F(Proof, AnOutputGateOfItsOwnHasNoRowsOfHeads) {
+    use("hypenet");
+    const CommandResult refused = restore({"--groups", "gate", "--heads", "0", "--dry-run"});
+    EXPECT_EQ(refused.exit_code, 2) << refused.output;
+    EXPECT_THAT(refused.errors, AllOf(HasSubstr("o_gate.weight"), HasSubstr("--heads")));
+    EXPECT_EQ(restore({"--groups", "gate", "--dry-run"}).exit_code, 0);
+}
+
+TEST_F(Proof, WhatLiesInNoLayerIsInNoneOfThoseThatAreChosen) {
+    use("llama");
+    ASSERT_EQ(restore({"--groups", "norms", "--layers", "0", "--out", out_.string()}).exit_code, 0);
+    const auto made = tensor_digests(out_);
+    const auto before = tensor_digests(post_);
+    const auto wanted = tensor_digests(pre_);
+    EXPECT_EQ(made.at("model.norm.weight"), before.at("model.norm.weight"));
+    EXPECT_NE(made.at("model.norm.weight"), wanted.at("model.norm.weight"));
+    const std::string norm = "model.layers.0.input_layernorm.weight";
+    EXPECT_EQ(made.at(norm), wanted.at(norm));
+    EXPECT_EQ(verify(pre_, post_, out_).exit_code, 0);
+    fs::remove_all(out_);
+    ASSERT_EQ(restore({"--groups", "norms", "--out", out_.string()}).exit_code, 0);
+    EXPECT_EQ(tensor_digests(out_).at("model.norm.weight"), wanted.at("model.norm.weight"));
 }
 
 TEST_F(Proof, TheNameOfAFileIsNoFolder) {

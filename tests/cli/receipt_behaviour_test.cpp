@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/checkpoint.hpp"
 
 #include "behaviour.hpp"
 #include "forged_checkpoint.hpp"
@@ -24,6 +25,7 @@ namespace anamnesis::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST_F(Behaviour, MeasuresTheDriftOfEightBitFloatsByTheirScales) {
     use("fp8_block16");
@@ -106,13 +108,69 @@ TEST_F(Behaviour, TellsThatAPatchIsNoCheckpointAndWhatItIsFor) {
     use("llama");
     const fs::path patch = folder_.path() / "patch.safetensors";
     ASSERT_EQ(restore({"--patch", patch.string()}).exit_code, 0);
-    const CommandResult result = command({"inspect", patch.string()});
-    EXPECT_EQ(result.exit_code, 5) << result.output;
-    EXPECT_THAT(result.errors, HasSubstr("is a patch of 'restore --patch'"));
-    EXPECT_THAT(result.errors, HasSubstr("apply " + patch.string() + " --to"));
-    EXPECT_NE(command({"restore", "--pre", patch.string(), "--post", post_.string(), "--dry-run"})
-                  .exit_code,
-              0);
+    const std::string file = patch.string();
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"inspect", file},
+          std::vector<std::string>{"restore", "--pre", file, "--post", post_.string(), "--dry-run"},
+          std::vector<std::string>{"restore", "--pre", pre_.string(), "--post", file, "--dry-run"},
+          std::vector<std::string>{"drift", "--pre", pre_.string(), "--post", file}}) {
+        const CommandResult result = command(words);
+        EXPECT_EQ(result.exit_code, 5) << words.front() << result.output;
+        EXPECT_THAT(result.errors, HasSubstr("is a patch of 'restore --patch'"));
+        EXPECT_THAT(result.errors, HasSubstr("apply " + file + " --to"));
+        EXPECT_THAT(result.errors, Not(HasSubstr("config.json")));
+    }
+}
+
+/// The codes of the findings that `--json` prints.
+std::vector<std::string> list_codes(const CommandResult& result) {
+    std::vector<std::string> codes;
+    const Json json = Json::parse(result.output);
+    for (const Json& finding : json.at("findings").as_array("findings")) {
+        codes.push_back(finding.at("code").as_string("code"));
+    }
+    return codes;
+}
+
+TEST_F(Behaviour, TellsThatARepairChangedNothing) {
+    use("llama");
+    const std::string patch = (folder_.path() / "patch.safetensors").string();
+    const std::string told = "nothing changed: the rows that --method lerp wrote are post's";
+    for (const std::vector<std::string>& place : {std::vector<std::string>{"--out", out_.string()},
+                                                  std::vector<std::string>{"--patch", patch},
+                                                  std::vector<std::string>{"--in-place"}}) {
+        for (const bool changes : {false, true}) {
+            std::vector<std::string> words{"--method", "lerp", "--alpha", changes ? "0.5" : "0"};
+            words.insert(words.end(), place.begin(), place.end());
+            const CommandResult text = restore(words);
+            EXPECT_EQ(text.exit_code, 0) << text.errors;
+            EXPECT_EQ(text.errors.find(told) != std::string::npos, !changes) << place.front();
+            fs::remove_all(out_);
+            fs::remove(patch);
+            words.emplace_back("--json");
+            const auto codes = list_codes(restore(words));
+            EXPECT_EQ(std::ranges::count(codes, "nothing_changed"), changes ? 0 : 1)
+                << place.front();
+            fs::remove_all(out_);
+            fs::remove(patch);
+        }
+    }
+    EXPECT_EQ(
+        restore({"--method", "lerp", "--alpha", "0", "--strict", "--out", out_.string()}).exit_code,
+        6);
+}
+
+TEST_F(Behaviour, TellsOfNaNInARowOfAPatch) {
+    use("llama");
+    std::string bytes = read_file(pre_ / "model.safetensors");
+    const auto checkpoint = checkpoint::Checkpoint::open(pre_);
+    const auto& query = checkpoint.at("model.layers.0.self_attn.q_proj.weight");
+    bytes.replace(query.offset, 4, "\xFF\xFF\xFF\x7F");  // a NaN in F32 and in BF16
+    std::ofstream(pre_ / "model.safetensors", std::ios::binary) << bytes;
+    const CommandResult result =
+        restore({"--json", "--patch", (folder_.path() / "patch.safetensors").string()});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_EQ(std::ranges::count(list_codes(result), "non_finite"), 1);
 }
 
 TEST_F(Behaviour, RefusesAPatchWithADamagedRow) {

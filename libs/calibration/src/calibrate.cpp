@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -17,7 +18,9 @@
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/calibration/calibration_texts.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/language/supervised_text.hpp"
+#include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/restore/moments.hpp"
 #include "anamnesis/restore/plan.hpp"
 
@@ -180,6 +183,7 @@ private:
         const MuChoice choice =
             choose_mu(calibrator_, known, seen, held_back, plan_.request.fit.rounds);
         plan_.request.fit.mus = {choice.mu};
+        plan_.request.fit.chooses_mu = false;
         known.add(of_held_back);
         moments = std::move(known);
         return choice.curve;
@@ -203,6 +207,38 @@ private:
     MomentMemory memory_ = estimate_moments(plan_);
     Calibrator calibrator_;
 };
+
+/// Texts that the tokenizer has no tokens for, in part or as a whole.
+std::optional<checkpoint::Finding> find_unknown_text(const restore::Plan& plan,
+                                                     const CalibrationJob& job) {
+    const auto folder = job.running.tokenizer.value_or(plan.post->checkpoint.folder());
+    if (!job.running.tokenizer && !language::Tokenizer::is_in(folder)) {
+        return std::nullopt;
+    }
+    const auto unknown = language::Tokenizer::open(folder).unknown_token();
+    if (!unknown) {
+        return std::nullopt;
+    }
+    std::uint64_t count = 0;
+    for (const CalibrationTexts* side : {&job.recall, &job.chains}) {
+        count += static_cast<std::uint64_t>(
+            std::ranges::count_if(side->texts, [&](const language::SupervisedText& text) {
+                return std::ranges::find(text.ids, std::int64_t{*unknown}) != text.ids.end();
+            }));
+    }
+    if (count == 0) {
+        return std::nullopt;
+    }
+    return checkpoint::Finding{
+        .code = "unknown_tokens",
+        .sentence =
+            format("{} of {} calibration texts hold text that the tokenizer has no token for: "
+                   "the fit sees other texts than these",
+                   count,
+                   job.recall.texts.size() + job.chains.texts.size()),
+        .remedy = "give texts in words that the tokenizer has, or the model's own --tokenizer",
+        .count = count};
+}
 
 /// Texts on which post does not run as it does on others, and chains that are no whole ones.
 std::vector<checkpoint::Finding> find_odd_texts(const restore::Plan& plan,
@@ -238,6 +274,9 @@ std::vector<checkpoint::Finding> find_odd_texts(const restore::Plan& plan,
                                 longest_own_chain),
              .remedy = "give chains as a file",
              .count = count});
+    }
+    if (auto finding = find_unknown_text(plan, job)) {
+        findings.push_back(*std::move(finding));
     }
     return findings;
 }

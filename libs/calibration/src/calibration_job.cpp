@@ -11,6 +11,7 @@
 #include "anamnesis/calibration/calibration_texts.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/equal_weights.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
@@ -33,6 +34,7 @@ CalibrationJob make_calibration_job(const restore::Plan& plan,
                                     const CalibrationSources& sources,
                                     runtime::LoadOptions running,
                                     const Watch& watch) {
+    restore::require_unequal_rows(plan, watch);
     const checkpoint::Checkpoint& post = plan.post->checkpoint;
     if (!running.dtype && post.tensor_bytes() <= most_widened_bytes) {
         running.dtype = DType::f32;

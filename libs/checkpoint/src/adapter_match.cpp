@@ -30,6 +30,8 @@
 #include "adapter_targets.hpp"
 #include "base_names.hpp"
 #include "equal_values.hpp"
+#include "family.hpp"
+#include "file_faults.hpp"
 #include "gguf_adapter.hpp"
 #include "tensor_names.hpp"
 
@@ -73,6 +75,9 @@ public:
         note_prefixes();
         note_architecture();
         note_base();
+        if (!adapter_.is_gguf()) {
+            find_unfetched_side_files(adapter_.folder(), match_.findings);
+        }
         std::ranges::move(find_wrapped_names(adapter_), std::back_inserter(match_.findings));
         std::ranges::move(find_target_findings(match_), std::back_inserter(match_.findings));
         return std::move(match_);
@@ -336,10 +341,11 @@ private:
         const auto file = base_.checkpoint.gguf();
         const GgufArchitecture* known = find_gguf_architecture(own);
         const std::string other = file != nullptr ? file->architecture() : base_.model.family;
-        const bool fits = file != nullptr
-                              ? own == other
-                              : known == nullptr || std::ranges::find(known->families, other) !=
-                                                        known->families.end();
+        // The family of a routing file is a name of the user's choice, which tells nothing.
+        const bool fits = file != nullptr ? own == other
+                                          : known == nullptr || find_family(other) == nullptr ||
+                                                std::ranges::find(known->families, other) !=
+                                                    known->families.end();
         if (!fits) {
             misfit(
                 format("the adapter is for the architecture {} (general.architecture), and the "

@@ -101,6 +101,48 @@ bool has_hub_characters(std::string_view word) {
     });
 }
 
+/// Files that a tokenizer, a chat template or a generation is read from.
+bool is_of_tokenizer(std::string_view name) {
+    constexpr std::array<std::string_view, 15> names{"generation_config.json",
+                                                     "tokenizer.json",
+                                                     "tokenizer.model",
+                                                     "tiktoken.model",
+                                                     "qwen.tiktoken",
+                                                     "tekken.json",
+                                                     "tokenizer_config.json",
+                                                     "special_tokens_map.json",
+                                                     "added_tokens.json",
+                                                     "vocab.json",
+                                                     "merges.txt",
+                                                     "chat_template.jinja",
+                                                     "chat_template.json",
+                                                     "preprocessor_config.json",
+                                                     "processor_config.json"};
+    return std::ranges::find(names, name) != names.end();
+}
+
+/// Names of the regular files beside weights and of links that lead nowhere; hidden ones are those
+/// of programs that work there.
+std::vector<std::string> list_side_files(const fs::path& folder) {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+         entry.increment(error)) {
+        std::error_code ignored;
+        const std::string name = entry->path().filename().string();
+        const bool is_weights = name.ends_with(".safetensors") || name.ends_with(".gguf") ||
+                                std::ranges::any_of(other_formats, [&](const OtherFormat& format) {
+                                    return name.ends_with(format.ending);
+                                });
+        const bool is_file = entry->is_regular_file(ignored) || !entry->exists(ignored);
+        if (is_file && !is_weights && !name.starts_with('.')) {
+            names.push_back(name);
+        }
+    }
+    std::ranges::sort(names);
+    return names;
+}
+
 }  // namespace
 
 void refuse_folder_without_weights(const fs::path& folder, const std::vector<std::string>& names) {
@@ -195,31 +237,19 @@ void find_empty_tensors(const Checkpoint& checkpoint, std::vector<Finding>& find
 }
 
 void find_unfetched_side_files(const fs::path& folder, std::vector<Finding>& findings) {
-    constexpr std::array<std::string_view, 15> names{"generation_config.json",
-                                                     "tokenizer.json",
-                                                     "tokenizer.model",
-                                                     "tiktoken.model",
-                                                     "qwen.tiktoken",
-                                                     "tekken.json",
-                                                     "tokenizer_config.json",
-                                                     "special_tokens_map.json",
-                                                     "added_tokens.json",
-                                                     "vocab.json",
-                                                     "merges.txt",
-                                                     "chat_template.jinja",
-                                                     "chat_template.json",
-                                                     "preprocessor_config.json",
-                                                     "processor_config.json"};
     std::vector<std::string> unfetched;
     std::string what;
-    for (const std::string_view name : names) {
+    std::vector<std::string> dangling;
+    for (const std::string& name : list_side_files(folder)) {
         std::error_code error;
-        if (!fs::is_regular_file(folder / name, error)) {
-            continue;
-        }
-        if (const auto foreign = formats::describe_foreign_file(folder / name)) {
-            unfetched.emplace_back(name);
-            what = *foreign;
+        const fs::path path = folder / name;
+        if (!fs::exists(path, error)) {
+            dangling.push_back(name);
+        } else if (is_of_tokenizer(name) || formats::is_lfs_pointer(path)) {
+            if (const auto foreign = formats::describe_foreign_file(path)) {
+                unfetched.push_back(name);
+                what = *foreign;
+            }
         }
     }
     if (!unfetched.empty()) {
@@ -230,6 +260,21 @@ void find_unfetched_side_files(const fs::path& folder, std::vector<Finding>& fin
                                                list_examples(unfetched),
                                                unfetched.size() == 1 ? "is" : "are",
                                                what)));
+    }
+    if (!dangling.empty()) {
+        const bool is_one = dangling.size() == 1;
+        findings.push_back(make_finding(
+            "dangling_links",
+            Severity::warning,
+            dangling,
+            format("{} {} to {} not exist: loaders do not find {}, and a repaired copy lacks {}",
+                   list_examples(dangling),
+                   is_one ? "is a symbolic link" : "are symbolic links",
+                   is_one ? "a file that does" : "files that do",
+                   is_one ? "it" : "them",
+                   is_one ? "it" : "them"),
+            is_one ? "fetch the file again, or remove the link"
+                   : "fetch the files again, or remove the links"));
     }
 }
 

@@ -194,12 +194,16 @@ Model match_model(const Checkpoint& checkpoint,
 
 }  // namespace
 
+void refuse_other_files(const Checkpoint& checkpoint) {
+    refuse_adapters(checkpoint);
+    refuse_patches(checkpoint);
+}
+
 Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options) {
     return in_context(
         [&] { return format("recognising {}", in_quotes(checkpoint.path().string())); },
         [&] {
-            refuse_adapters(checkpoint);
-            refuse_patches(checkpoint);
+            refuse_other_files(checkpoint);
             const TensorNames names(checkpoint);
             try {
                 return match_model(

@@ -91,6 +91,13 @@ bool holds_exponents(const Checkpoint& checkpoint, const ScaleTensor& scale) {
            (scale.rows_per_block == 1 && scale.columns_per_block == microscaling_block);
 }
 
+/// Scales of rows are [rows, 1] in every published format (compressed-tensors calls them those of
+/// channels). Of a square matrix [1, n] may be these, turned, or scales of columns.
+bool may_be_turned(const TensorEntry& weight, const TensorEntry& scale) {
+    return weight.rows() == weight.columns() && scale.rows() == 1 &&
+           scale.columns() == weight.columns();
+}
+
 std::optional<DType> find_value_type(const Checkpoint& checkpoint, const ScaleTensor& scale) {
     const DType dtype = scale.tensor->dtype;
     if (dtype == DType::u8 && holds_exponents(checkpoint, scale)) {
@@ -108,6 +115,7 @@ std::optional<DType> find_value_type(const Checkpoint& checkpoint, const ScaleTe
         is_exponent
             ? format("1 by {} or {} by {}", microscaling_block, deepseek_block, deepseek_block)
             : format("{} by {}", deepseek_block, deepseek_block);
+    const bool is_turned = scale.rows() == 1 && scale.columns() == weight.rows();
     throw Error(
         ErrorKind::mismatch,
         format("tensor {} has shape {}, which fits no block size for the {} rows and {} columns "
@@ -117,12 +125,13 @@ std::optional<DType> find_value_type(const Checkpoint& checkpoint, const ScaleTe
                weight.rows(),
                weight.columns(),
                in_quotes(weight.name),
-               is_declared ? std::string()
-                           : format("; the config.json of {} has no quantization_config with a "
-                                    "weight_block_size, without which blocks are taken for {}: "
-                                    "put the one back that the checkpoint was saved with",
-                                    in_quotes(checkpoint.path().string(), 1000),
-                                    taken)));
+               is_turned     ? format("; scales of rows are [{}, 1]: save them so", weight.rows())
+               : is_declared ? std::string()
+                             : format("; the config.json of {} has no quantization_config with a "
+                                      "weight_block_size, without which blocks are taken for {}: "
+                                      "put the one back that the checkpoint was saved with",
+                                      in_quotes(checkpoint.path().string(), 1000),
+                                      taken)));
 }
 
 }  // namespace
@@ -153,14 +162,29 @@ std::optional<ScaleTensor> find_scale(const Checkpoint& checkpoint, std::string_
         }
         found.rows_per_block = *row_block;
         found.columns_per_block = column_block.value_or(0);
+        const bool is_stated = declared_at(0) == row_block && declared_at(1) == column_block;
+        found.is_ambiguous = !is_stack && !is_stated && may_be_turned(*weight, *scale);
     }
-    found.value_type = find_value_type(checkpoint, found);
+    if (!found.is_ambiguous) {
+        found.value_type = find_value_type(checkpoint, found);
+    }
     return found;
 }
 
 std::string describe_unreadable(const ScaleTensor& scale) {
     if (scale.value_type) {
         return {};
+    }
+    if (scale.is_ambiguous) {
+        const std::uint64_t size = scale.tensor->columns();
+        return format(
+            "scale tensor {} has shape {}, and its matrix is square: nothing says whether it "
+            "scales rows or columns; scales of rows are [{}, 1], so save them so, or have "
+            "weight_block_size [{}, 1] in quantization_config for scales of columns",
+            in_quotes(scale.tensor->name),
+            anamnesis::to_string(scale.tensor->shape),
+            size,
+            size);
     }
     return format(
         "scale tensor {} is {} with shape {}: scales are read from F64, F32, F16, BF16 "

@@ -146,9 +146,10 @@ private:
             const auto scale = find_scale(checkpoint_, tensor.name);
             scale ? void(++scaled_) : without_.push_back(tensor.name);
             if (scale && !scale->value_type) {
-                first_unreadable_ =
-                    unreadable_.empty() ? describe_unreadable(*scale) : first_unreadable_;
-                unreadable_.push_back(scale->tensor->name);
+                auto& names = scale->is_ambiguous ? misfits_ : unreadable_;
+                auto& first = scale->is_ambiguous ? first_misfit_ : first_unreadable_;
+                first = names.empty() ? describe_unreadable(*scale) : first;
+                names.push_back(scale->tensor->name);
             }
         } catch (const Error& error) {
             ++scaled_;

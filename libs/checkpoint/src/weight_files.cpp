@@ -214,6 +214,11 @@ bool names_single_file(const fs::path& index, const std::string& single_name) {
     }
 }
 
+/// What an adapter stores is no model of the config beside it, which is its base's.
+bool owns_config(const fs::path& file) {
+    return !file.filename().string().starts_with("adapter_");
+}
+
 WeightFiles find_in_folder(const fs::path& folder, const std::string& stem) {
     WeightFiles weights{.folder = folder, .stem = stem};
     const std::string single_name = weights.single_name();
@@ -261,16 +266,11 @@ WeightFiles find_in_folder(const fs::path& folder, const std::string& stem) {
     } else {
         choose_without_index(weights, names, candidates);
     }
-    if (stem == model_stem && entry_exists(folder / "config.json")) {
+    if (owns_config(stem) && entry_exists(folder / "config.json")) {
         expect_reachable(folder / "config.json");
         weights.config = folder / "config.json";
     }
     return weights;
-}
-
-/// What an adapter stores is no model of the config beside it, which is its base's.
-bool owns_config(const fs::path& file) {
-    return !file.filename().string().starts_with("adapter_");
 }
 
 WeightFiles find_single(const fs::path& path) {

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -163,6 +164,14 @@ TEST_F(GgufAdapters, OfAnotherArchitectureThanTheBaseAreRefused) {
             EXPECT_THAT(error.message(), AllOf(HasSubstr("'qwen2'"), HasSubstr("'qwen3'")));
         }
     }
+}
+
+TEST_F(GgufAdapters, FitABaseWhoseFamilyIsNamedByARoutingFile) {
+    RecognisedCheckpoint base = open_recognised(root / "base");
+    base.model.family = "my-hybrid";
+    const AdapterPair pair(
+        open(AdapterBytes().add("blk.0.attn_q", 2)), std::move(base), PrefixRule::loaders);
+    EXPECT_THAT(pair.match.problems, IsEmpty());
 }
 
 TEST_F(GgufAdapters, ThatDoNotCallThemselvesOneAreToldWhatTheyLack) {

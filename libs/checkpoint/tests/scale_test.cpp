@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,9 +24,11 @@ namespace anamnesis::checkpoint {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using testing::forged_llama;
 using testing::ForgedCheckpoint;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::TemporaryFolder;
 
 class FindScaleOf : public ::testing::Test {
@@ -90,6 +93,49 @@ TEST_F(FindScaleOf, AdvisesNoBlocksThatTheTypeCannotHave) {
         EXPECT_EQ(error.kind(), ErrorKind::mismatch);
         EXPECT_THAT(error.message(), HasSubstr("1 by 32 or 128 by 128"));
     }
+}
+
+TEST_F(FindScaleOf, SaysHowScalesOfRowsLieWhereTheyLieTurned) {
+    try {
+        find(DType::f32, {1, 64});
+        FAIL() << "64 scales for 96 columns";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::mismatch);
+        EXPECT_THAT(error.message(), HasSubstr("scales of rows are [64, 1]"));
+    }
+    EXPECT_EQ(find(DType::f32, {1, 96}).columns_per_block, 1U);
+}
+
+TEST(FindScale, DoesNotGuessWhetherASquareMatrixIsScaledByRowsOrColumns) {
+    const TemporaryFolder folder;
+    const auto write = [&](Shape shape, const std::string& quantisation) {
+        ForgedCheckpoint forged = forged_llama(1);
+        forged.config.set("quantization_config", Json::parse(quantisation));
+        forged.add("a.weight", {64, 64}, DType::f8_e4m3);
+        forged.add("a.weight_scale", std::move(shape), DType::f32);
+        forged.write(folder);
+    };
+    const auto read = [&] {
+        const Checkpoint checkpoint = Checkpoint::open(folder.path());
+        const ScaleTensor scale = find_scale(checkpoint, "a.weight").value();
+        return std::pair(scale.value_type.has_value(), describe_unreadable(scale));
+    };
+    write({1, 64}, "{}");
+    const auto [is_read, why] = read();
+    EXPECT_FALSE(is_read);
+    EXPECT_THAT(why, AllOf(HasSubstr("[1, 64]"), HasSubstr("rows are [64, 1]")));
+    std::vector<std::string> told;
+    for (const Finding& finding : open_recognised(folder.path()).findings()) {
+        told.push_back(finding.code);
+    }
+    EXPECT_THAT(told, Contains("scale_shape"));
+    EXPECT_THAT(told, Not(Contains("scale_type")));
+    write({1, 64}, R"({"weight_block_size": [64, 1]})");
+    EXPECT_TRUE(read().first) << "the config says columns";
+    write({64, 1}, "{}");
+    EXPECT_TRUE(read().first);
+    write({64}, "{}");
+    EXPECT_TRUE(read().first);
 }
 
 TEST(FindScale, RefusesTwoScalesOfOneWeight) {

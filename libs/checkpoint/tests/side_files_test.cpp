@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/checkpoint/side_files.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 
 #include "forged_checkpoint.hpp"
 #include "temporary_folder.hpp"
@@ -42,6 +44,31 @@ TEST(SideFiles, AreAllThatBelongsToTheModel) {
     EXPECT_THAT(
         list_files(folder),
         ElementsAre("LICENSE", "README.md", "code/modeling.py", "config.json", "figure.png"));
+}
+
+TEST(SideFiles, ThatAreNotThereAreTold) {
+    const TemporaryFolder folder;
+    forged_llama().write(folder);
+    const std::string pointer =
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 77\n";
+    for (const char* name : {"tokenizer.json", "modeling_own.py", "pytorch_model.bin"}) {
+        folder.write(name, pointer);
+    }
+    folder.write("tokenizer_config.json", "<!DOCTYPE html><title>login</title>");
+    folder.write("results.html", "<!DOCTYPE html><title>results</title>");
+    folder.write("empty.txt", "");
+    for (const char* name : {"chat_template.jinja", "flax_model.msgpack", ".#README.md"}) {
+        fs::create_symlink("/nowhere/at/all", folder.path() / name);
+    }
+    fs::create_symlink("empty.txt", folder.path() / "linked.txt");
+    const std::vector<Finding> findings = Checkpoint::open(folder.path()).findings();
+    const auto examples_of = [&](const std::string& code) {
+        const auto found = std::ranges::find(findings, code, &Finding::code);
+        return found == findings.end() ? std::vector<std::string>() : found->examples;
+    };
+    EXPECT_THAT(examples_of("side_files_not_fetched"),
+                ElementsAre("modeling_own.py", "tokenizer.json", "tokenizer_config.json"));
+    EXPECT_THAT(examples_of("dangling_links"), ElementsAre("chat_template.jinja"));
 }
 
 TEST(SideFiles, LeaveOutWhatSpeaksOfOtherWeights) {

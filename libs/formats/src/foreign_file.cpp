@@ -78,6 +78,23 @@ std::string describe_zip(std::string_view text) {
                     : std::string("a zip archive; unpack it first");
 }
 
+bool begins_as_pointer(std::string_view text) {
+    return text.starts_with("version https://git-lfs") ||
+           text.starts_with("version https://hawser");
+}
+
+/// The first bytes of a file; empty for one that cannot be read.
+std::string read_beginning(const std::filesystem::path& path) {
+    try {
+        const io::File file = io::File::open_for_reading(path);
+        std::string text(std::min(file.size(), sniffed_bytes), '\0');
+        file.read_at(0, std::as_writable_bytes(std::span(text)));
+        return text;
+    } catch (const Error&) {
+        return {};
+    }
+}
+
 std::optional<std::string> describe_text(std::string_view text) {
     const std::size_t begin = std::min(text.find_first_not_of(" \t\r\n\xEF\xBB\xBF"), text.size());
     const std::string start = to_lower(text.substr(begin, 512));
@@ -106,7 +123,7 @@ std::optional<std::string> describe_text(std::string_view text) {
 }  // namespace
 
 std::optional<std::string> describe_foreign_bytes(std::string_view text) {
-    if (text.starts_with("version https://git-lfs") || text.starts_with("version https://hawser")) {
+    if (begins_as_pointer(text)) {
         return describe_pointer(text);
     }
     for (const Signature& signature : signatures) {
@@ -133,18 +150,13 @@ std::optional<std::string> describe_foreign_bytes(std::string_view text) {
 }
 
 std::optional<std::string> describe_foreign_file(const std::filesystem::path& path) {
-    try {
-        const io::File file = io::File::open_for_reading(path);
-        const std::uint64_t size = file.size();
-        if (size == 0) {
-            return std::nullopt;  // its size says it better
-        }
-        std::string text(std::min(size, sniffed_bytes), '\0');
-        file.read_at(0, std::as_writable_bytes(std::span(text)));
-        return describe_foreign_bytes(text);
-    } catch (const Error&) {
-        return std::nullopt;
-    }
+    const std::string text = read_beginning(path);
+    // The size of an empty file says it better.
+    return text.empty() ? std::nullopt : describe_foreign_bytes(text);
+}
+
+bool is_lfs_pointer(const std::filesystem::path& path) {
+    return begins_as_pointer(read_beginning(path));
 }
 
 }  // namespace anamnesis::formats

@@ -328,7 +328,11 @@ private:
         for (const std::string& name : weights) {
             files.push_back(Json::Object{{"name", name}, {"made", "written"}});
         }
-        return Json::Object{{"anamnesis_receipt", 1},
+        std::vector<checkpoint::Finding> findings = plan_.findings;
+        if (removed.as_array("removed").empty() && keeps_all_rows()) {
+            findings.push_back(describe_unchanged(request_));
+        }
+        return Json::Object{{"anamnesis_receipt", receipt_version},
                             {"kind", "adapter"},
                             {"created", make_timestamp()},
                             {"request", to_json(request_)},
@@ -340,7 +344,15 @@ private:
                             {"removed", std::move(removed)},
                             {"tensors", edited_},
                             {"files", std::move(files)},
-                            {"findings", checkpoint::to_json(plan_.findings)}};
+                            {"findings", checkpoint::to_json(findings)}};
+    }
+
+    /// Every edited tensor has the bytes that it had.
+    bool keeps_all_rows() const {
+        return std::ranges::all_of(edited_.as_array("tensors"), [](const Json& tensor) {
+            const Json& digests = tensor.at("sha256");
+            return digests.at("post") == digests.at("repaired");
+        });
     }
 
     const AdapterPlan& plan_;

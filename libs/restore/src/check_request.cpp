@@ -37,11 +37,12 @@ void refuse_ignored(std::string_view option,
     for (const checkpoint::TensorGroup group : groups) {
         if (without.contains(group)) {
             throw Error(ErrorKind::usage,
-                        format("{} chooses {}, and the group {} of --groups has none: it would be "
-                               "taken whole; leave one of the two out",
+                        format("{} chooses {}, and the group {} of --groups (all groups are 'all') "
+                               "has none: it would be taken whole; leave that group out, or {}",
                                option,
                                what,
-                               to_string(group)));
+                               to_string(group),
+                               option));
         }
     }
 }

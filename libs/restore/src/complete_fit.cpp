@@ -45,8 +45,10 @@ FitSettings complete_fit(const GivenFit& given, const Selection& selection) {
         return {};
     }
     check_together(given, selection);
-    FitSettings settings{
-        .keys = given.keys, .rounds = given.rounds, .scales_inputs = given.scales_inputs};
+    FitSettings settings{.chooses_mu = given.chooses_mu(),
+                         .keys = given.keys,
+                         .rounds = given.rounds,
+                         .scales_inputs = given.scales_inputs};
     if (given.mu.empty() || given.chooses_mu()) {
         settings.mus = {find_default_mu(selection, given.rounds)};
     } else {

@@ -22,12 +22,12 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
+#include "anamnesis/restore/equal_weights.hpp"
 #include "anamnesis/restore/pair_findings.hpp"
 #include "anamnesis/restore/plan.hpp"
 #include "anamnesis/restore/request.hpp"
 
 #include "container_view.hpp"
-#include "measure.hpp"
 #include "scale_values.hpp"
 #include "tensor_scan.hpp"
 #include "tokenizer_check.hpp"
@@ -226,12 +226,15 @@ constexpr std::array tried_methods{Method::qk, Method::pro, Method::lerp, Method
 void refuse_what_repair_refuses(const checkpoint::RecognisedCheckpoint& source,
                                 std::string_view side) {
     for (const Finding& finding : source.model.findings) {
-        if (finding.code == "missing_softmax_tensors" || finding.code == "not_recognised") {
+        if (finding.code == "missing_softmax_tensors") {
             throw Error(ErrorKind::mismatch,
                         format("names or shapes of {} contradict the family {}: {}",
                                side,
                                in_quotes(source.model.family),
                                finding.sentence));
+        }
+        if (finding.code == "not_recognised") {
+            throw Error(ErrorKind::unsupported, format("{}: {}", side, finding.sentence));
         }
     }
 }
@@ -247,7 +250,7 @@ MethodVerdict try_method(const checkpoint::RecognisedCheckpoint& pre,
         refuse_what_repair_refuses(pre, "pre");
         refuse_what_repair_refuses(post, "post");
         const Plan plan = make_plan(pre, post, request);
-        if (!has_unequal_rows(plan, execution)) {
+        if (!has_unequal_rows(plan, execution.watch)) {
             return {
                 .method = method, .is_needless = true, .reason = describe_equal_rows(plan.request)};
         }

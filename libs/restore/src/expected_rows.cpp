@@ -68,7 +68,8 @@ bool Expectations::is_stored_alike(const TensorEntry& post, const TensorEntry& p
     }
     return !of_post || (of_post->tensor->shape == of_pre->tensor->shape &&
                         of_post->tensor->dtype == of_pre->tensor->dtype &&
-                        of_post->rows_per_block == of_pre->rows_per_block);
+                        of_post->rows_per_block == of_pre->rows_per_block &&
+                        of_post->columns_per_block == of_pre->columns_per_block);
 }
 
 void Expectations::set_storage(const TensorEntry& entry, ExpectedRows& expected) const {
@@ -267,9 +268,9 @@ std::optional<ExpectedRows> Expectations::find_scale(const TensorEntry& entry) c
     }
     const auto pre_scale = checkpoint::find_scale(pre_.checkpoint, of_weight.pre->name);
     const bool is_copied = pre_scale && is_stored_alike(*weight, *of_weight.pre);
-    // New scales are the writer's own; that the rows fit them is shown with the rows.
     ExpectedRows expected{.pre = is_copied ? pre_scale->tensor : &entry,
-                          .rows = std::vector<RowOrigin>(entry.rows())};
+                          .rows = std::vector<RowOrigin>(entry.rows()),
+                          .has_new_scales = !is_copied};
     for (std::uint64_t row = 0; row < entry.rows(); ++row) {
         const RowOrigin& origin = of_weight.rows.at(row * scale->rows_per_block);
         const bool is_new = !is_copied && origin.kind == RowOrigin::Kind::pre;
@@ -312,8 +313,10 @@ ExpectedRows Expectations::find_whole(const TensorEntry& entry) const {
     }
     const bool is_after_layers =
         post_.checkpoint.gguf() && layer && layer->value >= post_.model.layers.size();
-    if ((checkpoint::canonical_name(entry.name).starts_with("mtp.") || is_after_layers) &&
-        !wish.has_draft_heads) {
+    const bool is_of_draft_head =
+        checkpoint::canonical_name(entry.name).starts_with("mtp.") || is_after_layers;
+    const bool is_outside_layers = !layer && wish.layers.has_value();
+    if (is_of_draft_head ? !wish.has_draft_heads : is_outside_layers) {
         return {};
     }
     const bool of_attention_layer =

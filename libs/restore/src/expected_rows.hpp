@@ -28,6 +28,8 @@ struct ExpectedRows {
     bool is_dequantised = false;
     /// Rows of pre become 8-bit floats under new scales.
     bool is_requantised = false;
+    /// Rows are new scales, which are proven with the rows of their weight.
+    bool has_new_scales = false;
 };
 
 /// What `verify` wants of each tensor, derived row by row from the roles of the routing map: a rule

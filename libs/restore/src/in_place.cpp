@@ -15,6 +15,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -27,6 +28,7 @@
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/gguf_shards.hpp"
 #include "anamnesis/formats/safetensors.hpp"
+#include "anamnesis/formats/shard_index.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
@@ -214,9 +216,17 @@ void check_space_for_undo(const Plan& plan, const fs::path& folder) {
     }
 }
 
-/// Whether an undo file is of the file or shard that a user names, or of another one of its set.
+/// Whether an undo file is of the file, index or shard that a user names, or of another one of its
+/// set.
 bool is_of_file(const UndoFile& undo, const fs::path& file) {
+    constexpr std::string_view index_ending = ".index.json";
     const std::string name = file.filename().string();
+    if (name.ends_with(index_ending)) {
+        // Beside a stale index the single file is what was repaired.
+        const auto named = formats::parse_shard_index(io::read_text(file)).files();
+        return undo.holds_rows_of(name.substr(0, name.size() - index_ending.size())) ||
+               std::ranges::any_of(named, [&](const auto& one) { return undo.holds_rows_of(one); });
+    }
     return undo.holds_rows_of(name) ||
            std::ranges::any_of(undo.ranges(), [&](const UndoRange& range) {
                return checkpoint::are_of_one_set(range.file, name);
@@ -299,7 +309,6 @@ bool has_undo(const fs::path& checkpoint) {
     }
     // Files and sets of shards share a folder, and its one undo file is of what was repaired.
     return fs::is_directory(checkpoint, ignored) || checkpoint::is_whole_gguf(checkpoint) ||
-           checkpoint.filename() == "model.safetensors.index.json" ||
            is_of_file(UndoFile::open(place), checkpoint);
 }
 

@@ -26,6 +26,7 @@
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/drift_measures.hpp"
+#include "anamnesis/restore/equal_weights.hpp"
 #include "anamnesis/restore/plan.hpp"
 
 #include "row_targets.hpp"
@@ -319,38 +320,43 @@ void add_jobs_after(const Plan& plan,
                        : digest_range(
                              *target.file, target.tensor_offset, change.post->bytes, execution);
         });
+    }
+    add_drift_jobs_after(plan, targets, measures, execution, jobs);
+}
+
+void add_drift_jobs_after(const Plan& plan,
+                          const RowTargets& targets,
+                          std::vector<ChangeMeasure>& measures,
+                          const Execution& execution,
+                          Jobs& jobs) {
+    for (std::size_t i = 0; i < plan.changes.size(); ++i) {
+        const TensorChange& change = plan.changes[i];
+        const ChangeTarget& target = targets[i];
+        ChangeMeasure& measure = measures[i];
         // Rows that are pre's own bytes lie at distance zero; the digest shows that they are.
         if (change.is_exact()) {
             measure.after = measure.before.without_difference();
             measure.non_finite_in_result = measure.non_finite_in_pre;
-        } else {
-            jobs.emplace_back([&plan, &change, &target, &targets, &measure, &execution] {
-                std::optional<WrittenScales> scales;
-                if (change.is_requantised()) {
-                    scales.emplace(plan, change, targets);
-                }
-                const auto read_target = [&target](std::uint64_t at, std::span<std::byte> bytes) {
-                    target.file->read_at(at, bytes);
-                };
-                const auto comparison =
-                    compare_rows(change,
-                                 read_target,
-                                 target.offsets,
-                                 BothValues(plan, change, {.written = scales ? &*scales : nullptr}),
-                                 execution);
-                measure.after = comparison.drift;
-                measure.non_finite_in_result = comparison.non_finite_elsewhere;
-            });
+            continue;
         }
+        jobs.emplace_back([&plan, &change, &target, &targets, &measure, &execution] {
+            std::optional<WrittenScales> scales;
+            if (change.is_requantised()) {
+                scales.emplace(plan, change, targets);
+            }
+            const auto read_target = [&target](std::uint64_t at, std::span<std::byte> bytes) {
+                target.file->read_at(at, bytes);
+            };
+            const auto comparison =
+                compare_rows(change,
+                             read_target,
+                             target.offsets,
+                             BothValues(plan, change, {.written = scales ? &*scales : nullptr}),
+                             execution);
+            measure.after = comparison.drift;
+            measure.non_finite_in_result = comparison.non_finite_elsewhere;
+        });
     }
-}
-
-std::string describe_equal_rows(const Request& request) {
-    return format(
-        "the rows that --method {} takes are the same in pre and post: there is nothing to "
-        "repair (post may be repaired already, or pre may not be the checkpoint before "
-        "the fine-tune)",
-        to_string(request.selection.method));
 }
 
 void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measures) {
@@ -360,32 +366,6 @@ void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measu
     if (std::ranges::none_of(measures, [](const auto& measure) { return measure.differs; })) {
         throw Error(ErrorKind::mismatch, describe_equal_rows(plan.request));
     }
-}
-
-bool has_unequal_rows(const Plan& plan, const Execution& execution) {
-    std::vector<std::byte> before(block_bytes);
-    std::vector<std::byte> after(block_bytes);
-    for (const TensorChange& change : plan.changes) {
-        if (change.is_converted()) {
-            return true;
-        }
-        const std::uint64_t row_bytes = change.post->row_bytes();
-        for (const RowSplice& splice : change.splices) {
-            const std::uint64_t size = splice.rows.size() * row_bytes;
-            for (std::uint64_t at = 0; at < size; at += block_bytes) {
-                execution.check();
-                const std::uint64_t part = std::min(block_bytes, size - at);
-                const auto left = std::span(before).first(part);
-                const auto right = std::span(after).first(part);
-                change.pre->read_at(splice.pre_row * row_bytes + at, left);
-                change.post->read_at(splice.rows.begin * row_bytes + at, right);
-                if (std::memcmp(left.data(), right.data(), part) != 0) {
-                    return true;
-                }
-            }
-        }
-    }
-    return false;
 }
 
 }  // namespace anamnesis::restore

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/io/file.hpp"
 #include "anamnesis/restore/apply.hpp"
 #include "anamnesis/restore/drift_measures.hpp"
@@ -58,14 +59,23 @@ void add_jobs_after(const Plan& plan,
                     const Execution& execution,
                     Jobs& jobs);
 
-/// Whether some selected row differs, which the first such row shows; rows that are converted do.
-bool has_unequal_rows(const Plan& plan, const Execution& execution);
-
-/// Why a plan without unequal rows is refused.
-std::string describe_equal_rows(const Request& request);
+/// The drift of the rows alone, where `targets` lie somewhere else: in a patch.
+void add_drift_jobs_after(const Plan& plan,
+                          const RowTargets& targets,
+                          std::vector<ChangeMeasure>& measures,
+                          const Execution& execution,
+                          Jobs& jobs);
 
 /// Errors: `mismatch` where not one selected row differs.
 void refuse_equal_rows(const Plan& plan, const std::vector<ChangeMeasure>& measures);
+
+/// What may be wrong with rows that were written: NaN and infinite values, and rows that are all
+/// post's by their digests.
+std::vector<checkpoint::Finding> find_result_faults(const Plan& plan,
+                                                    const std::vector<ChangeMeasure>& measures);
+
+/// That the written rows are post's.
+checkpoint::Finding describe_unchanged(const Request& request);
 
 /// Findings that were made when the rows were written.
 std::vector<Json> list_result_findings(const Json& receipt);

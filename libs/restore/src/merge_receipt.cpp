@@ -47,7 +47,7 @@ Json make_merge_receipt(const Plan& plan) {
         }
         tensors.push_back(std::move(tensor));
     }
-    return Json::Object{{"anamnesis_receipt", 1},
+    return Json::Object{{"anamnesis_receipt", receipt_version},
                         {"kind", "merge"},
                         {"created", make_timestamp()},
                         {"request", to_json(plan.request)},

@@ -27,10 +27,14 @@ checkpoint::RecognisedCheckpoint open_one(const fs::path& path,
     try {
         return checkpoint::open_recognised(path, opening, recognising);
     } catch (const Error& error) {
-        if (error.kind() != ErrorKind::unsupported ||
-            !Checkpoint::open(path, opening).config().is_null()) {
+        if (error.kind() != ErrorKind::unsupported) {
             throw;
         }
+        const Checkpoint own = Checkpoint::open(path, opening);
+        if (!own.config().is_null()) {
+            throw;
+        }
+        checkpoint::refuse_other_files(own);  // no config would make one of these a checkpoint
         const Checkpoint counterpart = Checkpoint::open(other, opening);
         if (counterpart.config().is_null()) {
             throw;

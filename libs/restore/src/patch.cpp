@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "anamnesis/base/digest.hpp"
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
@@ -18,6 +19,7 @@
 #include "anamnesis/base/shape.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/checkpoint/finding.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 #include "anamnesis/formats/safetensors_writer.hpp"
 #include "anamnesis/io/atomic_file.hpp"
@@ -132,6 +134,46 @@ RowDigests digest_rows(const Plan& plan, const RowTargets& targets, const Execut
     return digests;
 }
 
+/// The digests of the rows of post that those of a patch take the place of.
+RowDigests digest_replaced_rows(const Plan& plan, const Execution& execution) {
+    constexpr std::uint64_t block_bytes = 1U << 20U;
+    RowDigests digests(plan.changes.size());
+    parallel_for(digests.size(), execution.threads, [&](std::size_t i) {
+        const checkpoint::TensorEntry& post = *plan.changes[i].post;
+        const std::uint64_t row_bytes = post.row_bytes();
+        const std::uint64_t most = std::max<std::uint64_t>(1, block_bytes / row_bytes);
+        std::vector<std::byte> bytes;
+        Sha256 digest;
+        for (const RowSplice& splice : plan.changes[i].splices) {
+            for (std::uint64_t row = splice.rows.begin; row < splice.rows.end; row += most) {
+                execution.check();
+                bytes.resize(std::min(most, splice.rows.end - row) * row_bytes);
+                post.read_at(row * row_bytes, bytes);
+                digest.update(bytes);
+            }
+        }
+        digests[i] = digest.finish();
+    });
+    return digests;
+}
+
+/// What may be wrong with the rows of a patch, as a receipt would tell it.
+Json list_faults(const Plan& plan,
+                 const RowTargets& targets,
+                 std::vector<ChangeMeasure> measures,
+                 const RowDigests& written,
+                 const RowDigests& replaced,
+                 const Execution& execution) {
+    Jobs jobs;
+    add_drift_jobs_after(plan, targets, measures, execution, jobs);
+    run(jobs, execution);
+    for (std::size_t i = 0; i < measures.size(); ++i) {
+        measures[i].result_digest = written[i];
+        measures[i].post_digest = replaced[i];
+    }
+    return checkpoint::to_json(find_result_faults(plan, measures));
+}
+
 }  // namespace
 
 OutputCost cost_of_patch(const Plan& plan) {
@@ -189,6 +231,7 @@ std::vector<Result> write_patches(const Plan& plan,
     Jobs jobs;
     add_row_jobs(plan, row_targets, execution, jobs);
     run(jobs, execution);
+    const RowDigests replaced = digest_replaced_rows(plan, execution);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
         const io::File& file = outputs[i]->file();
         const RowDigests digests = digest_rows(plan, row_targets[i], execution);
@@ -196,6 +239,8 @@ std::vector<Result> write_patches(const Plan& plan,
         const auto prologue = make_prologue(tensors, results[i].receipt);
         file.write_at(0, std::as_bytes(std::span(prologue.bytes)));
         execution.check();
+        results[i].receipt.set(
+            "findings", list_faults(plan, row_targets[i], measures, digests, replaced, execution));
         outputs[i]->commit();
     }
     execution.watch.progress().finish();

@@ -75,14 +75,15 @@ public:
         for (std::uint64_t row = begin; row < end; ++row) {
             read(row);
             for (std::uint64_t column = 0; column < columns_; ++column) {
+                // NaN and infinities, which are told, take nothing from the rest of their block.
                 double& largest = scales[column / width];
-                largest = std::max(largest, std::abs(row_[column]));
+                const double size = std::abs(row_[column]);
+                largest = std::isfinite(size) ? std::max(largest, size) : largest;
             }
         }
         const DType dtype = target_.weight.post->dtype;
         for (double& value : scales) {
-            // A block of zeros, or one with infinities, keeps its values under the scale 1.
-            value = value > 0.0 && std::isfinite(value) ? value / largest_f8(dtype) : 1.0;
+            value = value > 0.0 ? value / largest_f8(dtype) : 1.0;
         }
         const std::vector<std::byte> stored = store_scales(*scale.value_type, scales);
         for (double& value : scales) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
@@ -126,6 +128,36 @@ std::optional<checkpoint::Finding> find_non_finite(const Plan& plan,
 
 }  // namespace
 
+checkpoint::Finding describe_unchanged(const Request& request) {
+    const Method method = request.selection.method;
+    checkpoint::Finding finding = checkpoint::make_finding(
+        "nothing_changed",
+        checkpoint::Severity::warning,
+        {},
+        format("nothing changed: the rows that --method {} wrote are post's, bit for bit",
+               to_string(method)),
+        method == Method::lerp  ? "give a larger --alpha: 0 is post, and 1 is pre"
+        : method == Method::fit ? "give a smaller --mu: inf is post, and 0 is pre"
+                                : "post may hold pre's values in its own type already");
+    finding.where = after_repair;
+    return finding;
+}
+
+std::vector<checkpoint::Finding> find_result_faults(const Plan& plan,
+                                                    const std::vector<ChangeMeasure>& measures) {
+    std::vector<checkpoint::Finding> findings;
+    if (auto non_finite = find_non_finite(plan, measures)) {
+        findings.push_back(*std::move(non_finite));
+    }
+    const bool is_post = std::ranges::all_of(measures, [](const ChangeMeasure& measure) {
+        return measure.result_digest == measure.post_digest;
+    });
+    if (is_post && !measures.empty()) {
+        findings.push_back(describe_unchanged(plan.request));
+    }
+    return findings;
+}
+
 std::vector<Json> list_result_findings(const Json& receipt) {
     std::vector<Json> found;
     if (const Json* findings = receipt.find("findings")) {
@@ -151,7 +183,7 @@ Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures) 
         return make_merge_receipt(plan);
     }
     Json receipt = Json::object();
-    receipt.set("anamnesis_receipt", 1);
+    receipt.set("anamnesis_receipt", receipt_version);
     receipt.set("created", make_timestamp());
     receipt.set("request", to_json(plan.request));
     receipt.set("pre", describe_source(*plan.pre));
@@ -180,9 +212,7 @@ Json make_receipt(const Plan& plan, const std::vector<ChangeMeasure>& measures) 
     }
     receipt.set("tensors", std::move(tensors));
     std::vector<checkpoint::Finding> findings = plan.findings;
-    if (auto non_finite = find_non_finite(plan, measures)) {
-        findings.push_back(*std::move(non_finite));
-    }
+    std::ranges::move(find_result_faults(plan, measures), std::back_inserter(findings));
     // Older readers know the sentences alone.
     Json warnings = Json::array();
     for (const std::string& sentence : checkpoint::list_sentences(findings)) {

@@ -64,7 +64,7 @@ Json to_json(const FitSettings& fit) {
     for (const double mu : fit.mus) {
         mus.push_back(describe_strength(mu));
     }
-    Json json = Json::Object{{"mu", std::move(mus)},
+    Json json = Json::Object{{"mu", fit.chooses_mu ? Json("auto") : std::move(mus)},
                              {"keys", to_string(fit.keys)},
                              {"rounds", fit.rounds},
                              {"calibration", fit.calibration}};

@@ -66,10 +66,9 @@ void find_far_groups(const LayerRelations& layers, std::vector<Finding>& finding
             Severity::warning,
             names,
             format("the rows of {} in pre and post are as far apart as no fine-tune moves them: "
-                   "the median of the relative distances of {} softmax layers is {} (a fine-tune "
+                   "the median of the relative distances of the softmax layers is {} (a fine-tune "
                    "stays far below 1, unrelated rows have 1.41, rows of the other sign 2)",
                    join(names, " and "),
-                   layers.size(),
                    join(distances, ", ")),
             "look whether they come from another checkpoint, or lie in another order of heads or "
             "rotary pairs"));

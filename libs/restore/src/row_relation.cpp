@@ -113,7 +113,7 @@ public:
         if (!unrelated.empty()) {
             findings.push_back(describe_unrelated(unrelated));
         }
-        if (unrelated.empty() || unrelated.size() < layers_.size()) {
+        if (unrelated.size() < layers_.size()) {
             find_row_doubts(layers_, findings);
         }
     }

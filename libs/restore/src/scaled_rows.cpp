@@ -10,11 +10,28 @@
 
 #include "anamnesis/base/dtype.hpp"
 #include "anamnesis/base/error.hpp"
+#include "anamnesis/base/float8.hpp"
 #include "anamnesis/base/half.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
 
 namespace anamnesis::restore {
+namespace {
+
+/// How many of `size` share one of `parts` scales of a matrix in a stack, of which no config tells:
+/// published blocks are powers of two, and the last may be cut.
+std::uint64_t guess_block(std::uint64_t size, std::uint64_t parts) {
+    if (parts <= 1 || parts == size) {
+        return parts == size ? 1 : size;
+    }
+    std::uint64_t block = 1024;
+    while (block > 8 && (size + block - 1) / block != parts) {
+        block /= 2;
+    }
+    return (size + block - 1) / block == parts ? block : std::max<std::uint64_t>(1, size / parts);
+}
+
+}  // namespace
 
 ScaledRows::ScaledRows(const checkpoint::Checkpoint& checkpoint,
                        const checkpoint::TensorEntry& tensor)
@@ -41,24 +58,23 @@ std::vector<double> ScaledRows::scales_of_row(std::uint64_t index) const {
         const auto& of_scale = scale_->tensor->shape;
         const std::uint64_t width = of_scale.size() > last ? of_scale[last] : 1;
         const std::uint64_t count = scales_.size() / tensor_.rows();
-        const auto find_block = [](std::uint64_t size, std::uint64_t parts) {
-            constexpr std::uint64_t published = 128;
-            return size % parts == 0 ? size / parts : published;
-        };
-        const std::uint64_t row_block = find_block(rows, count / width);
-        const std::uint64_t column_block = find_block(columns, width);
+        const std::uint64_t row_block = guess_block(rows, count / width);
+        const std::uint64_t column_block = guess_block(columns, width);
         for (std::uint64_t i = 0; i < scales.size(); ++i) {
             const std::uint64_t row = i / columns / row_block;
             scales[i] = scales_.at(index * count + row * width + i % columns / column_block);
         }
     } else if (scale_) {
-        const std::uint64_t width = scale_->tensor->columns();
-        const std::uint64_t first = index / scale_->rows_per_block * width;
         for (std::uint64_t column = 0; column < scales.size(); ++column) {
-            scales[column] = scales_.at(first + column / scale_->columns_per_block);
+            scales[column] = scales_.at(find_block(index, column));
         }
     }
     return scales;
+}
+
+std::uint64_t ScaledRows::find_block(std::uint64_t row, std::uint64_t column) const {
+    const std::uint64_t width = scale_->tensor->columns();
+    return row / scale_->rows_per_block * width + column / scale_->columns_per_block;
 }
 
 std::vector<double> ScaledRows::row(std::uint64_t index) const {
@@ -86,12 +102,38 @@ bool matches_after_rounding(DType dtype,
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         const double limit =
             std::max(std::abs(wanted[i]) * relative, std::abs(scales[i]) * smallest) * slack;
-        const bool is_equal = std::isnan(wanted[i]) && std::isnan(found[i]);
+        const bool is_equal =
+            found[i] == wanted[i] || (std::isnan(wanted[i]) && std::isnan(found[i]));
         if (!is_equal && !(std::abs(found[i] - wanted[i]) <= limit)) {
             return false;
         }
     }
     return true;
+}
+
+void BlockSizes::add(const ScaledRows& repaired,
+                     std::uint64_t row,
+                     std::span<const double> wanted) {
+    if (!repaired.has_blocks()) {
+        return;
+    }
+    for (std::uint64_t column = 0; column < wanted.size(); ++column) {
+        if (const double size = std::abs(wanted[column]); std::isfinite(size)) {
+            double& largest = largest_[repaired.find_block(row, column)];
+            largest = std::max(largest, size);
+        }
+    }
+}
+
+std::uint64_t BlockSizes::count_oversized(const ScaledRows& repaired, DType dtype) const {
+    // Scales of F16 and E8M0 have a smallest value, under which nothing is lost that counts.
+    constexpr double smallest = 0x1p-24;
+    return static_cast<std::uint64_t>(std::ranges::count_if(largest_, [&](const auto& block) {
+        const auto& [number, size] = block;
+        const double needed = size / largest_f8(dtype);
+        // Of a block of zeros nothing else rounds to them, whatever the scale.
+        return size > 0.0 && !(repaired.scale_of_block(number) <= std::max(2.0 * needed, smallest));
+    }));
 }
 
 }  // namespace anamnesis::restore

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -23,6 +24,12 @@ public:
     /// The scale of each value of a row; ones where there is none.
     std::vector<double> scales_of_row(std::uint64_t index) const;
 
+    /// Whether the tensor is a matrix with scales; of such a one the number of the scale of a
+    /// value, and that scale.
+    bool has_blocks() const { return scale_ && scale_->columns_per_block != 0; }
+    std::uint64_t find_block(std::uint64_t row, std::uint64_t column) const;
+    double scale_of_block(std::uint64_t block) const { return scales_.at(block); }
+
 private:
     const checkpoint::TensorEntry& tensor_;
     std::optional<checkpoint::ScaleTensor> scale_;
@@ -35,5 +42,19 @@ bool matches_after_rounding(DType dtype,
                             std::span<const double> found,
                             std::span<const double> scales,
                             std::span<const double> wanted);
+
+/// The largest values of the blocks that have new scales. Under a scale that is far above what
+/// these need, zeros would be what small values round to.
+class BlockSizes {
+public:
+    void add(const ScaledRows& repaired, std::uint64_t row, std::span<const double> wanted);
+
+    /// How many of the scales are more than twice what their blocks need (a power of two above it
+    /// is less).
+    std::uint64_t count_oversized(const ScaledRows& repaired, DType dtype) const;
+
+private:
+    std::map<std::uint64_t, double> largest_{};
+};
 
 }  // namespace anamnesis::restore

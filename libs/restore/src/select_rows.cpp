@@ -259,9 +259,18 @@ void select_whole_tensors(const RecognisedCheckpoint& post,
         const bool is_draft_head =
             checkpoint::canonical_name(tensor.name).starts_with("mtp.") ||
             (post.checkpoint.gguf() && layer && layer->value >= post.model.layers.size());
-        if ((is_draft_head && !selection.has_draft_heads) ||
-            !layer_is_reachable(post.model, selection, *group, layer)) {
+        // What lies in no layer is in none of those that are chosen.
+        const bool is_left_out =
+            is_draft_head ? !selection.has_draft_heads : !layer && selection.layers;
+        if (is_left_out || !layer_is_reachable(post.model, selection, *group, layer)) {
             continue;
+        }
+        if (selection.kv_heads) {
+            throw Error(ErrorKind::usage,
+                        format("--heads chooses rows of heads, and tensor {} of the group {} has "
+                               "none: it would be taken whole; leave that group out, or --heads",
+                               in_quotes(tensor.name),
+                               checkpoint::to_string(*group)));
         }
         const TensorEntry* counterpart = pairing.find_pre(tensor.name);
         if (counterpart == nullptr) {

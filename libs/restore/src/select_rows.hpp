@@ -15,6 +15,7 @@ namespace anamnesis::restore {
 
 /// The rows that a selection takes, as changes in the order of post's files.
 /// What does not fit adds a line to `problems`.
+/// Errors: `usage` for heads of a tensor that has no rows of heads.
 std::vector<TensorChange> select_rows(const RecognisedCheckpoint& pre,
                                       const RecognisedCheckpoint& post,
                                       const Selection& selection,

@@ -20,8 +20,7 @@ fs::path find_parent(const fs::path& path) {
     return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-/// The file that a folder is repaired by where it was repaired as a file: the only one, with its
-/// undo file beside it.
+/// The one .safetensors file of a folder, which may have been repaired by its own name.
 std::optional<fs::path> find_only_weights(const fs::path& folder) {
     std::vector<fs::path> files;
     std::error_code error;
@@ -31,9 +30,7 @@ std::optional<fs::path> find_only_weights(const fs::path& folder) {
             files.push_back(entry->path());
         }
     }
-    const bool is_one =
-        files.size() == 1 && fs::exists(find_undo_place_beside(files.front()).undo, error);
-    return is_one ? std::optional(files.front()) : std::nullopt;
+    return files.size() == 1 ? std::optional(files.front()) : std::nullopt;
 }
 
 bool is_of_undo_file(const UndoPlace& place, const fs::path& file) {
@@ -60,8 +57,9 @@ UndoPlace find_undo_place(const fs::path& checkpoint) {
         .folder = folder, .undo = folder / undo_name, .receipt = folder / receipt_name};
     if (is_folder) {
         const auto file = find_only_weights(folder);
-        return fs::exists(of_folder.undo, ignored) || !file ? of_folder
-                                                            : find_undo_place_beside(*file);
+        const bool is_of_file = !fs::exists(of_folder.undo, ignored) && file &&
+                                fs::exists(find_undo_place_beside(*file).undo, ignored);
+        return is_of_file ? find_undo_place_beside(*file) : of_folder;
     }
     if (checkpoint::is_whole_gguf(checkpoint)) {
         return find_undo_place_beside(checkpoint);
@@ -82,7 +80,12 @@ fs::path find_receipt(const checkpoint::Checkpoint& repaired) {
         }
         return repaired.folder() / receipt_name;
     }
-    return find_undo_place(repaired.path()).receipt;
+    const fs::path receipt = find_undo_place(repaired.path()).receipt;
+    const auto file = find_only_weights(repaired.folder());
+    // Of a file that was repaired by its own name, and whose undo file is gone.
+    const bool is_of_file = !fs::exists(receipt, ignored) && file &&
+                            fs::exists(find_undo_place_beside(*file).receipt, ignored);
+    return is_of_file ? find_undo_place_beside(*file).receipt : receipt;
 }
 
 }  // namespace anamnesis::restore

@@ -30,42 +30,47 @@ struct Claim {
     Request request;
     MergeRounding rounding = MergeRounding::once;
     std::string origin;
+    /// What the repair wrote, where the claim is its receipt's: digests prove no other claim.
+    WrittenDigests written{};
 };
+
+/// Errors: `unsupported` for a receipt of a form that another version of the program wrote.
+void check_version(const Json& receipt) {
+    const Json& version = receipt.at("anamnesis_receipt");
+    if (version.as_unsigned("anamnesis_receipt") != receipt_version) {
+        throw Error(ErrorKind::unsupported,
+                    format("the version of the receipt is {}, expected {}: verify with the version "
+                           "of anamnesis that wrote it, or say what to prove by --method and the "
+                           "other options",
+                           version.dump(),
+                           receipt_version));
+    }
+}
+
+/// A receipt of a merge has none.
+WrittenDigests read_written_digests(const Json& receipt) {
+    WrittenDigests written;
+    for (const Json& tensor : receipt.at("tensors").as_array("tensors")) {
+        const Json* digests = tensor.find("sha256");
+        if (const Json* repaired = digests == nullptr ? nullptr : digests->find("repaired")) {
+            written.emplace(tensor.at("name").as_string("name"), repaired->as_string("repaired"));
+        }
+    }
+    return written;
+}
 
 Claim find_claim(const VerifyJob& job, const std::filesystem::path& receipt) {
     if (!job.prefers_receipt || !std::filesystem::exists(receipt)) {
-        return {job.request, job.rounding, "the command line"};
-    }
-    return in_context(
-        [&] { return format("reading {}", receipt.string()); },
-        [&] {
-            const Json json = Json::parse(io::read_text(receipt));
-            return Claim{request_from_json(json.at("request")), find_rounding(json), "the receipt"};
-        });
-}
-
-/// A receipt of a merge or an adapter has none of these.
-WrittenDigests read_written_digests(const std::filesystem::path& receipt) {
-    WrittenDigests written;
-    if (!std::filesystem::exists(receipt)) {
-        return written;
+        return {job.request, job.rounding, "the command line", {}};
     }
     return in_context([&] { return format("reading {}", receipt.string()); },
                       [&] {
                           const Json json = Json::parse(io::read_text(receipt));
-                          const Json* tensors = json.find("tensors");
-                          if (tensors == nullptr) {
-                              return written;
-                          }
-                          for (const Json& tensor : tensors->as_array("tensors")) {
-                              const Json* digests = tensor.find("sha256");
-                              if (const Json* repaired =
-                                      digests == nullptr ? nullptr : digests->find("repaired")) {
-                                  written.emplace(tensor.at("name").as_string("name"),
-                                                  repaired->as_string("repaired"));
-                              }
-                          }
-                          return written;
+                          check_version(json);
+                          return Claim{request_from_json(json.at("request")),
+                                       find_rounding(json),
+                                       "the receipt",
+                                       read_written_digests(json)};
                       });
 }
 
@@ -153,8 +158,7 @@ Verified run_verification(const VerifyJob& job, const Execution& execution) {
     const RecognisedCheckpoint repaired = open_repaired(job);
     refuse_same_files("post", pair.post.checkpoint, repaired.checkpoint);
     refuse_same_files("pre", pair.pre.checkpoint, repaired.checkpoint);
-    const std::filesystem::path receipt = find_receipt(repaired.checkpoint);
-    const Claim claim = find_claim(job, receipt);
+    const Claim claim = find_claim(job, find_receipt(repaired.checkpoint));
     const auto moments = open_moments(job, claim.request);
     return {claim.request,
             claim.origin,
@@ -165,7 +169,7 @@ Verified run_verification(const VerifyJob& job, const Execution& execution) {
                    job.scope,
                    execution,
                    moments.get(),
-                   read_written_digests(receipt))};
+                   claim.written)};
 }
 
 }  // namespace anamnesis::restore

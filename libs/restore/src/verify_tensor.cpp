@@ -93,13 +93,20 @@ struct ScaledPair {
         }
     }
     /// Whether a row of the repaired tensor is what a row of pre rounds to.
-    bool is_rounding(DType dtype, std::uint64_t row, std::uint64_t pre_row) const {
+    bool is_rounding(DType dtype, std::uint64_t row, std::uint64_t pre_row) {
+        const std::vector<double> wanted = pre->row(pre_row);
+        sizes.add(*repaired, row, wanted);
         return matches_after_rounding(
-            dtype, repaired->row(row), repaired->scales_of_row(row), pre->row(pre_row));
+            dtype, repaired->row(row), repaired->scales_of_row(row), wanted);
+    }
+    /// How many of the new scales are larger than any rounding needs them.
+    std::uint64_t count_oversized(DType dtype) const {
+        return repaired ? sizes.count_oversized(*repaired, dtype) : 0;
     }
 
     std::optional<ScaledRows> pre{};
     std::optional<ScaledRows> repaired{};
+    BlockSizes sizes{};
     std::vector<float> importance{};  ///< of the tensor, where it is quantised with any
 };
 
@@ -227,6 +234,13 @@ public:
         if (written_) {
             compare_digest(digest.finish());
         }
+        if (const std::uint64_t count = scaled_.count_oversized(tensor_.dtype); count > 0) {
+            outcome_.deviations.push_back(
+                format("tensor {}: {} of its new scales are more than twice what the largest "
+                       "values of their blocks need: small values are lost under them",
+                       in_quotes(tensor_.name),
+                       count));
+        }
         add_deviation("pre's", not_pre_);
         add_deviation("post's", not_post_);
         add_deviation("what --method lerp makes of pre and post", not_blended_);
@@ -249,7 +263,9 @@ private:
                 return;
             case RowOrigin::Kind::computed:
                 ++verdict.rows_computed;
-                if (blended_ && blended_->is(now, of_pre_->row(origin.pre_row), before)) {
+                if (expected_.has_new_scales) {
+                    ++verdict.rows_recomputed;
+                } else if (blended_ && blended_->is(now, of_pre_->row(origin.pre_row), before)) {
                     ++verdict.rows_recomputed;
                 } else if (blended_) {
                     not_blended_.push_back(row);

@@ -128,6 +128,32 @@ TEST_F(InPlace, ARepairOverAnInterruptedOneUndoesThatFirst) {
     EXPECT_EQ(testing::read_file(post_.path() / "model.safetensors"), repaired);
 }
 
+TEST_F(InPlace, AVariantIsUndoneByTheIndexThatItWasRepairedBy) {
+    const TemporaryFolder folder;
+    forged_llama().write_sharded(folder, 2, 2);
+    const fs::path plain = folder.path() / "model.safetensors.index.json";
+    std::string index = testing::read_file(plain);
+    for (const std::string shard : {"-00001-of-00002.safetensors", "-00002-of-00002.safetensors"}) {
+        fs::rename(folder.path() / ("model" + shard), folder.path() / ("model.fp16" + shard));
+    }
+    for (auto at = index.find("model-"); at != std::string::npos; at = index.find("model-")) {
+        index.replace(at, 6, "model.fp16-");
+    }
+    fs::remove(plain);
+    const fs::path variant = folder.write("model.fp16.safetensors.index.json", index);
+    const auto before = testing::snapshot(folder.path());
+    const auto pre = checkpoint::open_recognised(pre_.path());
+    const auto post = checkpoint::open_recognised(variant);
+    EXPECT_FALSE(post.checkpoint.config().is_null()) << "the config beside it is its own";
+    Request request;
+    request.allowed = {Allowance::unrelated};
+    const Result result = write_in_place(make_plan(pre, post, request), {});
+    EXPECT_THAT(result.notes, Contains(HasSubstr("anamnesis undo " + variant.string())));
+    EXPECT_NE(testing::snapshot(folder.path()), before);
+    static_cast<void>(undo_in_place(variant, {}));
+    EXPECT_EQ(testing::snapshot(folder.path()), before);
+}
+
 /// Two files in the folder of post, which are repaired and undone by their names.
 class TwoFilesInPlace : public InPlace {
 protected:

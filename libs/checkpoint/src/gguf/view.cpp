@@ -260,13 +260,26 @@ private:
         return name ? post_.checkpoint.find(*name) : nullptr;
     }
 
+    /// Whether rows of a tensor are read as they lie, by scales of its blocks where it has some.
+    bool has_plain_values(const TensorEntry& tensor) const {
+        if (!is_scaled(tensor.dtype)) {
+            return is_arithmetic(tensor.dtype);
+        }
+        try {
+            const auto scale = find_scale(source_.checkpoint, tensor.name);
+            return !scale || (scale->value_type && scale->columns_per_block != 0);
+        } catch (const Error&) {
+            return false;  // it has a finding of its own
+        }
+    }
+
     /// Tensors that go over one by one: the rest by which drift and relation are judged.
     void add_plain(std::vector<TensorEntry>& tensors) {
         for (const TensorEntry& tensor : source_.checkpoint.tensors()) {
             const std::string canonical = canonical_name(tensor.name);
             const TensorEntry* stored = find_plain(canonical);
             if (stored == nullptr || stored->shape != tensor.shape || tensor.row_bytes() == 0 ||
-                (!is_arithmetic(tensor.dtype) && !is_scaled(tensor.dtype))) {
+                !has_plain_values(tensor)) {
                 continue;
             }
             std::vector<SourceRow> rows;

@@ -36,7 +36,8 @@ struct CalibrationSources {
 
 /// The job of running post over what is named. Without a type of weights small checkpoints run in
 /// float32, larger ones as they are stored.
-/// Errors: those of reading, making and writing the texts (calibration_texts.hpp).
+/// Errors: `mismatch` where the rows that the plan takes are the same in pre and post, before any
+///         text is read; those of reading, making and writing the texts (calibration_texts.hpp).
 CalibrationJob make_calibration_job(const restore::Plan& plan,
                                     const CalibrationSources& sources,
                                     runtime::LoadOptions running,

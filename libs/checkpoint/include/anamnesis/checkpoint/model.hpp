@@ -177,6 +177,9 @@ struct RecogniseOptions {
 /// type.
 Model recognise(const Checkpoint& checkpoint, const RecogniseOptions& options = {});
 
+/// Errors: `unsupported` for a patch of `restore` and for an adapter, each with what to do with it.
+void refuse_other_files(const Checkpoint& checkpoint);
+
 /// A checkpoint and what was recognised in it.
 struct RecognisedCheckpoint {
     Checkpoint checkpoint;
@@ -221,8 +224,10 @@ struct ScaleTensor {
     /// Columns that share one of its columns; those of the whole row where it has none.
     std::uint64_t columns_per_block = 0;
     /// What its values are read as: its own type, or `f8_e8m0` where U8 holds the exponents of
-    /// blocks (MXFP8). Absent where its type holds no values of scales.
+    /// blocks (MXFP8). Absent where its type holds no values of scales, and where `is_ambiguous`.
     std::optional<DType> value_type{};
+    /// [1, n] of an n by n matrix, of which the config says nothing: of columns or of rows.
+    bool is_ambiguous = false;
 };
 /// Errors: `mismatch` for a scale whose shape fits no block size, and for a weight with two scales.
 std::optional<ScaleTensor> find_scale(const Checkpoint& checkpoint, std::string_view weight_name);

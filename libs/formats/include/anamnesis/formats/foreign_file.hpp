@@ -16,4 +16,7 @@ std::optional<std::string> describe_foreign_bytes(std::string_view text);
 /// The same for a file on the disk; nothing for one that cannot be read.
 std::optional<std::string> describe_foreign_file(const std::filesystem::path& path);
 
+/// Whether a file is the pointer that Git LFS leaves in the place of one that was not fetched.
+bool is_lfs_pointer(const std::filesystem::path& path);
+
 }  // namespace anamnesis::formats

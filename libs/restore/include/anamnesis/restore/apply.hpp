@@ -13,6 +13,8 @@
 namespace anamnesis::restore {
 
 inline constexpr const char* receipt_name = "anamnesis.json";
+/// The version of the form of receipts (docs/formats.md), their `anamnesis_receipt`.
+inline constexpr std::uint64_t receipt_version = 1;
 inline constexpr const char* undo_name = "anamnesis.undo";
 
 /// How long work runs: threads, where it reports, and who may stop it.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+
 #include "anamnesis/base/watch.hpp"
 #include "anamnesis/restore/plan.hpp"
+#include "anamnesis/restore/request.hpp"
 
 namespace anamnesis::restore {
 
@@ -13,5 +16,16 @@ namespace anamnesis::restore {
 bool are_weights_equal(const RecognisedCheckpoint& pre,
                        const RecognisedCheckpoint& post,
                        const Watch& watch = {});
+
+/// Whether some row that a plan takes differs, which the first such row shows; rows that are
+/// converted do. Errors and cost: as above, of these rows.
+bool has_unequal_rows(const Plan& plan, const Watch& watch);
+
+/// Why a plan without unequal rows is refused.
+std::string describe_equal_rows(const Request& request);
+
+/// For work that would be in vain: it asks before a calibration. A plan with an adapter passes.
+/// Errors: `mismatch` where every row that the plan takes is the same in pre and post; as above.
+void require_unequal_rows(const Plan& plan, const Watch& watch);
 
 }  // namespace anamnesis::restore

@@ -75,6 +75,7 @@ inline constexpr std::uint32_t most_fit_rounds = 3;
 /// How `fit` balances pre and post, and what it is calibrated with.
 struct FitSettings {
     std::vector<double> mus{};  ///< weight of chains against recall; one output each
+    bool chooses_mu = false;    ///< held-back chains are yet to choose the one of `mus`
     KeyInputs keys = KeyInputs::attention;
     std::uint32_t rounds = 0;    ///< of raising the weights of chains that the repair made worse
     bool scales_inputs = false;  ///< each input has a ridge of its own (fit.hpp)

@@ -21,10 +21,11 @@ namespace anamnesis::restore {
 struct TensorVerdict {
     std::string name;
     std::uint64_t rows = 0;
-    std::uint64_t rows_from_pre = 0;       ///< required from pre, and equal to it
-    std::uint64_t rows_from_post = 0;      ///< required from post, and equal to it
-    std::uint64_t rows_computed = 0;       ///< a method's own values, which bytes cannot prove
-    std::uint64_t rows_recomputed = 0;     ///< of these: computed again, and equal
+    std::uint64_t rows_from_pre = 0;   ///< required from pre, and equal to it
+    std::uint64_t rows_from_post = 0;  ///< required from post, and equal to it
+    std::uint64_t rows_computed = 0;   ///< a method's own values, which bytes cannot prove
+    /// Of these: computed again, and equal; or new scales, which the rows of their weight prove.
+    std::uint64_t rows_recomputed = 0;
     std::uint64_t rows_equal_in_both = 0;  ///< of the first two: pre and post hold the same bytes
     /// There are computed rows, and the tensor has the digest that the receipt says was written.
     bool is_as_written = false;
@@ -48,7 +49,8 @@ struct Verification {
     std::uint64_t count_unchecked() const;
 };
 
-/// SHA-256 of tensors as the repair wrote them, by their names in post.
+/// SHA-256 of tensors as the repair wrote them, by their names in post. They prove the repair of
+/// the receipt that they are from, and no other.
 using WrittenDigests = std::map<std::string, std::string, std::less<>>;
 
 /// What is compared.

@@ -36,8 +36,9 @@ struct Verified {
 
 /// Opens everything and holds it against each other: checkpoints (`verify`), a repaired adapter
 /// (`verify_adapter`) or a merged checkpoint (`verify_merge`).
-/// Errors: those of opening and of these; `malformed` for a receipt; `usage` for moments of a claim
-/// that is not fit, and where the repaired files are those of pre or post.
+/// Errors: those of opening and of these; `malformed` for a receipt, `unsupported` for one of
+/// another version; `usage` for moments of a claim that is not fit, and where the repaired files
+/// are those of pre or post.
 Verified run_verification(const VerifyJob& job, const Execution& execution);
 
 }  // namespace anamnesis::restore
