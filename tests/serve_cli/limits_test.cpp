@@ -121,7 +121,7 @@ TEST_F(ServeLimits, SaysWhatIsWrongInOneSentenceAndTheRightStatus) {
     EXPECT_THAT(refusal("/v1/completions", R"({"prompt": "a", "model": "other"})"),
                 HasSubstr("404 the model 'other' is not served; served: m"));
     EXPECT_THAT(refusal("/v1/completions", R"({"prompt": "a", "n": 100})"),
-                HasSubstr("400 100 answers"));
+                HasSubstr("400 100 answers to one prompt are asked for by 'n'; at most 16"));
     EXPECT_THAT(refusal("/v1/completions", std::string(3U << 20U, ' ')), HasSubstr("413"));
     EXPECT_THAT(refusal("/v1/nothing", "{}"), HasSubstr("404 nothing is served at POST"));
     const auto form = server.connect()->Post("/v1/completions", R"({"prompt": "a"})", "text/plain");

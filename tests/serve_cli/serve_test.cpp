@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -173,6 +174,52 @@ TEST_P(Serve, StreamsWhatItAnswersAtOnce) {
     EXPECT_EQ(texts[1], text_of(whole, 1));
     EXPECT_EQ(Json(logprobs[1]), choice_of(whole, 1).at("logprobs").at("token_logprobs"));
     EXPECT_EQ(usage.at("completion_tokens"), whole.at("usage").at("completion_tokens"));
+}
+
+/// Four letters in a row of a text, after its first third.
+std::string find_word(const std::string& text) {
+    for (std::size_t i = text.size() / 3; i + 4 <= text.size(); ++i) {
+        const std::string word = text.substr(i, 4);
+        if (std::ranges::all_of(word, [](char c) { return c >= ' ' && c <= '~'; })) {
+            return word;
+        }
+    }
+    return {};
+}
+
+TEST_P(Serve, StreamsNoTokenBeyondAStopString) {
+    const ServedProcess server({"--model", "m=" + path()});
+    Json body = Json::Object{{"prompt", prompt},
+                             {"max_tokens", 40},
+                             {"temperature", 1.5},
+                             {"logprobs", 1},
+                             {"return_token_ids", true},
+                             {"ignore_eos", true}};
+    std::string stop;
+    for (int seed = 1; stop.empty() && seed < 20; ++seed) {
+        body.set("seed", seed);
+        stop = find_word(text_of(server.ask("/v1/completions", body)));
+    }
+    ASSERT_FALSE(stop.empty());
+    body.set("stop", stop);
+    const Json whole = server.ask("/v1/completions", body);
+    EXPECT_EQ(choice_of(whole).at("stop_reason").as_string("stop"), stop);
+    body.set("stream", true);
+    std::string text;
+    Json::Array logprobs;
+    Json::Array ids;
+    for (const Json& event : read_events(server.post("/v1/completions", body.dump())->body)) {
+        const Json& choice = choice_of(event);
+        text += choice.at("text").as_string("text");
+        if (const Json& scores = choice.at("logprobs"); !scores.is_null()) {
+            std::ranges::copy(scores.at("token_logprobs").as_array("scores"),
+                              std::back_inserter(logprobs));
+            std::ranges::copy(choice.at("token_ids").as_array("ids"), std::back_inserter(ids));
+        }
+    }
+    EXPECT_EQ(text, text_of(whole));
+    EXPECT_EQ(Json(logprobs), choice_of(whole).at("logprobs").at("token_logprobs"));
+    EXPECT_EQ(Json(ids), choice_of(whole).at("token_ids"));
 }
 
 TEST_P(Serve, ScoresTheTextThatItEchoes) {

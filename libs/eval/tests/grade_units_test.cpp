@@ -128,6 +128,55 @@ TEST(GradeUnits, OtherSignsOfMoneyAreOtherCurrencies) {
                   {"\\frac12", "$\\frac{1}{2}$"}});
 }
 
+TEST(GradeUnits, SymbolsOfSeveralLettersAreNoProducts) {
+    for (const std::string unit : {" °C",
+                                   "^\\circ C",
+                                   "^{\\circ}\\text{C}",
+                                   "^{\\circ C}",
+                                   " degrees Celsius",
+                                   " °F",
+                                   " sq ft",
+                                   " kWh",
+                                   " kJ",
+                                   " Hz",
+                                   " mol",
+                                   " mL",
+                                   " g/mol",
+                                   " m/min",
+                                   " g per mol"}) {
+        const std::string amount = "20" + unit;
+        expect_equal({{amount, "20"}, {"20", amount}, {amount, amount + "."}});
+        expect_different({{amount, "21"}, {"21", amount}});
+    }
+    expect_equal({{"100 °C", "100^\\circ\\mathrm{C}"},
+                  {"100 degrees Celsius", "100 °C"},
+                  {"20 sq ft", "20 square feet"},
+                  {"20 ft^2", "20 sq ft"},
+                  {"2 kWh", "2000 \\text{ Wh}"},
+                  {"2 kJ", "2000\\text{ J}"},
+                  {"2 kHz", "2000 hertz"},
+                  {"1 L", "1000\\text{ cm}^3"},
+                  {"1 mL", "1 \\text{ cubic centimeters}"},
+                  {"20 zł", "20 PLN"}});
+    expect_different({{"100 °C", "100 °F"},
+                      {"1 L", "1\\text{ cm}^3"},
+                      {"20 kWh", "20 \\text{ kJ}"},
+                      {"20 sq ft", "20 ft"},
+                      {"20 Hz", "20 \\text{ mol}"},
+                      {"h z", "20 Hz"},
+                      {"60 \\text{ m/min}", "60 m/h"}});
+}
+
+TEST(GradeUnits, PoundsAreMoneyBesideMoney) {
+    expect_equal({{"£20", "20 pounds"},
+                  {"20 pounds", "£20"},
+                  {"£20", "20 \\text{ pounds}"},
+                  {"2000 pence", "20 pounds"},
+                  {"20 pounds", "20 lb"},
+                  {"20 pounds", "320 ounces"}});
+    expect_different({{"£20", "21 pounds"}, {"£20", "20 lb"}, {"$20", "20 pounds"}});
+}
+
 TEST(GradeUnits, TheSignOfASentenceCountsToo) {
     const auto is_right = [](std::string_view gold, std::string_view response) {
         return grade_response(ReasoningTask::custom, gold, response).is_correct;
@@ -156,6 +205,55 @@ TEST(GradeChoices, ALetterAloneIsAnAnswer) {
         EXPECT_EQ(grade_response(ReasoningTask::custom, "B", response).reason, Reason::different)
             << response;
     }
+}
+
+TEST(GradeChoices, ALetterBeforeItsReasonIsAnAnswer) {
+    for (const char* response : {"The answer is B, because mitochondria make it.",
+                                 "The answer is B because A and C are wrong.",
+                                 "The answer is B - Mitochondria",
+                                 "The answer is B—because it is larger.",
+                                 "The answer is B, not C.",
+                                 "The correct answer is B, as explained above.",
+                                 "**Answer: B** — because it is larger",
+                                 "The answer is (B) since it is larger.",
+                                 "The answer is B. It is larger than C.",
+                                 "B. Mitochondria",
+                                 "B - Mitochondria",
+                                 "B.\n\nExplanation: A is too small and C is 12.",
+                                 "**B**\n\nMitochondria make it."}) {
+        for (const char* gold : {"B", "(B)"}) {
+            const Grade grade = grade_response(ReasoningTask::custom, gold, response);
+            EXPECT_TRUE(grade.is_correct)
+                << gold << ": " << response << " " << to_string(grade.reason);
+        }
+        EXPECT_FALSE(grade_response(ReasoningTask::custom, "C", response).is_correct) << response;
+    }
+    for (const char* response : {"The answer is B, C",
+                                 "The answer is B - A",
+                                 "The answer is B - xy",
+                                 "The answer is B, or maybe C.",
+                                 "The answer is B, wait, it is C.",
+                                 "B\n\nOn second thought, choose C."}) {
+        EXPECT_FALSE(grade_response(ReasoningTask::custom, "B", response).is_correct) << response;
+    }
+    // The words of the choice, and a value after it, still count where they are asked for.
+    EXPECT_TRUE(
+        grade_response(ReasoningTask::custom, "Mitochondria", "B. Mitochondria").is_correct);
+    EXPECT_TRUE(grade_response(ReasoningTask::custom, "12", "B\n\nThe value is 12.").is_correct);
+}
+
+TEST(GradeSentences, WhatOnlySaysWhenIsNotTheAnswer) {
+    const auto is_right = [](std::string_view gold, std::string_view response) {
+        return grade_response(ReasoningTask::custom, gold, response).is_correct;
+    };
+    EXPECT_TRUE(is_right("3", "Hence the value of $x$ is $3$ when $y = 2$."));
+    EXPECT_TRUE(is_right("12", "The maximum is $12$, at $x = 3$."));
+    EXPECT_TRUE(is_right("12", "We get \\(x = 12\\) if \\(y = 3\\) and \\(z = 4\\)."));
+    EXPECT_TRUE(is_right("2n", "So the sum is $2n$ for $n > 1$."));
+    // What is stated last is the answer still.
+    EXPECT_TRUE(is_right("5", "For $x = 2$ the value is $5$."));
+    EXPECT_TRUE(is_right("\\frac{3}{56}", "The probability is $p$ where $p = \\frac{3}{56}$."));
+    EXPECT_TRUE(is_right("7", "If $x = 2$, for this the result is $7$."));
 }
 
 TEST(GradeChoices, AnArticleOfASentenceThatWasCutIsNone) {

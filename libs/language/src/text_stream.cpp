@@ -78,6 +78,17 @@ std::string TextStream::finish() {
     return certain;
 }
 
+std::size_t TextStream::certain_tokens() const {
+    if (stop_.empty()) {
+        return begins_.size();
+    }
+    const auto begun =
+        static_cast<std::size_t>(std::ranges::lower_bound(begins_, text_.size()) - begins_.begin());
+    // The last of those that have begun may end in what is held back.
+    const std::size_t end = begun < begins_.size() ? begins_[begun] : decoded_;
+    return begun > 0 && end > text_.size() ? begun - 1 : begun;
+}
+
 std::size_t TextStream::tokens_in_text() const {
     if (!is_stopped_) {
         return begins_.size();

@@ -76,6 +76,7 @@ private:
             chosen.scored = score_token(logits, token, how.alternatives);
         }
         chosen.text = answer.stream.push(token);
+        chosen.certain_tokens = answer.stream.certain_tokens();
         answer.source->job.channel->push(std::move(chosen));
         if (answer.stream.is_stopped()) {
             end(answer, FinishReason::stop_string);

@@ -62,7 +62,8 @@ struct PromptRead {
 struct TokenChosen {
     std::size_t answer = 0;
     ScoredToken scored{};
-    std::string text{};  ///< that became certain by it
+    std::string text{};              ///< that became certain by it
+    std::size_t certain_tokens = 0;  ///< of the answer so far, which no stop string takes away
 };
 
 struct AnswerEnded {

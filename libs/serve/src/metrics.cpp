@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,46 @@ std::string in_label(std::string_view value) {
     return text;
 }
 
+std::string make_label(const NamedMetrics& one) {
+    return format("model=\"{}\"", in_label(one.model));
+}
+
+/// A figure that every model has.
+struct Family {
+    const char* name;
+    const char* type;
+    const char* help;
+};
+
+void begin_family(std::string& text, const Family& family) {
+    text += format("# HELP anamnesis_{} {}\n", family.name, family.help);
+    text += format("# TYPE anamnesis_{} {}\n", family.name, family.type);
+}
+
+template <class Value>
+void add_numbers(std::string& text,
+                 std::span<const NamedMetrics> models,
+                 const Family& family,
+                 Value ModelMetrics::* value) {
+    begin_family(text, family);
+    for (const NamedMetrics& one : models) {
+        write_line(text, family.name, make_label(one), one.metrics->*value);
+    }
+}
+
+void add_answers(std::string& text, std::span<const NamedMetrics> models) {
+    begin_family(text, {"answers_total", "counter", "Answers that ended, by the reason."});
+    for (const NamedMetrics& one : models) {
+        for (std::size_t i = 0; i < one.metrics->answers.size(); ++i) {
+            const auto reason = static_cast<language::FinishReason>(i);
+            write_line(text,
+                       "answers_total",
+                       format("{},finish=\"{}\"", make_label(one), to_string(reason)),
+                       one.metrics->answers[i]);
+        }
+    }
+}
+
 }  // namespace
 
 void Durations::add(std::chrono::duration<double> time) {
@@ -62,27 +103,38 @@ void Durations::write(std::string& text, const std::string& name, const std::str
     write_line(text, name + "_count", labels, total);
 }
 
-void ModelMetrics::write(std::string& text, const std::string& model) const {
-    const std::string labels = format("model=\"{}\"", in_label(model));
-    write_line(text, "prompts_waiting", labels, prompts_waiting);
-    write_line(text, "prompts_reading", labels, prompts_reading);
-    write_line(text, "answers_running", labels, answers_running);
-    write_line(text, "prompt_tokens_total", labels, prompt_tokens);
-    write_line(text, "prompt_tokens_reused_total", labels, reused_tokens);
-    write_line(text, "new_tokens_total", labels, new_tokens);
-    for (std::size_t i = 0; i < answers.size(); ++i) {
-        write_line(
-            text,
-            "answers_total",
-            format("{},finish=\"{}\"", labels, to_string(static_cast<language::FinishReason>(i))),
-            answers[i]);
+std::string write_metrics(std::span<const NamedMetrics> models) {
+    std::string text;
+    const auto gauge = [&](const char* name, const char* help, auto ModelMetrics::* value) {
+        add_numbers(text, models, {name, "gauge", help}, value);
+    };
+    const auto counter = [&](const char* name, const char* help, auto ModelMetrics::* value) {
+        add_numbers(text, models, {name, "counter", help}, value);
+    };
+    gauge("prompts_waiting", "Prompts that wait.", &ModelMetrics::prompts_waiting);
+    gauge("prompts_reading", "Prompts that are being read.", &ModelMetrics::prompts_reading);
+    gauge("answers_running", "Answers that are being made.", &ModelMetrics::answers_running);
+    counter("prompt_tokens_total", "Tokens of prompts, reused too.", &ModelMetrics::prompt_tokens);
+    counter("prompt_tokens_reused_total",
+            "Tokens of prompts whose states were kept.",
+            &ModelMetrics::reused_tokens);
+    counter("new_tokens_total", "Tokens of answers.", &ModelMetrics::new_tokens);
+    add_answers(text, models);
+    counter("prompts_refused_total", "Prompts that got 429.", &ModelMetrics::prompts_refused);
+    gauge("state_reserved_bytes",
+          "Memory that answers under way may take.",
+          &ModelMetrics::reserved_bytes);
+    gauge("prefix_bytes", "Memory of kept prefixes.", &ModelMetrics::kept_bytes);
+    gauge("prefix_states", "Kept prefixes.", &ModelMetrics::kept_states);
+    counter("prefix_evictions_total", "Prefixes that made room.", &ModelMetrics::evictions);
+    begin_family(text,
+                 {"first_token_seconds",
+                  "histogram",
+                  "Seconds from the arrival of a request to its first token."});
+    for (const NamedMetrics& one : models) {
+        one.metrics->first_token.write(text, "first_token_seconds", make_label(one));
     }
-    write_line(text, "prompts_refused_total", labels, prompts_refused);
-    write_line(text, "state_reserved_bytes", labels, reserved_bytes);
-    write_line(text, "prefix_bytes", labels, kept_bytes);
-    write_line(text, "prefix_states", labels, kept_states);
-    write_line(text, "prefix_evictions_total", labels, evictions);
-    first_token.write(text, "first_token_seconds", labels);
+    return text;
 }
 
 }  // namespace anamnesis::serve

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "anamnesis/language/language_model.hpp"
@@ -19,6 +20,7 @@ public:
         0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0};
 
     void add(std::chrono::duration<double> time);
+    /// The samples of a histogram.
     void write(std::string& text, const std::string& name, const std::string& labels) const;
 
 private:
@@ -45,8 +47,15 @@ struct ModelMetrics {
     void count_answer(language::FinishReason reason) {
         ++answers[static_cast<std::size_t>(reason)];
     }
-    /// Prometheus' text format; every line has the label `model`.
-    void write(std::string& text, const std::string& model) const;
 };
+
+struct NamedMetrics {
+    std::string model{};
+    const ModelMetrics* metrics = nullptr;
+};
+
+/// Prometheus' text format: of each figure what it is, and then its samples, one a model, which
+/// have the label `model`.
+std::string write_metrics(std::span<const NamedMetrics> models);
 
 }  // namespace anamnesis::serve

@@ -83,7 +83,8 @@ void Scheduler::shorten(Job& job) const {
 void Scheduler::check(const Job& job) const {
     if (job.answers > options_.sequences) {
         throw Error(ErrorKind::usage,
-                    format("{} answers to one prompt are asked for; at most {} are made at once",
+                    format("{} answers to one prompt are asked for by 'n'; at most {} are made at "
+                           "once (--max-sequences of the server)",
                            job.answers,
                            options_.sequences));
     }

@@ -2,6 +2,7 @@
 #include "anamnesis/eval/grading/extraction.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -15,6 +16,8 @@
 #include "grading/boxes.hpp"
 #include "grading/characters.hpp"
 #include "grading/statements.hpp"
+#include "grading/text_answers.hpp"
+#include "grading/tokens.hpp"
 #include "grading/unicode_math.hpp"
 
 namespace anamnesis::eval::grading {
@@ -125,6 +128,28 @@ std::optional<Extraction> from_marked(std::string_view text, ReasoningTask task)
     return std::nullopt;
 }
 
+/// The letter of a choice that the text begins with, where what follows only explains it: it is
+/// headed so, or its last sentence has neither a value nor another letter.
+std::optional<std::string> find_first_choice(std::string_view text, std::string_view last) {
+    constexpr auto headings = std::to_array<std::string_view>(
+        {"explanation", "reason", "rationale", "justification", "because", "since"});
+    const std::string_view whole = trim(text);
+    const std::size_t end = std::min(whole.find('\n'), whole.size());
+    const std::vector<Token> line = tokenise(whole.substr(0, end));
+    const auto alone = find_choice(line);
+    const auto choice = alone ? alone : find_marked_choice(line);
+    if (!choice || whole == last) {
+        return std::nullopt;
+    }
+    const std::size_t next = std::min(whole.find_first_not_of(" \t\n*_#>", end), whole.size());
+    const std::string rest = lower(whole.substr(next, 16));
+    const bool is_headed = std::ranges::any_of(
+        headings, [&](std::string_view heading) { return rest.starts_with(heading); });
+    return is_headed || !(has_value(last) || names_choices(tokenise(last)))
+               ? std::optional(std::string(1, *choice))
+               : std::nullopt;
+}
+
 }  // namespace
 
 Extraction extract_answer(std::string_view response, ReasoningTask task, ResponseEnd end) {
@@ -151,7 +176,11 @@ Extraction extract_answer(std::string_view response, ReasoningTask task, Respons
     }
     if (const auto last = find_last_sentence(text)) {
         const bool is_numeric = task == ReasoningTask::gsm8k || task == ReasoningTask::aime24;
-        return from_statement(AnswerSource::statement, *last, is_numeric);
+        Extraction said = from_statement(AnswerSource::statement, *last, is_numeric);
+        if (auto choice = find_first_choice(text, last->sentence); choice && !is_numeric) {
+            said.text = std::move(*choice);
+        }
+        return said;
     }
     return {};
 }

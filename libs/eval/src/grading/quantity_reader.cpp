@@ -189,7 +189,41 @@ std::vector<std::string> unit_words(Tokens tokens, std::size_t& position) {
     return words;
 }
 
-/// Signs that stand for words: "percent", "degrees".
+/// Of "100 °C" and "100^{\circ C}" the letter is a scale of temperature.
+void name_temperature(std::vector<Token>& tokens) {
+    const bool is_within_braces = !tokens.empty() && tokens.back().is_symbol("}");
+    if (tokens.size() < (is_within_braces ? 4U : 3U)) {
+        return;
+    }
+    auto scale = tokens.end() - (is_within_braces ? 2 : 1);
+    const bool follows_braces = (scale - 1)->is_symbol("}");
+    const bool is_scale = scale->text == "C" || scale->text == "F";
+    if (is_scale && (scale - (follows_braces ? 2 : 1))->is_command("circ")) {
+        *scale = {.kind = TokenKind::word,
+                  .text = scale->text == "C" ? "celsius" : "fahrenheit",
+                  .is_text = true};
+        std::rotate(scale, scale + 1, tokens.end());
+    }
+}
+
+/// Of "20 g/mol" the g is a unit, since mol is one.
+void name_numerators(std::vector<Token>& tokens) {
+    constexpr auto letters =
+        std::to_array<std::string_view>({"m", "s", "h", "g", "l", "L", "N", "J", "W"});
+    for (std::size_t i = 1; i + 2 < tokens.size(); ++i) {
+        const bool is_letter = tokens[i].kind == TokenKind::letter &&
+                               tokens[i - 1].kind == TokenKind::number &&
+                               contains(letters, tokens[i].text);
+        const bool divides = tokens[i + 1].is_symbol("/") || tokens[i + 1].text == "per";
+        if (is_letter && divides && tokens[i + 2].kind == TokenKind::word &&
+            is_unit_word(tokens[i + 2].text)) {
+            tokens[i].kind = TokenKind::word;
+            tokens[i].is_text = true;
+        }
+    }
+}
+
+/// Signs that stand for words ("percent", "degrees") and letters that stand for units.
 std::vector<Token> with_signs(Tokens tokens) {
     std::vector<Token> result(tokens.begin(), tokens.end());
     for (std::size_t i = 1; i < result.size(); ++i) {
@@ -200,6 +234,8 @@ std::vector<Token> with_signs(Tokens tokens) {
             result[i] = {TokenKind::command, "circ"};
         }
     }
+    name_temperature(result);
+    name_numerators(result);
     return result;
 }
 

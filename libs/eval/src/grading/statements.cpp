@@ -12,6 +12,7 @@
 
 #include "grading/characters.hpp"
 #include "grading/dollar_signs.hpp"
+#include "grading/formulas.hpp"
 #include "grading/sentence_numbers.hpp"
 #include "grading/tokens.hpp"
 #include "grading/value.hpp"
@@ -174,71 +175,6 @@ bool names_choice_a(std::string_view sentence, std::string_view line) {
     return sentence.ends_with(" A") || (sentence == "A" && strip_decoration(line) == "A");
 }
 
-struct Formula {
-    std::size_t begin = 0;
-    std::size_t end = 0;
-    std::string_view content;
-};
-
-std::vector<Formula> find_formulas(std::string_view sentence) {
-    std::vector<Formula> formulas;
-    for (std::size_t i = 0; i < sentence.size(); ++i) {
-        const bool is_dollar = sentence[i] == '$';
-        const bool is_bracket = sentence.substr(i).starts_with("\\(");
-        if (sentence[i] == '\\' && !is_bracket) {
-            ++i;
-            continue;
-        }
-        if (!is_dollar && !is_bracket) {
-            continue;
-        }
-        const std::size_t begin = i + (is_dollar ? 1 : 2);
-        const std::size_t close =
-            is_dollar ? find_dollar(sentence, begin) : sentence.find("\\)", begin);
-        const std::size_t end = std::min(close, sentence.size());
-        formulas.push_back({i,
-                            std::min(end + (is_dollar ? 1 : 2), sentence.size()),
-                            sentence.substr(begin, end - begin)});
-        i = formulas.back().end - 1;
-    }
-    return formulas;
-}
-
-bool is_connector(std::string_view gap) {
-    const std::string text = lower(trim(gap));
-    return text == "," || text == "and" || text == "or" || text == ", and" || text == ", or" ||
-           text == ";";
-}
-
-/// The formulas that hang together around one of them, with what a unit after them says.
-std::string joined(std::string_view sentence,
-                   const std::vector<Formula>& formulas,
-                   std::size_t chosen) {
-    const auto gap = [&](std::size_t i) {
-        return sentence.substr(formulas[i].end, formulas[i + 1].begin - formulas[i].end);
-    };
-    std::size_t first = chosen;
-    std::size_t last = chosen;
-    while (first > 0 && is_connector(gap(first - 1))) {
-        --first;
-    }
-    while (last + 1 < formulas.size() && is_connector(gap(last))) {
-        ++last;
-    }
-    std::string text(formulas[first].content);
-    for (std::size_t i = first + 1; i <= last; ++i) {
-        text += gap(i - 1).find("or") != std::string_view::npos ? " \\text{ or } " : " , ";
-        text += formulas[i].content;
-    }
-    std::string_view unit = trim(sentence.substr(formulas[last].end));
-    while (!unit.empty() && (unit.back() == '.' || unit.back() == '*' || unit.back() == '!')) {
-        unit.remove_suffix(1);
-    }
-    const bool is_unit = !unit.empty() && unit.size() < 30 &&
-                         std::ranges::all_of(unit, [](char c) { return is_letter(c) || c == ' '; });
-    return is_unit ? text + " \\text{ " + std::string(unit) + "}" : text;
-}
-
 bool is_readable(std::string_view text) {
     return read_value(tokenise(text)).has_value();
 }
@@ -358,7 +294,8 @@ std::string value_of_sentence(std::string_view sentence,
         !sentence.empty() &&
         (is_digit(sentence.front()) || sentence.starts_with("\\$") || sentence.front() == '-');
     if (!formulas.empty() && !(takes_first && begins_with_number)) {
-        return joined(sentence, formulas, takes_first ? 0 : formulas.size() - 1);
+        return joined_formulas(
+            sentence, formulas, takes_first ? 0 : find_stated_formula(sentence, formulas));
     }
     std::string_view text = strip_decoration(sentence);
     while (!text.empty() && !ends_in_repetition(text) &&

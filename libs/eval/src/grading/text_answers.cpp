@@ -74,6 +74,45 @@ bool is_continued(Tokens rest) {
            (next.kind == TokenKind::command && contains(commands, next.text));
 }
 
+/// Whether the words after a letter give its reason or say what it stands for: "B because …",
+/// "B, since …", "B - Mitochondria". "B, C", "B - xy" and "B, or C" go on with the answer.
+bool is_explained(Tokens rest) {
+    constexpr auto reasons = std::to_array<std::string_view>({"because", "since", "as", "due"});
+    constexpr auto short_words =
+        std::to_array<std::string_view>({"the", "it", "its", "not", "so", "an", "for"});
+    constexpr auto hedges = std::to_array<std::string_view>({"although",
+                                                             "though",
+                                                             "maybe",
+                                                             "perhaps",
+                                                             "possibly",
+                                                             "either",
+                                                             "unless",
+                                                             "wait",
+                                                             "actually",
+                                                             "sorry",
+                                                             "rather"});
+    const auto is_word = [&](std::size_t i, const auto& words) {
+        return i < rest.size() && rest[i].kind == TokenKind::word &&
+               contains(words, lower(rest[i].text));
+    };
+    if (is_word(0, reasons) || rest.size() < 2) {
+        return is_word(0, reasons);
+    }
+    const bool is_pause = rest[0].is_symbol(",") || rest[0].is_symbol(";") ||
+                          (rest[0].is_symbol("-") && rest[1].has_space_before);
+    const bool is_dash = rest[0].is_symbol("-");
+    const bool is_prose = rest[1].kind == TokenKind::word && rest[1].text.size() > 3;
+    return ((is_pause || is_dash) && is_word(1, reasons)) ||
+           (is_pause && (is_prose || is_word(1, short_words)) && !is_word(1, hedges));
+}
+
+/// The letter of "B because …".
+std::optional<char> find_explained_choice(Tokens tokens) {
+    return tokens.size() > 1 && is_choice_letter(tokens[0]) && is_explained(tokens.subspan(1))
+               ? std::optional(tokens[0].text[0])
+               : std::nullopt;
+}
+
 bool is_proper_name(Tokens gold) {
     return !gold.empty() && !gold.front().text.empty() && is_upper(gold.front().text.front());
 }
@@ -96,7 +135,8 @@ std::optional<char> find_leading_choice(Tokens tokens) {
     }
     tokens = without_choice_words(tokens);
     const std::size_t length = leading_choice_length(tokens);
-    return length > 0 ? std::optional(tokens[length == 3 ? 1 : 0].text[0]) : std::nullopt;
+    return length > 0 ? std::optional(tokens[length == 3 ? 1 : 0].text[0])
+                      : find_explained_choice(tokens);
 }
 
 std::optional<char> find_marked_choice(Tokens tokens) {
@@ -105,7 +145,8 @@ std::optional<char> find_marked_choice(Tokens tokens) {
     if (length == 0) {
         // A letter among words alone is no symbol.
         const bool is_letter = tokens.size() == 1 && is_choice_letter(tokens[0]);
-        return is_letter && tokens[0].is_text ? std::optional(tokens[0].text[0]) : std::nullopt;
+        return is_letter && tokens[0].is_text ? std::optional(tokens[0].text[0])
+                                              : find_explained_choice(tokens);
     }
     const Token& letter = tokens[length == 3 ? 1 : 0];
     if (length == tokens.size()) {
@@ -140,6 +181,10 @@ std::vector<std::string> extract_words(Tokens tokens) {
         }
     }
     return words;
+}
+
+bool names_choices(Tokens tokens) {
+    return std::ranges::any_of(tokens, is_choice_letter);
 }
 
 bool says_the_same(Tokens gold, Tokens answer) {

@@ -12,15 +12,19 @@ namespace anamnesis::eval::grading {
 /// The letter of an answer that is nothing but a choice: (C), C, "option C".
 std::optional<char> find_choice(Tokens tokens);
 
-/// The letter that an answer begins with, followed by its value: "(C) 42", "C. 42".
+/// The letter that an answer begins with, followed by its value or a reason: "(C) 42", "C. 42",
+/// "C because …".
 std::optional<char> find_leading_choice(Tokens tokens);
 
-/// The letter of "(C)" or "C)", alone or before its value, or of \text{C} alone, only where it can
-/// be nothing but a choice's: neither a factor nor a term, and not one of two.
+/// The letter of "(C)" or "C)", alone or before its value, of "C because …", or of \text{C} alone,
+/// only where it can be nothing but a choice's: neither a factor nor a term, and not one of two.
 std::optional<char> find_marked_choice(Tokens tokens);
 
 /// Without the letter of a choice before a value: "(E) 27" is 27.
 Tokens without_choice(Tokens tokens);
+
+/// Whether a letter stands alone that may be a choice's.
+bool names_choices(Tokens tokens);
 
 /// Words in lower case and numbers, without articles.
 std::vector<std::string> extract_words(Tokens tokens);

@@ -23,7 +23,7 @@ struct KnownUnit {
     long denominator = 1;
 };
 
-// Factors to the dimension's own unit: metre, second, gram, dollar, litre. Imperial lengths are
+// Factors to the dimension's own unit: metre, second, gram, dollar, joule. Imperial lengths are
 // exact by the definition of 1959.
 constexpr auto known_units = std::to_array<KnownUnit>({
     {"m", "length"},
@@ -108,11 +108,16 @@ constexpr auto known_units = std::to_array<KnownUnit>({
     {"hryvnia", "hryvnia"},
     {"franc", "franc"},
     {"chf", "franc"},
-    {"l", "volume"},
-    {"liter", "volume"},
-    {"litre", "volume"},
-    {"ml", "volume", 1, 1000},
-    {"milliliter", "volume", 1, 1000},
+    {"zloty", "zloty"},
+    {"zł", "zloty"},
+    {"złoty", "zloty"},
+    {"pln", "zloty"},
+    {"l", "length^3", 1, 1000},
+    {"liter", "length^3", 1, 1000},
+    {"litre", "length^3", 1, 1000},
+    {"ml", "length^3", 1, 1'000'000},
+    {"milliliter", "length^3", 1, 1'000'000},
+    {"millilitre", "length^3", 1, 1'000'000},
     {"pint", "measure"},
     {"quart", "measure", 2},
     {"gallon", "measure", 8},
@@ -121,9 +126,30 @@ constexpr auto known_units = std::to_array<KnownUnit>({
     {"penny", "money", 1, 100},
     {"pennies", "money", 1, 100},
     {"nickel", "money", 5, 100},
+    {"j", "energy"},
+    {"joule", "energy"},
+    {"w", "power"},
+    {"watt", "power"},
+    {"hertz", "frequency"},
+    {"mole", "amount"},
     {"radian", ""},
     {"rad", ""},
     {"unit", ""},
+});
+
+// Symbols that are units as they are spelled; in another case they are products of letters.
+constexpr auto spelled_units = std::to_array<KnownUnit>({
+    {"Hz", "frequency"},
+    {"kHz", "frequency", 1000},
+    {"MHz", "frequency", 1'000'000},
+    {"GHz", "frequency", 1'000'000'000},
+    {"kJ", "energy", 1000},
+    {"Wh", "energy", 3600},
+    {"kWh", "energy", 3'600'000},
+    {"kW", "power", 1000},
+    {"MW", "power", 1'000'000},
+    {"mol", "amount"},
+    {"mmol", "amount", 1, 1000},
 });
 
 std::string singular(std::string_view word) {
@@ -143,9 +169,16 @@ std::string singular(std::string_view word) {
     return text;
 }
 
+template <std::size_t Count>
+const KnownUnit* find_in(const std::array<KnownUnit, Count>& table, std::string_view word) {
+    const auto found = std::ranges::find(table, word, &KnownUnit::word);
+    return found == table.end() ? nullptr : &*found;
+}
+
+/// `word` is as it was spelled.
 const KnownUnit* find_unit(std::string_view word) {
-    const auto found = std::ranges::find(known_units, word, &KnownUnit::word);
-    return found == known_units.end() ? nullptr : &*found;
+    const KnownUnit* spelled = find_in(spelled_units, word);
+    return spelled != nullptr ? spelled : find_in(known_units, singular(word));
 }
 
 Rational power(const Rational& base, int exponent) {
@@ -167,7 +200,8 @@ bool is_within(std::string_view part, std::string_view whole) {
 
 /// Reads one factor of a unit: "square inch", "cm ^ 2".
 struct Reader {
-    const std::vector<std::string>& words;
+    const std::vector<std::string>& words;     // singular and lower case
+    const std::vector<std::string>& spelling;  // the same as they were written
     std::size_t position = 0;
 
     bool factor(Unit& unit, bool divides) {
@@ -179,7 +213,7 @@ struct Reader {
             exponent = 3;
             ++position;
         }
-        const KnownUnit* known = position < words.size() ? find_unit(words[position]) : nullptr;
+        const KnownUnit* known = position < words.size() ? find_unit(spelling[position]) : nullptr;
         if (known == nullptr) {
             return false;
         }
@@ -221,7 +255,7 @@ struct Reader {
 }  // namespace
 
 bool is_unit_word(std::string_view word) {
-    return word.size() > 1 && find_unit(singular(word)) != nullptr;
+    return word.size() > 1 && (find_unit(word) != nullptr || lower(word) == "sq");
 }
 
 Unit parse_unit(const std::vector<std::string>& words) {
@@ -231,7 +265,7 @@ Unit parse_unit(const std::vector<std::string>& words) {
         singulars.push_back(singular(word));
         unit.words += (unit.words.empty() ? "" : " ") + singulars.back();
     }
-    Reader reader{.words = singulars};
+    Reader reader{.words = singulars, .spelling = words};
     bool is_known = !singulars.empty();
     bool divides = false;
     while (is_known && reader.position < singulars.size()) {
@@ -264,6 +298,13 @@ std::optional<Rational> conversion(const Unit& from, const Unit& to) {
     };
     if (is_sign(from, to) || is_sign(to, from)) {
         return Rational(1);
+    }
+    // "20 pounds" are money beside £20.
+    const auto names_pounds = [](const Unit& weight, const Unit& money) {
+        return weight.words == "pound" && money.dimension == "sterling";
+    };
+    if (names_pounds(from, to) || names_pounds(to, from)) {
+        return names_pounds(from, to) ? Rational(1 / to.factor) : from.factor;
     }
     if (!from.dimension.empty() && from.dimension == to.dimension) {
         return Rational(from.factor / to.factor);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -166,7 +167,9 @@ Json Answers::make_reply() const {
 }
 
 AnswerChunks::AnswerChunks(const Generation& generation)
-    : generation_(generation), offsets_(generation.count_answers()) {
+    : generation_(generation),
+      offsets_(generation.count_answers()),
+      tellings_(generation.count_answers()) {
     const bool has_columns = generation.how.wants_logprobs && !generation.is_chat;
     for (std::size_t answer = 0; has_columns && answer < offsets_.size(); ++answer) {
         pieces_.emplace_back(tokenizer_of(generation), find_echoed(generation, answer));
@@ -219,26 +222,55 @@ std::vector<Json> AnswerChunks::begin_answers(const PromptRead& read) {
 
 std::vector<Json> AnswerChunks::add_token(const TokenChosen& chosen) {
     const bool tells_tokens = generation_.how.wants_logprobs || generation_.how.returns_token_ids;
-    if (chosen.text.empty() && !tells_tokens) {
-        return {};
-    }
     Json choice = make_choice(chosen.answer, chosen.text, Json());
-    choice.set("logprobs", generation_.how.wants_logprobs ? make_logprobs(chosen) : Json());
-    if (generation_.how.returns_token_ids) {
-        choice.set("token_ids", list_tokens(std::span(&chosen.scored.token, 1)));
+    if (tells_tokens) {
+        tellings_[chosen.answer].waiting.push_back(chosen.scored);
+        tellings_[chosen.answer].text += chosen.text;
     }
-    return {make_chunk({std::move(choice)})};
+    const bool tells = tell_tokens(choice, chosen.answer, chosen.certain_tokens);
+    return tells || !chosen.text.empty() ? std::vector<Json>{make_chunk({std::move(choice)})}
+                                         : std::vector<Json>();
 }
 
-Json AnswerChunks::make_logprobs(const TokenChosen& chosen) {
-    const language::Tokenizer& tokenizer = tokenizer_of(generation_);
-    const std::span<const ScoredToken> token(&chosen.scored, 1);
-    if (generation_.is_chat) {
-        return make_logprob_entries(tokenizer, token);
+bool AnswerChunks::tell_tokens(Json& choice, std::size_t answer, std::size_t until) {
+    Telling& telling = tellings_[answer];
+    const std::size_t count =
+        std::min(until - std::min(until, telling.told), telling.waiting.size());
+    if (count == 0) {
+        return false;
     }
-    const std::string piece = pieces_[chosen.answer].push(chosen.scored.token);
-    return make_logprob_columns(
-        tokenizer, std::span(&piece, 1), std::nullopt, token, offsets_[chosen.answer]);
+    const auto end = telling.waiting.begin() + static_cast<std::ptrdiff_t>(count);
+    const std::vector<ScoredToken> tokens(telling.waiting.begin(), end);
+    telling.waiting.erase(telling.waiting.begin(), end);
+    telling.told += count;
+    if (generation_.how.wants_logprobs) {
+        choice.set("logprobs", make_logprobs(answer, tokens));
+    }
+    if (generation_.how.returns_token_ids) {
+        choice.set("token_ids", list_tokens(list_ids(tokens)));
+    }
+    return true;
+}
+
+Json AnswerChunks::make_logprobs(std::size_t answer, std::span<const ScoredToken> tokens) {
+    const language::Tokenizer& tokenizer = tokenizer_of(generation_);
+    if (generation_.is_chat) {
+        return make_logprob_entries(tokenizer, tokens);
+    }
+    Telling& telling = tellings_[answer];
+    std::vector<std::string> pieces;
+    for (const ScoredToken& token : tokens) {
+        std::string piece = pieces_[answer].push(token.token);
+        // The text may end within the last token, where a stop string begins.
+        const std::string_view rest =
+            std::string_view(telling.text).substr(std::min(telling.pieces, telling.text.size()));
+        if (telling.has_stopped && rest.size() < piece.size() && piece.starts_with(rest)) {
+            piece = rest;
+        }
+        telling.pieces += piece.size();
+        pieces.push_back(std::move(piece));
+    }
+    return make_logprob_columns(tokenizer, pieces, std::nullopt, tokens, offsets_[answer]);
 }
 
 std::vector<Json> AnswerChunks::make_chunks(const Event& event) {
@@ -255,6 +287,9 @@ std::vector<Json> AnswerChunks::make_chunks(const Event& event) {
     ++ended_;
     new_tokens_ += end.tokens_made;
     Json choice = make_choice(end.answer, end.text, name_finish(end.reason));
+    tellings_[end.answer].text += end.text;
+    tellings_[end.answer].has_stopped = !end.stop.empty();
+    tell_tokens(choice, end.answer, end.tokens_in_text);
     choice.set("stop_reason", name_stop(end));
     return {make_chunk({std::move(choice)})};
 }

@@ -304,11 +304,11 @@ Json Routes::list_models() const {
 }
 
 std::string Routes::write_metrics() const {
-    std::string text;
+    std::vector<NamedMetrics> models;
     for (std::size_t i = 0; i < models_.size(); ++i) {
-        engine_.metrics(i).write(text, models_[i].name);
+        models.push_back({.model = models_[i].name, .metrics = &engine_.metrics(i)});
     }
-    return text;
+    return serve::write_metrics(models);
 }
 
 template <class Parse>

@@ -40,6 +40,9 @@ public:
     /// those that begin before the stop string.
     std::size_t tokens_in_text() const;
 
+    /// How many of them lie in the text given out so far, whatever comes: without stop strings all.
+    std::size_t certain_tokens() const;
+
     /// All text given out so far.
     const std::string& text() const& { return text_; }
     const std::string& text() const&& = delete;
