@@ -95,7 +95,7 @@ for command in json.load(open("dissect/summary.json"))["commands"]:
       [ "${PROBLEMS:-0}" -eq 0 ] ||
         "$anamnesis" reason "${models[@]}" "${chat[@]}" --task gsm8k --data "$gsm8k/test.jsonl" --limit "$PROBLEMS" \
           --max-tokens 256 --out reason "${threads[@]}"
-      "$anamnesis" report niah $([ ! -d reason ] || echo reason) --pre pre --post post
+      "$anamnesis" report niah $([ ! -d reason ] || echo reason --out report) --pre pre --post post
       rm -rf qk lerp-all fit-qk fit-qkvo moments repaired repaired-*
       touch done
     )

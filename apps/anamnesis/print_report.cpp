@@ -15,7 +15,9 @@ void print_report(const eval::EvaluationReport& report,
     if (options.json) {
         terminal.result(report.json);
     }
-    terminal.say(report.text + format("report: {}", report.page.string()));
+    if (!report.page.empty()) {
+        terminal.say(report.text + format("report: {}", report.page.string()));
+    }
 }
 
 }  // namespace anamnesis::app

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/text.hpp"
 
 namespace anamnesis::app {
@@ -33,6 +34,12 @@ std::string_view find_unit_word(ProgressUnit unit) {
 
 void Terminal::result(std::string_view text) const {
     put(stdout, text);
+}
+
+void Terminal::show(bool is_json, const Json& json, std::string_view tables) const {
+    if (is_json || !is_quiet_) {
+        put(stdout, is_json ? json.dump(2) + "\n" : tables);
+    }
 }
 
 void Terminal::say(std::string_view line) const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "anamnesis/base/json.hpp"
 #include "anamnesis/base/progress.hpp"
 
 namespace anamnesis::app {
@@ -19,6 +20,8 @@ public:
 
     /// A result; printed also when quiet.
     void result(std::string_view text) const;
+    /// As JSON where that is asked for, else as tables, which are told unless quiet.
+    void show(bool is_json, const Json& json, std::string_view tables) const;
     /// Told unless quiet.
     void say(std::string_view line) const;
     void warn(std::string_view line, std::string_view severity = "warning") const;

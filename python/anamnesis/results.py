@@ -401,6 +401,7 @@ class RecallReport(Record):
     recoveries: list[dict[str, Any]]
     gaps: list[dict[str, Any]] | None = None
     repeats: list[dict[str, Any]] | None = None
+    findings: list[Finding] | None = None
 
     def score(self, checkpoint: str) -> float:
         """The mean score of a checkpoint over tasks and lengths, from 0 to 1."""

@@ -218,7 +218,7 @@ nb::object ask_server(const std::vector<std::string>& models,
              .chat = chat},
             scores,
             watch);
-        return report ? Json::parse(report->json) : Json();
+        return report.page.empty() ? Json() : Json::parse(report.json);
     });
 }
 

@@ -59,13 +59,12 @@ protected:
                                        tokenizer,
                                        "--model",
                                        name + "=tiny",
-                                       "--samples",
-                                       "6",
                                        "--out",
                                        (folder_.path() / out).string()};
         words.insert(words.end(), more.begin(), more.end());
         if (std::ranges::find(more, "--prompts") == more.end()) {
-            words.insert(words.end(), {"--tasks", "s1,s2,s3", "--lengths", "3k,6k"});
+            words.insert(words.end(),
+                         {"--samples", "6", "--tasks", "s1,s2,s3", "--lengths", "3k,6k"});
         }
         return words;
     }
@@ -198,11 +197,33 @@ TEST_F(Niah, JoinsShardsToTheWhole) {
     EXPECT_EQ(read("parts/summary.csv"), read("whole/summary.csv"));
 }
 
+TEST_F(Niah, GoesOnWithAnotherNumberOfShards) {
+    auto model = needle_model(3000);
+    const OpenAiServer server(model);
+    const CommandResult part = command(arguments(server, "pre", "r", {"--shard", "2/2", "--json"}));
+    ASSERT_EQ(part.exit_code, 0) << part.errors;
+    const Json told = Json::parse(part.output);
+    EXPECT_THAT(find_deviations(told, read_schema("niah --shard")), IsEmpty());
+    const Json& of_pre = told.at("checkpoints").at("pre");
+    EXPECT_EQ(of_pre.at("answers").as_unsigned("answers"), 18U);
+    EXPECT_EQ(of_pre.at("new").as_unsigned("new"), 18U);
+    ASSERT_EQ(command(arguments(server, "pre", "r", {"--shard", "1/4"})).exit_code, 0);
+    ASSERT_EQ(command(arguments(server, "pre", "r")).exit_code, 0);
+    EXPECT_EQ(results("r").size(), 36U);  // fails on a duplicate
+    const std::size_t requests = server.requests();
+    const CommandResult done = command(arguments(server, "pre", "r", {"--shard", "3/5", "--json"}));
+    ASSERT_EQ(done.exit_code, 0) << done.errors;
+    EXPECT_EQ(server.requests(), requests) << "all is answered";
+    EXPECT_EQ(Json::parse(done.output).at("checkpoints").at("pre").at("new").as_unsigned("new"),
+              0U);
+    EXPECT_EQ(command({"report", (folder_.path() / "r").string()}).exit_code, 0);
+}
+
 TEST_F(Niah, ReadsPromptsThatWereWrittenBefore) {
     const std::string file = (folder_.path() / "prompts.jsonl").string();
     const CommandResult written = command({"prompts",
                                            "--task",
-                                           "niah_single_2",
+                                           "niah_single_1",
                                            "--length",
                                            "3k",
                                            "--samples",
@@ -222,6 +243,19 @@ TEST_F(Niah, ReadsPromptsThatWereWrittenBefore) {
     EXPECT_EQ(lines.size(), 5U);
     for (const auto& [key, line] : lines) {
         EXPECT_EQ(line.at("score").as_double("score"), 1.0) << key;
+        EXPECT_EQ(line.at("length").as_unsigned("length"), 3072U) << key;
+    }
+    const Json summary = Json::parse(read("r/summary.json"));
+    EXPECT_EQ(summary.at("cells").as_array("cells").size(), 1U);
+    EXPECT_EQ(summary.at("settings").find("essays"), nullptr);
+    EXPECT_EQ(summary.at("settings").find("samples"), nullptr);
+    EXPECT_THAT(read("r/summary.md"), HasSubstr("Prompts of a file: their haystack is not known"));
+    for (const char* option : {"--samples", "--seed", "--depths"}) {
+        const CommandResult refused =
+            command(arguments(server, "pre", "x", {"--prompts", file, option, "3"}));
+        EXPECT_EQ(refused.exit_code, 2) << refused.output;
+        EXPECT_THAT(refused.errors, HasSubstr(std::string("leave out ") + option));
+        EXPECT_FALSE(fs::exists(folder_.path() / "x"));
     }
 }
 
@@ -311,6 +345,17 @@ TEST_F(Niah, RefusesPromptsInOtherWordsInTheSameFolder) {
         EXPECT_EQ(result.exit_code, 6) << option;
         EXPECT_THAT(result.errors, HasSubstr("other settings"));
     }
+}
+
+TEST_F(Niah, RefusesToGoOnWithoutLogProbabilities) {
+    auto model = needle_model(everything);
+    const OpenAiServer server(model);
+    ASSERT_EQ(command(arguments(server, "pre", "r")).exit_code, 0);
+    const CommandResult result = command(arguments(server, "post", "r", {"--no-logprobs"}));
+    EXPECT_EQ(result.exit_code, 6);
+    EXPECT_THAT(result.errors, HasSubstr("logprobs was not set, now false"));
+    ASSERT_EQ(command(arguments(server, "pre", "s", {"--no-logprobs"})).exit_code, 0);
+    EXPECT_EQ(command(arguments(server, "pre", "s")).exit_code, 6);
 }
 
 TEST_F(Niah, NamesTasksThatItDoesNotKnow) {

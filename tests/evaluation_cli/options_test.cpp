@@ -108,6 +108,16 @@ TEST_P(ReasonOptions, ThatCountNothingOrLackTheirOtherHalfAreRefused) {
     expect_refusal(ask_a_server({"--plain", "--train", data_.string()}), "--train gives");
 }
 
+TEST_P(ReasonOptions, ThatExcludeEachOtherOrSampleNothingAreRefused) {
+    expect_refusal(ask_a_server({"--plain", "--chat"}), "--chat excludes --plain");
+    for (const Words& option :
+         {Words{"--top-p", "0.5"}, Words{"--top-k", "3"}, Words{"--seed", "5"}}) {
+        Words words{"--plain"};
+        words.insert(words.end(), option.begin(), option.end());
+        expect_refusal(ask_a_server(words), "whatever " + option.front() + " says");
+    }
+}
+
 TEST_P(ReasonOptions, ForModelsWithoutAChatTemplateAreNamed) {
     const CommandResult result = ask_a_server({});
     EXPECT_EQ(result.exit_code, 3) << result.output;

@@ -126,6 +126,8 @@ TEST_F(Reason, ScoresProblemsAndJoinsThemWithRecallOnOnePage) {
     const CommandResult report = command({"report",
                                           (folder_.path() / "recall").string(),
                                           (folder_.path() / "reason").string(),
+                                          "--out",
+                                          (folder_.path() / "both").string(),
                                           "--json"});
     ASSERT_EQ(report.exit_code, 0) << report.errors;
     const Json summary = Json::parse(report.output);
@@ -139,7 +141,7 @@ TEST_F(Reason, ScoresProblemsAndJoinsThemWithRecallOnOnePage) {
     EXPECT_DOUBLE_EQ(averages.at("pre"), 0.1);
     EXPECT_DOUBLE_EQ(averages.at("post"), 1.0);
     EXPECT_DOUBLE_EQ(averages.at("repaired"), 0.9);
-    const std::string html = io::read_text(folder_.path() / "recall/report.html");
+    const std::string html = io::read_text(folder_.path() / "both/report.html");
     EXPECT_THAT(html, HasSubstr("Recall against reasoning"));
     EXPECT_THAT(html, HasSubstr("reasoning, points"));
     EXPECT_THAT(html, HasSubstr("niah_single_1@3K"));

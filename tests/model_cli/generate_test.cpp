@@ -179,6 +179,47 @@ TEST_F(Generate, SamplesTheSameAnswerFromTheSameSeed) {
     EXPECT_NE(sampled("2"), first);
 }
 
+TEST_F(Generate, RefusesOptionsThatSayNothing) {
+    for (const std::vector<std::string>& option :
+         {std::vector<std::string>{"--top-p", "0.3"}, {"--top-k", "50"}, {"--seed", "5"}}) {
+        const CommandResult result = run({"--prompt", "needle", option[0], option[1]});
+        EXPECT_EQ(result.exit_code, 2) << option[0];
+        EXPECT_NE(result.errors.find("whatever " + option[0] + " says"), std::string::npos)
+            << result.errors;
+    }
+    const CommandResult plain = run({"--prompt", "needle", "--chat-var", "a=1"});
+    EXPECT_EQ(plain.exit_code, 2);
+    EXPECT_NE(plain.errors.find("--chat-var requires --chat"), std::string::npos) << plain.errors;
+    const CommandResult python =
+        run({"--prompt", "needle", "--chat", "--chat-var", "enable_thinking=False"});
+    EXPECT_EQ(python.exit_code, 2);
+    EXPECT_NE(python.errors.find("write enable_thinking=false"), std::string::npos)
+        << python.errors;
+}
+
+TEST_F(Generate, TellsEveryTurnOfAConversation) {
+    const auto converse = [&](const std::string& options) {
+        return run_command({"/bin/sh",
+                            "-c",
+                            "printf 'Hi\nAnd now?\n' | '" + std::string(ANAMNESIS_BINARY) +
+                                "' generate --chat --ignore-eos --max-tokens 4 --model '" +
+                                folder_.path().string() + "' " + options});
+    };
+    const CommandResult told = converse("--json");
+    ASSERT_EQ(told.exit_code, 0) << told.errors;
+    const Json json = Json::parse(told.output);
+    const auto& answers = json.at("answers").as_array("answers");
+    ASSERT_EQ(answers.size(), 2U);
+    EXPECT_EQ(text_in(answers, 0), text_in(ask({"--chat", "--prompt", "Hi", "--max-tokens", "4"})));
+    EXPECT_GT(answers[1].at("prompt_tokens").as_unsigned("tokens"),
+              answers[0].at("prompt_tokens").as_unsigned("tokens"));
+    const CommandResult tokens = converse("--logprobs");
+    ASSERT_EQ(tokens.exit_code, 0) << tokens.errors;
+    for (const std::int64_t token : read_integers(answers[1].at("tokens"))) {
+        EXPECT_NE(tokens.output.find(std::to_string(token) + " "), std::string::npos);
+    }
+}
+
 TEST_F(Generate, EndsCleanlyWhenItIsInterrupted) {
     const CommandResult result =
         run({"--prompt", "needle", "--max-tokens", "4000000", "--context-length", "5000000"},

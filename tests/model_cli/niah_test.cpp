@@ -147,6 +147,21 @@ TEST_F(NiahOnAModel, IsComparedWithAServerOfTheSameModelAndOfAnother) {
     EXPECT_THAT(different.output, HasSubstr("\"agreement\": \"different\""));
 }
 
+TEST_F(NiahOnAModel, IsNotComparedOnNeedlesBesidePromptsOfOnesOwn) {
+    const CommandResult result = run_command({ANAMNESIS_BINARY,
+                                              "compare",
+                                              "--model",
+                                              model_.path().string(),
+                                              "--endpoint",
+                                              "http://127.0.0.1:9",
+                                              "--prompt",
+                                              "one two three",
+                                              "--lengths",
+                                              "1k"});
+    EXPECT_EQ(result.exit_code, 2) << result.errors;
+    EXPECT_THAT(result.errors, HasSubstr("--prompt excludes --lengths"));
+}
+
 TEST_F(NiahOnAModel, ReasonsTheSameBehindAServer) {
     const std::string data = folder_
                                  .write("data.jsonl",

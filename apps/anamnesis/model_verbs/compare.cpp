@@ -48,6 +48,9 @@ void declare(CLI::App& app, CompareOptions& options) {
     answers.option("--max-tokens", options.max_tokens, "The tokens of each answer.")
         ->check(CLI::Range(1U, 1U << 24U));
     declare_haystack(app, options.haystack);
+    for (CLI::Option* option : list_options(app, "Needles in haystacks")) {
+        option->excludes(app.get_option("--prompt"));
+    }
     declare_server(app, options.server);
     app.get_option("--endpoint")->required();
     declare_adapter(app, options.model);

@@ -113,14 +113,9 @@ int run(const DemoOptions& options, Terminal& terminal, const Watch& watch) {
     }
     const auto checkpoints =
         reproduction::report_demo(stage.folder, options.samples, options.common.threads, watch);
-    if (options.common.json) {
-        terminal.result(Json(Json::Object{{"models", reproduction::to_json(checkpoints)},
-                                          {"report", page.string()}})
-                            .dump(2) +
-                        "\n");
-    } else {
-        terminal.result("\n" + reproduction::to_text(checkpoints));
-    }
+    const Json json =
+        Json::Object{{"models", reproduction::to_json(checkpoints)}, {"report", page.string()}};
+    terminal.show(options.common.json, json, "\n" + reproduction::to_text(checkpoints));
     terminal.say(format("report: {}", page.string()));
     terminal.say(
         format("how far back gradients reach: anamnesis gradients --model {0}/pre --data "

@@ -94,8 +94,7 @@ int run(const DissectOptions& options, Terminal& terminal, const Watch& watch) {
         terminal.warn(warning);
     }
     const std::filesystem::path page = dissection::write_report(findings, options.out);
-    terminal.result(options.common.json ? dissection::to_json(findings).dump(2) + "\n"
-                                        : dissection::to_text(findings));
+    terminal.show(options.common.json, to_json(findings), to_text(findings));
     terminal.say(format("report: {}", page.string()));
     return 0;
 }

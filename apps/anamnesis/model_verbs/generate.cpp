@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -21,6 +22,7 @@
 #include "anamnesis/language/chat_variables.hpp"
 #include "anamnesis/language/generate_job.hpp"
 #include "anamnesis/language/language_model.hpp"
+#include "anamnesis/language/sampler.hpp"
 #include "anamnesis/runtime/hybrid_model.hpp"
 
 #include "model_verbs/open_model.hpp"
@@ -82,15 +84,15 @@ void declare(CLI::App& app, GenerateOptions& options) {
         "--prompt", options.prompts, "A text to go on from; several are answered together.");
     prompt.option(
         "--prompt-file", options.prompt_files, "The same from a file; - is standard input.");
-    prompt.flag("--chat",
-                options.chat,
-                "Prompts are turns of a user, in the model's chat template. Without a prompt, a "
-                "conversation line by line.");
-    prompt.prose("--system", options.system, "With --chat: the system text.");
-    prompt.option("--thinking",
-                  options.thinking,
-                  "With --chat: the thinking switch of the template, 0 or 1.");
-    prompt.option("--chat-var", options.chat_variables, language::chat_variable_help);
+    CLI::Option* chat = prompt.flag(
+        "--chat",
+        options.chat,
+        "Prompts are turns of a user, in the model's chat template. Without a prompt, a "
+        "conversation line by line.");
+    prompt.prose("--system", options.system, "With --chat: the system text.")->needs(chat);
+    prompt.option("--thinking", options.thinking, "With --chat: the thinking switch, 0 or 1.")
+        ->needs(chat);
+    prompt.option("--chat-var", options.chat_variables, language::chat_variable_help)->needs(chat);
     declare_sampling(app, options);
     declare_adapter(app, options.model);
     declare_model(app, options.model);
@@ -109,33 +111,30 @@ std::vector<std::string> read_prompts(const GenerateOptions& options) {
     return prompts;
 }
 
-void tell_speed(const language::GenerateTiming& timing, const Terminal& terminal) {
-    if (!terminal.is_quiet()) {
-        static_cast<void>(std::fputs(to_text(timing).c_str(), stderr));
-    }
-}
-
-/// A conversation, one line a turn, until the input ends.
-int converse(language::LanguageModel& model,
-             const language::GenerateJob& job,
-             Terminal& terminal,
-             const Watch& watch) {
+/// A conversation, one line a turn, until the input ends; what was answered.
+language::GeneratedAnswers converse(language::LanguageModel& model,
+                                    const language::GenerateJob& job,
+                                    const GenerateOptions& options,
+                                    const Terminal& terminal,
+                                    const Watch& watch) {
     std::vector<language::ChatMessage> messages = language::open_chat(job);
-    while (true) {
+    language::GeneratedAnswers answers;
+    while (!answers.is_interrupted()) {
         if (!terminal.is_quiet()) {
             static_cast<void>(std::fputs("> ", stderr));
         }
         const std::optional<std::string> line = io::read_input_line(watch);
         if (!line) {
-            return 0;
+            break;
         }
         messages.push_back({.role = "user", .content = *line});
-        const bool is_interrupted = answer_turn(model, messages, job, watch).is_interrupted();
-        terminal.result("\n");
-        if (is_interrupted) {
-            return to_exit_code(ErrorKind::cancelled);
+        language::GeneratedAnswers turn = answer_turn(model, messages, job, watch);
+        if (!options.common.json) {
+            terminal.result(to_text(turn, model, options.logprobs));
         }
+        answers.append(std::move(turn));
     }
+    return answers;
 }
 
 language::GenerateJob make_job(const GenerateOptions& options,
@@ -173,28 +172,25 @@ int run(const GenerateOptions& options, Terminal& terminal, const Watch& watch) 
         throw Error(ErrorKind::usage,
                     "there is nothing to go on from: give --prompt, --prompt-file or --chat");
     }
-    const bool is_for_chats =
-        !options.system.empty() || options.thinking.has_value() || !options.chat_variables.empty();
-    if (!options.chat && is_for_chats) {
-        throw Error(ErrorKind::usage, "--system, --thinking and --chat-var belong to --chat");
-    }
     const language::GenerateJob job = make_job(options, prompts.size(), terminal);
+    language::refuse_idle_settings(job.how.sampling);
     const OpenedModel opened =
         open_model(eval::name_model(options.checkpoint, options.model.adapters),
                    options.model,
                    options.reading,
                    options.common);
-    if (prompts.empty()) {
-        return converse(*opened.model, job, terminal, watch);
-    }
-    const language::GeneratedAnswers answers = answer_prompts(*opened.model, prompts, job, watch);
+    const language::GeneratedAnswers answers =
+        prompts.empty() ? converse(*opened.model, job, options, terminal, watch)
+                        : answer_prompts(*opened.model, prompts, job, watch);
     if (options.common.json) {
         terminal.result(add_findings(to_json(answers, options.logprobs), opened.findings).dump(2) +
                         "\n");
-    } else {
+    } else if (!prompts.empty()) {
         terminal.result(to_text(answers, *opened.model, options.logprobs));
     }
-    tell_speed(answers.timing, terminal);
+    if (!terminal.is_quiet()) {
+        static_cast<void>(std::fputs(to_text(answers.timing).c_str(), stderr));
+    }
     return answers.is_interrupted() ? to_exit_code(ErrorKind::cancelled) : 0;
 }
 

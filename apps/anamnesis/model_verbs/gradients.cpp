@@ -42,13 +42,11 @@ struct GradientsOptions {
 
 void declare_loss(CLI::App& app, GradientsOptions& options) {
     OptionGroup loss(app, "What the loss is on (--data or --rows)");
-    auto* data = loss.option(
-        "--data", options.data, "JSON lines with messages, prompt and response, or text.");
-    loss.option("--rows",
-                options.rows,
-                "A .safetensors file with input_ids and labels [B, T]; -100 is unsupervised. The "
-                "loss is the mean over all rows.")
-        ->excludes(data);
+    loss.option("--data", options.data, "JSON lines with messages, prompt and response, or text.");
+    auto* rows = loss.option("--rows",
+                             options.rows,
+                             "A .safetensors file with input_ids and labels [B, T]; -100 is "
+                             "unsupervised. The loss is the mean over all rows. Alone of these.");
     loss.option("--compare", options.compare, "With --data: a second data set beside it.");
     loss.option("--max-tokens", options.max_tokens, "Cut longer examples.")
         ->check(CLI::Range(2U, 1U << 24U));
@@ -60,6 +58,9 @@ void declare_loss(CLI::App& app, GradientsOptions& options) {
     loss.flag("--all-text",
               options.all_text,
               "The loss is on every token; without it, on responses alone.");
+    for (const char* of_data : {"--data", "--compare", "--max-tokens", "--samples", "--all-text"}) {
+        rows->excludes(of_data);
+    }
 }
 
 void declare(CLI::App& app, GradientsOptions& options) {

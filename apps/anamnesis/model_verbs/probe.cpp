@@ -60,14 +60,9 @@ int run(const ProbeOptions& options, Terminal& terminal, const Watch& watch) {
         job.checkpoints.push_back({.name = path, .path = path});
     }
     const auto checkpoints = reproduction::run_probe(job, watch);
-    if (options.common.json) {
-        terminal.result(Json(Json::Object{{"seed", options.seed},
-                                          {"models", reproduction::to_json(checkpoints)}})
-                            .dump(2) +
-                        "\n");
-    } else {
-        terminal.result(reproduction::to_text(checkpoints));
-    }
+    const Json json =
+        Json::Object{{"seed", options.seed}, {"models", reproduction::to_json(checkpoints)}};
+    terminal.show(options.common.json, json, reproduction::to_text(checkpoints));
     return 0;
 }
 

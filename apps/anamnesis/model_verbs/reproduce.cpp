@@ -41,7 +41,7 @@ void declare(CLI::App& app, ReproduceOptions& options) {
         ->default_str("0,1,2");
     runs.flag("--quick",
               options.is_quick,
-              "Take seconds instead of minutes, to see the steps. The figures mean nothing.");
+              "Take a minute or two a seed, to see the steps. The figures mean nothing.");
     runs.flag("--wide",
               options.is_wide,
               "Train a model ten times as large with two softmax layers and one learning rate; "
@@ -61,8 +61,7 @@ int run(const ReproduceOptions& options, Terminal& terminal, const Watch& watch)
                                             .folder = options.out,
                                             .threads = options.common.threads};
     const reproduction::Findings findings = reproduction::run_reproduction(job, watch);
-    terminal.result(options.common.json ? reproduction::to_json(findings).dump(2) + "\n"
-                                        : reproduction::to_text(findings));
+    terminal.show(options.common.json, to_json(findings), to_text(findings));
     terminal.say(format("report: {}", (job.folder / "report.html").string()));
     return 0;
 }

@@ -145,7 +145,8 @@ void declare_evaluation(CLI::App& app, TrainOptions& options) {
                        .option("--eval-reason",
                                options.evaluated_task,
                                "Measure reasoning too, on a task of 'reason --task': gsm8k, "
-                               "math500, aime24, amc23 or custom.")
+                               "math500, aime24, amc23 or custom. Answers take up to 8192 tokens, "
+                               "or what the context has room for.")
                        ->needs(every)
                        ->check(CLI::IsMember(list_words(eval::reasoning_task_words)));
     auto* data = group.option("--eval-data", options.evaluated_data, "The problems of that task.");

@@ -57,8 +57,12 @@ int run(const DoctorOptions& options, Terminal& terminal, const Watch& watch) {
     if (!options.html.empty()) {
         report::write_page(options.html, restore::make_diagnosis_document(diagnosis));
     }
-    terminal.result(options.common.json ? restore::make_diagnosis_json(diagnosis).dump(2) + "\n"
-                                        : restore::make_diagnosis_text(diagnosis));
+    const std::string text = restore::make_diagnosis_text(diagnosis);
+    if (diagnosis.has_errors() && !options.common.json) {
+        terminal.result(text);  // errors are told when quiet
+    } else {
+        terminal.show(options.common.json, restore::make_diagnosis_json(diagnosis), text);
+    }
     if (options.reading.is_strict) {
         refuse_warnings(diagnosis.findings);
     }

@@ -55,11 +55,7 @@ int run(const GradeOptions& options, Terminal& terminal, const Watch& watch) {
                              .task = options.task,
                              .threads = options.common.count_threads()};
     const eval::GradeSummary summary = eval::grade_answers(job, watch);
-    if (options.common.json) {
-        terminal.result(to_json(job, summary).dump(2) + "\n");
-    } else if (!terminal.is_quiet()) {
-        terminal.result(to_text(summary));
-    }
+    terminal.show(options.common.json, to_json(job, summary), to_text(summary));
     return 0;
 }
 

@@ -46,8 +46,7 @@ void declare(CLI::App& app, InspectOptions& options) {
 int print(const restore::AdapterInspection& inspection,
           const InspectOptions& options,
           Terminal& terminal) {
-    terminal.result(options.common.json ? restore::to_json(inspection).dump(2) + "\n"
-                                        : restore::to_text(inspection));
+    terminal.show(options.common.json, to_json(inspection), to_text(inspection));
     if (options.reading.is_strict) {
         refuse_warnings(inspection.findings);
     }
@@ -74,8 +73,9 @@ int run(const InspectOptions& options, Terminal& terminal) {
         open_checkpoint(options.checkpoint, options.reading, checkpoint::Missing::warn);
     const auto list =
         options.lists_tensors ? restore::TensorList::all : restore::TensorList::routing;
-    terminal.result(options.common.json ? restore::make_inspection_json(source, list).dump(2) + "\n"
-                                        : restore::make_inspection_text(source, list));
+    terminal.show(options.common.json,
+                  restore::make_inspection_json(source, list),
+                  restore::make_inspection_text(source, list));
     if (options.reading.is_strict) {
         refuse_warnings(source.findings());
     }

@@ -49,19 +49,18 @@ int run(const NiahOptions& options, Terminal& terminal, const Watch& watch) {
         eval::complete_haystack_plan(options.haystack, !options.prompts.empty());
     const auto tokenizer = open_tokenizer(options.asking);
     LiveTable table(terminal.is_quiet());
-    const auto report = eval::run_niah(
-        {.asking = make_asking_job(options.asking, options.common, tokenizer),
-         .haystack = plan,
-         .prompts = options.prompts,
-         .max_new_tokens = options.asking.max_tokens.value_or(plan.tokens_to_generate),
-         .gives_prefix = options.gives_prefix,
-         .asks_logprob = options.asks_logprob,
-         .chat = describe_chat(options.asking)},
-        table,
-        watch);
-    if (report) {
-        print_report(*report, options.common, terminal);
-    }
+    print_report(eval::run_niah(
+                     {.asking = make_asking_job(options.asking, options.common, tokenizer),
+                      .haystack = plan,
+                      .prompts = options.prompts,
+                      .max_new_tokens = options.asking.max_tokens.value_or(plan.tokens_to_generate),
+                      .gives_prefix = options.gives_prefix,
+                      .asks_logprob = options.asks_logprob,
+                      .chat = describe_chat(options.asking)},
+                     table,
+                     watch),
+                 options.common,
+                 terminal);
     return 0;
 }
 

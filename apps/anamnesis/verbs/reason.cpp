@@ -50,7 +50,8 @@ void declare_prompts(CLI::App& app, ReasonOptions& options) {
     prompts.option("--prompt-template",
                    options.prompt_template,
                    "A file with a prompt of your own, with {question} in it.");
-    prompts.flag("--plain", options.is_plain, "Ask zero-shot without the model's chat template.");
+    prompts.flag("--plain", options.is_plain, "Ask zero-shot without the model's chat template.")
+        ->excludes(app.get_option("--chat"));
 }
 
 void declare(CLI::App& app, ReasonOptions& options) {
@@ -112,9 +113,8 @@ int run(const ReasonOptions& stated, Terminal& terminal, const Watch& watch) {
         "give --plain to ask without one, or --shots and --train for a base model";
     const auto tokenizer = open_tokenizer(options.asking);
     LiveTable table(terminal.is_quiet());
-    if (const auto report = eval::run_reason(make_job(options, tokenizer), table, watch)) {
-        print_report(*report, options.common, terminal);
-    }
+    print_report(
+        eval::run_reason(make_job(options, tokenizer), table, watch), options.common, terminal);
     return 0;
 }
 

@@ -52,11 +52,7 @@ int run(const TokenizeOptions& options, Terminal& terminal, const Watch& watch) 
         return 0;
     }
     const language::TokenizeSummary summary = language::tokenize_lines(options.job, watch);
-    if (options.common.json) {
-        terminal.result(to_json(options.job, summary).dump(2) + "\n");
-    } else if (!terminal.is_quiet()) {
-        terminal.result(to_text(summary));
-    }
+    terminal.show(options.common.json, to_json(options.job, summary), to_text(summary));
     return 0;
 }
 

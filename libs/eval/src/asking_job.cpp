@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
@@ -26,6 +26,7 @@
 
 #include "evaluation.hpp"
 #include "repeats.hpp"
+#include "unknown_tokens.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -55,7 +56,7 @@ public:
           watch_(watch),
           folder_(RunFolder::open(job.out, make_settings(evaluation, job), job.shard)) {}
 
-    std::optional<EvaluationReport> run() {
+    EvaluationReport run() {
         try {
             return ask_all();
         } catch (...) {
@@ -76,7 +77,7 @@ private:
         return settings;
     }
 
-    std::optional<EvaluationReport> ask_all() {
+    EvaluationReport ask_all() {
         for (const std::string& note : job_.tokenizer->list_notes()) {
             watch_.warn(note);
         }
@@ -85,7 +86,7 @@ private:
         }
         expect_same_files();
         for (const AskedModel& model : job_.models) {
-            if (job_.are_served && count_found(model.name) < count_ours()) {
+            if (job_.are_served && !is_answered(model.name)) {
                 engines_.emplace(model.name, open(model));
             }
         }
@@ -103,9 +104,24 @@ private:
                               job_.shard.index + 1,
                               job_.shard.count,
                               job_.out.string()));
-            return std::nullopt;
+            return {.json = describe_part().dump(2) + "\n"};
         }
         return write_reports({.folders = {job_.out}});
+    }
+
+    Json describe_part() const {
+        Json checkpoints = Json::object();
+        for (const AskedModel& model : job_.models) {
+            const auto asked = asked_.find(model.name);
+            checkpoints.set(
+                model.name,
+                Json::Object{{"answers", std::uint64_t{count_ours()}},
+                             {"new", std::uint64_t{asked == asked_.end() ? 0 : asked->second}}});
+        }
+        return Json::Object{{"shard", std::uint64_t{job_.shard.index + 1}},
+                            {"shards", std::uint64_t{job_.shard.count}},
+                            {"out", job_.out.string()},
+                            {"checkpoints", std::move(checkpoints)}};
     }
 
     /// Before a model is loaded, and also of those that have nothing to answer any more: their
@@ -116,7 +132,7 @@ private:
                 continue;
             }
             // Weights may be gone once they have answered.
-            if (!std::filesystem::exists(model.place) && count_found(model.name) == count_ours()) {
+            if (!std::filesystem::exists(model.place) && is_answered(model.name)) {
                 watch_.warn(
                     format("{} is no longer there: whether it gave the answers of {} was "
                            "not looked at",
@@ -129,7 +145,7 @@ private:
     }
 
     void ask(const AskedModel& model) {
-        if (count_found(model.name) == count_ours()) {
+        if (is_answered(model.name)) {
             watch_.log(format("{}: all {} answers are in {}",
                               model.name,
                               count_ours(),
@@ -171,20 +187,33 @@ private:
         EngineOpening opening{.trial = evaluation_.short_questions().front(), .watch = watch_};
         opening.trial.max_new_tokens = 4;
         opening.trial.sampling = evaluation_.sampling();
-        if (count_found(model.name) > 0) {
+        if (count_found(model.name) + count_elsewhere(model.name) > 0) {
             opening.earlier = folder_.find_description(model.name);
         }
         return job_.open(model, opening);
     }
 
-    /// Answers of a model that were in the folder at the start.
-    std::size_t count_found(const std::string& name) {
-        return static_cast<std::size_t>(
-            std::ranges::count_if(folder_.results().lines(), [&](const Json& line) {
-                return line.at("checkpoint").as_string("'checkpoint'") == name;
-            }));
+    static std::size_t count_lines(const std::vector<Json>& lines, const std::string& name) {
+        return static_cast<std::size_t>(std::ranges::count_if(lines, [&](const Json& line) {
+            return line.at("checkpoint").as_string("'checkpoint'") == name;
+        }));
     }
 
+    /// Answers of a model that this part of the run, and the others, held at the start.
+    std::size_t count_found(const std::string& name) {
+        return count_lines(folder_.results().lines(), name);
+    }
+    std::size_t count_elsewhere(const std::string& name) const {
+        return count_lines(folder_.lines_of_other_parts(), name);
+    }
+
+    /// Where only some of the answers of other parts are ours, the questions alone tell.
+    bool is_answered(const std::string& name) {
+        const std::size_t found = count_found(name);
+        return found == count_ours() || found + count_elsewhere(name) == count_all();
+    }
+
+    std::size_t count_all() const { return evaluation_.total() * (job_.asks_twice ? 2 : 1); }
     std::size_t count_ours() const {
         const std::size_t once =
             (evaluation_.total() + job_.shard.count - 1 - job_.shard.index) / job_.shard.count;
@@ -222,12 +251,11 @@ private:
              .count_tokens =
                  [this](std::string_view text) { return job_.tokenizer->encode(text).size(); },
              .is_served = job_.are_served});
+        next = with_unknown_tokens(std::move(next), *job_.tokenizer);
         if (job_.asks_twice) {
             next = with_tokens(std::move(next), *job_.tokenizer);
             next = pass == Pass::again ? repeat_items(std::move(next)) : std::move(next);
         }
-        std::size_t seen = 0;
-        const std::size_t before = count_found(name);
         const RunProgress progress = run_items(
             *engine.back_end,
             name,
@@ -235,9 +263,9 @@ private:
             folder_,
             job_.shard,
             {.on_result =
-                 [&](const Json& line) {
+                 [&](const Json& line, bool is_new) {
                      const Evaluation::Place place = evaluation_.find_place(line);
-                     scoreboard_.add(place.row, place.column, place.score, seen++ >= before);
+                     scoreboard_.add(place.row, place.column, place.score, is_new);
                  },
              .on_failure =
                  [&, told = 0](const std::string& failure) mutable {
@@ -251,6 +279,7 @@ private:
                      watch_.warn(format("{}: questions are asked again: {}", name, reason));
                  }},
             watch_.stop());
+        asked_[name] += progress.answered;
         return progress;
     }
 
@@ -279,15 +308,16 @@ private:
     Scoreboard& scoreboard_;
     const Watch& watch_;
     RunFolder folder_;
-    std::map<std::string, Engine> engines_;  ///< opened and not yet asked
+    std::map<std::string, Engine> engines_;     ///< opened and not yet asked
+    std::map<std::string, std::size_t> asked_;  ///< answers that came in this process
 };
 
 }  // namespace
 
-std::optional<EvaluationReport> run_evaluation(Evaluation& evaluation,
-                                               const AskingJob& job,
-                                               Scoreboard& scoreboard,
-                                               const Watch& watch) {
+EvaluationReport run_evaluation(Evaluation& evaluation,
+                                const AskingJob& job,
+                                Scoreboard& scoreboard,
+                                const Watch& watch) {
     return AskingRun(evaluation, job, scoreboard, watch).run();
 }
 

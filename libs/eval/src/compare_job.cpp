@@ -304,7 +304,9 @@ EngineComparison run_compare(const CompareJob& job,
     const std::vector<Question> questions = make_questions(job, tokenizer);
     EngineOpening opening{.trial = questions.front(), .watch = watch};
     opening.trial.max_new_tokens = 4;
-    const EndpointOptions found = find_transport(job.endpoint, job.transport, &tokenizer, opening);
+    EndpointOptions endpoint = job.endpoint;
+    endpoint.model_option = "--served";  // --model is the model here
+    const EndpointOptions found = find_transport(endpoint, job.transport, &tokenizer, opening);
     if (found.transport == PromptTransport::chat && !found.form.chat) {
         throw Error(ErrorKind::usage,
                     "the server takes chats alone; give --chat, so that both read the same text");

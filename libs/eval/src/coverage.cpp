@@ -15,6 +15,7 @@
 #include "anamnesis/eval/niah_summary.hpp"
 #include "anamnesis/eval/reason_findings.hpp"
 #include "anamnesis/eval/ruler/niah_task.hpp"
+#include "anamnesis/eval/run_folder.hpp"
 #include "anamnesis/report/document.hpp"
 
 namespace anamnesis::eval {
@@ -22,6 +23,17 @@ namespace {
 
 std::string name_place(const std::string& task, std::size_t length) {
     return format("{} at {}", task, short_length(length));
+}
+
+bool holds(const std::vector<std::string>& list, const std::string& text) {
+    return std::ranges::find(list, text) != list.end();
+}
+
+/// What two plans have in common is told once.
+void add_once(std::vector<std::string>& list, const std::string& text) {
+    if (!holds(list, text)) {
+        list.push_back(text);
+    }
 }
 
 std::vector<std::string> read_left_out(const Json& settings, const char* field) {
@@ -52,8 +64,9 @@ std::size_t count_answers(const NiahSummary& summary,
 std::string name_other_tasks(const std::vector<std::string>& asked) {
     std::vector<std::string> others;
     for (const NiahTask& task : niah_tasks()) {
-        if (std::ranges::find(asked, task.name) == asked.end()) {
-            others.emplace_back(task.name);
+        const std::string name(task.name);
+        if (!holds(asked, name)) {
+            others.push_back(name);
         }
     }
     return others.empty()
@@ -61,30 +74,22 @@ std::string name_other_tasks(const std::vector<std::string>& asked) {
                : "Of RULER's needle tasks these were not asked: " + join(others, ", ") + ".";
 }
 
-}  // namespace
-
-Coverage find_coverage(const NiahFindings& findings) {
-    const Json& settings = findings.run.settings;
-    if (settings.find("prompts") != nullptr || settings.find("tasks") == nullptr) {
-        return {};
-    }
-    Coverage coverage{.left_out = read_left_out(settings, "reason")};
-    const std::vector<std::string> impossible = read_left_out(settings, "what");
-    const std::uint64_t planned = read_count(settings, "samples") *
-                                  std::max<std::uint64_t>(1, read_count(settings, "depths"));
-    std::vector<std::string> tasks;
-    for (const Json& task : settings.at("tasks").as_array("'tasks'")) {
-        tasks.push_back(task.as_string("a task"));
-    }
-    for (const std::string& checkpoint : findings.summary.checkpoints) {
-        for (const std::string& task : tasks) {
-            for (const Json& stated : settings.at("lengths").as_array("'lengths'")) {
+/// The questions of one folder's plan that the checkpoints of that folder have not answered.
+void add_gaps(Coverage& coverage, const NiahSummary& summary, const RunPlan& plan) {
+    const std::vector<std::string> impossible = read_left_out(plan.settings, "what");
+    const std::uint64_t planned = read_count(plan.settings, "samples") *
+                                  std::max<std::uint64_t>(1, read_count(plan.settings, "depths"));
+    for (const std::string& checkpoint : summary.checkpoints) {
+        if (!holds(plan.checkpoints, checkpoint)) {
+            continue;
+        }
+        for (const Json& task : plan.settings.at("tasks").as_array("'tasks'")) {
+            for (const Json& stated : plan.settings.at("lengths").as_array("'lengths'")) {
+                const std::string& name = task.as_string("a task");
                 const std::size_t length = stated.as_unsigned("a length");
-                const std::string what = name_place(task, length);
-                const std::size_t answered =
-                    count_answers(findings.summary, checkpoint, task, length);
-                const bool is_possible = std::ranges::find(impossible, what) == impossible.end();
-                if (is_possible && answered < planned) {
+                const std::string what = name_place(name, length);
+                const std::size_t answered = count_answers(summary, checkpoint, name, length);
+                if (!holds(impossible, what) && answered < planned) {
                     coverage.gaps.push_back({.checkpoint = checkpoint,
                                              .what = what,
                                              .answered = answered,
@@ -93,20 +98,45 @@ Coverage find_coverage(const NiahFindings& findings) {
             }
         }
     }
-    coverage.beyond = name_other_tasks(tasks);
+}
+
+}  // namespace
+
+Coverage find_coverage(const NiahFindings& findings) {
+    Coverage coverage;
+    std::vector<std::string> asked;
+    bool is_planned = true;
+    for (const RunPlan& plan : findings.run.plans) {
+        if (plan.settings.find("prompts") != nullptr || plan.settings.find("tasks") == nullptr) {
+            is_planned = false;
+            continue;
+        }
+        add_gaps(coverage, findings.summary, plan);
+        for (const std::string& reason : read_left_out(plan.settings, "reason")) {
+            add_once(coverage.left_out, reason);
+        }
+        for (const Json& task : plan.settings.at("tasks").as_array("'tasks'")) {
+            add_once(asked, task.as_string("a task"));
+        }
+    }
+    if (is_planned) {
+        coverage.beyond = name_other_tasks(asked);
+    }
     return coverage;
 }
 
 Coverage find_coverage(const ReasonFindings& findings) {
     Coverage coverage;
-    const Json& settings = findings.run.settings;
-    const std::uint64_t planned = read_count(settings, "problems") * read_count(settings, "k");
-    for (const ReasonCell& cell : findings.summary.cells) {
-        if (cell.samples < planned) {
-            coverage.gaps.push_back({.checkpoint = cell.checkpoint,
-                                     .what = settings.at("task").as_string("'task'"),
-                                     .answered = cell.samples,
-                                     .planned = planned});
+    for (const RunPlan& plan : findings.run.plans) {
+        const std::uint64_t planned =
+            read_count(plan.settings, "problems") * read_count(plan.settings, "k");
+        for (const ReasonCell& cell : findings.summary.cells) {
+            if (holds(plan.checkpoints, cell.checkpoint) && cell.samples < planned) {
+                coverage.gaps.push_back({.checkpoint = cell.checkpoint,
+                                         .what = plan.settings.at("task").as_string("'task'"),
+                                         .answered = cell.samples,
+                                         .planned = planned});
+            }
         }
     }
     return coverage;

@@ -28,7 +28,8 @@ struct Coverage {
     std::string beyond{};                 ///< what the benchmark has and the plan has not
 };
 
-/// A run on prompts of a file has no plan: nothing is missing from it.
+/// Each folder of a joint report is held against its own plan and no other's. A run on prompts of a
+/// file has no plan: nothing is missing from it.
 Coverage find_coverage(const NiahFindings& findings);
 Coverage find_coverage(const ReasonFindings& findings);
 

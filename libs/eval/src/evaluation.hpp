@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,9 +47,9 @@ public:
 };
 
 /// The part of `run_niah` and `run_reason` that they share.
-std::optional<EvaluationReport> run_evaluation(Evaluation& evaluation,
-                                               const AskingJob& job,
-                                               Scoreboard& scoreboard,
-                                               const Watch& watch);
+EvaluationReport run_evaluation(Evaluation& evaluation,
+                                const AskingJob& job,
+                                Scoreboard& scoreboard,
+                                const Watch& watch);
 
 }  // namespace anamnesis::eval

@@ -16,8 +16,8 @@ namespace anamnesis::eval {
 namespace {
 
 /// Settings that say how much is asked, not what.
-constexpr std::array<std::string_view, 8> amounts{
-    "tasks", "lengths", "samples", "left_out", "twice", "comparable", "problems", "k"};
+constexpr std::array<std::string_view, 9> amounts{
+    "tasks", "lengths", "samples", "left_out", "twice", "comparable", "problems", "k", "logprobs"};
 
 bool asks_the_same(const Json& first, const Json& second) {
     const auto holds = [&](const Json& one, const Json& other) {
@@ -30,15 +30,22 @@ bool asks_the_same(const Json& first, const Json& second) {
     return holds(first, second) && holds(second, first);
 }
 
+/// What a checkpoint of the second run is called beside those of the first.
+std::string tell_apart(const Json& taken_names,
+                       const std::string& checkpoint,
+                       const std::string& second_name) {
+    return taken_names.find(checkpoint) == nullptr ? checkpoint
+                                                   : format("{} ({})", checkpoint, second_name);
+}
+
 void rename(std::vector<Json>& lines,
             const Json& taken_names,
             const std::string& second_name,
             bool is_same) {
     for (Json& line : lines) {
-        const std::string checkpoint = line.at("checkpoint").as_string("'checkpoint'");
-        if (taken_names.find(checkpoint) != nullptr) {
-            line.set("checkpoint", format("{} ({})", checkpoint, second_name));
-        }
+        line.set(
+            "checkpoint",
+            tell_apart(taken_names, line.at("checkpoint").as_string("'checkpoint'"), second_name));
         if (!is_same) {
             line.set("id", format("{} of {}", line.at("id").as_string("'id'"), second_name));
         }
@@ -81,16 +88,21 @@ RunRecord join_runs(RunRecord first, RunRecord second, const std::string& second
     rename(second.repeats, taken, second_name, is_same);
     first.settings = join_settings(first.settings, second.settings, second_name);
     for (const auto& [name, what] : second.checkpoints.as_object("checkpoints")) {
-        first.checkpoints.set(
-            taken.find(name) == nullptr ? name : format("{} ({})", name, second_name), what);
+        first.checkpoints.set(tell_apart(taken, name, second_name), what);
     }
-    const auto append = [](std::vector<Json>& lines, std::vector<Json>& more) {
+    for (RunPlan& plan : second.plans) {
+        for (std::string& name : plan.checkpoints) {
+            name = tell_apart(taken, name, second_name);
+        }
+    }
+    const auto append = [](auto& lines, auto& more) {
         lines.insert(lines.end(),
                      std::make_move_iterator(more.begin()),
                      std::make_move_iterator(more.end()));
     };
     append(first.results, second.results);
     append(first.repeats, second.repeats);
+    append(first.plans, second.plans);
     return first;
 }
 

@@ -20,6 +20,7 @@
 #include "percent.hpp"
 #include "repeats.hpp"
 #include "settings_table.hpp"
+#include "unknown_tokens.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -323,6 +324,7 @@ Document to_document(const NiahFindings& findings) {
         .blocks = {}};
     add_key_figures(document, findings);
     add_score_table(document, summary);
+    add_unknown_tokens(document, find_unknown_tokens(findings.run));
     add_maps(document, findings, "Task and length", task_map);
     if (!summary.depths.empty()) {
         add_maps(document, findings, "Depth and length", depth_map);

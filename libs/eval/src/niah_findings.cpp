@@ -20,6 +20,7 @@
 #include "coverage.hpp"
 #include "percent.hpp"
 #include "repeats.hpp"
+#include "unknown_tokens.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -113,6 +114,9 @@ Json to_json(const NiahFindings& findings) {
     if (const auto repeats = compare_repeats(findings.run); !repeats.empty()) {
         json.set("repeats", repeats_json(repeats));
     }
+    if (const auto unknown = find_unknown_tokens(findings.run); !unknown.empty()) {
+        json.set("findings", unknown_tokens_json(unknown));
+    }
     return json;
 }
 
@@ -174,7 +178,8 @@ std::string to_text(const NiahFindings& findings) {
         rows.push_back(std::move(row));
     }
     return report::text_table(columns, rows) + coverage_text(find_coverage(findings)) +
-           repeats_text(compare_repeats(findings.run));
+           repeats_text(compare_repeats(findings.run)) +
+           unknown_tokens_text(find_unknown_tokens(findings.run));
 }
 
 }  // namespace anamnesis::eval

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -42,6 +43,7 @@ public:
             total_ = generators_.size() * job.haystack.samples;
         } else {
             read_ = read_ruler_prompts(job.prompts, job.prompts.stem().string());
+            find_lengths();
             total_ = read_.size();
         }
     }
@@ -62,12 +64,16 @@ public:
         const NiahAsking asking{.max_new_tokens = job_.max_new_tokens,
                                 .gives_prefix = job_.gives_prefix,
                                 .asks_logprob = job_.asks_logprob};
-        const auto check = [this, facts, checked = std::set<std::pair<std::string, std::size_t>>()](
-                               const Sample& sample, const Question& question) mutable {
-            if (checked.emplace(sample.task, sample.length).second) {
-                check_needle(sample, question, job_.gives_prefix, facts);
-            }
-        };
+        // Of each task and length the first, and any that is longer than those before.
+        const auto check =
+            [this, facts, longest = std::map<std::pair<std::string, std::size_t>, std::size_t>()](
+                const Sample& sample, const Question& question) mutable {
+                const auto [place, is_first] = longest.try_emplace({sample.task, sample.length});
+                if (is_first || sample.input.size() > place->second) {
+                    place->second = sample.input.size();
+                    check_needle(sample, question, job_.gives_prefix, facts);
+                }
+            };
         return generators_.empty()
                    ? niah_items(read_, asking, check)
                    : niah_items(generators_, job_.haystack.samples, materials_, asking, check);
@@ -81,61 +87,39 @@ public:
 
     std::vector<Question> short_questions() override {
         constexpr std::size_t shortest = 1024;
-        return make_questions(std::min(shortest, find_longest()), 4);
+        constexpr std::size_t count = 4;
+        const std::size_t longest = find_longest();
+        return read_.empty() || longest > shortest
+                   ? make_questions(std::min(shortest, longest), count)
+                   : take_questions(0, count);
     }
-    std::vector<Question> long_questions() override { return make_questions(find_longest(), 1); }
+    std::vector<Question> long_questions() override {
+        return read_.empty() ? make_questions(find_longest(), 1)
+                             : take_questions(read_.size() - 1, 1);
+    }
 
     Json settings() const override {
-        const HaystackPlan& haystack = job_.haystack;
-        Json tasks = Json::array();
-        std::set<std::string> seen;
-        for (const NiahSettings& generator : generators_) {
-            if (seen.insert(std::string(generator.task.name)).second) {
-                tasks.push_back(generator.task.name);
-            }
+        Json settings = Json::Object{{"kind", "niah"}};
+        if (job_.prompts.empty()) {
+            describe_needles(settings);
         }
-        Json lengths = Json::array();
-        for (const std::size_t length : haystack.lengths) {
-            lengths.push_back(std::uint64_t{length});
+        settings.set("max_tokens", std::uint64_t{job_.max_new_tokens});
+        settings.set("answer_prefix", job_.gives_prefix);
+        settings.set("chat", job_.chat);
+        if (!job_.asks_logprob) {
+            settings.set("logprobs", false);
         }
-        const bool is_rulers = !haystack.essays.empty() || !job_.prompts.empty();
-        Json settings =
-            Json::Object{{"kind", "niah"},
-                         {"tasks", std::move(tasks)},
-                         {"lengths", std::move(lengths)},
-                         {"samples", haystack.samples},
-                         {"seed", haystack.seed},
-                         {"depths", std::uint64_t{haystack.depths}},
-                         {"template", haystack.wrapper},
-                         {"tokens_to_generate", std::uint64_t{haystack.tokens_to_generate}},
-                         {"max_tokens", std::uint64_t{job_.max_new_tokens}},
-                         {"answer_prefix", job_.gives_prefix},
-                         {"chat", job_.chat},
-                         {"essays", materials_.essays.name()},
-                         {"essays_sha256", materials_.essays.digest()}};
-        if (haystack.singular != SingularWording::as_ruler) {
-            settings.set("sane_wording", true);
-        }
-        if (haystack.removes_newlines) {
-            settings.set("remove_newline_tab", true);
-        }
-        if (!left_out_.empty()) {
-            Json left_out = Json::array();
-            for (const LeftOut& one : left_out_) {
-                left_out.push_back(Json::Object{{"what", one.what}, {"reason", one.reason}});
-            }
-            settings.set("left_out", std::move(left_out));
-        }
-        if (!job_.prompts.empty()) {
+        if (job_.prompts.empty()) {
+            describe_haystacks(settings);
+        } else {
             settings.set("prompts", job_.prompts.string());
             settings.set("prompts_sha256",
                          compute_sha256(io::read_text(job_.prompts, 8ULL << 30U)));
+            settings.set(
+                "comparable",
+                "Prompts of a file: their haystack is not known, and so not what they can be "
+                "compared with.");
         }
-        settings.set("comparable",
-                     is_rulers && haystack.depths == 0
-                         ? "Prompts are RULER's for these essays."
-                         : "RULER-style: own haystack or own depths, not comparable with "
-                           "published figures.");
         return settings;
     }
 
@@ -192,20 +176,98 @@ private:
         }
     }
 
-    std::vector<Question> make_questions(std::size_t length, std::size_t count) {
+    /// Which prompts are made.
+    void describe_needles(Json& settings) const {
+        const HaystackPlan& haystack = job_.haystack;
+        Json tasks = Json::array();
+        std::set<std::string> seen;
+        for (const NiahSettings& generator : generators_) {
+            if (seen.insert(std::string(generator.task.name)).second) {
+                tasks.push_back(generator.task.name);
+            }
+        }
+        Json lengths = Json::array();
+        for (const std::size_t length : haystack.lengths) {
+            lengths.push_back(std::uint64_t{length});
+        }
+        settings.set("tasks", std::move(tasks));
+        settings.set("lengths", std::move(lengths));
+        settings.set("samples", haystack.samples);
+        settings.set("seed", haystack.seed);
+        settings.set("depths", std::uint64_t{haystack.depths});
+        settings.set("template", haystack.wrapper);
+        settings.set("tokens_to_generate", std::uint64_t{haystack.tokens_to_generate});
+    }
+
+    /// In what they are hidden.
+    void describe_haystacks(Json& settings) const {
+        const HaystackPlan& haystack = job_.haystack;
+        settings.set("essays", materials_.essays.name());
+        settings.set("essays_sha256", materials_.essays.digest());
+        if (haystack.singular != SingularWording::as_ruler) {
+            settings.set("sane_wording", true);
+        }
+        if (haystack.removes_newlines) {
+            settings.set("remove_newline_tab", true);
+        }
+        if (!left_out_.empty()) {
+            Json left_out = Json::array();
+            for (const LeftOut& one : left_out_) {
+                left_out.push_back(Json::Object{{"what", one.what}, {"reason", one.reason}});
+            }
+            settings.set("left_out", std::move(left_out));
+        }
+        settings.set("comparable",
+                     !haystack.essays.empty() && haystack.depths == 0
+                         ? "Prompts are RULER's for these essays."
+                         : "RULER-style: own haystack or own depths, not comparable with "
+                           "published figures.");
+    }
+
+    /// A line that does not say how long it is is counted, answer included.
+    void find_lengths() {
+        for (Sample& sample : read_) {
+            if (sample.length == 0) {
+                sample.length =
+                    job_.asking.tokenizer->encode(sample.prompt()).size() + job_.max_new_tokens;
+            }
+        }
+        round_to_sets(read_);
+    }
+
+    /// Prompts of the file by their size, from place `first` on.
+    std::vector<Question> take_questions(std::size_t first, std::size_t count) const {
+        std::vector<const Sample*> samples;
+        for (const Sample& sample : read_) {
+            samples.push_back(&sample);
+        }
+        std::ranges::stable_sort(
+            samples, {}, [](const Sample* sample) { return sample->input.size(); });
+        std::vector<Sample> taken;
+        for (std::size_t i = first; i < std::min(first + count, samples.size()); ++i) {
+            taken.push_back(*samples[i]);
+        }
+        return collect(niah_items(std::move(taken),
+                                  {.max_new_tokens = job_.max_new_tokens, .asks_logprob = false}));
+    }
+
+    static std::vector<Question> collect(const NextItem& next) {
         std::vector<Question> questions;
-        NextItem next =
+        while (std::optional<Item> item = next()) {
+            questions.push_back(std::move(item->question));
+        }
+        return questions;
+    }
+
+    std::vector<Question> make_questions(std::size_t length, std::size_t count) {
+        return collect(
             niah_items({NiahSettings{.task = niah_task("s1"),
                                      .length = length,
                                      .seed = job_.haystack.seed,
                                      .tokens_to_generate = job_.haystack.tokens_to_generate}},
                        count,
                        materials_,
-                       {.max_new_tokens = job_.max_new_tokens, .asks_logprob = false});
-        while (std::optional<Item> item = next()) {
-            questions.push_back(std::move(item->question));
-        }
-        return questions;
+                       {.max_new_tokens = job_.max_new_tokens, .asks_logprob = false}));
     }
 
     std::size_t find_longest() const {
@@ -229,9 +291,7 @@ private:
 
 }  // namespace
 
-std::optional<EvaluationReport> run_niah(const NiahJob& job,
-                                         Scoreboard& scoreboard,
-                                         const Watch& watch) {
+EvaluationReport run_niah(const NiahJob& job, Scoreboard& scoreboard, const Watch& watch) {
     NiahEvaluation evaluation(job);
     return run_evaluation(evaluation, job.asking, scoreboard, watch);
 }

@@ -24,6 +24,7 @@
 #include "percent.hpp"
 #include "repeats.hpp"
 #include "settings_table.hpp"
+#include "unknown_tokens.hpp"
 
 namespace anamnesis::eval {
 namespace {
@@ -231,16 +232,6 @@ void add_samples(Document& document, const ReasonFindings& findings) {
     }
 }
 
-/// Of the most samples that it is known for, which are fewer than there are unless those are a
-/// power of two.
-std::string last_pass(const ReasonCell& cell) {
-    if (cell.pass.empty()) {
-        return percent(0.0);
-    }
-    const auto& [k, value] = cell.pass.back();
-    return percent(value) + (k == cell.fewest ? std::string() : format(" (pass@{})", k));
-}
-
 }  // namespace
 
 ReasonFindings make_reason_findings(RunRecord run,
@@ -280,6 +271,9 @@ Json to_json(const ReasonFindings& findings) {
     if (const auto repeats = compare_repeats(findings.run); !repeats.empty()) {
         json.set("repeats", repeats_json(repeats));
     }
+    if (const auto unknown = find_unknown_tokens(findings.run); !unknown.empty()) {
+        json.set("findings", unknown_tokens_json(unknown));
+    }
     return json;
 }
 
@@ -314,6 +308,7 @@ Document to_document(const ReasonFindings& findings) {
                                          findings.summary.cells.size() == 1 ? "" : "s"),
                       .blocks = {}};
     add_scores(document, findings.summary);
+    add_unknown_tokens(document, find_unknown_tokens(findings.run));
     add_comparisons(document, findings.summary);
     add_answers(document, findings.summary);
     add_samples(document, findings);
@@ -332,14 +327,15 @@ std::string to_text(const ReasonFindings& findings) {
                         metric_name("avg", cell.fewest),
                         percent(cell.average.mean),
                         percent(cell.interval),
-                        last_pass(cell),
+                        percent(cell.pass.back().second),
                         percent(cell.majority),
                         percent(cell.truncated)});
     }
     return report::text_table(
                {"checkpoint", ">problems", "metric", ">%", "interval", ">pass@k", ">maj@k", ">cut"},
                rows) +
-           coverage_text(find_coverage(findings)) + repeats_text(compare_repeats(findings.run));
+           coverage_text(find_coverage(findings)) + repeats_text(compare_repeats(findings.run)) +
+           unknown_tokens_text(find_unknown_tokens(findings.run));
 }
 
 }  // namespace anamnesis::eval

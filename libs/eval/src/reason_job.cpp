@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "anamnesis/base/digest.hpp"
@@ -21,6 +20,8 @@
 #include "anamnesis/eval/run.hpp"
 #include "anamnesis/eval/scoreboard.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/language/language_model.hpp"
+#include "anamnesis/language/sampler.hpp"
 
 #include "evaluation.hpp"
 
@@ -116,9 +117,7 @@ private:
 
 }  // namespace
 
-std::optional<EvaluationReport> run_reason(const ReasonJob& job,
-                                           Scoreboard& scoreboard,
-                                           const Watch& watch) {
+EvaluationReport run_reason(const ReasonJob& job, Scoreboard& scoreboard, const Watch& watch) {
     if (job.shots > 0 && (job.train.empty() || !job.prompt_template.empty())) {
         throw Error(ErrorKind::usage,
                     "--shots takes its examples from --train, and no --prompt-template");
@@ -127,6 +126,9 @@ std::optional<EvaluationReport> run_reason(const ReasonJob& job,
         throw Error(ErrorKind::usage,
                     "--train gives the worked examples of --shots; give both, or neither");
     }
+    language::Sampling sampling = job.sampling;
+    sampling.seed = job.shots > 0 ? 0 : job.seed;  // it draws worked examples too
+    language::refuse_idle_settings(sampling);
     ReasonEvaluation evaluation(job);
     return run_evaluation(evaluation, job.asking, scoreboard, watch);
 }

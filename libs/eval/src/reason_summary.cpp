@@ -68,9 +68,10 @@ ReasonCell make_cell(const std::string& checkpoint, const ByProblem& problems) {
     }
     cell.average = average_at_k(counts);
     cell.interval = share_interval(counts);
-    for (std::size_t k = 1; k <= cell.fewest; k *= 2) {
+    for (std::size_t k = 1; k < cell.fewest; k *= 2) {
         cell.pass.emplace_back(k, pass_at_k(counts, k));
     }
+    cell.pass.emplace_back(cell.fewest, pass_at_k(counts, cell.fewest));
     cell.majority = static_cast<double>(majority) / static_cast<double>(cell.problems);
     cell.mean_tokens = static_cast<double>(tokens) / static_cast<double>(cell.samples);
     const auto share = [&](const auto& holds) {

@@ -2,11 +2,14 @@
 #include "anamnesis/eval/report_files.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <iterator>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -24,6 +27,11 @@
 
 namespace anamnesis::eval {
 namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<std::string_view, 4> report_files{
+    "report.html", "summary.md", "summary.csv", "summary.json"};
 
 struct Findings {
     std::optional<NiahFindings> recall{};
@@ -60,13 +68,40 @@ void refuse_unknown_names(const ReportJob& job,
     }
 }
 
+/// Where the report goes: into the folder that it is about, or into one of its own.
+/// Errors: `usage`.
+fs::path find_place(const ReportJob& job) {
+    std::error_code ignored;
+    const bool is_one = job.folders.size() == 1;
+    if (is_one && (job.out.empty() || fs::equivalent(job.out, job.folders.front(), ignored))) {
+        return job.folders.front();
+    }
+    if (job.out.empty()) {
+        throw Error(ErrorKind::usage,
+                    format("a report over {} folders needs a folder of its own, since each keeps "
+                           "its own report; name it with --out",
+                           job.folders.size()));
+    }
+    for (const fs::directory_entry& entry : fs::directory_iterator(job.out, ignored)) {
+        const std::string name = entry.path().filename().string();
+        if (std::ranges::find(report_files, name) == report_files.end()) {
+            throw Error(ErrorKind::usage,
+                        format("--out {} holds {} and is the folder of something else, whose "
+                               "report would be written over; name a folder of its own",
+                               in_quotes(job.out.string(), 1000),
+                               in_quotes(name)));
+        }
+    }
+    return job.out;
+}
+
 Findings read_findings(const ReportJob& job) {
     std::optional<RunRecord> recall;
     std::optional<RunRecord> reasoning;
-    std::set<std::filesystem::path> seen;
-    for (const std::filesystem::path& folder : job.folders) {
+    std::set<fs::path> seen;
+    for (const fs::path& folder : job.folders) {
         RunRecord run = read_run(folder);
-        if (!seen.insert(std::filesystem::canonical(folder)).second) {
+        if (!seen.insert(fs::canonical(folder)).second) {
             throw Error(ErrorKind::usage, format("{} is given twice", in_quotes(folder.string())));
         }
         const std::string kind = run.settings.at("kind").as_string("'kind'");
@@ -122,8 +157,8 @@ Json make_json(const Findings& findings) {
 }  // namespace
 
 EvaluationReport write_reports(const ReportJob& job) {
+    const fs::path folder = find_place(job);
     const Findings findings = read_findings(job);
-    const std::filesystem::path folder = job.folders.front();
     const report::Document document = make_document(findings);
     std::string csv;
     std::string text;
@@ -136,6 +171,11 @@ EvaluationReport write_reports(const ReportJob& job) {
         text += to_text(*findings.reasoning);
     }
     std::string json = make_json(findings).dump(2) + "\n";
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (error) {
+        throw io_error(format("making the folder {}", in_quotes(folder.string())), error.value());
+    }
     io::write_text_atomically(folder / "report.html", report::to_html(document));
     io::write_text_atomically(folder / "summary.md", report::to_markdown(document));
     io::write_text_atomically(folder / "summary.csv", csv);

@@ -17,6 +17,22 @@
 #include "anamnesis/eval/run_folder.hpp"
 
 namespace anamnesis::eval {
+namespace {
+
+using LinesById = std::unordered_map<std::string, const Json*>;
+
+/// What other parts of the run hold of a checkpoint.
+LinesById find_elsewhere(const RunFolder& folder, const std::string& checkpoint) {
+    LinesById lines;
+    for (const Json& line : folder.lines_of_other_parts()) {
+        if (line.at("checkpoint").as_string("'checkpoint'") == checkpoint) {
+            lines.emplace(line.at("id").as_string("'id'"), &line);
+        }
+    }
+    return lines;
+}
+
+}  // namespace
 
 RunProgress run_items(BackEnd& back_end,
                       const std::string& checkpoint,
@@ -31,21 +47,26 @@ RunProgress run_items(BackEnd& back_end,
         if (line.at("checkpoint").as_string("'checkpoint'") == checkpoint) {
             done.insert(line.at("id").as_string("'id'"));
             ++progress.found;
-            listener.on_result(line);
+            listener.on_result(line, false);
         }
     }
+    const LinesById elsewhere = find_elsewhere(folder, checkpoint);
     // What was asked and not answered yet.
     std::unordered_map<std::string, std::function<Json(const Answer&)>> judges;
     std::size_t number = 0;
     const auto next_question = [&]() -> std::optional<Question> {
         while (std::optional<Item> item = next()) {
-            const bool is_ours = shard.takes(number++);
-            if (is_ours && !done.contains(item->question.id)) {
-                const bool is_new =
-                    judges.emplace(item->question.id, std::move(item->judge)).second;
-                ANAMNESIS_CHECK(is_new, "two questions of one id");
-                return std::move(item->question);
+            if (!shard.takes(number++) || done.contains(item->question.id)) {
+                continue;
             }
+            if (const auto found = elsewhere.find(item->question.id); found != elsewhere.end()) {
+                ++progress.found;
+                listener.on_result(*found->second, false);
+                continue;
+            }
+            const bool is_new = judges.emplace(item->question.id, std::move(item->judge)).second;
+            ANAMNESIS_CHECK(is_new, "two questions of one id");
+            return std::move(item->question);
         }
         return std::nullopt;
     };
@@ -58,7 +79,7 @@ RunProgress run_items(BackEnd& back_end,
         }
         folder.results().append(line);
         ++progress.answered;
-        listener.on_result(line);
+        listener.on_result(line, true);
     };
     const auto failed = [&](const Question& question, const std::string& reason) {
         judges.erase(question.id);

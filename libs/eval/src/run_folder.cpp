@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -104,10 +105,14 @@ bool has_results(const fs::path& record) {
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path record_path, Json record, io::JsonLines results)
+RunFolder::RunFolder(fs::path record_path,
+                     Json record,
+                     io::JsonLines results,
+                     std::vector<Json> other_lines)
     : record_path_(std::move(record_path)),
       record_(std::move(record)),
-      results_(std::move(results)) {}
+      results_(std::move(results)),
+      other_lines_(std::move(other_lines)) {}
 
 RunFolder RunFolder::open(const fs::path& folder, const Json& settings, Shard shard) {
     refuse_folder_of_others(folder);
@@ -132,7 +137,13 @@ RunFolder RunFolder::open(const fs::path& folder, const Json& settings, Shard sh
                       ? Json::parse(io::read_text(path))
                       : Json(Json::Object{{"settings", settings}, {"checkpoints", Json::object()}});
     io::write_text_atomically(path, record.dump(2) + "\n");
-    return {std::move(path), std::move(record), std::move(results)};
+    std::vector<Json> other_lines;
+    for (const fs::path& part : list_files(folder, "results", ".jsonl")) {
+        if (part != find_results(path)) {
+            std::ranges::move(io::read_json_lines(part), std::back_inserter(other_lines));
+        }
+    }
+    return {std::move(path), std::move(record), std::move(results), std::move(other_lines)};
 }
 
 void RunFolder::discard_unanswered() noexcept {
@@ -165,8 +176,18 @@ void RunFolder::describe(const std::string& checkpoint, const Json& what) {
 }
 
 Json RunFolder::find_description(const std::string& checkpoint) const {
-    const Json* known = record_.at("checkpoints").find(checkpoint);
-    return known == nullptr ? Json() : *known;
+    if (const Json* known = record_.at("checkpoints").find(checkpoint)) {
+        return *known;
+    }
+    for (const fs::path& record : list_files(record_path_.parent_path(), "run", ".json")) {
+        if (has_results(record)) {
+            const Json others = Json::parse(io::read_text(record)).at("checkpoints");
+            if (const Json* known = others.find(checkpoint)) {
+                return *known;
+            }
+        }
+    }
+    return {};
 }
 
 namespace {
@@ -202,6 +223,14 @@ std::vector<Json> read_results(const fs::path& path, const Json& checkpoints) {
     return lines;
 }
 
+RunPlan make_plan(const RunRecord& run) {
+    RunPlan plan{.settings = run.settings};
+    for (const auto& [name, _] : run.checkpoints.as_object("'checkpoints'")) {
+        plan.checkpoints.push_back(name);
+    }
+    return plan;
+}
+
 }  // namespace
 
 RunRecord read_run(const fs::path& folder) {
@@ -231,6 +260,7 @@ RunRecord read_run(const fs::path& folder) {
             run.checkpoints.set(name, what);
         }
     }
+    run.plans.push_back(make_plan(run));
     std::unordered_set<std::string> seen;
     std::unordered_map<std::string, std::string> prompts;  // digests by sample
     for (const fs::path& path : list_files(folder, "results", ".jsonl")) {

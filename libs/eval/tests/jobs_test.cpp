@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -108,6 +109,28 @@ TEST(HaystackPlan, MakesAGeneratorForEachLengthTaskAndDepth) {
     }
     plan.wrapper = "no such wrapper";
     EXPECT_EQ(kind_of_failure([&] { static_cast<void>(make_generators(plan)); }), ErrorKind::usage);
+}
+
+TEST(HaystackPlan, HasNothingToSayOfPromptsThatAreRead) {
+    EXPECT_NO_THROW(static_cast<void>(complete_haystack_plan({}, true)));
+    for (const auto& [plan, option] :
+         {std::pair(HaystackPlan{.tasks = {"s1"}}, "--tasks"),
+          std::pair(HaystackPlan{.lengths = {4096}}, "--lengths"),
+          std::pair(HaystackPlan{.samples = 5}, "--samples"),
+          std::pair(HaystackPlan{.samples = 5, .seed = 9}, "--samples and --seed"),
+          std::pair(HaystackPlan{.essays = "e.json"}, "--essays"),
+          std::pair(HaystackPlan{.wrapper = "lwm-chat"}, "--template"),
+          std::pair(HaystackPlan{.removes_newlines = true}, "--remove-newline-tab"),
+          std::pair(HaystackPlan{.tokens_to_generate = 64}, "--tokens-to-generate"),
+          std::pair(HaystackPlan{.depths = 3}, "--depths")}) {
+        try {
+            static_cast<void>(complete_haystack_plan(plan, true));
+            ADD_FAILURE() << option;
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::usage);
+            EXPECT_THAT(error.message(), HasSubstr(std::string("leave out ") + option));
+        }
+    }
 }
 
 TEST(ScoreTable, AveragesByRowAndColumn) {

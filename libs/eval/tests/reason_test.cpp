@@ -165,6 +165,23 @@ TEST(ReasonSummary, ClustersByProblem) {
     EXPECT_DOUBLE_EQ(cell.majority, 0.75);
 }
 
+TEST(ReasonSummary, TellsPassAtTheNumberOfSamplesItself) {
+    std::vector<ReasonResult> list;
+    for (std::size_t sample = 0; sample < 5; ++sample) {
+        list.push_back({.checkpoint = "post",
+                        .problem = "p",
+                        .sample = sample,
+                        .is_correct = sample == 4,
+                        .response = "#### 5"});
+    }
+    const ReasonSummary summary = summarise(list, {});
+    const auto& pass = summary.cells.front().pass;
+    ASSERT_EQ(pass.size(), 4U);  // 1, 2, 4, 5
+    EXPECT_DOUBLE_EQ(pass[2].second, 0.8);
+    EXPECT_EQ(pass[3].first, 5U);
+    EXPECT_DOUBLE_EQ(pass[3].second, 1.0);
+}
+
 TEST(ReasonSummary, ComparesOnTheSameProblems) {
     auto list = results("pre", {0, 1, 0, 1});
     const auto post = results("post", {4, 3, 4, 3});

@@ -202,5 +202,15 @@ TEST(Reply, SaysWhereAServerWent) {
         read_completion({.status = 201, .body = completion("x")}, {})));
 }
 
+TEST(Reply, NamesTheOptionThatNamesTheModel) {
+    const HttpReply missing{.status = 404,
+                            .body = R"({"error":{"message":"The model `x` does not exist."}})"};
+    const auto refuse = [&](const SentPrompt& sent) {
+        return std::get<Refusal>(read_completion(missing, sent)).reason;
+    };
+    EXPECT_THAT(refuse({}), HasSubstr("name another with --model"));
+    EXPECT_THAT(refuse({.model_option = "--served"}), HasSubstr("name another with --served"));
+}
+
 }  // namespace
 }  // namespace anamnesis::eval

@@ -2,6 +2,7 @@
 //
 // What reports say of runs beyond their scores: second answers, gaps, joined runs, single
 // checkpoints.
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -28,13 +29,17 @@ using ::testing::Not;
 class Reports : public ::testing::Test {
 protected:
     /// A run of `niah` on one task at 1K with three samples planned.
-    void write_run(const std::string& folder, const std::string& lines, int seed = 42) {
+    void write_run(const std::string& folder,
+                   const std::string& lines,
+                   int seed = 42,
+                   int length = 1024) {
         std::filesystem::create_directory(folder_.path() / folder);
         folder_.write(folder + "/run.json",
                       format(R"({{"settings": {{"kind": "niah", "tasks": ["niah_single_1"], )"
-                             R"("lengths": [1024], "samples": 3, "depths": 0, "seed": {}}}, )"
+                             R"("lengths": [{}], "samples": 3, "depths": 0, "seed": {}}}, )"
                              R"("checkpoints": {{"m": {{"back_end": "endpoint", "transport": )"
                              R"("text"}}}}}})",
+                             length,
                              seed));
         folder_.write(folder + "/results.jsonl", lines);
     }
@@ -54,10 +59,20 @@ protected:
             text,
             more);
     }
+    /// Lines at 1K as lines at 4K.
+    static std::string lengthen(std::string lines) {
+        for (std::size_t at = 0; (at = lines.find(": 1024,", at)) != std::string::npos; ++at) {
+            lines.replace(at, 7, ": 4096,");
+        }
+        return lines;
+    }
     EvaluationReport report(const std::vector<std::string>& folders) {
         ReportJob job;
         for (const std::string& folder : folders) {
             job.folders.push_back(folder_.path() / folder);
+        }
+        if (folders.size() > 1) {
+            job.out = folder_.path() / "joint";
         }
         return write_reports(job);
     }
@@ -143,6 +158,34 @@ TEST_F(Reports, JoinTwoRunsOfOneKind) {
     EXPECT_EQ(different.at("cells").as_array("cells").size(), 2U);
     EXPECT_TRUE(different.at("comparisons").as_array("comparisons").empty());
     EXPECT_THROW(report({"first", "first"}), Error);
+}
+
+TEST_F(Reports, HoldEachFolderAgainstItsOwnPlan) {
+    const std::string whole = line("a", 1.0, "7") + line("b", 1.0, "7") + line("c", 1.0, "7");
+    write_run("short", whole);
+    write_run("long", lengthen(whole), 42, 4096);
+    EXPECT_THAT(report({"short", "long"}).text, Not(HasSubstr("not asked")));
+    write_run("part", lengthen(line("a", 1.0, "7")), 42, 4096);
+    const EvaluationReport made = report({"short", "part"});
+    EXPECT_EQ(Json::parse(made.json).at("gaps").as_array("gaps").size(), 1U);
+    EXPECT_THAT(made.text, HasSubstr("2 of 3 questions of niah_single_1 at 4K"));
+}
+
+TEST_F(Reports, OverSeveralFoldersLeaveEachItsOwnPage) {
+    const std::string whole = line("a", 1.0, "7") + line("b", 1.0, "7") + line("c", 1.0, "7");
+    write_run("first", whole);
+    write_run("second", whole);
+    static_cast<void>(report({"first"}));
+    const std::string own = page("first");
+    ReportJob job{.folders = {folder_.path() / "first", folder_.path() / "second"}};
+    EXPECT_THROW(write_reports(job), Error);  // no place of its own
+    job.out = folder_.path() / "second";
+    EXPECT_THROW(write_reports(job), Error);  // the place of another
+    static_cast<void>(report({"first", "second"}));
+    static_cast<void>(report({"first", "second"}));  // the same place again
+    EXPECT_EQ(page("first"), own);
+    EXPECT_NE(page("joint"), own);
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() / "second/report.html"));
 }
 
 }  // namespace

@@ -51,13 +51,14 @@ RunProgress run(const std::filesystem::path& folder,
     EmbeddedBackEnd back_end(model, {});
     RunFolder run_folder = RunFolder::open(folder, settings, shard);
     run_folder.describe(checkpoint, Json::object());
-    return run_items(back_end,
-                     checkpoint,
-                     items(count),
-                     run_folder,
-                     shard,
-                     {.on_result = [](const Json&) {}, .on_failure = [](const std::string&) {}},
-                     {});
+    return run_items(
+        back_end,
+        checkpoint,
+        items(count),
+        run_folder,
+        shard,
+        {.on_result = [](const Json&, bool) {}, .on_failure = [](const std::string&) {}},
+        {});
 }
 
 std::multiset<std::string> ids_in(const std::filesystem::path& folder) {
@@ -100,6 +101,20 @@ TEST(Run, DividesItsSamplesAmongShards) {
     const auto ids = ids_in(folder.path() / "r");
     EXPECT_EQ(ids.size(), 10U);
     EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 10U);
+}
+
+TEST(Run, GoesOnWithAnotherNumberOfShards) {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "r";
+    EXPECT_EQ(run(path, 10, {.index = 0, .count = 2}).answered, 5U);
+    EXPECT_EQ(run(path, 10, {.index = 1, .count = 3}).answered, 2U);  // 1 and 7, not 4
+    const RunProgress whole = run(path, 10);
+    EXPECT_EQ(whole.answered, 3U);
+    EXPECT_EQ(whole.found, 7U);
+    EXPECT_EQ(run(path, 10, {.index = 1, .count = 2}).answered, 0U);
+    EXPECT_EQ(ids_in(path).size(), 10U);
+    RunFolder part = RunFolder::open(path, settings, {.index = 4, .count = 5});
+    EXPECT_FALSE(part.find_description("pre").is_null());
 }
 
 TEST(Run, KeepsCheckpointsApart) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -86,6 +87,15 @@ void go_on(LanguageModel& model,
 }
 
 }  // namespace
+
+void GeneratedAnswers::append(GeneratedAnswers turn) {
+    std::ranges::move(turn.answers, std::back_inserter(answers));
+    std::ranges::copy(turn.prompt_tokens, std::back_inserter(prompt_tokens));
+    timing.prompt_tokens += turn.timing.prompt_tokens;
+    timing.prefill_seconds += turn.timing.prefill_seconds;
+    timing.new_tokens += turn.timing.new_tokens;
+    timing.decode_seconds += turn.timing.decode_seconds;
+}
 
 bool GeneratedAnswers::is_interrupted() const {
     return std::ranges::any_of(answers, [](const Generation& generation) {

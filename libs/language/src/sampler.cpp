@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
@@ -96,6 +98,25 @@ void keep_mass(std::vector<Candidate>& candidates, double top_p) {
 }
 
 }  // namespace
+
+void refuse_idle_settings(const Sampling& sampling) {
+    std::vector<std::string> idle;
+    for (const auto& [option, is_set] : {std::pair("--top-p", sampling.top_p != 1.0),
+                                         std::pair("--top-k", sampling.top_k != 0),
+                                         std::pair("--seed", sampling.seed != 0)}) {
+        if (is_set) {
+            idle.emplace_back(option);
+        }
+    }
+    if (sampling.temperature == 0.0 && !idle.empty()) {
+        throw Error(ErrorKind::usage,
+                    format("temperature 0 takes the likeliest token, whatever {} {}; give "
+                           "--temperature, or leave {} out",
+                           join(idle, " and "),
+                           idle.size() == 1 ? "says" : "say",
+                           idle.size() == 1 ? "it" : "them"));
+    }
+}
 
 Random sampling_stream(std::uint64_t seed, std::size_t index) {
     return Random(Random(seed ^ Random(index).next()).next());

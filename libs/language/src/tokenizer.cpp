@@ -31,6 +31,19 @@ struct Tokenizer::Impl {
         return file.model == ModelKind::byte_pair && file.byte_pair.is_byte_level;
     }
 
+    /// Bytes of UTF-8 that have no token.
+    std::vector<std::size_t> missing_bytes() const {
+        std::vector<std::size_t> missing;
+        const ByteTokens& tokens = encoder.byte_tokens();
+        for (std::size_t byte = 0; byte < tokens.size(); ++byte) {
+            const bool never_occurs = byte == 0xC0 || byte == 0xC1 || byte >= 0xF5;
+            if (tokens[byte] < 0 && !never_occurs) {
+                missing.push_back(byte);
+            }
+        }
+        return missing;
+    }
+
     TokenizerFile file;
     TextEncoder encoder = TextEncoder(file);
     TokenTexts texts = TokenTexts(file);
@@ -105,21 +118,26 @@ bool Tokenizer::is_special(TokenId token) const {
     return impl_->texts.is_special(token);
 }
 
+std::optional<TokenId> Tokenizer::unknown_token() const {
+    const TokenizerFile& file = impl_->file;
+    const bool is_unigram = file.model == ModelKind::unigram;
+    const TokenId token = file.model == ModelKind::word_level ? file.unknown
+                          : is_unigram                        ? file.unigram.unknown
+                                                              : file.byte_pair.unknown;
+    const bool spells_bytes = impl_->is_byte_level() ||
+                              (is_unigram ? file.unigram.falls_back : file.byte_pair.falls_back);
+    const bool has_all = spells_bytes && impl_->missing_bytes().empty();
+    return token < 0 || has_all ? std::nullopt : std::optional(token);
+}
+
 std::string_view Tokenizer::token_bytes(TokenId token) const& {
     return impl_->texts.find_bytes(token);
 }
 
 std::vector<std::string> Tokenizer::list_notes() const {
-    const ByteTokens& tokens = impl_->encoder.byte_tokens();
-    const auto is_missing = [&](std::size_t byte) {
-        const bool never_occurs = byte == 0xC0 || byte == 0xC1 || byte >= 0xF5;
-        return tokens[byte] < 0 && !never_occurs;
-    };
     std::vector<std::string> missing;
-    for (std::size_t byte = 0; byte < tokens.size(); ++byte) {
-        if (is_missing(byte)) {
-            missing.push_back(format("0x{:02X}", byte));
-        }
+    for (const std::size_t byte : impl_->missing_bytes()) {
+        missing.push_back(format("0x{:02X}", byte));
     }
     const TokenizerFile& file = impl_->file;
     const bool loses_them =

@@ -5,6 +5,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -37,6 +38,24 @@ std::vector<float> random_logits(Random& random, std::size_t count) {
 TEST(Sampler, TakesTheLowestIdAmongEquals) {
     Random random(1);
     EXPECT_EQ(choose(std::vector<float>{0.0F, 2.0F, 2.0F}, {}, random), 1);
+}
+
+TEST(Sampler, RefusesSettingsThatGreedyDecodingIgnores) {
+    EXPECT_NO_THROW(refuse_idle_settings({}));
+    EXPECT_NO_THROW(
+        refuse_idle_settings({.temperature = 0.5, .top_k = 3, .top_p = 0.9, .seed = 7}));
+    for (const auto& [sampling, names] :
+         {std::pair(Sampling{.top_k = 3}, "whatever --top-k says"),
+          std::pair(Sampling{.top_p = 0.9}, "whatever --top-p says"),
+          std::pair(Sampling{.top_p = 0.9, .seed = 7}, "whatever --top-p and --seed say")}) {
+        try {
+            refuse_idle_settings(sampling);
+            ADD_FAILURE() << names;
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::usage);
+            EXPECT_THAT(error.message(), ::testing::HasSubstr(names));
+        }
+    }
 }
 
 TEST(Sampler, RefusesNan) {
@@ -122,6 +141,27 @@ TEST(TextStream, CountsTheTokensBeforeAStopString) {
     EXPECT_TRUE(stream.is_stopped());
     EXPECT_EQ(stream.tokens_in_text(), before.size());
     EXPECT_THROW(TextStream(tokenizer, {""}), Error);
+}
+
+TEST(TextStream, KnowsWhichTokensNoStopStringTakesAway) {
+    const Tokenizer tokenizer = tiny();
+    const std::vector<TokenId> tokens = tokenizer.encode("one ST and two STOP");
+    TextStream plain(tokenizer);
+    TextStream stream(tokenizer, {"STOP"});
+    std::size_t certain = 0;
+    for (const TokenId token : tokens) {
+        static_cast<void>(plain.push(token));
+        static_cast<void>(stream.push(token));
+        EXPECT_GE(stream.certain_tokens(), certain);
+        certain = stream.certain_tokens();
+        EXPECT_LE(certain, plain.certain_tokens());
+    }
+    EXPECT_EQ(plain.certain_tokens(), tokens.size());
+    ASSERT_TRUE(stream.is_stopped());
+    // The last of the text may hold the beginning of the stop string as well.
+    EXPECT_LE(certain, stream.tokens_in_text());
+    EXPECT_GE(certain + 1, stream.tokens_in_text());
+    EXPECT_LT(certain, tokens.size());
 }
 
 TEST(TextStream, GoesOnWithTheTextBeforeIt) {

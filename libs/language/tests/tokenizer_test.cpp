@@ -202,6 +202,7 @@ TEST(Tokenizer, OfWholeWordsCutsAtWhiteSpaceAndJoinsWithSpaces) {
         "model": {"type": "WordLevel", "unk_token": "<unk>",
                   "vocab": {"<unk>": 0, "the": 1, "dog": 2, ".": 3, "\u00e9t\u00e9": 4}}})";
     const Tokenizer tokenizer = Tokenizer::read(json);
+    EXPECT_EQ(tokenizer.unknown_token(), 0);
     const std::vector<TokenId> expected{1, 2, 0, 4, 3};
     EXPECT_EQ(tokenizer.encode("the dog\tbarks\u3000\u00e9t\u00e9\n ."), expected);
     EXPECT_EQ(tokenizer.decode(expected), "the dog \u00e9t\u00e9 .");

@@ -41,9 +41,10 @@ const Json* find_model(const Json& models, const EndpointOptions& options) {
     };
     if (options.model.empty() && std::ranges::any_of(list, is_other)) {
         throw Error(ErrorKind::usage,
-                    format("several models are served at {}: {}; name one with --model",
+                    format("several models are served at {}: {}; name one with {}",
                            options.url,
-                           list_model_ids(models)));
+                           list_model_ids(models),
+                           options.model_option));
     }
     for (const Json& model : list) {
         if (options.model.empty() || model.at("id").as_string("'id'") == options.model) {

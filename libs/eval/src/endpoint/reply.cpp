@@ -231,7 +231,7 @@ std::string find_remedy(const HttpReply& reply, const SentPrompt& sent) {
     const std::string words = to_lower(find_error_message(reply.body));
     const auto says = [&](std::string_view word) { return words.find(word) != std::string::npos; };
     if (reply.status == 404 && says("model")) {
-        return "it does not serve this model; name another with --model";
+        return format("it does not serve this model; name another with {}", sent.model_option);
     }
     if (reply.status == 404 || reply.status == 405 || reply.status == 501) {
         return is_chat ? "this server has no /v1/chat/completions; ask it with --transport text"

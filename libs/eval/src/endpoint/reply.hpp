@@ -43,6 +43,7 @@ struct SentPrompt {
     std::size_t max_new_tokens = 0;
     bool has_extensions = false;  ///< fields beyond OpenAI's
     bool wants_tokens = false;    ///< the answer's tokens were asked for
+    const char* model_option = "--model";
 };
 
 /// What a server's reply to a completion means. A server that read another number of tokens than

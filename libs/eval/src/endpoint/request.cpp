@@ -132,7 +132,8 @@ CompletionRequest make_request(const Question& question,
                               .sent = {.transport = options.transport,
                                        .max_new_tokens = question.max_new_tokens,
                                        .has_extensions = options.sends_extensions,
-                                       .wants_tokens = question.wants_tokens}};
+                                       .wants_tokens = question.wants_tokens,
+                                       .model_option = options.model_option}};
     Json body = Json::Object{{"model", options.model}};
     if (is_chat) {
         set_chat(body, question, options);

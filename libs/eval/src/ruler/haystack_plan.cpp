@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "anamnesis/base/error.hpp"
@@ -38,15 +39,39 @@ void refuse_repeated(const HaystackPlan& plan) {
     }
 }
 
+/// Errors: `usage`, naming the options.
+void refuse_what_prompts_bring(const HaystackPlan& plan) {
+    const HaystackPlan rule;
+    std::vector<std::string> idle;
+    for (const auto& [option, is_given] :
+         {std::pair("--tasks", !plan.tasks.empty()),
+          std::pair("--lengths", !plan.lengths.empty()),
+          std::pair("--samples", plan.samples != rule.samples),
+          std::pair("--seed", plan.seed != rule.seed),
+          std::pair("--essays", !plan.essays.empty()),
+          std::pair("--template", plan.wrapper != rule.wrapper),
+          std::pair("--sane-wording", plan.singular != rule.singular),
+          std::pair("--remove-newline-tab", plan.removes_newlines),
+          std::pair("--tokens-to-generate", plan.tokens_to_generate != rule.tokens_to_generate),
+          std::pair("--depths", plan.depths != rule.depths)}) {
+        if (is_given) {
+            idle.emplace_back(option);
+        }
+    }
+    if (!idle.empty()) {
+        throw Error(
+            ErrorKind::usage,
+            format("--prompts brings its own prompts, which are all asked as they are; leave "
+                   "out {}",
+                   join(idle, " and ")));
+    }
+}
+
 }  // namespace
 
 HaystackPlan complete_haystack_plan(HaystackPlan plan, bool has_prompts) {
     if (has_prompts) {
-        if (!plan.tasks.empty() || !plan.lengths.empty()) {
-            throw Error(
-                ErrorKind::usage,
-                "--prompts brings its own tasks and lengths; leave out --tasks and --lengths");
-        }
+        refuse_what_prompts_bring(plan);
         return plan;
     }
     if (plan.tasks.empty()) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "anamnesis/eval/ruler/prompts_file.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -92,6 +95,13 @@ Sample parse_sample(const Json& record) {
     return sample;
 }
 
+constexpr std::size_t first_doubling = 1024;
+
+/// The end of the doubling that a length is in.
+std::size_t find_doubling(std::size_t length) {
+    return std::max(first_doubling, std::bit_ceil(length));
+}
+
 }  // namespace
 
 std::string to_ruler_line(const Sample& sample, const RulerRecord& record) {
@@ -126,6 +136,19 @@ std::vector<Sample> read_ruler_prompts(const std::filesystem::path& path, std::s
         throw Error(ErrorKind::malformed, format("no prompts in {}", in_quotes(path.string())));
     }
     return samples;
+}
+
+void round_to_sets(std::vector<Sample>& samples) {
+    std::map<std::size_t, std::size_t> longest;  // by doubling
+    for (const Sample& sample : samples) {
+        std::size_t& length = longest[find_doubling(sample.length)];
+        length = std::max(length, sample.length);
+    }
+    for (Sample& sample : samples) {
+        const std::size_t doubling = find_doubling(sample.length);
+        const std::size_t unit = doubling == first_doubling ? first_doubling / 2 : first_doubling;
+        sample.length = (longest.at(doubling) + unit - 1) / unit * unit;
+    }
 }
 
 }  // namespace anamnesis::eval

@@ -48,8 +48,9 @@ struct EndpointOptions {
     /// Fields beyond OpenAI's (top_k, min_p, repetition_penalty, cache_prompt): neutral values that
     /// keep a server's own defaults out.
     bool sends_extensions = true;
-    bool limits_completion = false;  ///< the budget as max_completion_tokens, not max_tokens
-    bool is_insecure = false;        ///< takes any certificate
+    bool limits_completion = false;        ///< the budget as max_completion_tokens, not max_tokens
+    bool is_insecure = false;              ///< takes any certificate
+    const char* model_option = "--model";  ///< what names the model, for errors
 };
 
 /// A model behind an OpenAI-compatible server: vLLM, SGLang, llama-server.

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <optional>
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/watch.hpp"
@@ -27,13 +26,11 @@ struct NiahJob {
 };
 
 /// Asks every model what the folder does not hold yet and writes the reports; goes on where it was
-/// stopped. Nothing comes back of a shard, whose answers are joined later.
+/// stopped. A shard writes none: its answers are joined later, and its JSON says what it did.
 ///
 /// Errors: `io` where questions stay without an answer; `cancelled` after a stop; `mismatch` for an
 ///         engine that fails its check, a tokenizer of its own, or a folder of other settings;
 ///         `usage` for what no answer could be right of (`check_needle`).
-std::optional<EvaluationReport> run_niah(const NiahJob& job,
-                                         Scoreboard& scoreboard,
-                                         const Watch& watch);
+EvaluationReport run_niah(const NiahJob& job, Scoreboard& scoreboard, const Watch& watch);
 
 }  // namespace anamnesis::eval

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/watch.hpp"
@@ -34,9 +33,8 @@ struct ReasonJob {
 };
 
 /// As `run_niah`. Errors: the same, and those of the data; `usage` for worked examples without
-/// problems to draw them from, or beside a prompt template.
-std::optional<EvaluationReport> run_reason(const ReasonJob& job,
-                                           Scoreboard& scoreboard,
-                                           const Watch& watch);
+/// problems to draw them from, or beside a prompt template, and for settings of a sampling that
+/// greedy decoding ignores.
+EvaluationReport run_reason(const ReasonJob& job, Scoreboard& scoreboard, const Watch& watch);
 
 }  // namespace anamnesis::eval

@@ -32,14 +32,14 @@ struct RunProgress {
 /// Who follows a run.
 struct RunListener {
     /// Told of every line, also of those that were there before.
-    std::function<void(const Json& line)> on_result{};
+    std::function<void(const Json& line, bool is_new)> on_result{};
     /// Told of every question that stays without an answer, with the reason.
     std::function<void(const std::string& failure)> on_failure{};
     /// Told when questions begin to be asked again.
     std::function<void(const std::string& reason)> on_trouble{};
 };
 
-/// Asks `back_end` what the folder does not hold yet, and appends each answer as
+/// Asks `back_end` what no part of the folder holds yet, and appends each answer as
 /// `{"checkpoint": …, "id": …, …}`.
 RunProgress run_items(BackEnd& back_end,
                       const std::string& checkpoint,

@@ -28,6 +28,11 @@ public:
 
     io::JsonLines& results() { return results_; }
 
+    /// What the other parts of the run held when this one was opened: shards, also those of another
+    /// number of processes, or the whole.
+    const std::vector<Json>& lines_of_other_parts() const& { return other_lines_; }
+    const std::vector<Json>& lines_of_other_parts() const&& = delete;
+
     /// Records what a checkpoint is. Errors: `mismatch` where the name stands for another one, in
     /// this part of the run or in one beside it.
     void describe(const std::string& checkpoint, const Json& what);
@@ -35,7 +40,7 @@ public:
     /// The comparison of `describe` alone: records nothing.
     void expect_same(const std::string& checkpoint, const Json& what) const;
 
-    /// What it recorded; null for a checkpoint that it does not know.
+    /// What it recorded, or else a part beside it; null for a checkpoint that none knows.
     Json find_description(const std::string& checkpoint) const;
 
     /// Removes what this run wrote where it holds no answer, and the folder if nothing else is in
@@ -43,19 +48,30 @@ public:
     void discard_unanswered() noexcept;
 
 private:
-    RunFolder(std::filesystem::path record_path, Json record, io::JsonLines results);
+    RunFolder(std::filesystem::path record_path,
+              Json record,
+              io::JsonLines results,
+              std::vector<Json> other_lines);
 
     std::filesystem::path record_path_;
     Json record_;
     io::JsonLines results_;
+    std::vector<Json> other_lines_;
+};
+
+/// What a folder was to ask, and of whom.
+struct RunPlan {
+    Json settings;
+    std::vector<std::string> checkpoints{};
 };
 
 /// A finished or unfinished run, all shards together.
 struct RunRecord {
     Json settings;
-    Json checkpoints;             ///< an object: name to description
-    std::vector<Json> results;    ///< lines
-    std::vector<Json> repeats{};  ///< lines of second answers to the same questions
+    Json checkpoints;              ///< an object: name to description
+    std::vector<Json> results;     ///< lines
+    std::vector<Json> repeats{};   ///< lines of second answers to the same questions
+    std::vector<RunPlan> plans{};  ///< of each folder that it is made of
 };
 
 /// Errors: `not_found` where the folder holds no run; `mismatch` for shards of different settings,

@@ -34,6 +34,9 @@ struct GeneratedAnswers {
     std::vector<std::size_t> prompt_tokens;  ///< of each prompt
     GenerateTiming timing{};
 
+    /// Adds those of a later turn.
+    void append(GeneratedAnswers turn);
+
     /// A stop ended some of them.
     bool is_interrupted() const;
 };

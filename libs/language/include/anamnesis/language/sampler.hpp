@@ -22,6 +22,11 @@ Random sampling_stream(std::uint64_t seed, std::size_t index);
 /// Cost:   O(vocabulary) on average; top-p sorts the tokens it keeps.
 TokenId choose(std::span<const float> logits, const Sampling& sampling, Random& random);
 
+/// Errors: `usage` at temperature 0, naming those of --top-p, --top-k and --seed that are set:
+/// greedy
+///         decoding ignores them.
+void refuse_idle_settings(const Sampling& sampling);
+
 /// Natural logarithm of the probability of `token` under softmax, in double.
 ///
 /// Errors: as `choose`; `usage` for a token outside the logits.

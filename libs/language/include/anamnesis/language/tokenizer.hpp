@@ -95,6 +95,10 @@ public:
 
     bool is_special(TokenId token) const;
 
+    /// What stands for text that has no token ("<unk>"); nothing where every text has tokens, or
+    /// what has none is refused or left out.
+    std::optional<TokenId> unknown_token() const;
+
     /// What may surprise: bytes that have no token, and get lost.
     std::vector<std::string> list_notes() const;
 

@@ -27,8 +27,7 @@ struct HaystackPlan {
 };
 
 /// The plan of a recall run: tasks s1, s2 and s3 where none are named.
-/// Errors: `usage` without lengths, and for tasks or lengths beside a file of prompts, which brings
-///         its own.
+/// Errors: `usage` without lengths, and for anything that a file of prompts brings beside one.
 HaystackPlan complete_haystack_plan(HaystackPlan plan, bool has_prompts);
 
 /// One generator for each length, task and depth, depths innermost.
