@@ -63,6 +63,24 @@ INSTANTIATE_TEST_SUITE_P(Models,
                          ::testing::Values("qwen3", "qwen3_5"),
                          [](const auto& instance) { return instance.param; });
 
+TEST_P(GradientsOfRows, RefuseWhatBelongsToTexts) {
+    for (const std::vector<std::string>& more : {std::vector<std::string>{"--max-tokens", "16"},
+                                                 {"--samples", "1"},
+                                                 {"--compare", "x.jsonl"},
+                                                 {"--all-text"}}) {
+        std::vector<std::string> words{"--model",
+                                       (golden / "model").string(),
+                                       "--rows",
+                                       (golden / "inputs.safetensors").string(),
+                                       "--out",
+                                       (folder.path() / "out").string()};
+        words.insert(words.end(), more.begin(), more.end());
+        const CommandResult result = run_gradients(words);
+        EXPECT_EQ(result.exit_code, 2) << more.front();
+        EXPECT_NE(result.errors.find(more.front()), std::string::npos) << result.errors;
+    }
+}
+
 TEST_P(GradientsOfRows, AreTheGoldensAtEveryDistance) {
     const Json golden_values = Json::parse(io::read_text(golden / "expected.json", 1U << 24U));
     const Json& expected = golden_values.at("g");

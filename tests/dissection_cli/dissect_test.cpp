@@ -22,6 +22,7 @@
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
+#include "anamnesis/io/file.hpp"
 
 #include "demo_pair.hpp"
 #include "json_schema.hpp"
@@ -105,6 +106,10 @@ TEST_F(Dissect, NamesTheGroupInWhichDamageWasPlanted) {
     EXPECT_GT(order.front().first, order.back().first);
     EXPECT_TRUE(std::ranges::is_sorted(order, std::greater()));
     EXPECT_TRUE(fs::exists(folder_.path() / "out" / "report.html"));
+    EXPECT_EQ(json.at("halves").at("candidates").as_string("half"), "choosing");
+    EXPECT_EQ(json.at("halves").at("recall").as_string("half"), "telling");
+    EXPECT_THAT(io::read_text(folder_.path() / "out" / "summary.md"),
+                HasSubstr("by layer and group, on the half of the texts that chooses"));
     EXPECT_TRUE(fs::exists(folder_.path() / "out" / "summary.json"));
     const auto& commands = json.at("commands").as_array("commands");
     ASSERT_FALSE(commands.empty());
@@ -131,6 +136,36 @@ TEST_F(Dissect, FindsTheRoutingOfTheDemoAndABetterRepairThanQk) {
     const CommandResult again = dissect({"--out", at("out")});
     ASSERT_EQ(again.exit_code, 0) << again.errors;
     EXPECT_EQ(again.output, result.output);
+}
+
+TEST_F(Dissect, SaysThatSharesOfAFewTextsAreUncertain) {
+    const fs::path texts = fs::path(ANAMNESIS_TESTDATA) / "fit" / "moments";
+    std::ifstream file(texts / "recall.jsonl");
+    std::string few;
+    std::string line;
+    for (int i = 0; i < 6 && std::getline(file, line); ++i) {
+        few += line + "\n";
+    }
+    const fs::path recall = folder_.write("few.jsonl", few);
+    const CommandResult result = run_command({ANAMNESIS_BINARY,
+                                              "dissect",
+                                              "--pre",
+                                              at("pre"),
+                                              "--post",
+                                              at("post"),
+                                              "--recall",
+                                              recall.string(),
+                                              "--reasoning",
+                                              (texts / "chains.jsonl").string(),
+                                              "--out",
+                                              at("out"),
+                                              "--json"});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    const std::string warnings = Json::parse(result.output).at("warnings").dump();
+    EXPECT_THAT(warnings, HasSubstr("the figures are of 3 recall texts"));
+    EXPECT_THAT(warnings, Not(HasSubstr("reasoning texts, and about as many")));
+    EXPECT_THAT(io::read_text(folder_.path() / "out" / "summary.md"),
+                HasSubstr("Warning: the figures are of 3 recall texts"));
 }
 
 TEST_F(Dissect, RefusesAFolderOfModelsThatRanInAnotherWay) {

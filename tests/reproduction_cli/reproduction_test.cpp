@@ -102,7 +102,8 @@ TEST_F(Reproduction, GoesFromRandomWeightsToAReport) {
                                           "--method",
                                           "qk"});
     EXPECT_EQ(frozen.exit_code, 1) << frozen.output;
-    EXPECT_THAT(frozen.output, Not(HasSubstr("deviation: tensor model.layers.2.self_attn.q_proj")));
+    EXPECT_THAT(frozen.output,
+                Not(HasSubstr("deviation: tensor 'model.layers.2.self_attn.q_proj")));
     const CommandResult verified = command({"verify",
                                             "--pre",
                                             at("whole/seed-3/pre"),

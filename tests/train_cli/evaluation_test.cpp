@@ -93,6 +93,10 @@ TEST_F(ARunThatIsWatched, MixesReplayedRowsIntoEveryStep) {
 TEST_F(ARunThatIsWatched, AsksOtherModelsAsNiahAndReasonDo) {
     const TemporaryFolder model;
     write_tiny_model(model, "hypenet_base");
+    // A context in which an answer of 8,192 tokens has no room.
+    Json config = Json::parse(io::read_text(model.path() / "config.json"));
+    config.set("max_position_embeddings", 4400);
+    model.write("config.json", config.dump());
     folder.write("sft.jsonl",
                  R"({"prompt": "One and one", "response": " is two."})"
                  "\n");
@@ -136,6 +140,9 @@ TEST_F(ARunThatIsWatched, AsksOtherModelsAsNiahAndReasonDo) {
         }
         EXPECT_GE(evaluation.at("gsm8k").as_double("gsm8k"), 0.0);
     }
+    EXPECT_NE((watched.output + watched.errors).find("--eval-reason: answers of up to 4"),
+              std::string::npos)
+        << watched.output << watched.errors;
     EXPECT_FALSE(fs::exists(out("watched") + "/evaluation")) << "the network is asked in memory";
     EXPECT_EQ(io::read_text(fs::path(out("watched")) / "model.safetensors"),
               io::read_text(fs::path(out("plain")) / "model.safetensors"));

@@ -127,14 +127,15 @@ void add_fits(Document& document, const GradientFindings& findings) {
         const auto add = [&](const std::string& name, const Curve& curve) {
             const DecayFit& fit = curve.fit;
             const bool has_line = fit.has_line;
-            table.rows.push_back({set.name,
-                                  name,
-                                  format_length(curve),
-                                  format_interval(curve),
-                                  has_line ? format("{:.0f} to {:.0f}", fit.first, fit.last) : "",
-                                  has_line ? format("{:.3f}", fit.r_squared) : "",
-                                  has_line ? format("{:.3f}", fit.power_law_r_squared) : "",
-                                  fit.reason});
+            table.rows.push_back(
+                {set.name,
+                 name,
+                 format_length(curve),
+                 format_interval(curve),
+                 has_line ? format("{:.0f} to {:.0f}", fit.first, fit.last) : "",
+                 has_line ? format("{:.3f}", fit.r_squared) : "",
+                 has_line ? format("{:.3f}", fit.power_law_r_squared) : "",
+                 curve.no_interval.empty() ? fit.reason : "no interval: " + curve.no_interval});
         };
         add("all softmax layers", set.locality.curve);
         for (const LayerLocality& layer : set.locality.layers) {

@@ -38,6 +38,9 @@ Json write_fit(const Curve& curve) {
     if (fit.is_exponential) {
         json.set("decay_length", fit.length);
         json.set("interval", write_interval(curve.length_interval));
+        if (!curve.no_interval.empty()) {
+            json.set("interval_reason", curve.no_interval);
+        }
     } else {
         json.set("reason", fit.reason);
     }
@@ -110,6 +113,8 @@ std::string format_length(const Curve& curve) {
     if (curve.length_interval) {
         text +=
             format(" [{:.1f}, {:.1f}]", curve.length_interval->low, curve.length_interval->high);
+    } else if (!curve.no_interval.empty()) {
+        text += format(" (no interval: {})", curve.no_interval);
     }
     return text;
 }

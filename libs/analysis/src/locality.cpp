@@ -93,6 +93,7 @@ public:
     Curve make_with_intervals(const eval::BootstrapOptions& options) const {
         Curve curve = make();
         if (examples() < 2) {
+            curve.no_interval = curve.fit.is_exponential ? "there is one example" : "";
             return curve;
         }
         for (std::size_t i = 0; i < bins_.size(); ++i) {
@@ -102,19 +103,28 @@ public:
                 options);
         }
         if (curve.fit.is_exponential) {
-            curve.length_interval = eval::bootstrap_interval(
-                examples(),
-                [&](std::span<const std::size_t> drawn) {
-                    const DecayFit fit = make_curve(drawn).fit;
-                    return fit.is_exponential ? fit.length
-                                              : std::numeric_limits<double>::quiet_NaN();
-                },
-                options);
+            add_length_interval(curve, options);
         }
         return curve;
     }
 
 private:
+    void add_length_interval(Curve& curve, const eval::BootstrapOptions& options) const {
+        std::size_t failed = 0;
+        curve.length_interval = eval::bootstrap_interval(
+            examples(),
+            [&](std::span<const std::size_t> drawn) {
+                const DecayFit fit = make_curve(drawn).fit;
+                failed += fit.is_exponential ? 0 : 1;
+                return fit.is_exponential ? fit.length : std::numeric_limits<double>::quiet_NaN();
+            },
+            options);
+        if (!curve.length_interval) {
+            curve.no_interval = format(
+                "{} of {} resamples of the examples fit no exponential", failed, options.resamples);
+        }
+    }
+
     std::size_t examples() const { return parts_.front().size(); }
 
     std::vector<Totals> sum_totals(std::span<const std::size_t> drawn) const {

@@ -11,6 +11,7 @@
 
 #include "anamnesis/analysis/decay_fit.hpp"
 #include "anamnesis/analysis/embedding_correlation.hpp"
+#include "anamnesis/analysis/gradient_findings.hpp"
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
 #include "anamnesis/base/random.hpp"
@@ -95,6 +96,21 @@ TEST(Locality, HasNoIntervalForOneExample) {
     const Locality locality = summarise(records, {});
     EXPECT_FALSE(locality.curve.points[3].interval.has_value());
     EXPECT_FALSE(locality.curve.length_interval.has_value());
+    EXPECT_EQ(locality.curve.no_interval, "there is one example");
+    EXPECT_NE(to_text({.model = "m", .settings = {}, .data = {{.name = "d", .locality = locality}}})
+                  .find("tokens (no interval: there is one example)"),
+              std::string::npos);
+}
+
+TEST(Locality, SaysWhyALengthHasNoInterval) {
+    // A short example beside longer ones: a resample of it alone has too few distances.
+    std::vector<ExampleRecord> records{make_example(0, 500, 40.0), make_example(1, 6, 40.0)};
+    const Locality locality = summarise(records, {.resamples = 200});
+    ASSERT_TRUE(locality.curve.fit.is_exponential) << locality.curve.fit.reason;
+    EXPECT_FALSE(locality.curve.length_interval.has_value());
+    EXPECT_NE(locality.curve.no_interval.find("of 200 resamples of the examples fit no"),
+              std::string::npos);
+    EXPECT_TRUE(summarise(make_examples(60.0), {.resamples = 200}).curve.no_interval.empty());
 }
 
 TEST(Locality, RecordsSurviveJson) {

@@ -373,6 +373,7 @@ private:
             }
         }
         findings_.best = best == nullptr ? std::string() : best->name;
+        warn_of_few_texts(findings_);
     }
 
     const DissectionJob& job_;

@@ -61,7 +61,7 @@ report::Table make_table(const std::string& caption, const std::vector<Outcome>&
 report::HeatMap make_map(const Findings& findings) {
     report::HeatMap map{.caption =
                             "Recall that comes back (-ln p) of pre's weights in post, by layer and "
-                            "group; of heads the best",
+                            "group, on the half of the texts that chooses; of heads the best",
                         .row_label = "layer",
                         .column_label = "group",
                         .rows = {},
@@ -130,8 +130,8 @@ report::Scatter make_front(const Findings& findings) {
 report::Table make_candidates(const Findings& findings) {
     report::Table table{
         .caption =
-            "Every candidate, on the texts that choose: what it wins (-ln p, post less "
-            "candidate), and what post's weights cost pre",
+            "Every candidate, on the half of the texts that chooses: what it wins (-ln p, post "
+            "less candidate), and what post's weights cost pre",
         .columns = {"candidate", "texts", "recall", "reasoning", "cost of recall in pre"},
         .is_number = {false, true, true, true, true},
         .rows = {}};
@@ -152,8 +152,9 @@ report::Document to_document(const Findings& findings) {
     report::Document document{
         .title = "Which weights carry the damage",
         .subtitle =
-            "Groups of pre put into post, in memory, on the same texts. Half of the texts "
-            "chose; the figures are of the other half.",
+            "Groups of pre put into post, in memory, on the same texts. Half of the texts chose: "
+            "the map, the worths and the list of candidates are of these. All that comes back or "
+            "is kept is of the other half.",
         .blocks = {}};
     report::KeyFigures figures;
     figures.figures.push_back(
@@ -179,8 +180,8 @@ report::Document to_document(const Findings& findings) {
     document.blocks.emplace_back(make_table("Weights of pre, alone and together", findings.found));
     if (findings.found.size() > 1) {
         document.blocks.emplace_back(report::Paragraph{
-            .text = format("The parts of the best union are worth {:.2f} one by one and {:.2f} "
-                           "together.",
+            .text = format("On the texts that choose, the parts of the best union are worth {:.2f} "
+                           "one by one and {:.2f} together.",
                            findings.additive,
                            findings.together)});
     }

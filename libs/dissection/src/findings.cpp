@@ -64,6 +64,18 @@ Json to_json(const Candidate& candidate) {
                          candidate.is_reversed ? Json(candidate.reverse_recall_loss) : Json()}};
 }
 
+/// Which half of the texts the fields are of.
+Json name_halves() {
+    Json halves = Json::object();
+    for (const char* field :
+         {"candidates", "carrier", "best", "worth", "additive_worth", "union_worth"}) {
+        halves.set(field, "choosing");
+    }
+    halves.set("recall", "telling");
+    halves.set("reasoning", "telling");
+    return halves;
+}
+
 std::string percent(const std::optional<double>& share) {
     return share ? format("{:.0f} %", 100.0 * *share) : std::string("-");
 }
@@ -105,6 +117,7 @@ Json to_json(const Findings& findings) {
                         {"additive_worth", findings.additive},
                         {"union_worth", findings.together},
                         {"cut_short", findings.is_cut_short},
+                        {"halves", name_halves()},
                         {"candidates", std::move(candidates)},
                         {"found", to_json(findings.found)},
                         {"methods", to_json(findings.methods)},

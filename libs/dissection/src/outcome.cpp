@@ -6,8 +6,10 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "anamnesis/base/text.hpp"
 #include "anamnesis/dissection/findings.hpp"
 #include "anamnesis/eval/statistics.hpp"
 
@@ -53,6 +55,21 @@ Outcome make_outcome(const std::string& name,
     outcome.reasoning.share = kept.share;
     outcome.reasoning.share_interval = kept.interval;
     return outcome;
+}
+
+void warn_of_few_texts(Findings& findings) {
+    constexpr std::size_t few = 10;  // of one half
+    for (const auto& [kind, side] : {std::pair("recall", &findings.post.recall),
+                                     std::pair("reasoning", &findings.post.reasoning)}) {
+        if (side->texts < few) {
+            findings.warnings.push_back(
+                format("the figures are of {} {} texts, and about as many chose what is told: the "
+                       "shares, the carrier and the best repair are uncertain; give 50 texts of "
+                       "each kind or more",
+                       side->texts,
+                       kind));
+        }
+    }
 }
 
 }  // namespace anamnesis::dissection

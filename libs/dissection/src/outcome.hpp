@@ -16,4 +16,8 @@ Outcome make_outcome(const std::string& name,
                      const Scores& of_pre,
                      const Scores& of_post);
 
+/// Warns where fewer than 20 texts of a kind were given: half of them choose, and shares of the
+/// other half are a guess.
+void warn_of_few_texts(Findings& findings);
+
 }  // namespace anamnesis::dissection

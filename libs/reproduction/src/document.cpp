@@ -215,6 +215,8 @@ std::string decay_text(const char* name, const analysis::Curve& curve) {
     if (curve.length_interval) {
         text +=
             format(" [{:.1f}, {:.1f}]", curve.length_interval->low, curve.length_interval->high);
+    } else if (!curve.no_interval.empty()) {
+        text += format(" (no interval: {})", curve.no_interval);
     }
     return text + ".";
 }

@@ -49,7 +49,10 @@ constexpr std::size_t prefill_chunk = 512;
 /// The same questions as `probe` and `niah` ask by default.
 constexpr std::uint64_t synthetic_seed = 999;
 constexpr std::uint64_t needle_seed = 42;
-constexpr std::size_t problem_tokens = 8192;  ///< of an answer
+/// Of an answer, where the context has room for them.
+constexpr std::size_t problem_tokens = 8192;
+/// With less room most answers would be cut before they end.
+constexpr std::size_t fewest_problem_tokens = 256;
 
 [[noreturn]] void refuse_length(std::size_t length, const std::string& why) {
     throw Error(ErrorKind::usage, format("--eval-lengths has {}: {}", length, why));
@@ -102,7 +105,7 @@ public:
         }
         make_needles(plan, watch);
         if (plan.reasoning) {
-            make_problems(*plan.reasoning, plan.samples);
+            make_problems(*plan.reasoning, plan.samples, watch);
         }
     }
 
@@ -199,24 +202,40 @@ private:
         }
     }
 
-    void make_problems(const EvaluationPlan::Reasoning& reasoning, std::size_t most) {
+    /// Every answer may take the same number of tokens: what the longest problem leaves.
+    void make_problems(const EvaluationPlan::Reasoning& reasoning,
+                       std::size_t most,
+                       const Watch& watch) {
         problems_ = in_context([] { return std::string("reading --eval-data"); },
                                [&] { return eval::read_problems(reasoning.data, reasoning.task); });
         problems_.resize(std::min(problems_.size(), most));
+        const std::size_t context = model_->context_length();
+        std::size_t room = problem_tokens;
         const auto check = [&](const eval::Problem& problem, const eval::Question& question) {
-            if (room_for(question) > model_->context_length()) {
+            const std::size_t taken = count_tokens(form_.render(question));
+            if (taken + fewest_problem_tokens > context) {
                 throw Error(ErrorKind::usage,
-                            format("--eval-data: problem {} takes {} tokens with an answer of up "
-                                   "to {}, the context of the model is {}",
+                            format("--eval-data: problem {} takes {} tokens, the context of the "
+                                   "model is {}; an answer needs room for {}",
                                    in_quotes(problem.id),
-                                   room_for(question),
-                                   question.max_new_tokens,
-                                   model_->context_length()));
+                                   taken,
+                                   context,
+                                   fewest_problem_tokens));
             }
+            room = std::min(room, context - taken);
         };
         const eval::NextItem next = eval::reason_items(problems_, problem_asking_, check);
         while (next()) {
         }
+        if (room < problem_tokens) {
+            watch.log(
+                format("--eval-reason: answers of up to {} tokens, not {}: the longest "
+                       "problem leaves no more of the model's context of {}",
+                       room,
+                       problem_tokens,
+                       context));
+        }
+        problem_asking_.max_new_tokens = room;
     }
 
     language::Tokenizer tokenizer_;

@@ -52,6 +52,7 @@ struct Curve {
     DecayFit fit{};
     /// Of the decay length, over examples; absent where resamples often fit no exponential.
     std::optional<eval::Interval> length_interval{};
+    std::string no_interval{};  ///< why a decay length has none, else empty
 };
 
 struct LayerLocality {

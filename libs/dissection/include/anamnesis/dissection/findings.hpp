@@ -32,10 +32,13 @@ struct Outcome {
     std::vector<std::string> commands{};  ///< what makes it on disk
     SideScore recall{};
     SideScore reasoning{};
-    double worth = 0.0;  ///< what is won of both sides, in shares of what separates pre and post
+    /// What is won of both sides, in shares of what separates pre and post, on the texts that
+    /// choose; the scores are of those that tell.
+    double worth = 0.0;
 };
 
-/// One candidate while the search narrows down: on how many texts it was asked, and what it won.
+/// One candidate while the search narrows down: on how many of the texts that choose it was asked,
+/// and what it won on them.
 struct Candidate {
     std::string name{};
     std::string group{};

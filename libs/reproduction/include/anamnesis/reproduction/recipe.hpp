@@ -46,7 +46,8 @@ Recipe standard_recipe();
 /// one rate; without a twin.
 Recipe wide_recipe();
 
-/// The same steps in seconds, to see that they work; its figures mean nothing.
+/// The same steps in a minute or two, most of which is what `fit` computes, to see that they work;
+/// its figures mean nothing.
 Recipe quick_recipe();
 
 Json to_json(const Course& course);
