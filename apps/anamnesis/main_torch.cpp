@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "anamnesis/runtime/freed_memory.hpp"
+#include "anamnesis/runtime/device.hpp"
 
 #include "command.hpp"
 

@@ -30,7 +30,7 @@
 #include "anamnesis/base/random.hpp"
 #include "anamnesis/checkpoint/checkpoint.hpp"
 #include "anamnesis/checkpoint/model.hpp"
-#include "anamnesis/runtime/freed_memory.hpp"
+#include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/model_spec.hpp"
 #include "anamnesis/runtime/network.hpp"
 

@@ -15,7 +15,7 @@
 
 #include "anamnesis/checkpoint/mixers/latent_attention.hpp"
 #include "anamnesis/checkpoint/mixers/mamba2.hpp"
-#include "anamnesis/runtime/freed_memory.hpp"
+#include "anamnesis/runtime/device.hpp"
 #include "anamnesis/runtime/second_moment.hpp"
 
 #include "attention.hpp"

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "anamnesis/runtime/freed_memory.hpp"
+#include "anamnesis/runtime/device.hpp"
 
 /// The main function of a benchmark whose first argument is a checkpoint: exit code 2 without one,
 /// 1 and the error's message where `measure(argc, argv)` throws.

@@ -11,6 +11,7 @@
 #include "anamnesis/base/words.hpp"
 #include "anamnesis/eval/grading/task.hpp"
 #include "anamnesis/io/file.hpp"
+#include "anamnesis/runtime/device.hpp"
 #include "anamnesis/train/evaluation.hpp"
 #include "anamnesis/train/fine_tune.hpp"
 #include "anamnesis/train/initial_checkpoint.hpp"
@@ -72,6 +73,7 @@ int run(const TrainOptions& options, Terminal& terminal, const Watch& watch) {
     if (options.job.checkpoint.empty() == options.init.empty()) {
         throw Error(ErrorKind::usage, "give one of --model and --init");
     }
+    runtime::keep_freed_memory(runtime::kept_in_training);
     const train::FineTuneJob job = make_job(options);
     const std::unique_ptr<train::Processes> processes = train::launched_processes();
     train::FineTuneResult result;

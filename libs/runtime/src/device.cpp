@@ -9,6 +9,9 @@
 #include <ATen/Parallel.h>
 #include <c10/core/Device.h>
 #include <c10/util/Exception.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
@@ -65,6 +68,14 @@ void use_threads(unsigned threads) {
 void release_threads() {
 #if defined(_OPENMP)
     omp_pause_resource_all(omp_pause_soft);
+#endif
+}
+
+void keep_freed_memory([[maybe_unused]] int most) {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, most);
+    mallopt(M_TRIM_THRESHOLD, most);
+    mallopt(M_ARENA_MAX, 1);
 #endif
 }
 

@@ -25,6 +25,19 @@ void use_threads(unsigned threads);
 /// sends those that wait to sleep at once.
 void release_threads();
 
+/// Layer after layer frees its activations and takes new ones of the same size; the C library
+/// would give the pages back to the kernel each time, and fetch zeroed ones. This keeps blocks of
+/// up to `most` bytes in the process instead, in one heap for all threads: a heap of a thread's
+/// own holds no block above 64 MiB. It is a setting of the whole process and of its allocator
+/// (mallopt), so no library function calls it: a program that runs models on the CPU calls it at
+/// its start. Without glibc it does nothing.
+void keep_freed_memory(int most = 1 << 28);
+
+/// The `most` of a trainer. Gradients of an embedding come and go among small blocks that stay: in
+/// the heap each would leave a hole that the next does not fit, and the process would grow by one
+/// at every step.
+inline constexpr int kept_in_training = 1 << 25;
+
 /// What LibTorch threw, in our words.
 Error to_error(const c10::Error& error);
 
