@@ -127,7 +127,7 @@ EvaluationReport run_reason(const ReasonJob& job, Scoreboard& scoreboard, const 
                     "--train gives the worked examples of --shots; give both, or neither");
     }
     language::Sampling sampling = job.sampling;
-    sampling.seed = job.shots > 0 ? 0 : job.seed;  // it draws worked examples too
+    sampling.seed = 0;  // it draws worked examples too, and is a setting that a run goes on with
     language::refuse_idle_settings(sampling);
     ReasonEvaluation evaluation(job);
     return run_evaluation(evaluation, job.asking, scoreboard, watch);

@@ -9,7 +9,6 @@
 #include <string_view>
 #include <system_error>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -231,6 +230,45 @@ RunPlan make_plan(const RunRecord& run) {
     return plan;
 }
 
+/// The answers of a folder, as its files are read one after another.
+class Answers {
+public:
+    explicit Answers(const fs::path& folder) : folder_(folder) {}
+
+    /// False for one that another part has given too: they ran at the same time, and the first one
+    /// counts. Errors: `mismatch` for one that is twice in a file, or of another prompt than
+    /// before.
+    bool take(const Json& line, const fs::path& file) {
+        const std::string checkpoint = line.at("checkpoint").as_string("'checkpoint'");
+        const std::string id = line.at("id").as_string("'id'");
+        const auto [first, is_new] = files_.emplace(checkpoint + '\n' + id, file);
+        if (!is_new && first->second == file) {
+            throw Error(
+                ErrorKind::mismatch,
+                format(
+                    "duplicate sample {} of {} in {}", id, checkpoint, in_quotes(file.string())));
+        }
+        const Json* prompt = line.find("prompt_sha256");
+        if (prompt != nullptr) {
+            const auto known = prompts_.emplace(id, prompt->dump()).first;
+            if (known->second != prompt->dump()) {
+                throw Error(ErrorKind::mismatch,
+                            format("sample {} of {} is not the same prompt for every "
+                                   "checkpoint in {}: their scores cannot be compared",
+                                   id,
+                                   checkpoint,
+                                   in_quotes(folder_.string())));
+            }
+        }
+        return is_new;
+    }
+
+private:
+    const fs::path& folder_;
+    std::unordered_map<std::string, fs::path> files_;       // where each was first
+    std::unordered_map<std::string, std::string> prompts_;  // digests by sample
+};
+
 }  // namespace
 
 RunRecord read_run(const fs::path& folder) {
@@ -261,33 +299,13 @@ RunRecord read_run(const fs::path& folder) {
         }
     }
     run.plans.push_back(make_plan(run));
-    std::unordered_set<std::string> seen;
-    std::unordered_map<std::string, std::string> prompts;  // digests by sample
+    Answers answers(folder);
     for (const fs::path& path : list_files(folder, "results", ".jsonl")) {
         for (Json& line : read_results(path, run.checkpoints)) {
-            const std::string key = line.at("checkpoint").as_string("'checkpoint'") + '\n' +
-                                    line.at("id").as_string("'id'");
-            if (!seen.insert(key).second) {
-                throw Error(ErrorKind::mismatch,
-                            format("duplicate sample {} of {} in {}",
-                                   line.at("id").as_string("'id'"),
-                                   line.at("checkpoint").as_string("'checkpoint'"),
-                                   in_quotes(folder.string())));
+            if (answers.take(line, path)) {
+                const bool is_repeat = line.find("again") != nullptr;
+                (is_repeat ? run.repeats : run.results).push_back(std::move(line));
             }
-            if (const Json* prompt = line.find("prompt_sha256")) {
-                const std::string id = line.at("id").as_string("'id'");
-                const auto [known, is_new] = prompts.emplace(id, prompt->dump());
-                if (!is_new && known->second != prompt->dump()) {
-                    throw Error(ErrorKind::mismatch,
-                                format("sample {} of {} is not the same prompt for every "
-                                       "checkpoint in {}: their scores cannot be compared",
-                                       id,
-                                       line.at("checkpoint").as_string("'checkpoint'"),
-                                       in_quotes(folder.string())));
-                }
-            }
-            const bool is_repeat = line.find("again") != nullptr;
-            (is_repeat ? run.repeats : run.results).push_back(std::move(line));
         }
     }
     return run;

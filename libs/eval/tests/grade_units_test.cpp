@@ -233,6 +233,10 @@ TEST(GradeChoices, ALetterBeforeItsReasonIsAnAnswer) {
                                  "The answer is B - xy",
                                  "The answer is B, or maybe C.",
                                  "The answer is B, wait, it is C.",
+                                 "The answer is B, then C.",
+                                 "The answer is B, together with D.",
+                                 "The answer is B, except when C.",
+                                 "The answer is B, which is wrong; it is C.",
                                  "B\n\nOn second thought, choose C."}) {
         EXPECT_FALSE(grade_response(ReasoningTask::custom, "B", response).is_correct) << response;
     }
@@ -240,6 +244,8 @@ TEST(GradeChoices, ALetterBeforeItsReasonIsAnAnswer) {
     EXPECT_TRUE(
         grade_response(ReasoningTask::custom, "Mitochondria", "B. Mitochondria").is_correct);
     EXPECT_TRUE(grade_response(ReasoningTask::custom, "12", "B\n\nThe value is 12.").is_correct);
+    EXPECT_TRUE(
+        grade_response(ReasoningTask::custom, "yes", "B. Then it follows.\n\nSo yes.").is_correct);
 }
 
 TEST(GradeSentences, WhatOnlySaysWhenIsNotTheAnswer) {
@@ -254,6 +260,12 @@ TEST(GradeSentences, WhatOnlySaysWhenIsNotTheAnswer) {
     EXPECT_TRUE(is_right("5", "For $x = 2$ the value is $5$."));
     EXPECT_TRUE(is_right("\\frac{3}{56}", "The probability is $p$ where $p = \\frac{3}{56}$."));
     EXPECT_TRUE(is_right("7", "If $x = 2$, for this the result is $7$."));
+    EXPECT_TRUE(is_right(
+        "24", "The number of eggs is $2 \\times 8 = 16$ for the week, with a total of $16+8=24$."));
+    EXPECT_TRUE(is_right("24", "So her cost is \\(16\\) for shirts, for a total of \\(24\\)."));
+    EXPECT_TRUE(is_right("8", "The price is $16$ for two, or $8$ each."));
+    EXPECT_TRUE(is_right("7", "The minimum is $3$ at one end, with the maximum being $7$."));
+    EXPECT_TRUE(is_right("y=2", "We have $x=1$, with $y=2$."));
 }
 
 TEST(GradeChoices, AnArticleOfASentenceThatWasCutIsNone) {

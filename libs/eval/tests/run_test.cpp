@@ -193,6 +193,20 @@ TEST(Run, RefusesShardsOfAnotherCheckpointUnderTheSameName) {
     EXPECT_THROW(read_run(path), Error);
 }
 
+TEST(Run, TakesAnAnswerOnceThatPartsGaveAtTheSameTime) {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "r";
+    run(path, 4, {.index = 0, .count = 2}, "pre");
+    run(path, 4, {.index = 1, .count = 2}, "pre");
+    const std::string line = io::read_text(path / "results-1-of-2.jsonl");
+    std::ofstream(path / "results-2-of-2.jsonl", std::ios::app)
+        << line.substr(0, line.find('\n') + 1);
+    EXPECT_EQ(read_run(path).results.size(), 4U);
+    // No part answers a question twice.
+    std::ofstream(path / "results-1-of-2.jsonl", std::ios::app) << line;
+    EXPECT_THROW(read_run(path), Error);
+}
+
 TEST(Run, RefusesASampleThatWasNotTheSamePromptForAll) {
     const TemporaryFolder folder;
     const auto path = folder.path() / "r";

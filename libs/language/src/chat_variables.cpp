@@ -25,9 +25,7 @@ std::string find_spelling(const std::string& name, const std::string& value) {
         return format("write {}={}", name, word == "none" ? "null" : word);
     }
     constexpr std::string_view beginnings = "{[\"'";
-    constexpr std::string_view ends = "}]\"'";
-    const bool is_broken = !value.empty() && (beginnings.find(value.front()) != std::string::npos ||
-                                              ends.find(value.back()) != std::string::npos);
+    const bool is_broken = !value.empty() && beginnings.find(value.front()) != std::string::npos;
     return is_broken ? "put texts into double quotes and close every bracket and quote" : "";
 }
 

@@ -34,6 +34,7 @@ TEST(ChatVariables, AreJsonOrPlainWords) {
     EXPECT_EQ(read(R"("True")"), R"("True")");
     EXPECT_EQ(read("high"), R"("high")");
     EXPECT_EQ(read("you are [a] poet, \"dear\" one"), R"("you are [a] poet, \"dear\" one")");
+    EXPECT_EQ(read("it's [ok]"), R"("it's [ok]")");
     EXPECT_EQ(read("truest"), R"("truest")");
     EXPECT_EQ(read(""), R"("")");
 }
@@ -43,7 +44,7 @@ TEST(ChatVariables, ThatWereToBeJsonAreRefusedWithTheirSpelling) {
     EXPECT_THAT(refusal("TRUE"), HasSubstr("write x=true"));
     EXPECT_THAT(refusal("None"), HasSubstr("write x=null"));
     EXPECT_THAT(refusal("Null"), HasSubstr("write x=null"));
-    for (const char* broken : {R"({"a")", "[1, 2", R"("high)", "'high'", "high\"", R"({'a': 1})"}) {
+    for (const char* broken : {R"({"a")", "[1, 2", R"("high)", "'high'", R"({'a': 1})"}) {
         EXPECT_THAT(refusal(broken), HasSubstr("close every bracket and quote")) << broken;
     }
 }

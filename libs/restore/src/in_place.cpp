@@ -216,16 +216,27 @@ void check_space_for_undo(const Plan& plan, const fs::path& folder) {
     }
 }
 
+/// The files of an index; none of one that cannot be read.
+std::vector<std::string> list_named_files(const fs::path& index) {
+    try {
+        return formats::parse_shard_index(io::read_text(index)).files();
+    } catch (const Error&) {
+        return {};
+    }
+}
+
 /// Whether an undo file is of the file, index or shard that a user names, or of another one of its
 /// set.
 bool is_of_file(const UndoFile& undo, const fs::path& file) {
     constexpr std::string_view index_ending = ".index.json";
     const std::string name = file.filename().string();
     if (name.ends_with(index_ending)) {
-        // Beside a stale index the single file is what was repaired.
-        const auto named = formats::parse_shard_index(io::read_text(file)).files();
-        return undo.holds_rows_of(name.substr(0, name.size() - index_ending.size())) ||
-               std::ranges::any_of(named, [&](const auto& one) { return undo.holds_rows_of(one); });
+        // Beside a stale index the single file is what was repaired; one that is broken by now says
+        // nothing.
+        const std::string stem = name.substr(0, name.size() - index_ending.size());
+        return stem == "model.safetensors" || undo.holds_rows_of(stem) ||
+               std::ranges::any_of(list_named_files(file),
+                                   [&](const auto& one) { return undo.holds_rows_of(one); });
     }
     return undo.holds_rows_of(name) ||
            std::ranges::any_of(undo.ranges(), [&](const UndoRange& range) {

@@ -154,6 +154,23 @@ TEST_F(InPlace, AVariantIsUndoneByTheIndexThatItWasRepairedBy) {
     EXPECT_EQ(testing::snapshot(folder.path()), before);
 }
 
+TEST_F(InPlace, AnIndexThatIsBrokenByNowStillNamesWhatIsUndone) {
+    const TemporaryFolder folder;
+    forged_llama().write_sharded(folder, 2, 2);
+    const fs::path index = folder.path() / "model.safetensors.index.json";
+    const auto before = testing::snapshot(folder.path());
+    const auto pre = checkpoint::open_recognised(pre_.path());
+    const auto post = checkpoint::open_recognised(index);
+    Request request;
+    request.allowed = {Allowance::unrelated};
+    static_cast<void>(write_in_place(make_plan(pre, post, request), {}));
+    const std::string text = testing::read_file(index);
+    folder.write("model.safetensors.index.json", "{");
+    static_cast<void>(undo_in_place(index, {}));
+    folder.write("model.safetensors.index.json", text);
+    EXPECT_EQ(testing::snapshot(folder.path()), before);
+}
+
 /// Two files in the folder of post, which are repaired and undone by their names.
 class TwoFilesInPlace : public InPlace {
 protected:

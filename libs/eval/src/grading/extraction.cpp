@@ -145,7 +145,12 @@ std::optional<std::string> find_first_choice(std::string_view text, std::string_
     const std::string rest = lower(whole.substr(next, 16));
     const bool is_headed = std::ranges::any_of(
         headings, [&](std::string_view heading) { return rest.starts_with(heading); });
-    return is_headed || !(has_value(last) || names_choices(tokenise(last)))
+    constexpr auto conclusions = std::to_array<std::string_view>(
+        {"so ", "so,", "thus", "therefore", "hence", "in conclusion"});
+    const std::string ending = lower(last.substr(0, 16));
+    const bool concludes = std::ranges::any_of(
+        conclusions, [&](std::string_view word) { return ending.starts_with(word); });
+    return is_headed || !(concludes || has_value(last) || names_choices(tokenise(last)))
                ? std::optional(std::string(1, *choice))
                : std::nullopt;
 }

@@ -47,27 +47,6 @@ bool ends_in_copula(std::string_view words) {
     return contains(copulas, text.substr(space == std::string::npos ? 0 : space + 1));
 }
 
-/// "when", "for all", ", if": what follows says when something holds, and is not stated itself.
-bool adds_condition(std::string_view gap) {
-    constexpr auto conditions = std::to_array<std::string_view>({"when",
-                                                                 "whenever",
-                                                                 "if",
-                                                                 "for",
-                                                                 "at",
-                                                                 "as",
-                                                                 "with",
-                                                                 "while",
-                                                                 "since",
-                                                                 "because",
-                                                                 "given"});
-    const std::string text = lower(trim(gap));
-    const std::size_t begin = text.find_first_not_of(", ");
-    if (begin == std::string::npos || ends_in_copula(text)) {
-        return false;
-    }
-    return contains(conditions, text.substr(begin, text.find(' ', begin) - begin));
-}
-
 /// Digits, signs and commands: no name of a variable.
 bool is_numeric(std::string_view text) {
     bool is_command = false;
@@ -80,6 +59,34 @@ bool is_numeric(std::string_view text) {
         has_digit |= is_digit(c);
     }
     return has_digit;
+}
+
+/// "y = 2", "n > 1": a relation of something that is no number.
+bool is_relation(std::string_view content) {
+    constexpr auto signs = std::to_array<std::string_view>(
+        {"=", "<", ">", "\\le ", "\\leq", "\\ge ", "\\geq", "\\ne", "\\in ", "\\equiv"});
+    return std::ranges::any_of(signs, [&](std::string_view sign) {
+        const std::size_t place = content.find(sign);
+        return place != std::string_view::npos && !is_numeric(content.substr(0, place));
+    });
+}
+
+/// "when", "for all", ", if" before a relation: it says when something holds, and is not stated
+/// itself. What comes after "for a total of" is.
+bool adds_condition(std::string_view gap, std::string_view content) {
+    constexpr auto conditions = std::to_array<std::string_view>(
+        {"when", "whenever", "if", "while", "since", "because", "given"});
+    constexpr auto prepositions = std::to_array<std::string_view>({"for", "at", "as"});
+    constexpr std::ptrdiff_t most_spaces = 2;
+    const std::string text = lower(trim(gap));
+    const std::size_t begin = text.find_first_not_of(", ");
+    if (begin == std::string::npos || ends_in_copula(text) || !is_relation(content)) {
+        return false;
+    }
+    const std::string words = text.substr(begin);
+    const std::string first = words.substr(0, words.find(' '));
+    return contains(conditions, first) ||
+           (contains(prepositions, first) && std::ranges::count(words, ' ') <= most_spaces);
 }
 
 /// "is $3$" and "$x = 3$", but not the "$x$" of "the value of $x$".
@@ -121,7 +128,8 @@ std::size_t find_stated_formula(std::string_view sentence, const std::vector<For
     const std::size_t last = formulas.size() - 1;
     std::size_t chosen = last;
     std::size_t first = first_of_group(sentence, formulas, chosen);
-    while (first > 0 && adds_condition(gap_after(sentence, formulas, first - 1))) {
+    while (first > 0 &&
+           adds_condition(gap_after(sentence, formulas, first - 1), formulas[first].content)) {
         chosen = first - 1;
         first = first_of_group(sentence, formulas, chosen);
     }

@@ -77,9 +77,9 @@ bool is_continued(Tokens rest) {
 /// Whether the words after a letter give its reason or say what it stands for: "B because …",
 /// "B, since …", "B - Mitochondria". "B, C", "B - xy" and "B, or C" go on with the answer.
 bool is_explained(Tokens rest) {
-    constexpr auto reasons = std::to_array<std::string_view>({"because", "since", "as", "due"});
+    constexpr auto reasons = std::to_array<std::string_view>({"because", "since", "due"});
     constexpr auto short_words =
-        std::to_array<std::string_view>({"the", "it", "its", "not", "so", "an", "for"});
+        std::to_array<std::string_view>({"the", "it", "its", "not", "so", "an", "for", "as"});
     constexpr auto hedges = std::to_array<std::string_view>({"although",
                                                              "though",
                                                              "maybe",
@@ -90,7 +90,9 @@ bool is_explained(Tokens rest) {
                                                              "wait",
                                                              "actually",
                                                              "sorry",
-                                                             "rather"});
+                                                             "rather",
+                                                             "also",
+                                                             "both"});
     const auto is_word = [&](std::size_t i, const auto& words) {
         return i < rest.size() && rest[i].kind == TokenKind::word &&
                contains(words, lower(rest[i].text));
@@ -102,8 +104,11 @@ bool is_explained(Tokens rest) {
                           (rest[0].is_symbol("-") && rest[1].has_space_before);
     const bool is_dash = rest[0].is_symbol("-");
     const bool is_prose = rest[1].kind == TokenKind::word && rest[1].text.size() > 3;
-    return ((is_pause || is_dash) && is_word(1, reasons)) ||
-           (is_pause && (is_prose || is_word(1, short_words)) && !is_word(1, hedges));
+    const bool is_reason = (is_pause || is_dash) && is_word(1, reasons);
+    const bool is_prose_after = is_pause && (is_prose || is_word(1, short_words));
+    // Beside another letter prose may choose that one: "B, then C". "B, not C" does not.
+    const bool names_one = !names_choices(rest) || lower(rest[1].text) == "not";
+    return is_reason || (is_prose_after && names_one && !is_word(1, hedges));
 }
 
 /// The letter of "B because …".
