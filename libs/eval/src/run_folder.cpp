@@ -14,6 +14,7 @@
 
 #include "anamnesis/base/error.hpp"
 #include "anamnesis/base/json.hpp"
+#include "anamnesis/base/shard.hpp"
 #include "anamnesis/base/text.hpp"
 #include "anamnesis/io/atomic_file.hpp"
 #include "anamnesis/io/file.hpp"

@@ -14,6 +14,7 @@
 #include "anamnesis/eval/back_end.hpp"
 #include "anamnesis/eval/run.hpp"
 #include "anamnesis/eval/run_folder.hpp"
+#include "anamnesis/language/language_model.hpp"
 #include "anamnesis/language/tokenizer.hpp"
 #include "anamnesis/report/document.hpp"
 
