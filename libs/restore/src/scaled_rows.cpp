@@ -119,8 +119,11 @@ void BlockSizes::add(const ScaledRows& repaired,
     }
     for (std::uint64_t column = 0; column < wanted.size(); ++column) {
         if (const double size = std::abs(wanted[column]); std::isfinite(size)) {
-            double& largest = largest_[repaired.find_block(row, column)];
-            largest = std::max(largest, size);
+            const std::uint64_t block = repaired.find_block(row, column);
+            if (block >= largest_.size()) {
+                largest_.resize(block + 1);
+            }
+            largest_[block] = std::max(largest_[block], size);
         }
     }
 }
@@ -128,12 +131,16 @@ void BlockSizes::add(const ScaledRows& repaired,
 std::uint64_t BlockSizes::count_oversized(const ScaledRows& repaired, DType dtype) const {
     // Scales of F16 and E8M0 have a smallest value, under which nothing is lost that counts.
     constexpr double smallest = 0x1p-24;
-    return static_cast<std::uint64_t>(std::ranges::count_if(largest_, [&](const auto& block) {
-        const auto& [number, size] = block;
+    std::uint64_t count = 0;
+    for (std::uint64_t block = 0; block < largest_.size(); ++block) {
+        const double size = largest_[block];
         const double needed = size / largest_f8(dtype);
         // Of a block of zeros nothing else rounds to them, whatever the scale.
-        return size > 0.0 && !(repaired.scale_of_block(number) <= std::max(2.0 * needed, smallest));
-    }));
+        count += size > 0.0 && !(repaired.scale_of_block(block) <= std::max(2.0 * needed, smallest))
+                     ? 1
+                     : 0;
+    }
+    return count;
 }
 
 }  // namespace anamnesis::restore

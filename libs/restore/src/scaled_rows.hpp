@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -54,7 +53,7 @@ public:
     std::uint64_t count_oversized(const ScaledRows& repaired, DType dtype) const;
 
 private:
-    std::map<std::uint64_t, double> largest_{};
+    std::vector<double> largest_{};  ///< by the number of the scale
 };
 
 }  // namespace anamnesis::restore
