@@ -121,6 +121,11 @@ bool is_of_tokenizer(std::string_view name) {
     return std::ranges::find(names, name) != names.end();
 }
 
+/// What no program reads with the weights, a picture or a README, is only told.
+Severity severity_of(const std::vector<std::string>& side_files) {
+    return std::ranges::any_of(side_files, is_of_tokenizer) ? Severity::warning : Severity::note;
+}
+
 /// Names of the regular files beside weights and of links that lead nowhere; hidden ones are those
 /// of programs that work there.
 std::vector<std::string> list_side_files(const fs::path& folder) {
@@ -254,7 +259,7 @@ void find_unfetched_side_files(const fs::path& folder, std::vector<Finding>& fin
     }
     if (!unfetched.empty()) {
         findings.push_back(make_finding("side_files_not_fetched",
-                                        Severity::warning,
+                                        severity_of(unfetched),
                                         unfetched,
                                         format("{} {} not what the name says: {}",
                                                list_examples(unfetched),
@@ -265,7 +270,7 @@ void find_unfetched_side_files(const fs::path& folder, std::vector<Finding>& fin
         const bool is_one = dangling.size() == 1;
         findings.push_back(make_finding(
             "dangling_links",
-            Severity::warning,
+            severity_of(dangling),
             dangling,
             format("{} {} to {} not exist: loaders do not find {}, and a repaired copy lacks {}",
                    list_examples(dangling),
